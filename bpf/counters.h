@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Counters of each container, by the ifindex of its host-side veth. User space
+ * makes the entry when it has attached everything and deletes it before it
+ * detaches: without an entry the programs leave every packet alone, so that a
+ * container is never half under its rules.
+ */
+#ifndef XDP_PORT_COUNTERS_H
+#define XDP_PORT_COUNTERS_H
+
+#include "rules.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+static __always_inline struct counters *counters_of(__u32 ifindex)
+{
+	return bpf_map_lookup_elem(&counters, &ifindex);
+}
+
+enum verdict {
+	PASSED,
+	REWRITTEN,
+	DROPPED,
+	REPLY_RESTORED,
+	ICMP_ERROR_RESTORED,
+	MALFORMED,
+};
+
+/* What is to happen to a packet. */
+struct decision {
+	enum verdict verdict;
+	__u32 rule;    /* one more than the index of the rule; 0: none */
+	__u32 flow_conflict;
+	__u32 port; /* offset of the port to be changed; 0: nothing changes */
+	__be16 from;
+	__be16 to;
+	__u32 checksum;	       /* offset of the checksum that covers it; 0: none */
+	__u32 quoted_checksum; /* offset of one that is to be replaced; 0: none */
+	__sum16 quoted_value;  /* by this */
+	__u16 pad;
+};
+
+static __always_inline void count_rule(struct counters *counters, __u32 rule,
+				       __u32 length)
+{
+	__u32 index = rule - 1;
+
+	if (index >= rule_count)
+		return;
+	counters->rules[index].packets++;
+	counters->rules[index].bytes += length;
+}
+
+/* The one place where packets are counted, whatever became of them. */
+static __always_inline void count(struct counters *counters,
+				  const struct decision *decision, __u32 length)
+{
+	switch (decision->verdict) {
+	case PASSED:
+		counters->passed++;
+		break;
+	case REWRITTEN:
+		counters->rewritten++;
+		break;
+	case DROPPED:
+		counters->dropped++;
+		break;
+	case REPLY_RESTORED:
+		counters->replies_restored++;
+		break;
+	case ICMP_ERROR_RESTORED:
+		counters->icmp_errors_restored++;
+		break;
+	case MALFORMED:
+		counters->malformed++;
+		break;
+	}
+	counters->flow_conflicts += decision->flow_conflict;
+	count_rule(counters, decision->rule, length);
+}
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What becomes of a packet, whichever hook sees it: pure decisions on a parsed
+ * packet, the flows and the rules. Nothing here reads or writes a frame.
+ *
+ * "Forward" packets of a direction are those whose destination port the rules
+ * of that direction are about; a reply travels in the other direction. The
+ * global functions are walked by the verifier once for all the ways that lead
+ * to them, which keeps loading fast.
+ */
+#ifndef XDP_PORT_DECIDE_H
+#define XDP_PORT_DECIDE_H
+
+#include "counters.h"
+#include "flows.h"
+
+static __always_inline int is_nobodys_business(const struct packet *pkt)
+{
+	__u8 direction = pkt->direction;
+
+	return !look_up_port(direction, pkt->protocol, pkt->destination) &&
+	       !(look_up_port(!direction, pkt->protocol, pkt->source) &
+		 PORT_IS_TARGET);
+}
+
+static __always_inline __u8 *peer_of(struct packet *pkt)
+{
+	return pkt->direction == EGRESS ? pkt->daddr : pkt->saddr;
+}
+
+/* Whether the packet is a reply of a rewritten flow of the other direction. */
+static __always_inline int restore_reply(struct packet *pkt,
+					 struct decision *decision)
+{
+	struct flow_key key;
+	struct flow *flow;
+
+	if (!(look_up_port(!pkt->direction, pkt->protocol, pkt->source) &
+	      PORT_IS_TARGET))
+		return 0;
+	make_flow_key(&key, pkt, !pkt->direction, pkt->direction == EGRESS);
+	flow = find_flow(&key);
+	if (!flow)
+		return 0;
+	if (pkt->no_checksum) {
+		decision->verdict = MALFORMED;
+		return 1;
+	}
+	decision->verdict = REPLY_RESTORED;
+	decision->port = pkt->transport + offsetof(struct ports, source);
+	decision->from = pkt->source;
+	decision->to = flow->original_port;
+	return 1;
+}
+
+/*
+ * A packet that goes to a target port without a flow of its own ends the flow
+ * that a rewritten packet of the same pair of sockets began: replies now
+ * belong to this one.
+ */
+static __always_inline void supersede_flow(struct packet *pkt,
+					   struct decision *decision)
+{
+	struct flow_key key;
+
+	if (pkt->no_checksum ||
+	    !(look_up_port(pkt->direction, pkt->protocol, pkt->destination) &
+	      PORT_IS_TARGET))
+		return;
+	make_flow_key(&key, pkt, pkt->direction, pkt->direction == EGRESS);
+	decision->flow_conflict = forget_flow(&key);
+}
+
+static __always_inline void rewrite(struct packet *pkt,
+				    const struct rule *rule,
+				    struct decision *decision)
+{
+	struct flow_key key;
+
+	if (pkt->no_checksum) {
+		decision->verdict = MALFORMED;
+		decision->rule = 0;
+		return;
+	}
+	decision->verdict = REWRITTEN;
+	decision->port = pkt->transport + offsetof(struct ports, destination);
+	decision->from = pkt->destination;
+	decision->to = rewritten_port(rule, pkt->destination);
+	pkt->destination = decision->to;
+	if (rule->flags & RULE_ONE_WAY) {
+		supersede_flow(pkt, decision);
+		return;
+	}
+	make_flow_key(&key, pkt, pkt->direction, pkt->direction == EGRESS);
+	decision->flow_conflict =
+		remember_flow(&key, decision->from, decision->rule - 1);
+}
+
+/* Decides a TCP or UDP packet whose addresses were read. */
+__noinline int decide(struct packet *pkt, struct decision *decision)
+{
+	struct rule *rule;
+	__u16 entry;
+
+	if (!pkt || !decision)
+		return 0;
+	if (restore_reply(pkt, decision))
+		return 0;
+	entry = look_up_port(pkt->direction, pkt->protocol, pkt->destination);
+	decision->rule = rule_for(entry, pkt->family, peer_of(pkt));
+	rule = rule_at(decision->rule);
+	if (rule && rule->action == RULE_DROP)
+		decision->verdict = DROPPED;
+	else if (rule && rule->action == RULE_REWRITE)
+		rewrite(pkt, rule, decision);
+	else
+		supersede_flow(pkt, decision);
+	return 0;
+}
+
+/*
+ * An ICMP error quotes a forward packet as it was outside: the sender knows it
+ * by the port from before the rewrite.
+ */
+static __always_inline int restore_quoted_forward(struct packet *quote,
+						  struct decision *decision)
+{
+	struct flow_key key;
+	struct flow *flow;
+
+	if (!(look_up_port(quote->direction, quote->protocol, quote->destination) &
+	      PORT_IS_TARGET))
+		return 0;
+	make_flow_key(&key, quote, quote->direction, quote->direction == EGRESS);
+	flow = find_flow(&key);
+	if (!flow)
+		return 0;
+	decision->port = quote->transport + offsetof(struct ports, destination);
+	decision->from = quote->destination;
+	decision->to = flow->original_port;
+	return 1;
+}
+
+/*
+ * An ICMP error quotes a reply whose source port was restored: the one who
+ * sent that reply knows it by the port that the forward packets arrived at.
+ */
+static __always_inline int rewrite_quoted_reply(struct packet *quote,
+						struct decision *decision)
+{
+	__u8 flow_direction = !quote->direction;
+	__u8 *peer = quote->direction == EGRESS ? quote->daddr : quote->saddr;
+	__be16 restored = quote->source;
+	struct flow_key key;
+	struct flow *flow;
+	struct rule *rule;
+	__u16 entry;
+
+	entry = look_up_port(flow_direction, quote->protocol, restored);
+	rule = rule_at(rule_for(entry, quote->family, peer));
+	if (!rule || rule->action != RULE_REWRITE || rule->flags & RULE_ONE_WAY)
+		return 0;
+	quote->source = rewritten_port(rule, restored);
+	make_flow_key(&key, quote, flow_direction, quote->direction == EGRESS);
+	flow = find_flow(&key);
+	if (!flow || flow->original_port != restored)
+		return 0;
+	decision->port = quote->transport + offsetof(struct ports, source);
+	decision->from = restored;
+	decision->to = quote->source;
+	return 1;
+}
+
+/*
+ * Decides an ICMP error by the packet it quotes, whose direction is the one it
+ * had itself, so the other than the error's.
+ */
+__noinline int decide_quote(struct packet *quote, struct decision *decision)
+{
+	if (!quote || !decision)
+		return 0;
+	if (restore_quoted_forward(quote, decision) ||
+	    rewrite_quoted_reply(quote, decision))
+		decision->verdict = ICMP_ERROR_RESTORED;
+	return 0;
+}
+
+#endif

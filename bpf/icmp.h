@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The packet that an ICMP or ICMPv6 error quotes (RFC 792, RFC 4443).
+ */
+#ifndef XDP_PORT_ICMP_H
+#define XDP_PORT_ICMP_H
+
+#include "checksum.h"
+#include "decide.h"
+
+/* Parses the quote of an error; returns whether it is one of TCP or UDP. */
+static __always_inline int parse_quote(const struct frame *frame,
+				       const struct packet *error,
+				       struct packet *quote)
+{
+	enum parsed parsed;
+
+	quote->quoted = 1;
+	quote->ifindex = error->ifindex;
+	quote->direction = !error->direction;
+	quote->end = error->end;
+	quote->network = error->transport + sizeof(struct icmp_header);
+	if (error->family == 6)
+		parsed = parse_ipv6(frame, quote);
+	else
+		parsed = parse_ipv4(frame, quote);
+	return parsed == PARSED_TRANSPORT && !read_addresses(frame, quote);
+}
+
+/*
+ * When the quoted packet's own checksum is there, it changes with the port, and
+ * the error's checksum stays as it is, since the two changes cancel out.
+ */
+static __always_inline void correct_quoted_checksum(const struct frame *frame,
+						    const struct packet *error,
+						    const struct packet *quote,
+						    struct decision *decision)
+{
+	__sum16 *check = NULL;
+
+	if (quote->checksum)
+		check = bytes_at(frame, quote->checksum, sizeof(*check));
+	if (!check) {
+		decision->checksum = error->checksum;
+		return;
+	}
+	decision->quoted_checksum = quote->checksum;
+	if (quote->protocol == IPPROTO_UDP)
+		decision->quoted_value =
+			update_udp_checksum(*check, decision->from, decision->to);
+	else
+		decision->quoted_value =
+			update_checksum(*check, decision->from, decision->to);
+}
+
+/* Decides an ICMP error. */
+static __always_inline void decide_error(const struct frame *frame,
+					 const struct packet *error,
+					 struct decision *decision)
+{
+	struct packet quote = {};
+
+	if (!parse_quote(frame, error, &quote))
+		return;
+	decide_quote(&quote, decision);
+	if (decision->verdict == ICMP_ERROR_RESTORED)
+		correct_quoted_checksum(frame, error, &quote, decision);
+}
+
+/* Decides any packet: what both hooks have in common. */
+static __always_inline void examine(const struct frame *frame,
+				    struct packet *pkt,
+				    struct decision *decision)
+{
+	switch (parse_frame(frame, pkt)) {
+	case PARSED_TRANSPORT:
+		if (is_nobodys_business(pkt) || read_addresses(frame, pkt))
+			return;
+		decide(pkt, decision);
+		if (decision->port)
+			decision->checksum = pkt->checksum;
+		return;
+	case PARSED_ICMP_ERROR:
+		decide_error(frame, pkt, decision);
+		return;
+	case PARSED_MALFORMED:
+		decision->verdict = MALFORMED;
+		return;
+	case PARSED_OTHER:
+		return;
+	}
+}
+
+#endif

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From the first byte of a frame to its ports. Offsets count from there;
+ * nothing is read beyond what was checked, nothing is ever written here.
+ */
+#ifndef XDP_PORT_PARSE_H
+#define XDP_PORT_PARSE_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <stddef.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "types.h"
+
+#define MAX_VLAN_TAGS 2
+#define MAX_EXTENSION_HEADERS 8
+
+#define IPV4_MORE_FRAGMENTS 0x2000
+#define IPV4_FRAGMENT_OFFSET 0x1fff
+#define IPV6_MORE_FRAGMENTS 0x0001
+#define IPV6_FRAGMENT_OFFSET 0xfff8
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 protocol;
+};
+
+struct fragment_header {
+	__u8 next_header;
+	__u8 reserved;
+	__be16 offset;
+	__be32 identification;
+};
+
+struct ports {
+	__be16 source;
+	__be16 destination;
+};
+
+/* ICMP and ICMPv6 alike; <linux/icmp.h> would pull in the C library. */
+struct icmp_header {
+	__u8 type;
+	__u8 code;
+	__sum16 checksum;
+	__be32 rest;
+};
+
+/* RFC 792 and RFC 1812 section 4.3.2.3 (errors quote a packet). */
+enum icmp_error {
+	ICMP_DEST_UNREACH = 3,
+	ICMP_SOURCE_QUENCH = 4,
+	ICMP_REDIRECT = 5,
+	ICMP_TIME_EXCEEDED = 11,
+	ICMP_PARAMETER_PROBLEM = 12,
+};
+
+/* RFC 4443 section 2.1: the errors are types 1 to 4. */
+enum icmpv6_error {
+	ICMPV6_DEST_UNREACH = 1,
+	ICMPV6_PARAMETER_PROBLEM = 4,
+};
+
+/* The part of a frame that can be read directly. */
+struct frame {
+	void *data;
+	void *data_end;
+	__u32 length; /* of the whole frame, may be more than that part */
+};
+
+struct packet {
+	__u32 ifindex;
+	__u32 length;	 /* of the whole frame */
+	__u32 end;	 /* offset behind the IP packet */
+	__u32 network;	 /* offset of the IP header */
+	__u32 transport; /* offset of the transport header */
+	__u32 checksum;	 /* offset of the transport checksum; 0: there is none */
+	__be16 source;
+	__be16 destination;
+	__u8 direction; /* 0 egress, 1 ingress, as the container sees it */
+	__u8 family;	/* 4 or 6 */
+	__u8 protocol;
+	__u8 fragment;	     /* the first of several */
+	__u8 no_checksum;    /* its checksum is in a later fragment */
+	__u8 unknown_length; /* jumbogram: the IP header does not say */
+	__u8 quoted;	     /* inside an ICMP error, so not all of it is there */
+	__u8 pad;
+	__u8 saddr[16]; /* IPv4 addresses are v4-mapped */
+	__u8 daddr[16];
+};
+
+enum parsed {
+	PARSED_TRANSPORT, /* TCP or UDP, with ports */
+	PARSED_ICMP_ERROR,
+	PARSED_OTHER, /* nothing for us */
+	PARSED_MALFORMED,
+};
+
+/* More than any headers take; the verifier wants a bound. */
+#define MAX_OFFSET 0x7fff
+
+/* A pointer to `size` bytes at `offset`, or NULL when they are not all there. */
+static __always_inline void *bytes_at(const struct frame *frame, __u32 offset,
+				      __u32 size)
+{
+	void *at;
+
+	if (offset > MAX_OFFSET)
+		return NULL;
+	at = frame->data + offset;
+	return at + size > frame->data_end ? NULL : at;
+}
+
+static __always_inline enum parsed parse_ports(const struct frame *frame,
+					       struct packet *pkt)
+{
+	struct ports *ports = bytes_at(frame, pkt->transport, sizeof(*ports));
+
+	if (!ports)
+		return PARSED_MALFORMED;
+	pkt->source = ports->source;
+	pkt->destination = ports->destination;
+	return PARSED_TRANSPORT;
+}
+
+/* In a quote 8 bytes are enough, and its length fields are not to be trusted. */
+static __always_inline enum parsed parse_udp(const struct frame *frame,
+					     struct packet *pkt)
+{
+	__u32 available = pkt->end - pkt->transport;
+	struct udphdr *udp = bytes_at(frame, pkt->transport, sizeof(*udp));
+	__u16 length;
+
+	if (available < sizeof(*udp) || !udp)
+		return PARSED_MALFORMED;
+	length = bpf_ntohs(udp->len);
+	if (!pkt->fragment && !pkt->unknown_length && !pkt->quoted &&
+	    (length < sizeof(*udp) || length > available))
+		return PARSED_MALFORMED;
+	if (udp->check)
+		pkt->checksum = pkt->transport + offsetof(struct udphdr, check);
+	return parse_ports(frame, pkt);
+}
+
+/*
+ * A first fragment may end before the checksum. Its ports still count: a rule
+ * that drops must not be passed by in small pieces (RFC 1858).
+ */
+static __always_inline enum parsed parse_tcp(const struct frame *frame,
+					     struct packet *pkt)
+{
+	__u32 available = pkt->end - pkt->transport;
+	__u32 checksum = pkt->transport + offsetof(struct tcphdr, check);
+	struct tcphdr *tcp;
+
+	if (pkt->quoted) {
+		if (available < 8)
+			return PARSED_OTHER;
+		if (available >= offsetof(struct tcphdr, check) + 2)
+			pkt->checksum = checksum;
+		return parse_ports(frame, pkt);
+	}
+	if (available < sizeof(*tcp)) {
+		if (!pkt->fragment || available < sizeof(struct ports))
+			return PARSED_MALFORMED;
+		pkt->no_checksum = 1;
+		return parse_ports(frame, pkt);
+	}
+	tcp = bytes_at(frame, pkt->transport, sizeof(*tcp));
+	if (!tcp)
+		return PARSED_MALFORMED;
+	if (!pkt->fragment && (tcp->doff < 5 || tcp->doff * 4U > available))
+		return PARSED_MALFORMED;
+	pkt->checksum = checksum;
+	return parse_ports(frame, pkt);
+}
+
+static __always_inline int is_icmp_error(__u8 family, __u8 type)
+{
+	if (family == 6)
+		return type >= ICMPV6_DEST_UNREACH &&
+		       type <= ICMPV6_PARAMETER_PROBLEM;
+	return type == ICMP_DEST_UNREACH || type == ICMP_SOURCE_QUENCH ||
+	       type == ICMP_REDIRECT || type == ICMP_TIME_EXCEEDED ||
+	       type == ICMP_PARAMETER_PROBLEM;
+}
+
+static __always_inline enum parsed parse_icmp(const struct frame *frame,
+					      struct packet *pkt)
+{
+	struct icmp_header *icmp = bytes_at(frame, pkt->transport, sizeof(*icmp));
+
+	if (pkt->quoted)
+		return PARSED_OTHER;
+	if (pkt->end - pkt->transport < sizeof(*icmp) || !icmp)
+		return PARSED_MALFORMED;
+	if (!is_icmp_error(pkt->family, icmp->type))
+		return PARSED_OTHER;
+	pkt->checksum = pkt->transport + offsetof(struct icmp_header, checksum);
+	return PARSED_ICMP_ERROR;
+}
+
+static __always_inline enum parsed parse_transport(const struct frame *frame,
+						   struct packet *pkt)
+{
+	switch (pkt->protocol) {
+	case IPPROTO_UDP:
+		return parse_udp(frame, pkt);
+	case IPPROTO_TCP:
+		return parse_tcp(frame, pkt);
+	case IPPROTO_ICMP:
+		return pkt->family == 4 ? parse_icmp(frame, pkt) : PARSED_OTHER;
+	case IPPROTO_ICMPV6:
+		return pkt->family == 6 ? parse_icmp(frame, pkt) : PARSED_OTHER;
+	}
+	return PARSED_OTHER;
+}
+
+/*
+ * Sets where the IP packet ends, by its own word, and checks that against what
+ * is there. A length of 0 is that of a jumbogram (RFC 2675; BIG TCP, which
+ * Linux also uses with IPv4).
+ */
+static __always_inline int set_end(const struct frame *frame,
+				   struct packet *pkt, __u32 said, __u32 least)
+{
+	__u32 rest = frame->length - pkt->network;
+
+	if (pkt->quoted)
+		return 0; /* the end of the error is the end of the quote */
+	pkt->unknown_length = said == 0;
+	if (!said)
+		said = rest;
+	else
+		said += pkt->family == 6 ? sizeof(struct ipv6hdr) : 0;
+	pkt->end = pkt->network + said;
+	return said < least || said > rest ? -1 : 0;
+}
+
+static __always_inline enum parsed parse_ipv4(const struct frame *frame,
+					      struct packet *pkt)
+{
+	struct iphdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
+	__u32 header_length;
+	__u16 fragment;
+
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return PARSED_MALFORMED;
+	header_length = ip->ihl * 4;
+	pkt->family = 4;
+	if (set_end(frame, pkt, bpf_ntohs(ip->tot_len), header_length) ||
+	    pkt->network + header_length > pkt->end)
+		return PARSED_MALFORMED;
+	fragment = bpf_ntohs(ip->frag_off);
+	if (fragment & IPV4_FRAGMENT_OFFSET)
+		return PARSED_OTHER;
+	pkt->fragment = !!(fragment & IPV4_MORE_FRAGMENTS);
+	pkt->protocol = ip->protocol;
+	pkt->transport = pkt->network + header_length;
+	return parse_transport(frame, pkt);
+}
+
+static __always_inline int is_extension_header(__u8 protocol)
+{
+	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
+	       protocol == IPPROTO_DSTOPTS || protocol == IPPROTO_FRAGMENT ||
+	       protocol == IPPROTO_AH;
+}
+
+/* RFC 8200 section 4; the length of AH is in other units, RFC 4302 section 2.2. */
+static __always_inline __u32 extension_length(__u8 protocol,
+					      const struct ipv6_opt_hdr *header)
+{
+	if (protocol == IPPROTO_FRAGMENT)
+		return sizeof(struct fragment_header);
+	if (protocol == IPPROTO_AH)
+		return (header->hdrlen + 2) * 4;
+	return (header->hdrlen + 1) * 8;
+}
+
+static __always_inline enum parsed parse_ipv6(const struct frame *frame,
+					      struct packet *pkt)
+{
+	struct ipv6hdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
+	__u32 offset = pkt->network + sizeof(*ip);
+	__u8 protocol;
+
+	if (!ip || ip->version != 6)
+		return PARSED_MALFORMED;
+	pkt->family = 6;
+	if (set_end(frame, pkt, bpf_ntohs(ip->payload_len), sizeof(*ip)) ||
+	    offset > pkt->end)
+		return PARSED_MALFORMED;
+	protocol = ip->nexthdr;
+	for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
+		struct fragment_header *header;
+		__u32 length;
+
+		if (!is_extension_header(protocol))
+			break;
+		header = bytes_at(frame, offset, sizeof(*header));
+		if (!header || offset + sizeof(*header) > pkt->end)
+			return PARSED_MALFORMED;
+		length = extension_length(protocol, (void *)header);
+		if (protocol == IPPROTO_FRAGMENT) {
+			__u16 fragment = bpf_ntohs(header->offset);
+
+			if (fragment & IPV6_FRAGMENT_OFFSET)
+				return PARSED_OTHER;
+			pkt->fragment = fragment & IPV6_MORE_FRAGMENTS;
+		}
+		protocol = header->next_header;
+		offset += length;
+		if (offset > pkt->end)
+			return PARSED_MALFORMED;
+	}
+	pkt->protocol = protocol;
+	pkt->transport = offset;
+	return parse_transport(frame, pkt);
+}
+
+static __always_inline int is_vlan(__be16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_8021Q) ||
+	       protocol == bpf_htons(ETH_P_8021AD);
+}
+
+static __always_inline enum parsed parse_frame(const struct frame *frame,
+					       struct packet *pkt)
+{
+	struct ethhdr *ethernet = bytes_at(frame, 0, sizeof(*ethernet));
+	__be16 protocol;
+
+	if (!ethernet)
+		return PARSED_MALFORMED;
+	protocol = ethernet->h_proto;
+	pkt->network = sizeof(*ethernet);
+	for (int i = 0; i < MAX_VLAN_TAGS && is_vlan(protocol); i++) {
+		struct vlan_tag *tag = bytes_at(frame, pkt->network, sizeof(*tag));
+
+		if (!tag)
+			return PARSED_MALFORMED;
+		protocol = tag->protocol;
+		pkt->network += sizeof(*tag);
+	}
+	if (protocol == bpf_htons(ETH_P_IP))
+		return parse_ipv4(frame, pkt);
+	if (protocol == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(frame, pkt);
+	return PARSED_OTHER;
+}
+
+/*
+ * Copies the addresses, which only packets that a rule may be about need.
+ */
+static __always_inline int read_addresses(const struct frame *frame,
+					  struct packet *pkt)
+{
+	if (pkt->family == 6) {
+		struct ipv6hdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
+
+		if (!ip)
+			return -1;
+		__builtin_memcpy(pkt->saddr, &ip->saddr, 16);
+		__builtin_memcpy(pkt->daddr, &ip->daddr, 16);
+	} else {
+		struct iphdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
+
+		if (!ip)
+			return -1;
+		pkt->saddr[10] = pkt->saddr[11] = 0xff;
+		pkt->daddr[10] = pkt->daddr[11] = 0xff;
+		__builtin_memcpy(pkt->saddr + 12, &ip->saddr, 4);
+		__builtin_memcpy(pkt->daddr + 12, &ip->daddr, 4);
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which rule decides a packet. Two array look-ups whatever the number of
+ * rules; address lists cost a hash look-up for each distinct prefix length,
+ * and only the ports that have them. Filled by user space before the programs
+ * are loaded, never changed.
+ */
+#ifndef XDP_PORT_RULES_H
+#define XDP_PORT_RULES_H
+
+#include "parse.h"
+
+/* Page numbers by table and the port's upper byte. */
+const volatile __u16 port_index[PORT_TABLES][PORT_PAGE_SIZE];
+const volatile __u32 rule_count = 1;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct port_page);
+} port_pages SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rule);
+} rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct port_class);
+} port_classes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(max_entries, 1);
+	__type(key, struct peer_prefix);
+	__type(value, __u32);
+} peer_prefixes SEC(".maps");
+
+static __always_inline __u32 port_table_of(__u8 direction, __u8 protocol)
+{
+	return direction * 2 + (protocol == IPPROTO_UDP);
+}
+
+/* What the table of this direction and protocol says about the port. */
+static __always_inline __u16 look_up_port(__u8 direction, __u8 protocol,
+					  __be16 port)
+{
+	__u16 number = bpf_ntohs(port);
+	__u32 table = port_table_of(direction, protocol);
+	__u32 page = port_index[table % PORT_TABLES][number >> 8];
+	struct port_page *ports = bpf_map_lookup_elem(&port_pages, &page);
+
+	return ports ? ports->entry[number & 0xff] : 0;
+}
+
+/* Clears the host bits of an address of `length` bits of prefix. */
+static __always_inline void mask_address(__u8 addr[16], __u32 length)
+{
+	__be32 *words = (__be32 *)addr;
+
+	for (int i = 0; i < 4; i++) {
+		if (length >= 32) {
+			length -= 32;
+			continue;
+		}
+		words[i] &= bpf_htonl(~(0xffffffffU >> length));
+		length = 0;
+	}
+}
+
+/*
+ * One more than the index of the rule that decides packets of this port class
+ * with this peer (IPv4 v4-mapped), 0 for none. A global function: the verifier
+ * walks its loop once, not once for each way that leads here.
+ */
+__noinline int rule_by_address(__u32 class_id, __u32 family,
+			       const struct in6_addr *peer)
+{
+	struct port_class *class = bpf_map_lookup_elem(&port_classes, &class_id);
+	__u32 lengths;
+
+	if (!class || !peer)
+		return 0;
+	lengths = family == 6 ? class->ipv6_lengths : class->ipv4_lengths;
+	for (__u32 i = 0; i < sizeof(class->ipv6_length); i++) {
+		struct peer_prefix prefix = { .port_class = class_id, .family = family };
+		__u32 *rule;
+
+		if (i >= lengths)
+			break;
+		if (family == 6) {
+			prefix.length = class->ipv6_length[i];
+			__builtin_memcpy(prefix.addr, peer, 16);
+		} else {
+			if (i >= sizeof(class->ipv4_length))
+				break;
+			prefix.length = class->ipv4_length[i];
+			__builtin_memcpy(prefix.addr, (void *)peer + 12, 4);
+		}
+		mask_address(prefix.addr, prefix.length);
+		rule = bpf_map_lookup_elem(&peer_prefixes, &prefix);
+		if (rule)
+			return *rule;
+	}
+	return class->otherwise;
+}
+
+/* One more than the index of the rule that a port entry leads to, 0 for none. */
+static __always_inline __u32 rule_for(__u16 entry, __u8 family,
+				      const __u8 *peer)
+{
+	__u32 id = entry & PORT_ID_MASK;
+
+	if (!(entry & PORT_BY_ADDRESS))
+		return id;
+	return rule_by_address(id - 1, family, (const struct in6_addr *)peer);
+}
+
+static __always_inline struct rule *rule_at(__u32 number)
+{
+	__u32 index = number - 1;
+
+	return bpf_map_lookup_elem(&rules, &index);
+}
+
+static __always_inline __be16 rewritten_port(const struct rule *rule,
+					     __be16 port)
+{
+	if (rule->flags & RULE_TO_ONE)
+		return bpf_htons(rule->to);
+	return bpf_htons(rule->to + (bpf_ntohs(port) - rule->first));
+}
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Types that the programs share with user space; bpf2go makes the Go side of
+ * them. Ports in maps are in host byte order unless their type says __be16.
+ */
+#ifndef XDP_PORT_TYPES_H
+#define XDP_PORT_TYPES_H
+
+#include <linux/types.h>
+
+#define PORT_PAGE_SIZE 256
+
+/* Numbers of the port tables: one for each direction and protocol. */
+enum port_table {
+	EGRESS_TCP,
+	EGRESS_UDP,
+	INGRESS_TCP,
+	INGRESS_UDP,
+	PORT_TABLES,
+};
+
+/*
+ * What a port table says about one port: 0, nothing; else one more than the
+ * index of the rule that decides, or, with PORT_BY_ADDRESS, one more than the
+ * index of the port class whose address lists decide. PORT_IS_TARGET marks the
+ * ports that a two-way rewrite of this table may produce, so that only packets
+ * that may belong to a flow pay for looking it up.
+ */
+enum port_entry {
+	PORT_ID_MASK = 0x1fff,
+	PORT_IS_TARGET = 0x4000,
+	PORT_BY_ADDRESS = 0x8000,
+};
+
+/* 256 consecutive ports of a table. Page 0 is all zeros and shared. */
+struct port_page {
+	__u16 entry[PORT_PAGE_SIZE];
+};
+
+enum rule_action {
+	RULE_REWRITE,
+	RULE_DROP,
+	RULE_PASS,
+};
+
+enum rule_flags {
+	RULE_ONE_WAY = 1, /* replies are left alone, no flow is kept */
+	RULE_TO_ONE = 2,  /* every port becomes `to` */
+};
+
+struct rule {
+	__u16 first; /* first port that the rule is about */
+	__u16 to;    /* what that port becomes */
+	enum rule_action action;
+	enum rule_flags flags;
+};
+
+/*
+ * A set of ports whose rules depend on the peer's address. The longest prefix
+ * of the class that contains the address decides; the compiler has seen to it
+ * that its value is the first rule in order, not the most specific one.
+ */
+struct port_class {
+	__u16 otherwise;      /* one more than a rule's index; 0: no rule */
+	__u8 ipv4_lengths;    /* how many of ipv4_length are used */
+	__u8 ipv6_lengths;
+	__u8 ipv4_length[33]; /* prefix lengths in bits, longest first */
+	__u8 ipv6_length[129];
+};
+
+/* An address prefix of a port class; the value is one more than a rule's index. */
+struct peer_prefix {
+	__u16 port_class;
+	__u8 length; /* in bits, of addr as IPv6 or IPv4 */
+	__u8 family; /* 4 or 6 */
+	__u8 addr[16]; /* network byte order, host bits zero; IPv4 in the first four */
+};
+
+/*
+ * A rewritten flow, as both directions can compute it: ports as they are on
+ * the wire outside of the container, or in it for an ingress flow, so after
+ * the rewrite in either case.
+ */
+struct flow_key {
+	__u32 ifindex; /* of the host-side veth */
+	__u8 protocol;
+	__u8 direction; /* of the rewritten packets: 0 egress, 1 ingress */
+	__be16 container_port;
+	__be16 peer_port;
+	__u16 pad;
+	__u8 container[16]; /* IPv4 addresses are v4-mapped */
+	__u8 peer[16];
+};
+
+struct flow {
+	__be16 original_port; /* destination port before the rewrite */
+	__u16 rule;	      /* index */
+};
+
+struct rule_counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/*
+ * Counters of one container, per CPU. In the map, `rules` has as many elements
+ * as the ruleset has rules. Each packet is counted in exactly one of passed,
+ * rewritten, dropped, replies_restored, icmp_errors_restored and malformed.
+ */
+struct counters {
+	__u64 passed;
+	__u64 rewritten;
+	__u64 dropped;
+	__u64 replies_restored;
+	__u64 icmp_errors_restored;
+	__u64 malformed;
+	__u64 flow_conflicts;
+	struct rule_counter rules[];
+};
+
+#endif

@@ -1,0 +1,194 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// TCHook is how the tc programs are attached.
+type TCHook uint32
+
+// The kinds of tc hook.
+const (
+	// AutoHook is TCX where the kernel has it.
+	AutoHook TCHook = iota
+	// TCX attaches by bpf_link (Linux 6.6).
+	TCX
+	// Clsact attaches filters of the clsact qdisc.
+	Clsact
+)
+
+// String returns the word that the configuration uses.
+func (h TCHook) String() string {
+	return [...]string{"auto", "tcx", "clsact"}[h]
+}
+
+// Names of the pins of an attachment, one for each hook.
+const (
+	pinXDP       = "xdp"
+	pinTCIngress = "tc_ingress"
+	pinTCEgress  = "tc_egress"
+)
+
+// Attach puts the programs on the device and pins their links, and the record
+// of what was done, into dir, an empty folder in bpffs. Packets are left alone
+// until Activate. On an error everything is undone but for dir itself.
+//
+// Returns an error wrapping ErrAttach if the kernel refuses, *ForeignError if
+// somebody else's program is in the way.
+func (p *Programs) Attach(dev Device, mode Mode, hook TCHook, dir string) error {
+	record := Record{Device: dev, Mode: mode, Hook: hook, AttachedAt: time.Now()}
+	if hook == AutoHook {
+		record.Hook = bestHook()
+	}
+	if err := p.attachAll(&record, dir); err != nil {
+		return errors.Join(err, Detach(dir))
+	}
+	return nil
+}
+
+// bestHook is TCX, which is owned by a link, where the kernel has it.
+func bestHook() TCHook {
+	if haveTCX() {
+		return TCX
+	}
+	return Clsact
+}
+
+// attachAll writes the record first: whoever finds it, finds all that has to
+// be undone.
+func (p *Programs) attachAll(record *Record, dir string) error {
+	dev := record.Device
+	if p.usesClsact(record.Hook) {
+		created, err := ensureClsact(dev)
+		if err != nil {
+			return err
+		}
+		record.OwnsQdisc = created
+	}
+	if err := record.pin(dir); err != nil {
+		return errors.Join(err, record.removeClsact())
+	}
+	if err := p.attachTC(dev, record.Hook, dir); err != nil {
+		return err
+	}
+	return p.attachXDP(dev, record.Mode, dir)
+}
+
+func (p *Programs) usesClsact(hook TCHook) bool {
+	return hook == Clsact && (p.SettleChecksum != nil || p.ToContainer != nil)
+}
+
+func (p *Programs) attachTC(dev Device, hook TCHook, dir string) error {
+	attach := attachTCX
+	if hook == Clsact {
+		attach = attachClsact
+	}
+	if p.SettleChecksum != nil {
+		if err := attach(dev, p.SettleChecksum, ingress, filepath.Join(dir, pinTCIngress)); err != nil {
+			return err
+		}
+	}
+	if p.ToContainer != nil {
+		return attach(dev, p.ToContainer, egress, filepath.Join(dir, pinTCEgress))
+	}
+	return nil
+}
+
+func (p *Programs) attachXDP(dev Device, mode Mode, dir string) error {
+	if p.FromContainer == nil {
+		return nil
+	}
+	l, err := attachXDP(dev, p.FromContainer, mode)
+	if err != nil {
+		return err
+	}
+	return pinAndClose(l, filepath.Join(dir, pinXDP))
+}
+
+func pinAndClose(l link.Link, path string) error {
+	defer l.Close()
+	if err := l.Pin(path); err != nil {
+		return fmt.Errorf("pin the link %s: %w", path, err)
+	}
+	return nil
+}
+
+// Detach undoes Attach by what it left in dir: it detaches the programs and
+// removes the pins. Nothing missing is an error: the device, and with it the
+// attachments, may be gone already. dir itself stays.
+func Detach(dir string) error {
+	record, err := ReadRecord(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	errs := []error{detachXDP(filepath.Join(dir, pinXDP))}
+	if record != nil {
+		errs = append(errs, record.removeClsact())
+	}
+	for _, name := range []string{pinTCIngress, pinTCEgress, pinXDP, pinRecord} {
+		errs = append(errs, removeIfThere(filepath.Join(dir, name)))
+	}
+	return errors.Join(errs...)
+}
+
+// detachXDP frees the slot at once: unpinning alone would do so some time
+// later, and the next ADD might find the slot busy.
+func detachXDP(pin string) error {
+	l, err := link.LoadPinnedLink(pin, nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open the link %s: %w", pin, err)
+	}
+	defer l.Close()
+	if err := l.Detach(); err != nil {
+		return fmt.Errorf("detach the link %s: %w", pin, err)
+	}
+	return nil
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Activate makes the programs heed the packets of an attached device, with its
+// counters at zero. It is the one moment from which the rules are in force.
+func (p *Programs) Activate(ifindex uint32) error {
+	counters := p.maps[programsMapCounters]
+	zero := make([][]byte, ebpf.MustPossibleCPU())
+	for i := range zero {
+		zero[i] = make([]byte, counters.ValueSize())
+	}
+	if err := counters.Put(ifindex, zero); err != nil {
+		return fmt.Errorf("activate the programs: %w", err)
+	}
+	return nil
+}
+
+// Deactivate makes the programs of the ruleset pinned in dir leave the packets
+// of a device alone.
+func Deactivate(dir string, ifindex int) error {
+	counters, err := ebpf.LoadPinnedMap(filepath.Join(dir, programsMapCounters), nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open the map %s: %w", programsMapCounters, err)
+	}
+	defer counters.Close()
+	if err := counters.Delete(uint32(ifindex)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("deactivate the programs: %w", err)
+	}
+	return nil
+}

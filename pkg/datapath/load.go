@@ -1,0 +1,154 @@
+package datapath
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// ErrLoad is returned when the kernel refuses the programs or their maps.
+var ErrLoad = errors.New("the kernel refused to load the programs")
+
+// Programs is a loaded ruleset: its programs and maps. Programs that the rules
+// do not need are nil.
+type Programs struct {
+	FromContainer  *ebpf.Program
+	SettleChecksum *ebpf.Program
+	ToContainer    *ebpf.Program
+
+	maps map[string]*ebpf.Map
+}
+
+// Load compiles nothing and attaches nothing: it brings the programs and the
+// tables of a ruleset into the kernel. notes is the map of that name of a
+// ruleset that is loaded already, or nil: all rulesets share one, so that a
+// program may be replaced while its neighbour on the device is not yet.
+//
+// Returns an error wrapping ErrLoad, and *ebpf.VerifierError where the verifier
+// spoke, if the kernel refuses.
+func Load(rs *Ruleset, table *rules.Table, notes *ebpf.Map) (*Programs, error) {
+	spec, err := loadPrograms()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded programs: %w", err)
+	}
+	if err := configure(spec, rs, table); err != nil {
+		return nil, err
+	}
+	options := ebpf.CollectionOptions{}
+	if notes != nil && spec.Maps[programsMapNotes].Compatible(notes) == nil {
+		options.MapReplacements = map[string]*ebpf.Map{programsMapNotes: notes}
+	}
+	collection, err := ebpf.NewCollectionWithOptions(spec, options)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
+	}
+	defer collection.Close()
+	for _, name := range tables {
+		if err := collection.Maps[name].Freeze(); err != nil {
+			return nil, fmt.Errorf("freeze map %s: %w", name, err)
+		}
+	}
+	return take(collection), nil
+}
+
+// tables are the maps that never change once they are loaded.
+var tables = []string{
+	programsMapPortPages, programsMapPortClasses, programsMapPeerPrefixes, programsMapRules,
+}
+
+// take moves the programs and maps out of a collection.
+func take(collection *ebpf.Collection) *Programs {
+	p := &Programs{
+		FromContainer:  collection.DetachProgram(programsProgFromContainer),
+		SettleChecksum: collection.DetachProgram(programsProgSettleChecksum),
+		ToContainer:    collection.DetachProgram(programsProgToContainer),
+		maps:           make(map[string]*ebpf.Map, len(collection.Maps)),
+	}
+	for name := range collection.Maps {
+		p.maps[name] = collection.DetachMap(name)
+	}
+	return p
+}
+
+// configure fits the specification to the ruleset.
+func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error {
+	selectPrograms(spec, rs.Hooks())
+	setFrags(spec)
+	fillTables(spec, rs, table)
+	spec.Maps[programsMapFlows].MaxEntries = flowEntries(rs)
+	sizeCounters(spec.Maps[programsMapCounters], len(rs.Rules))
+	return errors.Join(
+		spec.Variables[programsVarPortIndex].Set(table.PortIndex),
+		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
+		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
+	)
+}
+
+func selectPrograms(spec *ebpf.CollectionSpec, hooks Hooks) {
+	needed := map[string]bool{
+		programsProgFromContainer:  hooks.XDP,
+		programsProgSettleChecksum: hooks.TCIngress,
+		programsProgToContainer:    hooks.TCEgress,
+	}
+	for name := range spec.Programs {
+		if !needed[name] {
+			delete(spec.Programs, name)
+		}
+	}
+}
+
+// setFrags does without multi-buffer packets where the kernel has none
+// (before Linux 5.18): then a native program refuses a large MTU.
+func setFrags(spec *ebpf.CollectionSpec) {
+	program := spec.Programs[programsProgFromContainer]
+	if program == nil || features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) == nil {
+		return
+	}
+	program.Flags &^= unix.BPF_F_XDP_HAS_FRAGS
+	_ = spec.Variables[programsVarHasFrags].Set(uint8(0))
+}
+
+// noteInMetadata tells where XDP leaves its note for tc ingress; bpf/checksum.h
+// has the reasons.
+func noteInMetadata(mode Mode) uint8 {
+	if mode != Generic || isRealTime() {
+		return 1
+	}
+	return 0
+}
+
+// isRealTime tells whether the kernel is built with PREEMPT_RT, where another
+// packet can come between XDP and tc.
+func isRealTime() bool {
+	flag, err := os.ReadFile("/sys/kernel/realtime")
+	return err == nil && bytes.HasPrefix(flag, []byte("1"))
+}
+
+// flowEntries is 1 where no flow is ever kept: an LRU map takes all its memory
+// when it is made.
+func flowEntries(rs *Ruleset) uint32 {
+	if !rs.keepsFlows() {
+		return 1
+	}
+	return uint32(rs.Flows)
+}
+
+// sizeCounters gives each rule its pair of counters, in the type information
+// too, so that bpftool shows them.
+func sizeCounters(spec *ebpf.MapSpec, ruleCount int) {
+	counters := btf.Copy(spec.Value).(*btf.Struct)
+	array := counters.Members[len(counters.Members)-1].Type.(*btf.Array)
+	element, _ := btf.Sizeof(array.Type)
+	array.Nelems = uint32(ruleCount)
+	counters.Size += uint32(ruleCount * element)
+	spec.Value, spec.ValueSize = counters, counters.Size
+}

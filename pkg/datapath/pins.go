@@ -1,0 +1,123 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+)
+
+// programs lists where each program is kept.
+func (p *Programs) programs() map[string]**ebpf.Program {
+	return map[string]**ebpf.Program{
+		programsProgFromContainer:  &p.FromContainer,
+		programsProgSettleChecksum: &p.SettleChecksum,
+		programsProgToContainer:    &p.ToContainer,
+	}
+}
+
+// Pin pins every program and map under its own name into dir, a folder in
+// bpffs.
+func (p *Programs) Pin(dir string) error {
+	for name, program := range p.programs() {
+		if *program == nil {
+			continue
+		}
+		if err := (*program).Pin(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("pin the program %s: %w", name, err)
+		}
+	}
+	for name, m := range p.maps {
+		if err := m.Pin(filepath.Join(dir, pinName(name))); err != nil {
+			return fmt.Errorf("pin the map %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// pinName is the map's name without the dot that bpffs refuses: the constants
+// are called .rodata.
+func pinName(mapName string) string {
+	if mapName[0] == '.' {
+		return mapName[1:]
+	}
+	return mapName
+}
+
+// Open opens the pinned programs of a ruleset and the map that attaching
+// needs. The caller must Close the result.
+func Open(dir string, hooks Hooks) (*Programs, error) {
+	p := &Programs{maps: map[string]*ebpf.Map{}}
+	if err := p.open(dir, hooks); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func (p *Programs) open(dir string, hooks Hooks) error {
+	needed := map[string]bool{
+		programsProgFromContainer:  hooks.XDP,
+		programsProgSettleChecksum: hooks.TCIngress,
+		programsProgToContainer:    hooks.TCEgress,
+	}
+	for name, program := range p.programs() {
+		if !needed[name] {
+			continue
+		}
+		var err error
+		if *program, err = ebpf.LoadPinnedProgram(filepath.Join(dir, name), nil); err != nil {
+			return fmt.Errorf("open the program %s: %w", name, err)
+		}
+	}
+	counters, err := ebpf.LoadPinnedMap(filepath.Join(dir, programsMapCounters), nil)
+	if err != nil {
+		return fmt.Errorf("open the map %s: %w", programsMapCounters, err)
+	}
+	p.maps[programsMapCounters] = counters
+	return nil
+}
+
+// OpenNotes opens the map that all rulesets share, of a ruleset in dir.
+// Returns an error wrapping os.ErrNotExist if that has none.
+func OpenNotes(dir string) (*ebpf.Map, error) {
+	return ebpf.LoadPinnedMap(filepath.Join(dir, programsMapNotes), nil)
+}
+
+// Unpin removes all that Pin made. Nothing missing is an error.
+func Unpin(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, entry := range entries {
+		if !entry.IsDir() {
+			errs = append(errs, removeIfThere(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close closes the handles; what is pinned or attached stays.
+func (p *Programs) Close() error {
+	var errs []error
+	for _, program := range p.programs() {
+		errs = append(errs, closeIfOpen(*program))
+	}
+	for _, m := range p.maps {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func closeIfOpen(program *ebpf.Program) error {
+	if program == nil {
+		return nil
+	}
+	return program.Close()
+}
+
+var _ io.Closer = (*Programs)(nil)

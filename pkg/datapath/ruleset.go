@@ -1,0 +1,71 @@
+package datapath
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// Ruleset is all that a loaded set of programs depends on.
+type Ruleset struct {
+	Rules []rules.Rule
+	Mode  Mode
+	// Flows is the number of rewritten flows that are remembered.
+	Flows int
+	// NetNS identifies the network namespace that the devices are in, since
+	// the programs tell them apart by ifindex alone.
+	NetNS uint64
+}
+
+// Hooks are the places on a host-side veth that programs are attached to.
+type Hooks struct {
+	XDP, TCIngress, TCEgress bool
+}
+
+// Hooks returns what the rules need: a program that no rule needs is not
+// attached.
+func (rs *Ruleset) Hooks() Hooks {
+	var h Hooks
+	for i := range rs.Rules {
+		rule := &rs.Rules[i]
+		rewrites := rule.Action == rules.Rewrite
+		answers := rewrites && !rule.OneWay
+		if rule.Direction == rules.Egress {
+			h.XDP = true
+			h.TCIngress = h.TCIngress || rewrites
+			h.TCEgress = h.TCEgress || answers
+		} else {
+			h.TCEgress = true
+			h.XDP = h.XDP || answers
+			h.TCIngress = h.TCIngress || answers
+		}
+	}
+	return h
+}
+
+// keepsFlows tells whether any rule wants replies put right.
+func (rs *Ruleset) keepsFlows() bool {
+	return slices.ContainsFunc(rs.Rules, func(r rules.Rule) bool {
+		return r.Action == rules.Rewrite && !r.OneWay
+	})
+}
+
+// Hash names the ruleset: the same for the same rules, options and build of
+// the programs, and so for whatever can share one loaded set of programs. It
+// is 32 hexadecimal digits.
+func (rs *Ruleset) Hash(table *rules.Table) string {
+	h := sha256.New()
+	programs := sha256.Sum256(_ProgramsBytes)
+	h.Write(programs[:])
+	digest := table.Digest()
+	h.Write(digest[:])
+	var options [24]byte
+	binary.LittleEndian.PutUint64(options[0:], uint64(rs.Mode))
+	binary.LittleEndian.PutUint64(options[8:], uint64(rs.Flows))
+	binary.LittleEndian.PutUint64(options[16:], rs.NetNS)
+	h.Write(options[:])
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

@@ -1,0 +1,53 @@
+package datapath
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// side is which way packets pass the host side of the veth.
+type side bool
+
+const (
+	ingress side = false // from the container
+	egress  side = true  // to the container
+)
+
+func (s side) tcx() ebpf.AttachType {
+	if s == egress {
+		return ebpf.AttachTCXEgress
+	}
+	return ebpf.AttachTCXIngress
+}
+
+func (s side) String() string {
+	if s == egress {
+		return "egress"
+	}
+	return "ingress"
+}
+
+// attachTCX attaches in front of all others: no program is to see, or to send
+// away, a packet whose checksum is not settled yet.
+func attachTCX(dev Device, program *ebpf.Program, at side, pin string) error {
+	l, err := link.AttachTCX(link.TCXOptions{
+		Interface: dev.Index, Program: program, Attach: at.tcx(), Anchor: link.Head(),
+	})
+	if err != nil {
+		return fmt.Errorf("%w the tc program to %s at tcx %s: %w", ErrAttach, dev.Name, at, err)
+	}
+	return pinAndClose(l, pin)
+}
+
+// haveTCX asks the kernel by a query that needs no program (Linux 6.6).
+func haveTCX() bool {
+	_, err := link.QueryPrograms(link.QueryOptions{
+		Target: loopbackIndex, Attach: ebpf.AttachTCXIngress,
+	})
+	return err == nil
+}
+
+// loopbackIndex is the same in every network namespace.
+const loopbackIndex = 1

@@ -1,0 +1,96 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// ErrAttach is returned when the kernel refuses to attach a program. The
+// message has the mend, as far as the kernel's answer tells it.
+var ErrAttach = errors.New("the kernel refused to attach")
+
+// ForeignError says that somebody else's XDP program is on a device.
+type ForeignError struct {
+	Device Device
+	ID     ebpf.ProgramID
+	Name   string
+}
+
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("%s already has the XDP program %q (id %d), which is not xdp-port's: "+
+		"detach it, or leave xdp-port out of this network", e.Device.Name, e.Name, e.ID)
+}
+
+// A program that was only just detached can hold its slot for some more
+// milliseconds.
+const (
+	busyTries = 10
+	busyPause = 5 * time.Millisecond
+)
+
+func attachXDP(dev Device, program *ebpf.Program, mode Mode) (link.Link, error) {
+	for try := 1; ; try++ {
+		l, err := link.AttachXDP(link.XDPOptions{
+			Program: program, Interface: dev.Index, Flags: mode.flags(),
+		})
+		if err == nil {
+			return l, nil
+		}
+		if foreign := foreignXDP(dev); foreign != nil {
+			return nil, foreign
+		}
+		if !errors.Is(err, unix.EBUSY) || try == busyTries {
+			return nil, fmt.Errorf("%w the XDP program to %s in %s mode: %w%s",
+				ErrAttach, dev.Name, mode, err, xdpMend(err, mode))
+		}
+		time.Sleep(busyPause)
+	}
+}
+
+// foreignXDP names the program that is on the device, or returns nil.
+func foreignXDP(dev Device) error {
+	device, err := netlink.LinkByIndex(dev.Index)
+	if err != nil || device.Attrs().Xdp == nil || !device.Attrs().Xdp.Attached {
+		return nil
+	}
+	id := ebpf.ProgramID(device.Attrs().Xdp.ProgId)
+	return &ForeignError{Device: dev, ID: id, Name: programName(id)}
+}
+
+func programName(id ebpf.ProgramID) string {
+	program, err := ebpf.NewProgramFromID(id)
+	if err != nil {
+		return "unknown"
+	}
+	defer program.Close()
+	info, err := program.Info()
+	if err != nil {
+		return "unknown"
+	}
+	return info.Name
+}
+
+// xdpMend turns what the veth driver and the XDP core answer
+// (drivers/net/veth.c veth_xdp_set, net/core/dev.c dev_xdp_attach) into advice.
+func xdpMend(err error, mode Mode) string {
+	switch {
+	case mode == Offload:
+		return `: a veth takes no offloaded program, set "mode" to "auto"`
+	case errors.Is(err, unix.ERANGE):
+		return `: the container's MTU is too large for native mode, lower it or set "mode" to "generic"`
+	case errors.Is(err, unix.ENOSPC):
+		return `: the host side has fewer rx queues than the container has tx queues, ` +
+			`make them equal (ethtool -L) or set "mode" to "generic"`
+	case errors.Is(err, unix.EPERM):
+		return ": CAP_NET_ADMIN and CAP_BPF are needed in the host's network namespace"
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
+		return `: the driver or the kernel lacks this mode (bpf_link for XDP needs Linux 5.9), set "mode" to "generic"`
+	}
+	return ""
+}

@@ -1,0 +1,57 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrBPFFS is returned when there is no BPF file system to keep the state in.
+var ErrBPFFS = errors.New("no BPF file system")
+
+// ensureBPFFS mounts a BPF file system at the path unless there is one.
+func ensureBPFFS(path string) error {
+	if isBPFFS(path) {
+		return nil
+	}
+	// Two processes that find nothing must not mount one above the other's.
+	below, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("%w at %s: %w", ErrBPFFS, path, err)
+	}
+	defer below.Close()
+	if err := flock(below, unix.LOCK_EX); err != nil {
+		return fmt.Errorf("%w at %s: lock: %w", ErrBPFFS, path, err)
+	}
+	if isBPFFS(path) {
+		return nil
+	}
+	if err := unix.Mount("bpf", path, "bpf", 0, "mode=0700"); err != nil {
+		return fmt.Errorf("%w at %s, and mounting one failed (mount -t bpf bpf %s): %w", ErrBPFFS, path, path, err)
+	}
+	return nil
+}
+
+func isBPFFS(path string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(path, &fs) == nil && fs.Type == unix.BPF_FS_MAGIC
+}
+
+// removeEmpty removes the folder and its parents as far as they are empty, up
+// to but not including top.
+func removeEmpty(folder, top string) error {
+	for folder != top {
+		err := os.Remove(folder)
+		if errors.Is(err, unix.ENOTEMPTY) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		folder = filepath.Dir(folder)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrBusy is returned when the lock on the state was not had in time.
+var ErrBusy = errors.New("another process holds the lock on the state")
+
+// lockTimeout bounds the wait for the lock.
+const lockTimeout = 10 * time.Second
+
+// lockFolder locks a folder, exclusively or shared. It is held until the file
+// is closed. Since the last one to leave removes the folder, the lock only
+// counts if the folder is still the one at this path.
+func lockFolder(path string, how int) (*os.File, error) {
+	for deadline := time.Now().Add(lockTimeout); ; {
+		folder, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := flockBefore(folder, how, deadline); err != nil {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		if isAt(folder, path) {
+			return folder, nil
+		}
+		folder.Close()
+	}
+}
+
+// flockBefore locks the file, or closes it and returns an error. A lock that
+// comes too late is given back by closing.
+func flockBefore(file *os.File, how int, deadline time.Time) error {
+	locked := make(chan error, 1)
+	go func() { locked <- flock(file, how) }()
+	select {
+	case err := <-locked:
+		if err != nil {
+			file.Close()
+		}
+		return err
+	case <-time.After(time.Until(deadline)):
+		go func() { <-locked; file.Close() }()
+		return ErrBusy
+	}
+}
+
+func flock(file *os.File, how int) error {
+	for {
+		err := unix.Flock(int(file.Fd()), how)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+func isAt(folder *os.File, path string) bool {
+	locked, err := folder.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Stat(path)
+	return err == nil && os.SameFile(locked, now)
+}

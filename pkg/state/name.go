@@ -1,0 +1,60 @@
+package state
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// maxName is the length in bytes of the longest name in a file system, NAME_MAX.
+const maxName = 255
+
+// encodeName turns any network name, container ID or interface name into one
+// that bpffs takes, which refuses dots. It is percent-encoding (RFC 3986
+// section 2.1) of all but letters, digits, '-' and '_', so reversible, and
+// without a slash or a dot no name can lead out of its folder.
+func encodeName(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		if c := name[i]; isPlain(c) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+func isPlain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+// decodeName is the reverse of encodeName.
+func decodeName(encoded string) (string, error) {
+	return url.PathUnescape(encoded)
+}
+
+// Key names an attachment, as CNI identifies one: by network name, container
+// ID and interface name.
+type Key struct {
+	Network   string
+	Container string
+	Interface string
+}
+
+// String returns the key as messages name it.
+func (k Key) String() string {
+	return fmt.Sprintf("interface %s of container %s in network %s", k.Interface, k.Container, k.Network)
+}
+
+// path returns the key's folder below attachments.
+func (k Key) path() (string, error) {
+	parts := []string{encodeName(k.Network), encodeName(k.Container), encodeName(k.Interface)}
+	for i, part := range parts {
+		if part == "" || len(part) > maxName {
+			what := [...]string{"network name", "container ID", "interface name"}[i]
+			return "", fmt.Errorf("the %s takes %d bytes in bpffs, 1 to %d are possible", what, len(part), maxName)
+		}
+	}
+	return strings.Join(parts, "/"), nil
+}

@@ -1,0 +1,111 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultMount and DefaultRoot are where the state is.
+const (
+	DefaultMount = "/sys/fs/bpf"
+	DefaultRoot  = DefaultMount + "/xdp-port"
+)
+
+// Store is the state folder, locked.
+type Store struct {
+	root string
+	lock *os.File
+	// made counts the temporary folders of this process.
+	made int
+}
+
+// OpenForChange locks the state for a change, and makes its folder, and the
+// mount that it is in, if they are missing. Whatever a dead process left
+// half-done is removed. The caller must Close the Store.
+//
+// Returns an error wrapping ErrBPFFS if there is no BPF file system, ErrBusy
+// if the lock was not had in 10 seconds.
+func OpenForChange() (*Store, error) {
+	if err := ensureBPFFS(DefaultMount); err != nil {
+		return nil, err
+	}
+	for {
+		if err := os.Mkdir(DefaultRoot, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("%w: %w", ErrBPFFS, err)
+		}
+		s, err := open(unix.LOCK_EX)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // the last container left just now, and took the folder with it
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := s.sweep(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		return s, nil
+	}
+}
+
+// OpenExisting locks the state for a change that only removes, and so makes
+// nothing. Returns an error wrapping os.ErrNotExist if there is no state.
+func OpenExisting() (*Store, error) {
+	s, err := open(unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.sweep(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func open(how int) (*Store, error) {
+	lock, err := lockFolder(DefaultRoot, how)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{root: DefaultRoot, lock: lock}, nil
+}
+
+// Close gives the lock back, and removes the state folder if nothing is left.
+func (s *Store) Close() error {
+	err := errors.Join(
+		removeEmpty(s.tmp(), s.root),
+		removeEmpty(s.rulesets(), filepath.Dir(s.root)),
+	)
+	return errors.Join(err, s.lock.Close())
+}
+
+func (s *Store) tmp() string                { return filepath.Join(s.root, "tmp") }
+func (s *Store) rulesets() string           { return filepath.Join(s.root, "rulesets") }
+func (s *Store) ruleset(hash string) string { return filepath.Join(s.rulesets(), hash) }
+
+// attachments is the folder of those who use a ruleset.
+func attachments(ruleset string) string { return filepath.Join(ruleset, "attachments") }
+
+// temporary makes a folder to build something in. Its name is the process's
+// own, but nobody else builds anything while the lock is held.
+func (s *Store) temporary() (string, error) {
+	s.made++
+	path := filepath.Join(s.tmp(), fmt.Sprintf("%d-%d", os.Getpid(), s.made))
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return "", fmt.Errorf("%w: make a folder: %w", ErrBPFFS, err)
+	}
+	return path, nil
+}
+
+// publish renames what was built to where it belongs.
+func publish(built, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("%w: make a folder: %w", ErrBPFFS, err)
+	}
+	if err := os.Rename(built, path); err != nil {
+		return fmt.Errorf("%w: publish: %w", ErrBPFFS, err)
+	}
+	return nil
+}
