@@ -23,29 +23,6 @@ static __always_inline struct counters *counters_of(__u32 ifindex)
 	return bpf_map_lookup_elem(&counters, &ifindex);
 }
 
-enum verdict {
-	PASSED,
-	REWRITTEN,
-	DROPPED,
-	REPLY_RESTORED,
-	ICMP_ERROR_RESTORED,
-	MALFORMED,
-};
-
-/* What is to happen to a packet. */
-struct decision {
-	enum verdict verdict;
-	__u32 rule;    /* one more than the index of the rule; 0: none */
-	__u32 flow_conflict;
-	__u32 port; /* offset of the port to be changed; 0: nothing changes */
-	__be16 from;
-	__be16 to;
-	__u32 checksum;	       /* offset of the checksum that covers it; 0: none */
-	__u32 quoted_checksum; /* offset of one that is to be replaced; 0: none */
-	__sum16 quoted_value;  /* by this */
-	__u16 pad;
-};
-
 static __always_inline void count_rule(struct counters *counters, __u32 rule,
 				       __u32 length)
 {
@@ -59,8 +36,10 @@ static __always_inline void count_rule(struct counters *counters, __u32 rule,
 
 /* The one place where packets are counted, whatever became of them. */
 static __always_inline void count(struct counters *counters,
-				  const struct decision *decision, __u32 length)
+				  const struct packet *pkt)
 {
+	const struct decision *decision = &pkt->decision;
+
 	switch (decision->verdict) {
 	case PASSED:
 		counters->passed++;
@@ -82,7 +61,7 @@ static __always_inline void count(struct counters *counters,
 		break;
 	}
 	counters->flow_conflicts += decision->flow_conflict;
-	count_rule(counters, decision->rule, length);
+	count_rule(counters, decision->rule, pkt->length);
 }
 
 #endif

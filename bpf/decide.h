@@ -29,9 +29,9 @@ static __always_inline __u8 *peer_of(struct packet *pkt)
 }
 
 /* Whether the packet is a reply of a rewritten flow of the other direction. */
-static __always_inline int restore_reply(struct packet *pkt,
-					 struct decision *decision)
+static __always_inline int restore_reply(struct packet *pkt)
 {
+	struct decision *decision = &pkt->decision;
 	struct flow_key key;
 	struct flow *flow;
 
@@ -58,8 +58,7 @@ static __always_inline int restore_reply(struct packet *pkt,
  * that a rewritten packet of the same pair of sockets began: replies now
  * belong to this one.
  */
-static __always_inline void supersede_flow(struct packet *pkt,
-					   struct decision *decision)
+static __always_inline void supersede_flow(struct packet *pkt)
 {
 	struct flow_key key;
 
@@ -68,13 +67,13 @@ static __always_inline void supersede_flow(struct packet *pkt,
 	      PORT_IS_TARGET))
 		return;
 	make_flow_key(&key, pkt, pkt->direction, pkt->direction == EGRESS);
-	decision->flow_conflict = forget_flow(&key);
+	pkt->decision.flow_conflict = forget_flow(&key);
 }
 
 static __always_inline void rewrite(struct packet *pkt,
-				    const struct rule *rule,
-				    struct decision *decision)
+				    const struct rule *rule)
 {
+	struct decision *decision = &pkt->decision;
 	struct flow_key key;
 
 	if (pkt->no_checksum) {
@@ -88,7 +87,7 @@ static __always_inline void rewrite(struct packet *pkt,
 	decision->to = rewritten_port(rule, pkt->destination);
 	pkt->destination = decision->to;
 	if (rule->flags & RULE_ONE_WAY) {
-		supersede_flow(pkt, decision);
+		supersede_flow(pkt);
 		return;
 	}
 	make_flow_key(&key, pkt, pkt->direction, pkt->direction == EGRESS);
@@ -97,14 +96,16 @@ static __always_inline void rewrite(struct packet *pkt,
 }
 
 /* Decides a TCP or UDP packet whose addresses were read. */
-__noinline int decide(struct packet *pkt, struct decision *decision)
+__noinline int decide(struct packet *pkt)
 {
+	struct decision *decision;
 	struct rule *rule;
 	__u16 entry;
 
-	if (!pkt || !decision)
+	if (!pkt)
 		return 0;
-	if (restore_reply(pkt, decision))
+	decision = &pkt->decision;
+	if (restore_reply(pkt))
 		return 0;
 	entry = look_up_port(pkt->direction, pkt->protocol, pkt->destination);
 	decision->rule = rule_for(entry, pkt->family, peer_of(pkt));
@@ -112,9 +113,9 @@ __noinline int decide(struct packet *pkt, struct decision *decision)
 	if (rule && rule->action == RULE_DROP)
 		decision->verdict = DROPPED;
 	else if (rule && rule->action == RULE_REWRITE)
-		rewrite(pkt, rule, decision);
+		rewrite(pkt, rule);
 	else
-		supersede_flow(pkt, decision);
+		supersede_flow(pkt);
 	return 0;
 }
 
@@ -122,9 +123,9 @@ __noinline int decide(struct packet *pkt, struct decision *decision)
  * An ICMP error quotes a forward packet as it was outside: the sender knows it
  * by the port from before the rewrite.
  */
-static __always_inline int restore_quoted_forward(struct packet *quote,
-						  struct decision *decision)
+static __always_inline int restore_quoted_forward(struct packet *quote)
 {
+	struct decision *decision = &quote->decision;
 	struct flow_key key;
 	struct flow *flow;
 
@@ -145,9 +146,9 @@ static __always_inline int restore_quoted_forward(struct packet *quote,
  * An ICMP error quotes a reply whose source port was restored: the one who
  * sent that reply knows it by the port that the forward packets arrived at.
  */
-static __always_inline int rewrite_quoted_reply(struct packet *quote,
-						struct decision *decision)
+static __always_inline int rewrite_quoted_reply(struct packet *quote)
 {
+	struct decision *decision = &quote->decision;
 	__u8 flow_direction = !quote->direction;
 	__u8 *peer = quote->direction == EGRESS ? quote->daddr : quote->saddr;
 	__be16 restored = quote->source;
@@ -175,13 +176,13 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote,
  * Decides an ICMP error by the packet it quotes, whose direction is the one it
  * had itself, so the other than the error's.
  */
-__noinline int decide_quote(struct packet *quote, struct decision *decision)
+__noinline int decide_quote(struct packet *quote)
 {
-	if (!quote || !decision)
+	if (!quote)
 		return 0;
-	if (restore_quoted_forward(quote, decision) ||
-	    rewrite_quoted_reply(quote, decision))
-		decision->verdict = ICMP_ERROR_RESTORED;
+	if (restore_quoted_forward(quote) ||
+	    rewrite_quoted_reply(quote))
+		quote->decision.verdict = ICMP_ERROR_RESTORED;
 	return 0;
 }
 

@@ -32,10 +32,10 @@ static __always_inline int parse_quote(const struct frame *frame,
  * the error's checksum stays as it is, since the two changes cancel out.
  */
 static __always_inline void correct_quoted_checksum(const struct frame *frame,
-						    const struct packet *error,
 						    const struct packet *quote,
-						    struct decision *decision)
+						    struct packet *error)
 {
+	struct decision *decision = &error->decision;
 	__sum16 *check = NULL;
 
 	if (quote->checksum)
@@ -53,38 +53,39 @@ static __always_inline void correct_quoted_checksum(const struct frame *frame,
 			update_checksum(*check, decision->from, decision->to);
 }
 
-/* Decides an ICMP error. */
-static __always_inline void decide_error(const struct frame *frame,
-					 const struct packet *error,
-					 struct decision *decision)
+static __always_inline int decide_error(const struct frame *frame,
+					struct packet *error)
 {
 	struct packet quote = {};
 
 	if (!parse_quote(frame, error, &quote))
-		return;
-	decide_quote(&quote, decision);
-	if (decision->verdict == ICMP_ERROR_RESTORED)
-		correct_quoted_checksum(frame, error, &quote, decision);
+		return 0;
+	decide_quote(&quote);
+	error->decision = quote.decision;
+	if (quote.decision.verdict == ICMP_ERROR_RESTORED)
+		correct_quoted_checksum(frame, &quote, error);
+	return 0;
 }
+
+DEFINE_PER_HOOK(decide_error)
 
 /* Decides any packet: what both hooks have in common. */
 static __always_inline void examine(const struct frame *frame,
-				    struct packet *pkt,
-				    struct decision *decision)
+				    struct packet *pkt)
 {
 	switch (parse_frame(frame, pkt)) {
 	case PARSED_TRANSPORT:
 		if (is_nobodys_business(pkt) || read_addresses(frame, pkt))
 			return;
-		decide(pkt, decision);
-		if (decision->port)
-			decision->checksum = pkt->checksum;
+		decide(pkt);
+		if (pkt->decision.port)
+			pkt->decision.checksum = pkt->checksum;
 		return;
 	case PARSED_ICMP_ERROR:
-		decide_error(frame, pkt, decision);
+		decide_error_of(frame, pkt);
 		return;
 	case PARSED_MALFORMED:
-		decision->verdict = MALFORMED;
+		pkt->decision.verdict = MALFORMED;
 		return;
 	case PARSED_OTHER:
 		return;

@@ -15,10 +15,7 @@
 #include <linux/udp.h>
 #include <stddef.h>
 
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-#include "types.h"
+#include "frame.h"
 
 #define MAX_VLAN_TAGS 2
 #define MAX_EXTENSION_HEADERS 8
@@ -67,56 +64,6 @@ enum icmpv6_error {
 	ICMPV6_DEST_UNREACH = 1,
 	ICMPV6_PARAMETER_PROBLEM = 4,
 };
-
-/* The part of a frame that can be read directly. */
-struct frame {
-	void *data;
-	void *data_end;
-	__u32 length; /* of the whole frame, may be more than that part */
-};
-
-struct packet {
-	__u32 ifindex;
-	__u32 length;	 /* of the whole frame */
-	__u32 end;	 /* offset behind the IP packet */
-	__u32 network;	 /* offset of the IP header */
-	__u32 transport; /* offset of the transport header */
-	__u32 checksum;	 /* offset of the transport checksum; 0: there is none */
-	__be16 source;
-	__be16 destination;
-	__u8 direction; /* 0 egress, 1 ingress, as the container sees it */
-	__u8 family;	/* 4 or 6 */
-	__u8 protocol;
-	__u8 fragment;	     /* the first of several */
-	__u8 no_checksum;    /* its checksum is in a later fragment */
-	__u8 unknown_length; /* jumbogram: the IP header does not say */
-	__u8 quoted;	     /* inside an ICMP error, so not all of it is there */
-	__u8 pad;
-	__u8 saddr[16]; /* IPv4 addresses are v4-mapped */
-	__u8 daddr[16];
-};
-
-enum parsed {
-	PARSED_TRANSPORT, /* TCP or UDP, with ports */
-	PARSED_ICMP_ERROR,
-	PARSED_OTHER, /* nothing for us */
-	PARSED_MALFORMED,
-};
-
-/* More than any headers take; the verifier wants a bound. */
-#define MAX_OFFSET 0x7fff
-
-/* A pointer to `size` bytes at `offset`, or NULL when they are not all there. */
-static __always_inline void *bytes_at(const struct frame *frame, __u32 offset,
-				      __u32 size)
-{
-	void *at;
-
-	if (offset > MAX_OFFSET)
-		return NULL;
-	at = frame->data + offset;
-	return at + size > frame->data_end ? NULL : at;
-}
 
 static __always_inline enum parsed parse_ports(const struct frame *frame,
 					       struct packet *pkt)
@@ -274,41 +221,38 @@ static __always_inline int is_extension_header(__u8 protocol)
 	       protocol == IPPROTO_AH;
 }
 
-/* RFC 8200 section 4; the length of AH is in other units, RFC 4302 section 2.2. */
-static __always_inline __u32 extension_length(__u8 protocol,
-					      const struct ipv6_opt_hdr *header)
+/*
+ * RFC 8200 section 4; the length of AH is in other units, RFC 4302 section 2.2.
+ * A global function, for then the verifier goes on with one state, not one for
+ * each kind of header.
+ */
+__noinline int extension_length(__u32 protocol, __u32 length_field)
 {
 	if (protocol == IPPROTO_FRAGMENT)
 		return sizeof(struct fragment_header);
 	if (protocol == IPPROTO_AH)
-		return (header->hdrlen + 2) * 4;
-	return (header->hdrlen + 1) * 8;
+		return (length_field + 2) * 4;
+	return (length_field + 1) * 8;
 }
 
-static __always_inline enum parsed parse_ipv6(const struct frame *frame,
-					      struct packet *pkt)
+/*
+ * Walks over extension headers to the transport header, whose protocol and
+ * offset it sets in pkt, where it finds those of the first extension header.
+ */
+static __always_inline enum parsed
+walk_extensions(const struct frame *frame, struct packet *pkt)
 {
-	struct ipv6hdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
-	__u32 offset = pkt->network + sizeof(*ip);
-	__u8 protocol;
+	__u32 offset = pkt->transport;
+	__u8 protocol = pkt->protocol;
 
-	if (!ip || ip->version != 6)
-		return PARSED_MALFORMED;
-	pkt->family = 6;
-	if (set_end(frame, pkt, bpf_ntohs(ip->payload_len), sizeof(*ip)) ||
-	    offset > pkt->end)
-		return PARSED_MALFORMED;
-	protocol = ip->nexthdr;
 	for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
 		struct fragment_header *header;
-		__u32 length;
 
 		if (!is_extension_header(protocol))
 			break;
 		header = bytes_at(frame, offset, sizeof(*header));
 		if (!header || offset + sizeof(*header) > pkt->end)
 			return PARSED_MALFORMED;
-		length = extension_length(protocol, (void *)header);
 		if (protocol == IPPROTO_FRAGMENT) {
 			__u16 fragment = bpf_ntohs(header->offset);
 
@@ -316,13 +260,37 @@ static __always_inline enum parsed parse_ipv6(const struct frame *frame,
 				return PARSED_OTHER;
 			pkt->fragment = fragment & IPV6_MORE_FRAGMENTS;
 		}
+		offset += extension_length(protocol, header->reserved) & 0xfff;
 		protocol = header->next_header;
-		offset += length;
 		if (offset > pkt->end)
 			return PARSED_MALFORMED;
 	}
-	pkt->protocol = protocol;
 	pkt->transport = offset;
+	pkt->protocol = protocol;
+	return PARSED_TRANSPORT;
+}
+
+DEFINE_PER_HOOK(walk_extensions)
+
+static __always_inline enum parsed parse_ipv6(const struct frame *frame,
+					      struct packet *pkt)
+{
+	struct ipv6hdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
+	enum parsed walked;
+
+	if (!ip || ip->version != 6)
+		return PARSED_MALFORMED;
+	pkt->family = 6;
+	pkt->transport = pkt->network + sizeof(*ip);
+	if (set_end(frame, pkt, bpf_ntohs(ip->payload_len), sizeof(*ip)) ||
+	    pkt->transport > pkt->end)
+		return PARSED_MALFORMED;
+	pkt->protocol = ip->nexthdr;
+	if (is_extension_header(pkt->protocol)) {
+		walked = walk_extensions_of(frame, pkt);
+		if (walked != PARSED_TRANSPORT)
+			return walked;
+	}
 	return parse_transport(frame, pkt);
 }
 

@@ -63,51 +63,39 @@ static __always_inline __u16 look_up_port(__u8 direction, __u8 protocol,
 	return ports ? ports->entry[number & 0xff] : 0;
 }
 
-/* Clears the host bits of an address of `length` bits of prefix. */
-static __always_inline void mask_address(__u8 addr[16], __u32 length)
-{
-	__be32 *words = (__be32 *)addr;
-
-	for (int i = 0; i < 4; i++) {
-		if (length >= 32) {
-			length -= 32;
-			continue;
-		}
-		words[i] &= bpf_htonl(~(0xffffffffU >> length));
-		length = 0;
-	}
-}
+/* The network masks by prefix length, made by user space. */
+const volatile __be64 network_mask[129][2];
 
 /*
  * One more than the index of the rule that decides packets of this port class
- * with this peer (IPv4 v4-mapped), 0 for none. A global function: the verifier
- * walks its loop once, not once for each way that leads here.
+ * with this peer, 0 for none. A global function, so that the verifier walks
+ * its loop once; and the loop has few branches, so that it does so fast.
  */
 __noinline int rule_by_address(__u32 class_id, __u32 family,
 			       const struct in6_addr *peer)
 {
+	struct peer_prefix prefix = { .port_class = class_id, .family = family };
 	struct port_class *class = bpf_map_lookup_elem(&port_classes, &class_id);
-	__u32 lengths;
+	__be64 high, low;
+	__u32 next, end;
 
 	if (!class || !peer)
 		return 0;
-	lengths = family == 6 ? class->ipv6_lengths : class->ipv4_lengths;
-	for (__u32 i = 0; i < sizeof(class->ipv6_length); i++) {
-		struct peer_prefix prefix = { .port_class = class_id, .family = family };
+	__builtin_memcpy(&high, peer, sizeof(high));
+	__builtin_memcpy(&low, (void *)peer + sizeof(high), sizeof(low));
+	next = family == 6 ? class->ipv4_lengths : 0;
+	end = class->ipv4_lengths + (family == 6 ? class->ipv6_lengths : 0);
+	for (int i = 0; i < 129; i++, next++) {
 		__u32 *rule;
 
-		if (i >= lengths)
+		barrier_var(next); /* keeps the check on what is used */
+		if (next >= end || next >= sizeof(class->length))
 			break;
-		if (family == 6) {
-			prefix.length = class->ipv6_length[i];
-			__builtin_memcpy(prefix.addr, peer, 16);
-		} else {
-			if (i >= sizeof(class->ipv4_length))
-				break;
-			prefix.length = class->ipv4_length[i];
-			__builtin_memcpy(prefix.addr, (void *)peer + 12, 4);
-		}
-		mask_address(prefix.addr, prefix.length);
+		prefix.length = class->length[next];
+		if (prefix.length > 128)
+			break;
+		prefix.addr[0] = high & network_mask[prefix.length][0];
+		prefix.addr[1] = low & network_mask[prefix.length][1];
 		rule = bpf_map_lookup_elem(&peer_prefixes, &prefix);
 		if (rule)
 			return *rule;

@@ -61,19 +61,20 @@ struct rule {
  * that its value is the first rule in order, not the most specific one.
  */
 struct port_class {
-	__u16 otherwise;      /* one more than a rule's index; 0: no rule */
-	__u8 ipv4_lengths;    /* how many of ipv4_length are used */
-	__u8 ipv6_lengths;
-	__u8 ipv4_length[33]; /* prefix lengths in bits, longest first */
-	__u8 ipv6_length[129];
+	__u16 otherwise; /* one more than a rule's index; 0: no rule */
+	__u8 ipv4_lengths; /* how many of `length` are for IPv4, and come first */
+	__u8 ipv6_lengths; /* how many behind them are for IPv6 */
+	__u8 length[33 + 129]; /* prefix lengths in bits of v4-mapped addresses,
+				  longest first for either family */
 };
 
 /* An address prefix of a port class; the value is one more than a rule's index. */
 struct peer_prefix {
 	__u16 port_class;
-	__u8 length; /* in bits, of addr as IPv6 or IPv4 */
+	__u8 length; /* in bits */
 	__u8 family; /* 4 or 6 */
-	__u8 addr[16]; /* network byte order, host bits zero; IPv4 in the first four */
+	__u32 pad;
+	__be64 addr[2]; /* host bits zero; IPv4 addresses are v4-mapped */
 };
 
 /*

@@ -15,29 +15,14 @@
 #define TCX_NEXT -1
 #define TCX_DROP 2
 
-/* Whether the program was loaded with BPF_F_XDP_HAS_FRAGS (Linux 5.18). */
-const volatile __u8 has_frags = 1;
-
-static __always_inline struct frame xdp_frame(struct xdp_md *ctx)
-{
-	struct frame frame = {
-		.data = (void *)(long)ctx->data,
-		.data_end = (void *)(long)ctx->data_end,
-	};
-
-	frame.length = has_frags ? bpf_xdp_get_buff_len(ctx) :
-				   frame.data_end - frame.data;
-	return frame;
-}
-
 /*
  * Leaves the note for settle_checksum. Returns -1 when there is no place for
  * it, and then the packet must stay as it is.
  */
 static __always_inline int leave_note(struct xdp_md *ctx,
-				      const struct packet *pkt,
-				      const struct decision *decision)
+				      const struct packet *pkt)
 {
+	const struct decision *decision = &pkt->decision;
 	struct note *note = this_cpus_note();
 
 	if (note_in_metadata) {
@@ -67,14 +52,14 @@ static __always_inline void forget_note(void)
 }
 
 static __always_inline int change_frame(struct xdp_md *ctx,
-					const struct packet *pkt,
-					const struct decision *decision)
+					const struct packet *pkt)
 {
+	const struct decision *decision = &pkt->decision;
 	struct frame frame;
 	__sum16 *quoted;
 	__be16 *port;
 
-	if (decision->checksum && leave_note(ctx, pkt, decision))
+	if (decision->checksum && leave_note(ctx, pkt))
 		return -1;
 	frame = xdp_frame(ctx);
 	port = bytes_at(&frame, decision->port, sizeof(*port));
@@ -99,16 +84,15 @@ int from_container(struct xdp_md *ctx)
 		.length = frame.length,
 		.direction = EGRESS,
 	};
-	struct decision decision = {};
 
 	forget_note();
 	if (!counters)
 		return XDP_PASS;
-	examine(&frame, &pkt, &decision);
-	if (decision.port && change_frame(ctx, &pkt, &decision))
+	examine(&frame, &pkt);
+	if (pkt.decision.port && change_frame(ctx, &pkt))
 		return XDP_PASS;
-	count(counters, &decision, pkt.length);
-	return decision.verdict == DROPPED ? XDP_DROP : XDP_PASS;
+	count(counters, &pkt);
+	return pkt.decision.verdict == DROPPED ? XDP_DROP : XDP_PASS;
 }
 
 static __always_inline struct note *note_on(struct __sk_buff *skb)
@@ -138,21 +122,11 @@ int settle_checksum(struct __sk_buff *skb)
 	return TCX_NEXT;
 }
 
-static __always_inline struct frame skb_frame(struct __sk_buff *skb)
-{
-	struct frame frame = {
-		.data = (void *)(long)skb->data,
-		.data_end = (void *)(long)skb->data_end,
-		.length = skb->len,
-	};
-
-	return frame;
-}
-
 static __always_inline void change_skb(struct __sk_buff *skb,
-				       const struct packet *pkt,
-				       const struct decision *decision)
+				       const struct packet *pkt)
 {
+	const struct decision *decision = &pkt->decision;
+
 	bpf_skb_store_bytes(skb, decision->port, &decision->to,
 			    sizeof(decision->to), 0);
 	if (decision->quoted_checksum)
@@ -181,7 +155,6 @@ SEC("tc")
 int to_container(struct __sk_buff *skb)
 {
 	struct counters *counters = counters_of(skb->ifindex);
-	struct decision decision = {};
 	struct packet pkt = {
 		.ifindex = skb->ifindex,
 		.length = skb->len,
@@ -193,11 +166,11 @@ int to_container(struct __sk_buff *skb)
 		return TCX_NEXT;
 	pull_headers(skb);
 	frame = skb_frame(skb);
-	examine(&frame, &pkt, &decision);
-	if (decision.port)
-		change_skb(skb, &pkt, &decision);
-	count(counters, &decision, pkt.length);
-	return decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
+	examine(&frame, &pkt);
+	if (pkt.decision.port)
+		change_skb(skb, &pkt);
+	count(counters, &pkt);
+	return pkt.decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -88,6 +88,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error
 	sizeCounters(spec.Maps[programsMapCounters], len(rs.Rules))
 	return errors.Join(
 		spec.Variables[programsVarPortIndex].Set(table.PortIndex),
+		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
 		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
 	)

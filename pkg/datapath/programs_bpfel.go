@@ -62,7 +62,8 @@ type programsPeerPrefix struct {
 	PortClass uint16
 	Length    uint8
 	Family    uint8
-	Addr      [16]uint8
+	Pad       uint32
+	Addr      [2]uint64
 }
 
 type programsPortClass struct {
@@ -70,8 +71,7 @@ type programsPortClass struct {
 	Otherwise   uint16
 	Ipv4Lengths uint8
 	Ipv6Lengths uint8
-	Ipv4Length  [33]uint8
-	Ipv6Length  [129]uint8
+	Length      [162]uint8
 }
 
 type programsPortPage struct {
@@ -128,6 +128,7 @@ const (
 	programsProgSettleChecksum = "settle_checksum"
 	programsProgToContainer    = "to_container"
 	programsVarHasFrags        = "has_frags"
+	programsVarNetworkMask     = "network_mask"
 	programsVarNoteInMetadata  = "note_in_metadata"
 	programsVarPortIndex       = "port_index"
 	programsVarRuleCount       = "rule_count"
@@ -198,6 +199,7 @@ type programsMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
 	HasFrags       *ebpf.VariableSpec `ebpf:"has_frags"`
+	NetworkMask    *ebpf.VariableSpec `ebpf:"network_mask"`
 	NoteInMetadata *ebpf.VariableSpec `ebpf:"note_in_metadata"`
 	PortIndex      *ebpf.VariableSpec `ebpf:"port_index"`
 	RuleCount      *ebpf.VariableSpec `ebpf:"rule_count"`
@@ -249,6 +251,7 @@ func (m *programsMaps) Close() error {
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
 	HasFrags       *ebpf.Variable `ebpf:"has_frags"`
+	NetworkMask    *ebpf.Variable `ebpf:"network_mask"`
 	NoteInMetadata *ebpf.Variable `ebpf:"note_in_metadata"`
 	PortIndex      *ebpf.Variable `ebpf:"port_index"`
 	RuleCount      *ebpf.Variable `ebpf:"rule_count"`

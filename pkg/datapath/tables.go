@@ -1,6 +1,9 @@
 package datapath
 
 import (
+	"encoding/binary"
+	"net"
+
 	"github.com/cilium/ebpf"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -54,10 +57,16 @@ func kernelClass(class *rules.Class) programsPortClass {
 		Ipv4Lengths: uint8(len(class.IPv4Lengths)),
 		Ipv6Lengths: uint8(len(class.IPv6Lengths)),
 	}
-	copy(out.Ipv4Length[:], class.IPv4Lengths)
-	copy(out.Ipv6Length[:], class.IPv6Lengths)
+	for i, length := range class.IPv4Lengths {
+		out.Length[i] = length + v4MappedBits
+	}
+	copy(out.Length[len(class.IPv4Lengths):], class.IPv6Lengths)
 	return out
 }
+
+// v4MappedBits is how much longer the prefix of a v4-mapped address is (RFC
+// 4291 section 2.5.5.2).
+const v4MappedBits = 96
 
 func kernelPrefix(prefix *rules.Prefix) (key programsPeerPrefix, value uint32) {
 	key = programsPeerPrefix{
@@ -67,7 +76,26 @@ func kernelPrefix(prefix *rules.Prefix) (key programsPeerPrefix, value uint32) {
 	}
 	if prefix.Prefix.Addr().Is4() {
 		key.Family = 4
+		key.Length += v4MappedBits
 	}
-	copy(key.Addr[:], prefix.Prefix.Addr().AsSlice())
+	addr := prefix.Prefix.Addr().As16()
+	key.Addr = words(addr)
 	return key, uint32(prefix.Rule)
+}
+
+// words returns an address or a mask, which is in network byte order, as the
+// programs load it.
+func words(addr [16]byte) [2]uint64 {
+	return [2]uint64{
+		binary.NativeEndian.Uint64(addr[:8]),
+		binary.NativeEndian.Uint64(addr[8:]),
+	}
+}
+
+// networkMasks returns the masks of all prefix lengths.
+func networkMasks() (masks [129][2]uint64) {
+	for length := range masks {
+		masks[length] = words([16]byte(net.CIDRMask(length, 128)))
+	}
+	return masks
 }

@@ -88,15 +88,26 @@ func (s *Store) ruleset(hash string) string { return filepath.Join(s.rulesets(),
 // attachments is the folder of those who use a ruleset.
 func attachments(ruleset string) string { return filepath.Join(ruleset, "attachments") }
 
-// temporary makes a folder to build something in. Its name is the process's
-// own, but nobody else builds anything while the lock is held.
+// temporary makes a folder to build something in.
 func (s *Store) temporary() (string, error) {
-	s.made++
-	path := filepath.Join(s.tmp(), fmt.Sprintf("%d-%d", os.Getpid(), s.made))
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	path, err := s.temporaryName()
+	if err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
 		return "", fmt.Errorf("%w: make a folder: %w", ErrBPFFS, err)
 	}
 	return path, nil
+}
+
+// temporaryName returns a path in tmp that is free. The process's own number
+// makes it so, and nobody else builds anything while the lock is held.
+func (s *Store) temporaryName() (string, error) {
+	if err := os.MkdirAll(s.tmp(), 0o700); err != nil {
+		return "", fmt.Errorf("%w: make a folder: %w", ErrBPFFS, err)
+	}
+	s.made++
+	return filepath.Join(s.tmp(), fmt.Sprintf("%d-%d", os.Getpid(), s.made)), nil
 }
 
 // publish renames what was built to where it belongs.

@@ -33,16 +33,15 @@ func discard(folder string) error {
 	if err := datapath.Unpin(folder); err != nil {
 		return fmt.Errorf("remove %s: %w", folder, err)
 	}
-	return os.Remove(folder)
+	return os.RemoveAll(folder)
 }
 
 // retire moves a published folder out of sight at once, then removes it.
 func (s *Store) retire(folder string) error {
-	aside, err := s.temporary()
+	aside, err := s.temporaryName()
 	if err != nil {
 		return err
 	}
-	// rename(2) replaces an empty folder.
 	if err := os.Rename(folder, aside); err != nil {
 		return fmt.Errorf("remove %s: %w", folder, err)
 	}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/state"
+)
+
+// add brings the container's interface under the network's rules and hands on
+// what the plugins before made.
+func add(args *skel.CmdArgs) error {
+	network, err := parseForAdd(args)
+	if err != nil {
+		return err
+	}
+	if err := apply(args, network); err != nil {
+		return fmt.Errorf("add %s: %w", keyOf(args, network.Name), err)
+	}
+	return types.PrintResult(network.PrevResult, network.CNIVersion)
+}
+
+func parseForAdd(args *skel.CmdArgs) (*config.Network, error) {
+	network, err := config.Parse(args.StdinData)
+	if err != nil {
+		return nil, err
+	}
+	if network.PrevResult == nil {
+		return nil, types.NewError(codeConfig, "prevResult is missing: xdp-port is a chained plugin, "+
+			"list it after the one that makes the interface", "")
+	}
+	return network, nil
+}
+
+func apply(args *skel.CmdArgs, network *config.Network) error {
+	key := keyOf(args, network.Name)
+	if len(network.Rules) == 0 {
+		return detach(key)
+	}
+	wanted, err := wantedBy(network)
+	if err != nil {
+		return err
+	}
+	device, err := hostSide(args)
+	if err != nil {
+		return err
+	}
+	store, err := state.OpenForChange()
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.Attach(key, device, wanted), store.Close())
+}
+
+// detach removes what there is of the key, which may be nothing.
+func detach(key state.Key) error {
+	store, err := state.OpenExisting()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.Detach(key), store.Close())
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/state"
+)
+
+// check compares what is attached with what the configuration says.
+func check(args *skel.CmdArgs) error {
+	network, err := parseForAdd(args)
+	if err != nil {
+		return err
+	}
+	key := keyOf(args, network.Name)
+	if err := verify(args, key, network); err != nil {
+		return fmt.Errorf("check %s: %w", key, err)
+	}
+	return nil
+}
+
+func verify(args *skel.CmdArgs, key state.Key, network *config.Network) error {
+	store, err := state.OpenForReading()
+	if errors.Is(err, os.ErrNotExist) {
+		if len(network.Rules) == 0 {
+			return nil
+		}
+		return fmt.Errorf("%w: nothing is attached", datapath.ErrDiffers)
+	}
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if len(network.Rules) == 0 {
+		return store.VerifyAbsent(key)
+	}
+	wanted, err := wantedBy(network)
+	if err != nil {
+		return err
+	}
+	device, err := hostSide(args)
+	if err != nil {
+		return err
+	}
+	return store.Verify(key, device, wanted)
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/pkg/veth"
+)
+
+// Error codes: the CNI specification's own (section "Error"), and from 100 on
+// the plugin's.
+const (
+	codeConfig       = types.ErrInvalidNetworkConfig
+	codeNetNS        = 8
+	codeTryAgain     = types.ErrTryAgainLater
+	codeNotAvailable = 50
+	codeDiffers      = 100
+	codeNoVeth       = 101
+	codeLoad         = 102
+	codeAttach       = 103
+	codeForeign      = 104
+	codeBPFFS        = 105
+)
+
+// guarded turns whatever a verb comes back with, a panic included, into a CNI
+// error: stdout must carry nothing else.
+func guarded(verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
+	return func(args *skel.CmdArgs) (err error) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				err = types.NewError(types.ErrInternal,
+					fmt.Sprintf("this is a bug in xdp-port: %v", cause), string(debug.Stack()))
+			}
+		}()
+		return asCNI(verb(args))
+	}
+}
+
+// asCNI gives an error the code that tells what kind it is of.
+func asCNI(err error) error {
+	var already *types.Error
+	var mistakes *config.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &already):
+		return already
+	case errors.As(err, &mistakes):
+		return mistakes.CNI()
+	}
+	return types.NewError(codeOf(err), err.Error(), verifierLog(err))
+}
+
+func codeOf(err error) uint {
+	var foreign *datapath.ForeignError
+	switch {
+	case errors.Is(err, veth.ErrNetNS):
+		return codeNetNS
+	case errors.Is(err, veth.ErrNoVeth):
+		return codeNoVeth
+	case errors.Is(err, state.ErrBusy):
+		return codeTryAgain
+	case errors.As(err, &foreign):
+		return codeForeign
+	case errors.Is(err, datapath.ErrDiffers):
+		return codeDiffers
+	case errors.Is(err, datapath.ErrAttach):
+		return codeAttach
+	case errors.Is(err, datapath.ErrLoad):
+		return codeLoad
+	case errors.Is(err, state.ErrBPFFS):
+		return codeBPFFS
+	}
+	return types.ErrInternal
+}
+
+// verifierLog returns the last lines of what the verifier said, which have the
+// reason.
+func verifierLog(err error) string {
+	var verifier *ebpf.VerifierError
+	if !errors.As(err, &verifier) {
+		return ""
+	}
+	const last = 12
+	return strings.Join(verifier.Log[max(0, len(verifier.Log)-last):], "\n")
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/state"
+)
+
+// gc removes the network's attachments that the runtime does not list as
+// valid. Without a list it removes nothing.
+func gc(args *skel.CmdArgs) error {
+	network, err := config.ParseIdentity(args.StdinData)
+	if err != nil {
+		return err
+	}
+	if network.ValidAttachments == nil {
+		return nil
+	}
+	valid := map[state.Key]bool{}
+	for _, a := range network.ValidAttachments {
+		valid[state.Key{Network: network.Name, Container: a.ContainerID, Interface: a.IfName}] = true
+	}
+	if err := collect(network.Name, valid); err != nil {
+		return fmt.Errorf("collect what is left of network %s: %w", network.Name, err)
+	}
+	return nil
+}
+
+func collect(network string, valid map[state.Key]bool) error {
+	store, err := state.OpenExisting()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.Collect(network, valid), store.Close())
+}

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/state"
+)
+
+// status tells whether ADD can work on this node at all.
+func status(args *skel.CmdArgs) error {
+	if _, err := config.ParseIdentity(args.StdinData); err != nil {
+		return err
+	}
+	for _, ready := range []func() error{datapath.Ready, state.Ready} {
+		if err := ready(); err != nil {
+			return types.NewError(codeNotAvailable, "xdp-port cannot serve ADD: "+err.Error(), "")
+		}
+	}
+	return nil
+}
