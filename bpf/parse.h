@@ -294,6 +294,14 @@ static __always_inline enum parsed parse_ipv6(const struct frame *frame,
 	return parse_transport(frame, pkt);
 }
 
+static __always_inline int parse_network(const struct frame *frame,
+					 struct packet *pkt)
+{
+	return pkt->family == 6 ? parse_ipv6(frame, pkt) : parse_ipv4(frame, pkt);
+}
+
+DEFINE_PER_HOOK(parse_network)
+
 static __always_inline int is_vlan(__be16 protocol)
 {
 	return protocol == bpf_htons(ETH_P_8021Q) ||
@@ -319,10 +327,12 @@ static __always_inline enum parsed parse_frame(const struct frame *frame,
 		pkt->network += sizeof(*tag);
 	}
 	if (protocol == bpf_htons(ETH_P_IP))
-		return parse_ipv4(frame, pkt);
-	if (protocol == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(frame, pkt);
-	return PARSED_OTHER;
+		pkt->family = 4;
+	else if (protocol == bpf_htons(ETH_P_IPV6))
+		pkt->family = 6;
+	else
+		return PARSED_OTHER;
+	return parse_network_of(frame, pkt);
 }
 
 /*

@@ -13,6 +13,8 @@
 /* Page numbers by table and the port's upper byte. */
 const volatile __u16 port_index[PORT_TABLES][PORT_PAGE_SIZE];
 const volatile __u32 rule_count = 1;
+/* Whether any rule has addresses; without, the verifier need not look at them. */
+const volatile __u8 has_classes;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -109,7 +111,7 @@ static __always_inline __u32 rule_for(__u16 entry, __u8 family,
 {
 	__u32 id = entry & PORT_ID_MASK;
 
-	if (!(entry & PORT_BY_ADDRESS))
+	if (!has_classes || !(entry & PORT_BY_ADDRESS))
 		return id;
 	return rule_by_address(id - 1, family, (const struct in6_addr *)peer);
 }

@@ -88,6 +88,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error
 	sizeCounters(spec.Maps[programsMapCounters], len(rs.Rules))
 	return errors.Join(
 		spec.Variables[programsVarPortIndex].Set(table.PortIndex),
+		spec.Variables[programsVarHasClasses].Set(hasClasses(table)),
 		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
 		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
@@ -152,4 +153,11 @@ func sizeCounters(spec *ebpf.MapSpec, ruleCount int) {
 	array.Nelems = uint32(ruleCount)
 	counters.Size += uint32(ruleCount * element)
 	spec.Value, spec.ValueSize = counters, counters.Size
+}
+
+func hasClasses(table *rules.Table) uint8 {
+	if len(table.Classes) > 0 {
+		return 1
+	}
+	return 0
 }

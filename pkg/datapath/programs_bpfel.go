@@ -127,6 +127,7 @@ const (
 	programsProgFromContainer  = "from_container"
 	programsProgSettleChecksum = "settle_checksum"
 	programsProgToContainer    = "to_container"
+	programsVarHasClasses      = "has_classes"
 	programsVarHasFrags        = "has_frags"
 	programsVarNetworkMask     = "network_mask"
 	programsVarNoteInMetadata  = "note_in_metadata"
@@ -198,6 +199,7 @@ type programsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
+	HasClasses     *ebpf.VariableSpec `ebpf:"has_classes"`
 	HasFrags       *ebpf.VariableSpec `ebpf:"has_frags"`
 	NetworkMask    *ebpf.VariableSpec `ebpf:"network_mask"`
 	NoteInMetadata *ebpf.VariableSpec `ebpf:"note_in_metadata"`
@@ -250,6 +252,7 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
+	HasClasses     *ebpf.Variable `ebpf:"has_classes"`
 	HasFrags       *ebpf.Variable `ebpf:"has_frags"`
 	NetworkMask    *ebpf.Variable `ebpf:"network_mask"`
 	NoteInMetadata *ebpf.Variable `ebpf:"note_in_metadata"`

@@ -1,55 +1,62 @@
 package rules
 
-import "slices"
+import (
+	"cmp"
+	"iter"
+	"slices"
+)
 
-// interval is a range of ports that the same rules are about.
+// interval is the ports from first to before end, which the same rules are
+// about.
 type interval struct {
-	ports PortRange
-	// candidates are the indices of those rules in order, without any that is
-	// behind one for every address and so can never match.
-	candidates []int
+	first, end int
+	// rules are the candidates in order, none behind the first that is about
+	// every peer, because no packet gets past that one. Not to be kept.
+	rules []int
 }
 
-// cut divides the ports that any member rule is about into intervals.
-func cut(rules []Rule, members []int) []interval {
-	starts := boundaries(rules, members)
-	var intervals []interval
-	for n, start := range starts {
-		end := 65535
-		if n+1 < len(starts) {
-			end = starts[n+1] - 1
-		}
-		ports := PortRange{First: uint16(start), Last: uint16(end)}
-		if candidates := candidatesFor(rules, members, ports.First); len(candidates) > 0 {
-			intervals = append(intervals, interval{ports: ports, candidates: candidates})
+// edge is a port where a rule's range begins, or the one behind its last.
+type edge struct {
+	port, rule int
+}
+
+// intervals cuts the ports at the ends of the ranges of the rules in mine.
+func intervals(rules []Rule, mine []int) iter.Seq[interval] {
+	edges := make([]edge, 0, 2*len(mine))
+	for _, i := range mine {
+		edges = append(edges,
+			edge{int(rules[i].Ports.First), i},
+			edge{int(rules[i].Ports.Last) + 1, i})
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.port, b.port) })
+	return func(yield func(interval) bool) {
+		var active []int // rules about the ports at hand, in order
+		for i, e := range edges {
+			active = toggle(active, e.rule)
+			if i+1 == len(edges) || edges[i+1].port == e.port {
+				continue
+			}
+			if !yield(interval{e.port, edges[i+1].port, candidates(rules, active)}) {
+				return
+			}
 		}
 	}
-	return intervals
 }
 
-// boundaries returns the ports at which the set of rules may change, ascending.
-func boundaries(rules []Rule, members []int) []int {
-	var starts []int
-	for _, i := range members {
-		starts = append(starts, int(rules[i].Ports.First))
-		if rules[i].Ports.Last < 65535 {
-			starts = append(starts, int(rules[i].Ports.Last)+1)
-		}
+// toggle adds the rule to an ordered list, or takes it out if it is in it.
+func toggle(active []int, rule int) []int {
+	at, found := slices.BinarySearch(active, rule)
+	if found {
+		return slices.Delete(active, at, at+1)
 	}
-	slices.Sort(starts)
-	return slices.Compact(starts)
+	return slices.Insert(active, at, rule)
 }
 
-func candidatesFor(rules []Rule, members []int, port uint16) []int {
-	var candidates []int
-	for _, i := range members {
-		if !rules[i].Ports.Contains(port) {
-			continue
-		}
-		candidates = append(candidates, i)
+func candidates(rules []Rule, active []int) []int {
+	for n, i := range active {
 		if len(rules[i].Peers) == 0 {
-			break
+			return active[:n+1]
 		}
 	}
-	return candidates
+	return active
 }

@@ -1,0 +1,112 @@
+// Package config reads the plugin's network configuration, the bytes that a
+// CNI runtime writes to stdin, and says everything that is wrong with it.
+//
+// It is pure: no system calls. It is stricter than encoding/json where a typo
+// could switch a rule off: inside a rule the keys must be known, spelt exactly
+// and given once. What is not xdp-port's own it leaves to CNI.
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// The bounds of Network.Flows, and what it is where the configuration is
+// silent.
+const (
+	MinFlows     = 1 << 10
+	DefaultFlows = 1 << 16
+	MaxFlows     = 1 << 20
+)
+
+// Network is a network configuration without mistakes.
+type Network struct {
+	CNIVersion string
+	Name       string
+	Type       string
+	// PrevResult is what the plugins before this one made. It is nil where the
+	// runtime gave none: ADD cannot do without, the other verbs can.
+	PrevResult types.Result
+
+	Mode   Mode
+	TCHook TCHook
+	// Flows is how many rewritten flows are remembered at a time.
+	Flows int
+	// Rules are in the order written, each with a name that no other has.
+	Rules []rules.Rule
+}
+
+// networkKeys are the keys beside `rules` that mean something to the plugin.
+// All others are CNI's business.
+var networkKeys = []string{
+	"cniVersion", "name", "type", "prevResult", "runtimeConfig", "args",
+	"mode", "tcHook", "flows", "rules",
+}
+
+// Parse reads a network configuration.
+//
+// Returns an *Error that lists all mistakes, in document order, if there is
+// any. A missing prevResult is none.
+func Parse(stdin []byte) (*Network, error) {
+	document, err := parseDocument(stdin)
+	if err != nil {
+		return nil, err
+	}
+	p := new(parser)
+	network := p.network(document)
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return network, nil
+}
+
+func (p *parser) network(document *value) *Network {
+	o, _ := p.object(document, networkKeys)
+	network := &Network{
+		CNIVersion: require(p, o, "cniVersion", readString),
+		Name:       require(p, o, "name", readNetworkName),
+		Type:       take(p, o.in["type"], "", readString),
+		Mode:       take(p, o.in["mode"], ModeAuto, readMode),
+		TCHook:     take(p, o.in["tcHook"], HookAuto, readTCHook),
+		Flows:      take(p, o.in["flows"], DefaultFlows, readFlows),
+		Rules:      p.rules(o.in["rules"]),
+	}
+	network.PrevResult = p.prevResult(o.in["prevResult"], network.CNIVersion)
+	p.refuseContainerRules(document)
+	return network
+}
+
+// prevResult reads the result of the plugins before this one, in the version
+// of the configuration. CNI takes null for no result.
+func (p *parser) prevResult(v *value, cniVersion string) types.Result {
+	if v == nil || v.isNull() || cniVersion == "" {
+		return nil
+	}
+	conf := types.PluginConf{CNIVersion: cniVersion}
+	if err := json.Unmarshal(v.raw, &conf.RawPrevResult); err != nil {
+		p.report(v, "%s is not an object", v)
+		return nil
+	}
+	if err := version.ParsePrevResult(&conf); err != nil {
+		p.report(v, "%v", err)
+		return nil
+	}
+	return conf.PrevResult
+}
+
+func readFlows(v *value) (int, error) {
+	if text, _ := v.text(); isDigits(text) {
+		return 0, inQuotes(v, shorten(text))
+	}
+	flows, err := strconv.Atoi(string(v.raw))
+	if err != nil || flows < MinFlows || flows > MaxFlows {
+		return 0, fmt.Errorf("%s is not a number of flows (a whole number, %d to %d)", v, MinFlows, MaxFlows)
+	}
+	return flows, nil
+}

@@ -1,0 +1,82 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// readPorts takes a port number, which is a range of one, or a range of them
+// as a string.
+func readPorts(v *value) (rules.PortRange, error) {
+	if v.isNumber() {
+		port, err := parsePort(string(v.raw))
+		return rules.PortRange{First: port, Last: port}, err
+	}
+	text, ok := v.text()
+	if !ok {
+		return rules.PortRange{}, notPorts(v)
+	}
+	first, last, isRange := strings.Cut(text, "-")
+	if !isRange {
+		return rules.PortRange{}, loneNumber(v, text)
+	}
+	return parseRange(v, first, last)
+}
+
+func parseRange(v *value, first, last string) (rules.PortRange, error) {
+	a, b := strings.TrimSpace(first), strings.TrimSpace(last)
+	if !isDigits(a) || !isDigits(b) {
+		return rules.PortRange{}, notPorts(v)
+	}
+	low, err := parsePort(a)
+	if err != nil {
+		return rules.PortRange{}, err
+	}
+	high, err := parsePort(b)
+	if err != nil {
+		return rules.PortRange{}, err
+	}
+	switch {
+	case a != first || b != last:
+		err = fmt.Errorf(`%s has spaces in it: write "%d-%d"`, v, min(low, high), max(low, high))
+	case low > high:
+		err = fmt.Errorf(`%s runs backwards: write "%d-%d"`, v, high, low)
+	}
+	return rules.PortRange{First: low, Last: high}, err
+}
+
+// loneNumber says what is wrong with a string that is no range.
+func loneNumber(v *value, text string) error {
+	digits := strings.TrimSpace(text)
+	if !isDigits(digits) {
+		return notPorts(v)
+	}
+	port, err := parsePort(digits)
+	if err != nil {
+		return err
+	}
+	return inQuotes(v, port)
+}
+
+func notPorts(v *value) error {
+	return fmt.Errorf(`%s is neither a port number nor a range such as "8000-8099"`, v)
+}
+
+func parsePort(digits string) (uint16, error) {
+	if strings.ContainsAny(digits, ".eE") {
+		return 0, fmt.Errorf("%s is not a port (1-65535, without fraction or exponent)", shorten(digits))
+	}
+	port, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || port == 0 {
+		return 0, fmt.Errorf("%s is not a port (1-65535)", shorten(digits))
+	}
+	return uint16(port), nil
+}
+
+// isDigits tells whether s is a number as JSON writes one: "010" is not.
+func isDigits(s string) bool {
+	return s == "0" || s != "" && s[0] != '0' && strings.Trim(s, "0123456789") == ""
+}

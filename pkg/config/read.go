@@ -1,0 +1,77 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// object is a JSON object, and what it holds of the keys that its reader knows.
+type object struct {
+	*value
+	in map[string]*value
+}
+
+// object looks for keys in v, and also returns the members that have others.
+// A key that is given twice is a mistake, and the first counts.
+func (p *parser) object(v *value, keys []string) (o object, others []member) {
+	o = object{v, map[string]*value{}}
+	for _, m := range v.members() {
+		switch {
+		case !slices.Contains(keys, m.key):
+			others = append(others, m)
+		case o.in[m.key] != nil:
+			p.report(m.value, "given twice: keep one")
+		default:
+			o.in[m.key] = m.value
+		}
+	}
+	return o, others
+}
+
+// elements returns the elements of a list of what, which may be left out.
+func (p *parser) elements(list *value, what string) []*value {
+	switch {
+	case !list.good():
+		return nil
+	case list.isNull():
+		p.report(list, "null is not a list of %s: leave the key out", what)
+		return nil
+	case !list.isList():
+		p.report(list, "%s is not a list of %s", list, what)
+		return nil
+	}
+	return list.elements()
+}
+
+// take reads v, or returns fallback if v is left out or bad.
+func take[T any](p *parser, v *value, fallback T, read func(*value) (T, error)) T {
+	if !v.good() {
+		return fallback
+	}
+	if v.isNull() {
+		p.report(v, "null is no value: leave the key out")
+		return fallback
+	}
+	taken, err := read(v)
+	if err != nil {
+		p.report(v, "%v", err)
+		return fallback
+	}
+	return taken
+}
+
+// require reads the member of o that key names. It may not be left out.
+func require[T any](p *parser, o object, key string, read func(*value) (T, error)) T {
+	var none T
+	if o.in[key] == nil {
+		p.report(o.value, "%s is missing", key)
+	}
+	return take(p, o.in[key], none, read)
+}
+
+// inQuotes tells to write bare, a number or a boolean, without the quotes that
+// make v a string. Only one form is taken, so that a configuration reads the
+// same everywhere.
+func inQuotes(v *value, bare any) error {
+	return fmt.Errorf("%s is a string: write %v without quotes", v, bare)
+}

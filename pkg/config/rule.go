@@ -1,0 +1,170 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// MaxRules is how many rules a network may have.
+const MaxRules = 1024
+
+// ruleKeys are the keys of a rule, in the order of the documentation.
+var ruleKeys = []string{"direction", "protocol", "port", "toPort", "action", "cidrs", "oneWay", "name"}
+
+// rules reads a list of rules, wherever in the configuration it stands.
+func (p *parser) rules(list *value) []rules.Rule {
+	elements := p.elements(list, "rules")
+	if len(elements) > MaxRules {
+		p.report(list, "%d rules are too many (at most %d)", len(elements), MaxRules)
+		elements = elements[:MaxRules]
+	}
+	var read []rules.Rule
+	var written []object
+	for _, element := range elements {
+		o := p.ruleObject(element)
+		written = append(written, o)
+		read = append(read, p.rule(o))
+	}
+	p.nameRules(read, written)
+	return read
+}
+
+// ruleObject refuses unknown keys. One that is nearly a known key stands for
+// it, so that nobody is told that the known key is missing as well.
+func (p *parser) ruleObject(v *value) object {
+	o, others := p.object(v, ruleKeys)
+	for _, m := range others {
+		near := nearest(m.key, ruleKeys)
+		if near == "" {
+			p.report(m.value, "unknown key (a rule has %s)", strings.Join(ruleKeys, ", "))
+			continue
+		}
+		p.report(m.value, "unknown key: did you mean %q?", near)
+		if o.in[near] == nil {
+			o.in[near] = m.value
+		}
+	}
+	return o
+}
+
+func (p *parser) rule(o object) rules.Rule {
+	if !o.isObject() {
+		p.report(o.value, `%s is not a rule, an object such as {"protocol": "udp", "port": 53, "toPort": 5353}`, o.value)
+		return rules.Rule{}
+	}
+	rule := rules.Rule{
+		Name:      take(p, o.in["name"], "", readRuleName),
+		Direction: take(p, o.in["direction"], rules.Egress, readDirection),
+		Protocol:  require(p, o, "protocol", readProtocol),
+		Ports:     take(p, o.in["port"], rules.EveryPort, readPorts),
+		Action:    take(p, o.in["action"], rules.Rewrite, readAction),
+		To:        take(p, o.in["toPort"], rules.PortRange{}, readPorts),
+		Peers:     p.peers(o.in["cidrs"]),
+		OneWay:    take(p, o.in["oneWay"], false, readBool),
+	}
+	p.checkAction(o, rule)
+	return rule
+}
+
+// checkAction holds the action against the other keys. It stays silent about
+// an action that is bad itself: nobody can tell what was meant.
+func (p *parser) checkAction(o object, rule rules.Rule) {
+	action, to := o.in["action"], o.in["toPort"]
+	switch {
+	case action == nil && to == nil:
+		p.report(o.value, "a rule needs toPort, or action %q or %q", rules.Drop, rules.Pass)
+	case action != nil && action.bad:
+	case rule.Action == rules.Rewrite:
+		p.checkRewrite(o, rule)
+	default:
+		p.checkVerdict(o, rule)
+	}
+}
+
+func (p *parser) checkRewrite(o object, rule rules.Rule) {
+	port, to := o.in["port"], o.in["toPort"]
+	if port == nil {
+		p.report(o.value, "port is missing: a rewrite names the ports that it changes")
+	}
+	if to == nil {
+		p.report(o.in["action"], "%q needs toPort", rules.Rewrite)
+	}
+	if port.good() && to.good() {
+		p.checkPorts(to, rule)
+	}
+}
+
+func (p *parser) checkPorts(to *value, rule rules.Rule) {
+	if rule.To == rule.Ports {
+		p.report(to, "the same as port, so nothing changes: use action %q to leave packets alone", rules.Pass)
+	} else if rule.To.Len() != 1 && rule.To.Len() != rule.Ports.Len() {
+		p.report(to, "range of length %d for a port range of length %d: give both the same length, or toPort a single port",
+			rule.To.Len(), rule.Ports.Len())
+	}
+}
+
+// checkVerdict refuses what only a rewrite can use. A rule that has it was
+// meant to do something else than it would.
+func (p *parser) checkVerdict(o object, rule rules.Rule) {
+	if to := o.in["toPort"]; to.good() {
+		p.report(to, "does not go with action %q: leave one of them out", rule.Action)
+	}
+	if rule.OneWay {
+		p.report(o.in["oneWay"], "does not go with action %q, which has no replies to restore: leave it out", rule.Action)
+	}
+}
+
+// nameRules gives rules without a name their default, and refuses a name that
+// another rule goes by: counters would mix the two up.
+func (p *parser) nameRules(read []rules.Rule, written []object) {
+	owners := map[string]*value{}
+	for i, o := range written {
+		if o.in["name"] == nil {
+			read[i].Name = fmt.Sprintf("rule-%d", i)
+			owners[read[i].Name] = o.value
+		}
+	}
+	for i, o := range written {
+		name := o.in["name"]
+		if !name.good() {
+			continue
+		}
+		if owner := owners[read[i].Name]; owner != nil {
+			p.report(name, "%s is the name of %s already", name, owner.place)
+		} else {
+			owners[read[i].Name] = o.value
+		}
+	}
+}
+
+var (
+	readDirection = oneOf("a direction", rules.Egress, rules.Ingress)
+	readProtocol  = oneOf("a protocol", rules.TCP, rules.UDP)
+	readAction    = oneOf("an action", rules.Rewrite, rules.Drop, rules.Pass)
+
+	ruleName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,63}$`)
+)
+
+func readRuleName(v *value) (string, error) {
+	name, _ := v.text()
+	if !ruleName.MatchString(name) {
+		return "", fmt.Errorf("%s is not a name (1 to 63 letters, digits, _ . and -)", v)
+	}
+	return name, nil
+}
+
+func readBool(v *value) (bool, error) {
+	text, _ := v.text()
+	switch {
+	case string(v.raw) == "true":
+		return true, nil
+	case string(v.raw) == "false":
+		return false, nil
+	case text == "true" || text == "false":
+		return false, inQuotes(v, text)
+	}
+	return false, fmt.Errorf("%s is neither true nor false", v)
+}
