@@ -19,7 +19,7 @@ type classifier struct {
 	// each behind those that it lies in.
 	prefixes []netip.Prefix
 	// byRule are indices into prefixes, by index of the rule.
-	byRule map[int][]int
+	byRule [][]int
 	// deciding is the first rule of the class at hand that names a prefix, by
 	// index into prefixes; -1 for none.
 	deciding []int
@@ -27,7 +27,7 @@ type classifier struct {
 }
 
 func newClassifier(table *Table, mine []int) *classifier {
-	c := &classifier{table: table, known: map[string]uint16{}, byRule: map[int][]int{}}
+	c := &classifier{table: table, known: map[string]uint16{}, byRule: make([][]int, len(table.Rules))}
 	for _, i := range mine {
 		c.prefixes = append(c.prefixes, table.Rules[i].Peers...)
 	}

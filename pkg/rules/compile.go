@@ -1,6 +1,10 @@
 package rules
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // ports is the number of ports that there are.
 const ports = 65536
@@ -83,21 +87,20 @@ func (c *compiler) decide(entries []uint16, mine []int) error {
 	return nil
 }
 
-// markTargets sets EntryIsTarget. It counts rather than sets port by port, so
-// that many rules about every port cost no more than a few.
+// markTargets sets EntryIsTarget. It walks the ranges in ascending order and no
+// port twice, so that many rules that rewrite to the same ports cost no more.
 func markTargets(entries []uint16, rules []Rule, mine []int) {
-	edges := make([]int, ports+1)
+	var targets []PortRange
 	for _, i := range mine {
 		if r := &rules[i]; r.Action == Rewrite && !r.OneWay {
-			edges[r.To.First]++
-			edges[int(r.To.Last)+1]--
+			targets = append(targets, r.To)
 		}
 	}
-	within := 0
-	for port := range entries {
-		within += edges[port]
-		if within > 0 {
-			entries[port] |= EntryIsTarget
+	slices.SortFunc(targets, func(a, b PortRange) int { return cmp.Compare(a.First, b.First) })
+	marked := 0 // all ports below are done
+	for _, to := range targets {
+		for marked = max(marked, int(to.First)); marked <= int(to.Last); marked++ {
+			entries[marked] |= EntryIsTarget
 		}
 	}
 }

@@ -1,0 +1,19 @@
+package config
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestErrorForCNI(t *testing.T) {
+	_, err := Parse([]byte(network(`"flows": 0, "mode": "tc"`)))
+	var mistakes *Error
+	if !errors.As(err, &mistakes) {
+		t.Fatalf("got %T, want an *Error", err)
+	}
+	got := mistakes.CNI()
+	const want = `flows: 0 is not a number of flows (a whole number, 1024 to 1048576); mode: "tc" is not supported yet: use "auto"`
+	if got.Code != 7 || got.Msg != want || got.Details != "" {
+		t.Errorf("got %+v, want code 7 and %s", got, want)
+	}
+}

@@ -1,0 +1,214 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// network returns a configuration that is right but for the members given.
+func network(members string) string {
+	return `{"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", ` + members + `}`
+}
+
+// parse fails the test unless the configuration has no mistakes.
+func parse(t *testing.T, stdin string) *Network {
+	t.Helper()
+	n, err := Parse([]byte(stdin))
+	if err != nil {
+		t.Fatalf("Parse(%s): %v", stdin, err)
+	}
+	return n
+}
+
+// mistake is a configuration with the message it must get.
+type mistake struct{ name, stdin, want string }
+
+func checkMistakes(t *testing.T, tests []mistake) {
+	t.Helper()
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n, err := Parse([]byte(tt.stdin))
+			if err == nil {
+				t.Fatalf("Parse(%s) = %+v, want the mistake %s", tt.stdin, n, tt.want)
+			}
+			if err.Error() != tt.want {
+				t.Errorf("Parse(%s)\n got %s\nwant %s", tt.stdin, err, tt.want)
+			}
+		})
+	}
+}
+
+// The example of the design, with a prevResult as a bridge makes it.
+const example = `{
+  "cniVersion": "1.1.0",
+  "name": "lab",
+  "type": "xdp-port",
+  "mode": "auto",
+  "rules": [
+    { "protocol": "udp", "port": 7999, "toPort": 7998 },
+    { "protocol": "tcp", "port": "8000-8099", "toPort": "9000-9099" },
+    { "protocol": "udp", "port": 53, "toPort": 5353, "cidrs": ["169.254.20.10/32", "fd00::a/128"] },
+    { "protocol": "tcp", "port": 25, "action": "drop", "name": "no-smtp" },
+    { "direction": "ingress", "protocol": "tcp", "port": 80, "toPort": 8080 }
+  ],
+  "prevResult": {
+    "cniVersion": "1.1.0",
+    "interfaces": [ { "name": "eth0", "sandbox": "/run/netns/a" } ],
+    "ips": [ { "address": "10.88.0.2/16", "interface": 0 } ]
+  }
+}`
+
+func TestParseExample(t *testing.T) {
+	got := parse(t, example)
+	if got.PrevResult == nil || got.PrevResult.Version() != "1.1.0" {
+		t.Errorf("PrevResult is %v", got.PrevResult)
+	}
+	got.PrevResult = nil
+	want := &Network{
+		CNIVersion: "1.1.0", Name: "lab", Type: "xdp-port", Mode: ModeAuto, TCHook: HookAuto, Flows: 65536,
+		Rules: []rules.Rule{
+			{Name: "rule-0", Protocol: rules.UDP, Ports: ports(7999, 7999), To: ports(7998, 7998)},
+			{Name: "rule-1", Protocol: rules.TCP, Ports: ports(8000, 8099), To: ports(9000, 9099)},
+			{
+				Name: "rule-2", Protocol: rules.UDP, Ports: ports(53, 53), To: ports(5353, 5353),
+				Peers: []netip.Prefix{netip.MustParsePrefix("169.254.20.10/32"), netip.MustParsePrefix("fd00::a/128")},
+			},
+			{Name: "no-smtp", Protocol: rules.TCP, Ports: ports(25, 25), Action: rules.Drop},
+			{Name: "rule-4", Direction: rules.Ingress, Protocol: rules.TCP, Ports: ports(80, 80), To: ports(8080, 8080)},
+		},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestParseSettings(t *testing.T) {
+	got := parse(t, network(`"mode": "generic", "tcHook": "clsact", "flows": 1024`))
+	want := &Network{CNIVersion: "1.1.0", Name: "lab", Type: "xdp-port", Mode: ModeGeneric, TCHook: HookClsact, Flows: 1024}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestParseAccepts(t *testing.T) {
+	for _, members := range []string{
+		`"mode": "native", "tcHook": "tcx", "flows": 1048576`,
+		`"mode": "offload", "tcHook": "auto"`,
+		`"rules": []`,
+		`"prevResult": null`,
+		`"ipam": 5, "dns": [], "capabilities": {"xdpPortRules": true}, "Rules": [], "colour": {"a": null}`,
+		`"colour": 1, "colour": 2`,
+		`"runtimeConfig": {"portMappings": []}, "args": {"cni": {"labels": []}}`,
+		`"runtimeConfig": null, "args": null`,
+		`"runtimeConfig": {"xdpPortRules": [], "io.kubernetes.cri.pod-annotations": {"other": "x"}}`,
+		`"runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"xdp-port/rules": " [ ] "}}`,
+		`"runtimeConfig": {"io.kubernetes.cri.pod-annotations": null}, "args": {"cni": {"xdpPortRules": null}}`,
+	} {
+		t.Run(members, func(t *testing.T) { parse(t, network(members)) })
+	}
+}
+
+// Every version that the plugin supports has its own form of prevResult.
+func TestParsePrevResult(t *testing.T) {
+	for _, version := range []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"} {
+		for _, inner := range []string{`"cniVersion": "` + version + `", `, ""} {
+			stdin := fmt.Sprintf(`{"cniVersion": %q, "name": "lab", "prevResult": {%s"ips": [{"version": "4", "address": "10.88.0.2/16"}]}}`, version, inner)
+			n := parse(t, stdin)
+			if n.PrevResult == nil || n.PrevResult.Version() != version {
+				t.Errorf("%s: prevResult is %v", stdin, n.PrevResult)
+			}
+		}
+	}
+}
+
+func TestParseMistakes(t *testing.T) {
+	const tooMany = "rules for one container are not supported yet: leave them out"
+	checkMistakes(t, []mistake{
+		{"no object", `[1, 2]`, `configuration: [1,2] is not an object`},
+		{"no CNI keys", `{}`, `configuration: cniVersion is missing; configuration: name is missing`},
+		{"empty version", `{"cniVersion": "", "name": "lab"}`, `cniVersion: is empty`},
+		{"version no string", `{"cniVersion": 1.1, "name": "lab"}`, `cniVersion: 1.1 is not a string`},
+		{"name no string", `{"cniVersion": "1.1.0", "name": ["lab"]}`, `name: ["lab"] is not a string`},
+		{"name null", `{"cniVersion": "1.1.0", "name": null}`, `name: null is no value: leave the key out`},
+		{
+			"name a path", `{"cniVersion": "1.1.0", "name": "../lab"}`,
+			`name: "../lab" is not the name of a network (letters, digits, _ . and -, the first a letter or digit)`,
+		},
+		{"name twice", `{"cniVersion": "1.1.0", "name": "a", "name": "b"}`, `name: given twice: keep one`},
+		{"type no string", `{"cniVersion": "1.1.0", "name": "lab", "type": {}}`, `type: {} is not a string`},
+
+		{"prevResult no object", network(`"prevResult": 5`), `prevResult: 5 is not an object`},
+		{
+			"prevResult malformed", network(`"prevResult": {"ips": [{"address": "10.0.0"}]}`),
+			`prevResult: could not parse prevResult: invalid CIDR address: 10.0.0`,
+		},
+		{
+			"prevResult of another version", network(`"prevResult": {"cniVersion": "0.4.0"}`),
+			`prevResult: could not parse prevResult: result type supports [1.0.0 1.1.0] but unmarshalled CNIVersion is "0.4.0"`,
+		},
+
+		{"mode unknown", network(`"mode": "fast"`), `mode: "fast" is not a mode (auto, native, generic or offload)`},
+		{"mode misspelt", network(`"mode": "Generic"`), `mode: "Generic" is not a mode (auto, native, generic or offload): did you mean "generic"?`},
+		{"mode tc", network(`"mode": "tc"`), `mode: "tc" is not supported yet: use "auto"`},
+		{"mode no string", network(`"mode": 1`), `mode: 1 is not a mode (auto, native, generic or offload)`},
+		{"mode null", network(`"mode": null`), `mode: null is no value: leave the key out`},
+		{"tcHook unknown", network(`"tcHook": "xdp"`), `tcHook: "xdp" is not a tc hook (auto, tcx or clsact)`},
+		{"tcHook no string", network(`"tcHook": true`), `tcHook: true is not a tc hook (auto, tcx or clsact)`},
+		{"flows too few", network(`"flows": 1023`), `flows: 1023 is not a number of flows (a whole number, 1024 to 1048576)`},
+		{"flows too many", network(`"flows": 1048577`), `flows: 1048577 is not a number of flows (a whole number, 1024 to 1048576)`},
+		{"flows fraction", network(`"flows": 2000.5`), `flows: 2000.5 is not a number of flows (a whole number, 1024 to 1048576)`},
+		{"flows huge", network(`"flows": 99999999999999999999`), `flows: 99999999999999999999 is not a number of flows (a whole number, 1024 to 1048576)`},
+		{"flows quoted", network(`"flows": "65536"`), `flows: "65536" is a string: write 65536 without quotes`},
+		{"flows a list", network(`"flows": [1024]`), `flows: [1024] is not a number of flows (a whole number, 1024 to 1048576)`},
+
+		{"rules no list", network(`"rules": 5`), `rules: 5 is not a list of rules`},
+		{"rules null", network(`"rules": null`), `rules: null is not a list of rules: leave the key out`},
+		{"rules twice", network(`"rules": [], "rules": []`), `rules: given twice: keep one`},
+		{
+			"too many rules", network(`"rules": [` + strings.Repeat(`{"protocol": "tcp", "action": "drop"}, `, 1024) + `5]`),
+			`rules: 1025 rules are too many (at most 1024)`,
+		},
+
+		{"container rules", network(`"runtimeConfig": {"xdpPortRules": [{}]}`), `runtimeConfig.xdpPortRules: ` + tooMany},
+		{"container rules of another type", network(`"runtimeConfig": {"xdpPortRules": 5}`), `runtimeConfig.xdpPortRules: ` + tooMany},
+		{
+			"container rules in an annotation", network(`"runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"xdp-port/rules": "[{}]"}}`),
+			`runtimeConfig["io.kubernetes.cri.pod-annotations"]["xdp-port/rules"]: ` + tooMany,
+		},
+		{"container rules in args", network(`"args": {"cni": {"xdpPortRules": [{}]}}`), `args.cni.xdpPortRules: ` + tooMany},
+	})
+}
+
+func TestParseReportsAllMistakesInOrder(t *testing.T) {
+	checkMistakes(t, []mistake{{"all", network(`
+		"flows": 7,
+		"runtimeConfig": {"xdpPortRules": [{}]},
+		"rules": [
+			{"protocol": "tcp", "port": 80, "toPort": 70000},
+			{"prot": "tcp", "port": 80, "toPort": 81, "name": "rule-3"},
+			{"cidrs": ["10.0.0.1", "10.0.0.0/8", "10.0.0.0/8"], "toPort": "1-3", "oneWay": 1, "port": "1-2", "direction": "up"},
+			{"protocol": "udp", "action": "drop", "toPort": 1}
+		],
+		"mode": "tc"`),
+		strings.Join([]string{
+			`flows: 7 is not a number of flows (a whole number, 1024 to 1048576)`,
+			`runtimeConfig.xdpPortRules: rules for one container are not supported yet: leave them out`,
+			`rules[0].toPort: 70000 is not a port (1-65535)`,
+			`rules[1].prot: unknown key: did you mean "protocol"?`,
+			`rules[1].name: "rule-3" is the name of rules[3] already`,
+			`rules[2]: protocol is missing`,
+			`rules[2].cidrs[0]: "10.0.0.1" has no prefix length: write "10.0.0.1/32"`,
+			`rules[2].cidrs[2]: "10.0.0.0/8" is there already, as rules[2].cidrs[1]`,
+			`rules[2].toPort: range of length 3 for a port range of length 2: give both the same length, or toPort a single port`,
+			`rules[2].oneWay: 1 is neither true nor false`,
+			`rules[2].direction: "up" is not a direction (egress or ingress)`,
+			`rules[3].toPort: does not go with action "drop": leave one of them out`,
+			`mode: "tc" is not supported yet: use "auto"`,
+		}, "; "),
+	}})
+}

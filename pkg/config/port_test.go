@@ -1,0 +1,58 @@
+package config
+
+import "testing"
+
+func TestPortMistakes(t *testing.T) {
+	const neither = ` is neither a port number nor a range such as "8000-8099"`
+	tests := []mistake{
+		{"zero", `0`, `0 is not a port (1-65535)`},
+		{"negative", `-80`, `-80 is not a port (1-65535)`},
+		{"too big", `70000`, `70000 is not a port (1-65535)`},
+		{"huge", `99999999999999999999`, `99999999999999999999 is not a port (1-65535)`},
+		{"fraction", `80.5`, `80.5 is not a port (1-65535, without fraction or exponent)`},
+		{"fraction of nothing", `80.0`, `80.0 is not a port (1-65535, without fraction or exponent)`},
+		{"exponent", `8e1`, `8e1 is not a port (1-65535, without fraction or exponent)`},
+		{"boolean", `true`, `true` + neither},
+		{"null", `null`, `null is no value: leave the key out`},
+		{"list", `[80, 443]`, `[80,443]` + neither},
+		{"object", `{"from": 80}`, `{"from":80}` + neither},
+		{"quoted", `"80"`, `"80" is a string: write 80 without quotes`},
+		{"quoted and spaced", `" 80 "`, `" 80 " is a string: write 80 without quotes`},
+		{"quoted and too big", `"70000"`, `70000 is not a port (1-65535)`},
+		{"empty", `""`, `""` + neither},
+		{"word", `"http"`, `"http"` + neither},
+		{"leading zero", `"080-090"`, `"080-090"` + neither},
+		{"sign", `"+80-90"`, `"+80-90"` + neither},
+		{"no last", `"80-"`, `"80-"` + neither},
+		{"no first", `"-80"`, `"-80"` + neither},
+		{"three", `"80-90-100"`, `"80-90-100"` + neither},
+		{"colon", `"80:90"`, `"80:90"` + neither},
+		{"enumeration", `"80,443"`, `"80,443"` + neither},
+		{"long dash", `"80–90"`, `"80–90"` + neither},
+		{"spaces", `"80 - 90"`, `"80 - 90" has spaces in it: write "80-90"`},
+		{"tab", `"80-90\t"`, `"80-90\t" has spaces in it: write "80-90"`},
+		{"backwards", `"90-80"`, `"90-80" runs backwards: write "80-90"`},
+		{"from zero", `"0-80"`, `0 is not a port (1-65535)`},
+		{"beyond the end", `"80-65536"`, `65536 is not a port (1-65535)`},
+	}
+	var asPort, asToPort []mistake
+	for _, tt := range tests {
+		asPort = append(asPort, mistake{tt.name, `{"protocol": "tcp", "toPort": 1, "port": ` + tt.stdin + `}`, `rules[0].port: ` + tt.want})
+		asToPort = append(asToPort, mistake{tt.name, `{"protocol": "tcp", "port": 1, "toPort": ` + tt.stdin + `}`, `rules[0].toPort: ` + tt.want})
+	}
+	t.Run("port", func(t *testing.T) { checkMistakes(t, inRules(asPort)) })
+	t.Run("toPort", func(t *testing.T) { checkMistakes(t, inRules(asToPort)) })
+}
+
+func TestPortsThatDoNotGoTogether(t *testing.T) {
+	const mend = `: give both the same length, or toPort a single port`
+	const same = `rules[0].toPort: the same as port, so nothing changes: use action "pass" to leave packets alone`
+	checkMistakes(t, inRules([]mistake{
+		{"shorter", `{"protocol": "tcp", "port": "80-89", "toPort": "90-98"}`, `rules[0].toPort: range of length 9 for a port range of length 10` + mend},
+		{"longer", `{"protocol": "tcp", "port": "80-89", "toPort": "90-100"}`, `rules[0].toPort: range of length 11 for a port range of length 10` + mend},
+		{"number to range", `{"protocol": "tcp", "port": 80, "toPort": "90-99"}`, `rules[0].toPort: range of length 10 for a port range of length 1` + mend},
+		{"same number", `{"protocol": "tcp", "port": 80, "toPort": 80}`, same},
+		{"same range", `{"protocol": "tcp", "port": "80-89", "toPort": "80-89"}`, same},
+		{"same, written otherwise", `{"protocol": "tcp", "port": "80-80", "toPort": 80}`, same},
+	}))
+}

@@ -1,0 +1,157 @@
+// Package e2e tests the whole path: conflist, cnitool, plugin, kernel, and
+// packets of real sockets, on nodes made of network namespaces.
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+const stateFolder = "/sys/fs/bpf/xdp-port"
+
+func TestMain(m *testing.M) {
+	if err := node.Sweep(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if left := leftovers(); left != "" {
+		fmt.Fprintln(os.Stderr, "the tests left behind:", left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// leftovers names what tests should have removed.
+func leftovers() string {
+	var left []string
+	if _, err := os.Stat(stateFolder); err == nil {
+		left = append(left, stateFolder)
+	}
+	entries, _ := os.ReadDir("/run/netns")
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), fmt.Sprintf("xdp-port-%d-", os.Getpid())) {
+			left = append(left, entry.Name())
+		}
+	}
+	return strings.Join(left, ", ")
+}
+
+// newNode makes a node that the test removes.
+func newNode(t *testing.T) *node.Node {
+	t.Helper()
+	n, err := node.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// attach attaches a new container to the network.
+func attach(t *testing.T, n *node.Node, network string) *node.Container {
+	t.Helper()
+	c, err := n.Container()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Attach(network); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rule builds a rule of the configuration: rule("protocol", "udp", "port", 53).
+func rule(pairs ...any) map[string]any {
+	out := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		out[pairs[i].(string)] = pairs[i+1]
+	}
+	return out
+}
+
+// tutorial are the rules of the tutorial, for both protocols.
+func tutorial() []any {
+	return []any{
+		rule("protocol", "udp", "port", 7999, "toPort", 7998),
+		rule("protocol", "tcp", "port", 7999, "toPort", 7998),
+	}
+}
+
+// network builds a conflist of a main plugin and xdp-port.
+func network(main, cniVersion, mode string, rules []any) map[string]any {
+	return map[string]any{
+		"cniVersion": cniVersion,
+		"name":       "lab",
+		"plugins": []any{
+			mainPlugin(main),
+			map[string]any{"type": "xdp-port", "mode": mode, "rules": rules},
+		},
+	}
+}
+
+func mainPlugin(kind string) map[string]any {
+	subnet := func(text string) []any { return []any{map[string]any{"subnet": text}} }
+	plugin := map[string]any{
+		"type": kind,
+		"ipam": map[string]any{
+			"type":   "host-local",
+			"ranges": []any{subnet("10.88.0.0/16"), subnet("fd00:88::/64")},
+			"routes": []any{map[string]any{"dst": "0.0.0.0/0"}, map[string]any{"dst": "::/0"}},
+		},
+	}
+	if kind == "bridge" {
+		plugin["bridge"] = "cni0"
+		plugin["isGateway"] = true
+	}
+	return plugin
+}
+
+var families = map[string]string{"IPv4": node.FarIPv4, "IPv6": node.FarIPv6}
+
+func far(family string, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(families[family]), port)
+}
+
+// serve runs the echo servers for UDP and TCP on a port.
+func serve(t *testing.T, in ns.NetNS, port int) {
+	t.Helper()
+	udp, err := node.UDPEcho(in, port)
+	must(t, err)
+	t.Cleanup(func() { udp.Close() })
+	tcp, err := node.TCPEcho(in, port)
+	must(t, err)
+	t.Cleanup(func() { tcp.Close() })
+}
+
+// command runs a program in a namespace and returns what it printed.
+func command(t *testing.T, in ns.NetNS, name string, args ...string) string {
+	t.Helper()
+	var out strings.Builder
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := node.Run(in, cmd, time.Minute); err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out.String())
+	}
+	return out.String()
+}

@@ -1,0 +1,128 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+)
+
+// BinDir is where the plugin and cnitool are, with the reference plugins in
+// cni below it: XDP_PORT_BIN, or bin of the repository that this is run in.
+func BinDir() (string, error) {
+	if dir := os.Getenv("XDP_PORT_BIN"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(dir, "bin"), nil
+		}
+	}
+	return "", errors.New("no bin folder found: set XDP_PORT_BIN")
+}
+
+// Container is a network namespace that CNI networks are attached to.
+type Container struct {
+	NS ns.NetNS
+	// IfName is the interface that Attach makes.
+	IfName string
+
+	node     *Node
+	attached []string
+}
+
+// toolTimeout bounds one run of cnitool.
+const toolTimeout = 30 * time.Second
+
+// Conflist writes a network configuration list where cnitool of this node
+// finds it. IPAM state is kept in the node's folder.
+func (n *Node) Conflist(list map[string]any) error {
+	for _, plugin := range list["plugins"].([]any) {
+		if ipam, ok := plugin.(map[string]any)["ipam"].(map[string]any); ok {
+			ipam["dataDir"] = n.path("ipam")
+		}
+	}
+	text, err := json.MarshalIndent(list, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(n.path("net.d"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(n.path("net.d", fmt.Sprint(list["name"], ".conflist")), text, 0o600)
+}
+
+// ConflistFile is Conflist of a file.
+func (n *Node) ConflistFile(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var list map[string]any
+	if err := json.Unmarshal(text, &list); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return n.Conflist(list)
+}
+
+// Attach runs ADD of the network for the container, and has Close run DEL.
+func (c *Container) Attach(network string) (result []byte, err error) {
+	c.attached = append(c.attached, network)
+	return c.CNITool("add", network)
+}
+
+// Detach runs DEL.
+func (c *Container) Detach(network string) error {
+	_, err := c.CNITool("del", network)
+	return err
+}
+
+func (c *Container) detachAll() error {
+	var errs []error
+	for _, network := range c.attached {
+		errs = append(errs, c.Detach(network))
+	}
+	return errors.Join(errs...)
+}
+
+// CNITool runs a verb of cnitool on the node, and returns what it printed. The
+// error has what it printed to stderr.
+func (c *Container) CNITool(verb, network string) ([]byte, error) {
+	bin, err := BinDir()
+	if err != nil {
+		return nil, err
+	}
+	tool := exec.Command(filepath.Join(bin, "cnitool"), verb, network, c.NS.Path())
+	tool.Env = append(os.Environ(),
+		"CNI_PATH="+bin+":"+filepath.Join(bin, "cni"),
+		"NETCONFPATH="+c.node.path("net.d"),
+		"CNI_IFNAME="+c.IfName,
+	)
+	var stdout, stderr bytes.Buffer
+	tool.Stdout, tool.Stderr = &stdout, &stderr
+	if err := Run(c.node.NS, tool, toolTimeout); err != nil {
+		return nil, fmt.Errorf("cnitool %s %s: %w: %s%s", verb, network, err, stderr.Bytes(), stdout.Bytes())
+	}
+	return stdout.Bytes(), nil
+}
+
+// Run runs a command in a namespace. It enters by setns alone: ip-netns(8)
+// would hide bpffs from it.
+func Run(in ns.NetNS, command *exec.Cmd, timeout time.Duration) error {
+	if err := in.Do(func(ns.NetNS) error { return command.Start() }); err != nil {
+		return err
+	}
+	timer := time.AfterFunc(timeout, func() { _ = command.Process.Kill() })
+	defer timer.Stop()
+	return command.Wait()
+}

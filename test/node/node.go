@@ -1,0 +1,133 @@
+// Package node makes a machine of network namespaces for tests: a node that
+// runs CNI plugins, containers on it, and a host that is one hop further.
+//
+//	container eth0 ── host-side veth [ node ] to-far ── to-node [ far ]
+//
+// Nothing in it is mocked but the size of the world. Whoever makes a Node must
+// Close it; Sweep removes what a killed process could not.
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/safchain/ethtool"
+	"github.com/vishvananda/netlink"
+)
+
+// Addresses of the far host, and names of the link that leads there.
+const (
+	FarIPv4 = "10.99.0.2"
+	FarIPv6 = "fd00:99::2"
+
+	ToFar  = "to-far"
+	ToNode = "to-node"
+)
+
+// Node is a machine, in a network namespace of its own.
+type Node struct {
+	// NS and Far are the namespaces of the node and of the far host.
+	NS, Far ns.NetNS
+	// Dir is for files of this node; it goes with it.
+	Dir string
+
+	containers []*Container
+}
+
+// New makes a node and a far host that is connected to it.
+func New() (n *Node, err error) {
+	n = &Node{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+			n = nil
+		}
+	}()
+	if n.Dir, err = os.MkdirTemp("", "xdp-port-node-"); err != nil {
+		return n, err
+	}
+	if n.NS, err = newNamespace("node"); err != nil {
+		return n, err
+	}
+	if n.Far, err = newNamespace("far"); err != nil {
+		return n, err
+	}
+	return n, n.connect()
+}
+
+// connect lays the link between node and far host.
+func (n *Node) connect() error {
+	return errors.Join(
+		n.NS.Do(func(ns.NetNS) error {
+			if err := forward(); err != nil {
+				return err
+			}
+			return addVeth(ToFar, ToNode, n.Far)
+		}),
+		n.NS.Do(func(ns.NetNS) error { return configure(ToFar, "10.99.0.1/24", "fd00:99::1/64") }),
+		n.Far.Do(func(ns.NetNS) error {
+			if err := configure(ToNode, FarIPv4+"/24", FarIPv6+"/64"); err != nil {
+				return err
+			}
+			return errors.Join(addDefaultRoute(ToNode, "10.99.0.1"), addDefaultRoute(ToNode, "fd00:99::1"))
+		}),
+	)
+}
+
+func addVeth(name, peer string, peerNS ns.NetNS) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = name
+	return netlink.LinkAdd(&netlink.Veth{
+		LinkAttrs: attrs, PeerName: peer, PeerNamespace: netlink.NsFd(int(peerNS.Fd())),
+	})
+}
+
+// SetTxOffload says whether a device of this namespace is trusted to complete
+// checksums; without, the stack does it before the device. It also takes
+// segmentation offload with it.
+func SetTxOffload(in ns.NetNS, device string, on bool) error {
+	return in.Do(func(ns.NetNS) error {
+		handle, err := ethtool.NewEthtool()
+		if err != nil {
+			return err
+		}
+		defer handle.Close()
+		if err := handle.Change(device, map[string]bool{"tx-checksum-ip-generic": on}); err != nil {
+			return fmt.Errorf("set the tx offload of %s to %t: %w", device, on, err)
+		}
+		return nil
+	})
+}
+
+// Container makes a network namespace for a container, without any interface
+// but lo.
+func (n *Node) Container() (*Container, error) {
+	namespace, err := newNamespace("ctr")
+	if err != nil {
+		return nil, err
+	}
+	c := &Container{NS: namespace, node: n, IfName: "eth0"}
+	n.containers = append(n.containers, c)
+	return c, nil
+}
+
+// Close removes the containers' attachments and all namespaces.
+func (n *Node) Close() error {
+	var errs []error
+	for _, c := range n.containers {
+		errs = append(errs, c.detachAll(), removeNamespace(c.NS))
+	}
+	errs = append(errs, removeNamespace(n.NS), removeNamespace(n.Far))
+	if n.Dir != "" {
+		errs = append(errs, os.RemoveAll(n.Dir))
+	}
+	return errors.Join(errs...)
+}
+
+// path returns the path of a file of this node.
+func (n *Node) path(parts ...string) string {
+	return filepath.Join(append([]string{n.Dir}, parts...)...)
+}
