@@ -15,8 +15,8 @@
 #define NOTE_MAGIC 0x78707274 /* "xprt" */
 
 struct note {
-	__u32 magic;  /* 0: nothing to do */
-	__u32 length; /* of the frame when XDP saw it */
+	__u32 magic;	/* 0: nothing to do */
+	__u32 length;	/* of the frame when XDP saw it */
 	__u32 checksum; /* offset then */
 	__be16 from;
 	__be16 to;
@@ -26,8 +26,8 @@ struct note {
 /*
  * Where the note is left. In generic mode tc ingress follows XDP at once, on
  * the same CPU and in the same softirq (__netif_receive_skb_core), so that a
- * per-CPU slot does. In native mode GRO is in between: there, and on PREEMPT_RT,
- * the note travels in the packet's metadata, which costs more.
+ * per-CPU slot does. In native mode GRO is in between: there, and on
+ * PREEMPT_RT, the note travels in the packet's metadata, which costs more.
  */
 const volatile __u8 note_in_metadata;
 

@@ -70,8 +70,7 @@ static __always_inline void supersede_flow(struct packet *pkt)
 	pkt->decision.flow_conflict = forget_flow(&key);
 }
 
-static __always_inline void rewrite(struct packet *pkt,
-				    const struct rule *rule)
+static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 {
 	struct decision *decision = &pkt->decision;
 	struct flow_key key;
@@ -129,10 +128,12 @@ static __always_inline int restore_quoted_forward(struct packet *quote)
 	struct flow_key key;
 	struct flow *flow;
 
-	if (!(look_up_port(quote->direction, quote->protocol, quote->destination) &
+	if (!(look_up_port(quote->direction, quote->protocol,
+			   quote->destination) &
 	      PORT_IS_TARGET))
 		return 0;
-	make_flow_key(&key, quote, quote->direction, quote->direction == EGRESS);
+	make_flow_key(&key, quote, quote->direction,
+		      quote->direction == EGRESS);
 	flow = find_flow(&key);
 	if (!flow)
 		return 0;
@@ -180,8 +181,7 @@ __noinline int decide_quote(struct packet *quote)
 {
 	if (!quote)
 		return 0;
-	if (restore_quoted_forward(quote) ||
-	    rewrite_quoted_reply(quote))
+	if (restore_quoted_forward(quote) || rewrite_quoted_reply(quote))
 		quote->decision.verdict = ICMP_ERROR_RESTORED;
 	return 0;
 }

@@ -25,13 +25,14 @@ enum verdict {
 /* What is to happen to a packet. */
 struct decision {
 	enum verdict verdict;
-	__u32 rule;    /* one more than the index of the rule; 0: none */
+	__u32 rule; /* one more than the index of the rule; 0: none */
 	__u32 flow_conflict;
 	__u32 port; /* offset of the port to be changed; 0: nothing changes */
 	__be16 from;
 	__be16 to;
-	__u32 checksum;	       /* offset of the checksum that covers it; 0: none */
-	__u32 quoted_checksum; /* offset of one that is to be replaced; 0: none */
+	__u32 checksum; /* offset of the checksum that covers it; 0: none */
+	__u32 quoted_checksum; /* offset of one that is to be replaced; 0: none
+				*/
 	__sum16 quoted_value;  /* by this */
 	__u16 pad;
 };
@@ -42,7 +43,7 @@ struct packet {
 	__u32 end;	 /* offset behind the IP packet */
 	__u32 network;	 /* offset of the IP header */
 	__u32 transport; /* offset of the transport header */
-	__u32 checksum;	 /* offset of the transport checksum; 0: there is none */
+	__u32 checksum; /* offset of the transport checksum; 0: there is none */
 	__be16 source;
 	__be16 destination;
 	__u8 direction; /* 0 egress, 1 ingress, as the container sees it */
@@ -51,7 +52,7 @@ struct packet {
 	__u8 fragment;	     /* the first of several */
 	__u8 no_checksum;    /* its checksum is in a later fragment */
 	__u8 unknown_length; /* jumbogram: the IP header does not say */
-	__u8 quoted;	     /* inside an ICMP error, so not all of it is there */
+	__u8 quoted; /* inside an ICMP error, so not all of it is there */
 	__u8 pad;
 	__u8 saddr[16]; /* IPv4 addresses are v4-mapped */
 	__u8 daddr[16];
@@ -86,8 +87,8 @@ static __always_inline struct frame xdp_frame(struct xdp_md *ctx)
 		.xdp = ctx,
 	};
 
-	frame.length = has_frags ? bpf_xdp_get_buff_len(ctx) :
-				   frame.data_end - frame.data;
+	frame.length = has_frags ? bpf_xdp_get_buff_len(ctx)
+				 : frame.data_end - frame.data;
 	return frame;
 }
 
@@ -111,7 +112,8 @@ static __always_inline struct frame skb_frame(struct __sk_buff *skb)
 /* More than any headers take; the verifier wants a bound. */
 #define MAX_OFFSET 0x7fff
 
-/* A pointer to `size` bytes at `offset`, or NULL when they are not all there. */
+/* A pointer to `size` bytes at `offset`, or NULL when they are not all there.
+ */
 static __always_inline void *bytes_at(const struct frame *frame, __u32 offset,
 				      __u32 size)
 {
@@ -125,29 +127,30 @@ static __always_inline void *bytes_at(const struct frame *frame, __u32 offset,
 
 /*
  * DEFINE_PER_HOOK(walk) makes of the inline function walk(frame, pkt) a global
- * function for each kind of context, and walk_of() that calls the one that fits. The verifier walks a global function once, whatever leads to it:
+ * function for each kind of context, and walk_of() that calls the one that
+ * fits. The verifier walks a global function once, whatever leads to it:
  * without that, the ways through loops and layers multiply.
  */
-#define DEFINE_PER_HOOK(name)                                                 \
-	__noinline int xdp_##name(struct xdp_md *ctx, struct packet *pkt)     \
-	{                                                                     \
-		struct frame frame = xdp_frame(ctx);                          \
-									      \
-		return pkt ? name(&frame, pkt) : 0;                           \
-	}                                                                     \
-									      \
-	__noinline int skb_##name(struct __sk_buff *ctx, struct packet *pkt)  \
-	{                                                                     \
-		struct frame frame = skb_frame(ctx);                          \
-									      \
-		return pkt ? name(&frame, pkt) : 0;                           \
-	}                                                                     \
-									      \
-	static __always_inline int name##_of(const struct frame *frame,       \
-					     struct packet *pkt)              \
-	{                                                                     \
-		return frame->xdp ? xdp_##name(frame->xdp, pkt) :             \
-				    skb_##name(frame->skb, pkt);              \
+#define DEFINE_PER_HOOK(name)                                                \
+	__noinline int xdp_##name(struct xdp_md *ctx, struct packet *pkt)    \
+	{                                                                    \
+		struct frame frame = xdp_frame(ctx);                         \
+                                                                             \
+		return pkt ? name(&frame, pkt) : 0;                          \
+	}                                                                    \
+                                                                             \
+	__noinline int skb_##name(struct __sk_buff *ctx, struct packet *pkt) \
+	{                                                                    \
+		struct frame frame = skb_frame(ctx);                         \
+                                                                             \
+		return pkt ? name(&frame, pkt) : 0;                          \
+	}                                                                    \
+                                                                             \
+	static __always_inline int name##_of(const struct frame *frame,      \
+					     struct packet *pkt)             \
+	{                                                                    \
+		return frame->xdp ? xdp_##name(frame->xdp, pkt)              \
+				  : skb_##name(frame->skb, pkt);             \
 	}
 
 #endif

@@ -46,8 +46,8 @@ static __always_inline void correct_quoted_checksum(const struct frame *frame,
 	}
 	decision->quoted_checksum = quote->checksum;
 	if (quote->protocol == IPPROTO_UDP)
-		decision->quoted_value =
-			update_udp_checksum(*check, decision->from, decision->to);
+		decision->quoted_value = update_udp_checksum(
+			*check, decision->from, decision->to);
 	else
 		decision->quoted_value =
 			update_checksum(*check, decision->from, decision->to);

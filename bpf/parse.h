@@ -77,7 +77,8 @@ static __always_inline enum parsed parse_ports(const struct frame *frame,
 	return PARSED_TRANSPORT;
 }
 
-/* In a quote 8 bytes are enough, and its length fields are not to be trusted. */
+/* In a quote 8 bytes are enough, and its length fields are not to be trusted.
+ */
 static __always_inline enum parsed parse_udp(const struct frame *frame,
 					     struct packet *pkt)
 {
@@ -142,7 +143,8 @@ static __always_inline int is_icmp_error(__u8 family, __u8 type)
 static __always_inline enum parsed parse_icmp(const struct frame *frame,
 					      struct packet *pkt)
 {
-	struct icmp_header *icmp = bytes_at(frame, pkt->transport, sizeof(*icmp));
+	struct icmp_header *icmp =
+		bytes_at(frame, pkt->transport, sizeof(*icmp));
 
 	if (pkt->quoted)
 		return PARSED_OTHER;
@@ -239,8 +241,8 @@ __noinline int extension_length(__u32 protocol, __u32 length_field)
  * Walks over extension headers to the transport header, whose protocol and
  * offset it sets in pkt, where it finds those of the first extension header.
  */
-static __always_inline enum parsed
-walk_extensions(const struct frame *frame, struct packet *pkt)
+static __always_inline enum parsed walk_extensions(const struct frame *frame,
+						   struct packet *pkt)
 {
 	__u32 offset = pkt->transport;
 	__u8 protocol = pkt->protocol;
@@ -297,7 +299,8 @@ static __always_inline enum parsed parse_ipv6(const struct frame *frame,
 static __always_inline int parse_network(const struct frame *frame,
 					 struct packet *pkt)
 {
-	return pkt->family == 6 ? parse_ipv6(frame, pkt) : parse_ipv4(frame, pkt);
+	return pkt->family == 6 ? parse_ipv6(frame, pkt)
+				: parse_ipv4(frame, pkt);
 }
 
 DEFINE_PER_HOOK(parse_network)
@@ -319,7 +322,8 @@ static __always_inline enum parsed parse_frame(const struct frame *frame,
 	protocol = ethernet->h_proto;
 	pkt->network = sizeof(*ethernet);
 	for (int i = 0; i < MAX_VLAN_TAGS && is_vlan(protocol); i++) {
-		struct vlan_tag *tag = bytes_at(frame, pkt->network, sizeof(*tag));
+		struct vlan_tag *tag =
+			bytes_at(frame, pkt->network, sizeof(*tag));
 
 		if (!tag)
 			return PARSED_MALFORMED;

@@ -13,7 +13,8 @@
 /* Page numbers by table and the port's upper byte. */
 const volatile __u16 port_index[PORT_TABLES][PORT_PAGE_SIZE];
 const volatile __u32 rule_count = 1;
-/* Whether any rule has addresses; without, the verifier need not look at them. */
+/* Whether any rule has addresses; without, the verifier need not look at them.
+ */
 const volatile __u8 has_classes;
 
 struct {
@@ -76,8 +77,10 @@ const volatile __be64 network_mask[129][2];
 __noinline int rule_by_address(__u32 class_id, __u32 family,
 			       const struct in6_addr *peer)
 {
-	struct peer_prefix prefix = { .port_class = class_id, .family = family };
-	struct port_class *class = bpf_map_lookup_elem(&port_classes, &class_id);
+	struct peer_prefix prefix = { .port_class = class_id,
+				      .family = family };
+	struct port_class *class =
+		bpf_map_lookup_elem(&port_classes, &class_id);
 	__be64 high, low;
 	__u32 next, end;
 
@@ -105,7 +108,8 @@ __noinline int rule_by_address(__u32 class_id, __u32 family,
 	return class->otherwise;
 }
 
-/* One more than the index of the rule that a port entry leads to, 0 for none. */
+/* One more than the index of the rule that a port entry leads to, 0 for none.
+ */
 static __always_inline __u32 rule_for(__u16 entry, __u8 family,
 				      const __u8 *peer)
 {

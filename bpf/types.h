@@ -61,14 +61,16 @@ struct rule {
  * that its value is the first rule in order, not the most specific one.
  */
 struct port_class {
-	__u16 otherwise; /* one more than a rule's index; 0: no rule */
-	__u8 ipv4_lengths; /* how many of `length` are for IPv4, and come first */
+	__u16 otherwise;   /* one more than a rule's index; 0: no rule */
+	__u8 ipv4_lengths; /* how many of `length` are for IPv4, and come first
+			    */
 	__u8 ipv6_lengths; /* how many behind them are for IPv6 */
 	__u8 length[33 + 129]; /* prefix lengths in bits of v4-mapped addresses,
 				  longest first for either family */
 };
 
-/* An address prefix of a port class; the value is one more than a rule's index. */
+/* An address prefix of a port class; the value is one more than a rule's index.
+ */
 struct peer_prefix {
 	__u16 port_class;
 	__u8 length; /* in bits */

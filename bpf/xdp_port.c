@@ -138,7 +138,8 @@ static __always_inline void change_skb(struct __sk_buff *skb,
 				 decision->from, decision->to);
 }
 
-/* Headers mostly are in the linear part already; then this costs a comparison. */
+/* Headers mostly are in the linear part already; then this costs a comparison.
+ */
 #define MOST_HEADERS 256
 
 static __always_inline void pull_headers(struct __sk_buff *skb)

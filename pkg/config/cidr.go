@@ -21,7 +21,7 @@ func (p *parser) peers(list *value) []netip.Prefix {
 			continue
 		}
 		if earlier := first[prefix]; earlier != nil {
-			p.report(element, "%s is there already, as %s", element, earlier.place)
+			p.report(element, "%s is there already, as %s: leave it out", element, earlier.place())
 			continue
 		}
 		first[prefix] = element

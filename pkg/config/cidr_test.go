@@ -51,7 +51,7 @@ func TestCIDRMistakes(t *testing.T) {
 		{"zone and length", `["fe80::1%eth0/128"]`, `rules[0].cidrs[0]: "fe80::1%eth0/128" has a zone, which no packet carries: leave out "%eth0"`},
 		{
 			"twice", `["fd00::/64", "10.0.0.0/8", "fd00:0:0::/64"]`,
-			`rules[0].cidrs[2]: "fd00:0:0::/64" is there already, as rules[0].cidrs[0]`,
+			`rules[0].cidrs[2]: "fd00:0:0::/64" is there already, as rules[0].cidrs[0]: leave it out`,
 		},
 	}
 	for i := range tests {

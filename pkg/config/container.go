@@ -11,9 +11,9 @@ var containerRulePaths = [][]string{
 
 // refuseContainerRules refuses rules for one container wherever they may
 // stand. To ignore them would leave a container open that asked for a drop.
-func (p *parser) refuseContainerRules(document *value) {
+func (p *parser) refuseContainerRules(o object) {
 	for _, path := range containerRulePaths {
-		if v := document.at(path...); v != nil && !isEmptyList(v) {
+		if v := o.in[path[0]].at(path[1:]...); v != nil && !isEmptyList(v) {
 			p.report(v, "rules for one container are not supported yet: leave them out")
 		}
 	}

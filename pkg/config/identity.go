@@ -48,7 +48,7 @@ func (p *parser) identity(document *value) *Identity {
 	cniVersion, _ := document.at("cniVersion").text()
 	return &Identity{
 		CNIVersion:       cniVersion,
-		Name:             require(p, o, "name", readNetworkName),
+		Name:             require(p, o, "name", "give the network one", readNetworkName),
 		ValidAttachments: p.validAttachments(document.at(attachmentsKey)),
 	}
 }

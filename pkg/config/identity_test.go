@@ -66,7 +66,7 @@ func TestParseIdentityMistakes(t *testing.T) {
 	for _, tt := range []mistake{
 		{"syntax", `{"name": }`, `line 1, column 10: invalid character '}' looking for beginning of value`},
 		{"no object", `"lab"`, `configuration: "lab" is not an object`},
-		{"no name", `{}`, `configuration: name is missing`},
+		{"no name", `{}`, `configuration: name is missing: give the network one`},
 		{
 			"name a path", `{"name": ".."}`,
 			`name: ".." is not the name of a network (letters, digits, _ . and -, the first a letter or digit)`,

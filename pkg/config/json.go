@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -13,20 +14,13 @@ import (
 // value is a JSON value together with where it stands. It is taken apart only
 // as far as somebody looks into it.
 type value struct {
-	place  string // such as rules[2].port, empty for the document itself
-	offset int    // in the document
 	raw    []byte
-	bad    bool // a mistake was reported here
+	offset int    // in the document
+	parent *value // nil for the document itself
+	key    string // in a parent that is an object
+	index  int    // in a parent that is a list
+	bad    bool   // a mistake was reported here
 }
-
-// member is one key of a JSON object with its value.
-type member struct {
-	key string
-	*value
-}
-
-// rootPlace is the place of what is wrong with the document as a whole.
-const rootPlace = "configuration"
 
 // parseDocument checks the syntax of a whole document, an object, so that
 // nothing that takes it apart later can fail.
@@ -37,7 +31,7 @@ func parseDocument(data []byte) (*value, error) {
 	}
 	document := &value{raw: raw}
 	if !document.isObject() {
-		return nil, &Error{Mistakes: []Mistake{{Place: rootPlace, Problem: document.String() + " is not an object"}}}
+		return nil, &Error{Mistakes: []Mistake{{Place: document.place(), Problem: document.String() + " is not an object"}}}
 	}
 	return document, nil
 }
@@ -63,8 +57,14 @@ func (v *value) good() bool { return v != nil && !v.bad }
 
 // text returns the string that the value is, if it is there and is one.
 func (v *value) text() (text string, ok bool) {
-	ok = v != nil && v.raw[0] == '"' && json.Unmarshal(v.raw, &text) == nil
-	return text, ok
+	if v == nil || v.raw[0] != '"' {
+		return "", false
+	}
+	if inside := v.raw[1 : len(v.raw)-1]; utf8.Valid(inside) && !bytes.ContainsRune(inside, '\\') {
+		return string(inside), true // as it stands: most strings are plain
+	}
+	err := json.Unmarshal(v.raw, &text)
+	return text, err == nil
 }
 
 // String returns the value as a message can show it: on one line, and short.
@@ -73,9 +73,7 @@ func (v *value) String() string {
 		return strconv.Quote(shorten(text))
 	}
 	var line bytes.Buffer
-	if err := json.Compact(&line, v.raw); err != nil {
-		return "?"
-	}
+	_ = json.Compact(&line, v.raw) // the syntax has been checked
 	return shorten(line.String())
 }
 
@@ -87,18 +85,16 @@ func shorten(s string) string {
 	return s
 }
 
-// members returns what an object holds, in document order; nothing if the
-// value is no object.
-func (v *value) members() []member {
+// members returns the values that an object holds, in document order; nothing
+// if the value is no object.
+func (v *value) members() []*value {
 	if !v.isObject() {
 		return nil
 	}
-	var members []member
-	dec := v.open()
-	for dec.More() {
-		token, _ := dec.Token()
-		key, _ := token.(string)
-		members = append(members, member{key, v.next(dec, v.memberPlace(key))})
+	var members []*value
+	for pair := range slices.Chunk(v.pieces(), 2) {
+		pair[1].key, _ = pair[0].text()
+		members = append(members, pair[1])
 	}
 	return members
 }
@@ -108,41 +104,59 @@ func (v *value) elements() []*value {
 	if !v.isList() {
 		return nil
 	}
-	var elements []*value
-	dec := v.open()
-	for dec.More() {
-		elements = append(elements, v.next(dec, fmt.Sprintf("%s[%d]", v.place, len(elements))))
+	elements := v.pieces()
+	for i, element := range elements {
+		element.index = i
 	}
 	return elements
 }
 
-// open returns a decoder that stands behind the opening bracket.
-func (v *value) open() *json.Decoder {
-	dec := json.NewDecoder(bytes.NewReader(v.raw))
-	_, _ = dec.Token()
-	return dec
+// pieces cuts what is between the outermost brackets at the commas and colons
+// of that level: into the elements of a list, or the keys and values of an
+// object in turn. It relies on the syntax having been checked.
+func (v *value) pieces() []*value {
+	var pieces []*value
+	depth, start, inString := 0, 1, false
+	for i := 0; i < len(v.raw); i++ {
+		switch c := v.raw[i]; {
+		case inString && c == '\\':
+			i++ // what is escaped ends no string
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+		case depth == 1 && (c == ',' || c == ':' || c == '}' || c == ']'):
+			if piece := v.cut(start, i); len(piece.raw) > 0 {
+				pieces = append(pieces, piece)
+			}
+			start = i + 1
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return pieces
 }
 
-// next takes the value that the decoder stands before.
-func (v *value) next(dec *json.Decoder, place string) *value {
-	var raw json.RawMessage
-	_ = dec.Decode(&raw)
-	end := int(dec.InputOffset())
-	return &value{place: place, offset: v.offset + end - len(raw), raw: raw}
+// cut returns the value between two places, or nothing but white space.
+func (v *value) cut(start, end int) *value {
+	const space = " \t\r\n"
+	raw := bytes.TrimLeft(v.raw[start:end], space)
+	return &value{raw: bytes.TrimRight(raw, space), offset: v.offset + end - len(raw), parent: v}
 }
 
 // at follows a path of keys; nil if it leads nowhere. Of a key given twice the
 // last counts, as in encoding/json.
 func (v *value) at(path ...string) *value {
 	for _, key := range path {
+		if v == nil {
+			return nil
+		}
 		var found *value
 		for _, m := range v.members() {
 			if m.key == key {
-				found = m.value
+				found = m
 			}
-		}
-		if found == nil {
-			return nil
 		}
 		v = found
 	}
@@ -151,12 +165,23 @@ func (v *value) at(path ...string) *value {
 
 var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
-func (v *value) memberPlace(key string) string {
+// place is where the value stands, in JavaScript's notation: rules[2].port.
+func (v *value) place() string {
 	switch {
-	case !plainKey.MatchString(key):
-		return v.place + "[" + strconv.Quote(shorten(key)) + "]"
-	case v.place == "":
-		return key
+	case v.parent == nil:
+		return "configuration"
+	case v.parent.isList():
+		return fmt.Sprintf("%s[%d]", v.parent.place(), v.index)
 	}
-	return v.place + "." + key
+	before := ""
+	if v.parent.parent != nil {
+		before = v.parent.place()
+	}
+	switch {
+	case !plainKey.MatchString(v.key):
+		return fmt.Sprintf("%s[%q]", before, shorten(v.key))
+	case before == "":
+		return v.key
+	}
+	return before + "." + v.key
 }

@@ -29,12 +29,12 @@ func TestValuesKnowWhereTheyStand(t *testing.T) {
 	var seen []string
 	var walk func(v *value)
 	walk = func(v *value) {
-		seen = append(seen, v.place+"="+v.String())
+		seen = append(seen, v.place()+"="+v.String())
 		if got := text[v.offset : v.offset+len(v.raw)]; got != string(v.raw) {
-			t.Errorf("%s: at %d stands %q, not %q", v.place, v.offset, got, v.raw)
+			t.Errorf("%s: at %d stands %q, not %q", v.place(), v.offset, got, v.raw)
 		}
 		for _, m := range v.members() {
-			walk(m.value)
+			walk(m)
 		}
 		for _, e := range v.elements() {
 			walk(e)
@@ -42,7 +42,7 @@ func TestValuesKnowWhereTheyStand(t *testing.T) {
 	}
 	walk(document)
 	want := []string{
-		`={"a":[1,{"\u0062":["x\n",null]},-5.0e1],"c":{},"long":"………………"}`,
+		`configuration={"a":[1,{"\u0062":["x\n",null]},-5.0e1],"c":{},"long":"………………"}`,
 		`a=[1,{"\u0062":["x\n",null]},-5.0e1]`, `a[0]=1`, `a[1]={"\u0062":["x\n",null]}`,
 		`a[1].b=["x\n",null]`, `a[1].b[0]="x\n"`, `a[1].b[1]=null`, `a[2]=-5.0e1`,
 		`c={}`, `long="………………"`,

@@ -56,11 +56,7 @@ type parser struct {
 // report notes a mistake at v.
 func (p *parser) report(v *value, format string, args ...any) {
 	v.bad = true
-	place := v.place
-	if place == "" {
-		place = rootPlace
-	}
-	p.mistakes = append(p.mistakes, Mistake{place, fmt.Sprintf(format, args...), v.offset})
+	p.mistakes = append(p.mistakes, Mistake{v.place(), fmt.Sprintf(format, args...), v.offset})
 }
 
 // err returns an *Error of the mistakes reported, or nil if there are none.

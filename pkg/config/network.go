@@ -69,8 +69,8 @@ func Parse(stdin []byte) (*Network, error) {
 func (p *parser) network(document *value) *Network {
 	o, _ := p.object(document, networkKeys)
 	network := &Network{
-		CNIVersion: require(p, o, "cniVersion", readString),
-		Name:       require(p, o, "name", readNetworkName),
+		CNIVersion: require(p, o, "cniVersion", `write "1.1.0"`, readString),
+		Name:       require(p, o, "name", "give the network one", readNetworkName),
 		Type:       take(p, o.in["type"], "", readString),
 		Mode:       take(p, o.in["mode"], ModeAuto, readMode),
 		TCHook:     take(p, o.in["tcHook"], HookAuto, readTCHook),
@@ -78,7 +78,7 @@ func (p *parser) network(document *value) *Network {
 		Rules:      p.rules(o.in["rules"]),
 	}
 	network.PrevResult = p.prevResult(o.in["prevResult"], network.CNIVersion)
-	p.refuseContainerRules(document)
+	p.refuseContainerRules(o)
 	return network
 }
 

@@ -130,11 +130,11 @@ func TestParseMistakes(t *testing.T) {
 	const tooMany = "rules for one container are not supported yet: leave them out"
 	checkMistakes(t, []mistake{
 		{"no object", `[1, 2]`, `configuration: [1,2] is not an object`},
-		{"no CNI keys", `{}`, `configuration: cniVersion is missing; configuration: name is missing`},
+		{"no CNI keys", `{}`, `configuration: cniVersion is missing: write "1.1.0"; configuration: name is missing: give the network one`},
 		{"empty version", `{"cniVersion": "", "name": "lab"}`, `cniVersion: is empty`},
 		{"version no string", `{"cniVersion": 1.1, "name": "lab"}`, `cniVersion: 1.1 is not a string`},
 		{"name no string", `{"cniVersion": "1.1.0", "name": ["lab"]}`, `name: ["lab"] is not a string`},
-		{"name null", `{"cniVersion": "1.1.0", "name": null}`, `name: null is no value: leave the key out`},
+		{"name null", `{"cniVersion": "1.1.0", "name": null}`, `name: null is no value: give the network one`},
 		{
 			"name a path", `{"cniVersion": "1.1.0", "name": "../lab"}`,
 			`name: "../lab" is not the name of a network (letters, digits, _ . and -, the first a letter or digit)`,
@@ -185,7 +185,8 @@ func TestParseMistakes(t *testing.T) {
 }
 
 func TestParseReportsAllMistakesInOrder(t *testing.T) {
-	checkMistakes(t, []mistake{{"all", network(`
+	checkMistakes(t, []mistake{{
+		"all", network(`
 		"flows": 7,
 		"runtimeConfig": {"xdpPortRules": [{}]},
 		"rules": [
@@ -200,10 +201,10 @@ func TestParseReportsAllMistakesInOrder(t *testing.T) {
 			`runtimeConfig.xdpPortRules: rules for one container are not supported yet: leave them out`,
 			`rules[0].toPort: 70000 is not a port (1-65535)`,
 			`rules[1].prot: unknown key: did you mean "protocol"?`,
-			`rules[1].name: "rule-3" is the name of rules[3] already`,
-			`rules[2]: protocol is missing`,
+			`rules[1].name: "rule-3" is the name of rules[3] already: choose another`,
+			`rules[2]: protocol is missing: write "tcp" or "udp"`,
 			`rules[2].cidrs[0]: "10.0.0.1" has no prefix length: write "10.0.0.1/32"`,
-			`rules[2].cidrs[2]: "10.0.0.0/8" is there already, as rules[2].cidrs[1]`,
+			`rules[2].cidrs[2]: "10.0.0.0/8" is there already, as rules[2].cidrs[1]: leave it out`,
 			`rules[2].toPort: range of length 3 for a port range of length 2: give both the same length, or toPort a single port`,
 			`rules[2].oneWay: 1 is neither true nor false`,
 			`rules[2].direction: "up" is not a direction (egress or ingress)`,

@@ -11,18 +11,18 @@ type object struct {
 	in map[string]*value
 }
 
-// object looks for keys in v, and also returns the members that have others.
+// object looks for keys in v, and also returns the members with other keys.
 // A key that is given twice is a mistake, and the first counts.
-func (p *parser) object(v *value, keys []string) (o object, others []member) {
+func (p *parser) object(v *value, keys []string) (o object, others []*value) {
 	o = object{v, map[string]*value{}}
 	for _, m := range v.members() {
 		switch {
 		case !slices.Contains(keys, m.key):
 			others = append(others, m)
 		case o.in[m.key] != nil:
-			p.report(m.value, "given twice: keep one")
+			p.report(m, "given twice: keep one")
 		default:
-			o.in[m.key] = m.value
+			o.in[m.key] = m
 		}
 	}
 	return o, others
@@ -60,13 +60,17 @@ func take[T any](p *parser, v *value, fallback T, read func(*value) (T, error)) 
 	return taken
 }
 
-// require reads the member of o that key names. It may not be left out.
-func require[T any](p *parser, o object, key string, read func(*value) (T, error)) T {
-	var none T
-	if o.in[key] == nil {
-		p.report(o.value, "%s is missing", key)
+// require reads the member of o that key names. It may not be left out; mend
+// says what to write.
+func require[T any](p *parser, o object, key, mend string, read func(*value) (T, error)) T {
+	v := o.in[key]
+	if v == nil {
+		p.report(o.value, "%s is missing: %s", key, mend)
+	} else if v.isNull() {
+		p.report(v, "null is no value: %s", mend)
 	}
-	return take(p, o.in[key], none, read)
+	var none T
+	return take(p, v, none, read)
 }
 
 // inQuotes tells to write bare, a number or a boolean, without the quotes that

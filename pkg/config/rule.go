@@ -39,12 +39,12 @@ func (p *parser) ruleObject(v *value) object {
 	for _, m := range others {
 		near := nearest(m.key, ruleKeys)
 		if near == "" {
-			p.report(m.value, "unknown key (a rule has %s)", strings.Join(ruleKeys, ", "))
+			p.report(m, "unknown key (a rule has %s)", strings.Join(ruleKeys, ", "))
 			continue
 		}
-		p.report(m.value, "unknown key: did you mean %q?", near)
+		p.report(m, "unknown key: did you mean %q?", near)
 		if o.in[near] == nil {
-			o.in[near] = m.value
+			o.in[near] = m
 		}
 	}
 	return o
@@ -58,7 +58,7 @@ func (p *parser) rule(o object) rules.Rule {
 	rule := rules.Rule{
 		Name:      take(p, o.in["name"], "", readRuleName),
 		Direction: take(p, o.in["direction"], rules.Egress, readDirection),
-		Protocol:  require(p, o, "protocol", readProtocol),
+		Protocol:  require(p, o, "protocol", `write "tcp" or "udp"`, readProtocol),
 		Ports:     take(p, o.in["port"], rules.EveryPort, readPorts),
 		Action:    take(p, o.in["action"], rules.Rewrite, readAction),
 		To:        take(p, o.in["toPort"], rules.PortRange{}, readPorts),
@@ -133,7 +133,7 @@ func (p *parser) nameRules(read []rules.Rule, written []object) {
 			continue
 		}
 		if owner := owners[read[i].Name]; owner != nil {
-			p.report(name, "%s is the name of %s already", name, owner.place)
+			p.report(name, "%s is the name of %s already: choose another", name, owner.place())
 		} else {
 			owners[read[i].Name] = o.value
 		}

@@ -64,7 +64,7 @@ func TestRuleMistakes(t *testing.T) {
 	checkMistakes(t, inRules([]mistake{
 		{"no object", `5`, `rules[0]: 5 is not a rule, an object such as {"protocol": "udp", "port": 53, "toPort": 5353}`},
 		{"null", `null`, `rules[0]: null is not a rule, an object such as {"protocol": "udp", "port": 53, "toPort": 5353}`},
-		{"empty", `{}`, `rules[0]: protocol is missing; rules[0]: a rule needs toPort, or action "drop" or "pass"`},
+		{"empty", `{}`, `rules[0]: protocol is missing: write "tcp" or "udp"; rules[0]: a rule needs toPort, or action "drop" or "pass"`},
 
 		{"key in another case", `{"protocol": "tcp", "Port": 80, "toPort": 81}`, `rules[0].Port: unknown key: did you mean "port"?`},
 		{"key in snake case", `{"protocol": "tcp", "port": 80, "toPort": 81, "one_way": true}`, `rules[0].one_way: unknown key: did you mean "oneWay"?`},
@@ -76,12 +76,12 @@ func TestRuleMistakes(t *testing.T) {
 		{"key twice", `{"protocol": "tcp", "action": "drop", "port": 80, "port": 81}`, `rules[0].port: given twice: keep one`},
 		{"key twice by an escape", `{"protocol": "tcp", "action": "drop", "port": 80, "p\u006frt": 81}`, `rules[0].port: given twice: keep one`},
 
-		{"no protocol", `{"port": 80, "toPort": 81}`, `rules[0]: protocol is missing`},
+		{"no protocol", `{"port": 80, "toPort": 81}`, `rules[0]: protocol is missing: write "tcp" or "udp"`},
 		{"protocol without ports", `{"protocol": "icmp", "action": "drop"}`, `rules[0].protocol: "icmp" is not a protocol (tcp or udp)`},
 		{"protocol like another", `{"protocol": "sctp", "action": "drop"}`, `rules[0].protocol: "sctp" is not a protocol (tcp or udp)`},
 		{"protocol in upper case", `{"protocol": "TCP", "action": "drop"}`, `rules[0].protocol: "TCP" is not a protocol (tcp or udp): did you mean "tcp"?`},
 		{"protocol a number", `{"protocol": 6, "action": "drop"}`, `rules[0].protocol: 6 is not a protocol (tcp or udp)`},
-		{"protocol null", `{"protocol": null, "action": "drop"}`, `rules[0].protocol: null is no value: leave the key out`},
+		{"protocol null", `{"protocol": null, "action": "drop"}`, `rules[0].protocol: null is no value: write "tcp" or "udp"`},
 		{"direction", `{"direction": "in", "protocol": "tcp", "action": "drop"}`, `rules[0].direction: "in" is not a direction (egress or ingress)`},
 		{"direction no string", `{"direction": [], "protocol": "tcp", "action": "drop"}`, `rules[0].direction: [] is not a direction (egress or ingress)`},
 
@@ -115,11 +115,11 @@ func TestRuleMistakes(t *testing.T) {
 		{"name no string", `{"protocol": "tcp", "action": "drop", "name": 5}`, `rules[0].name: 5 is not a name (1 to 63 letters, digits, _ . and -)`},
 		{
 			"name twice", `{"protocol": "tcp", "action": "drop", "name": "a"}, {"protocol": "tcp", "action": "drop", "name": "a"}`,
-			`rules[1].name: "a" is the name of rules[0] already`,
+			`rules[1].name: "a" is the name of rules[0] already: choose another`,
 		},
 		{
 			"name of another by default", `{"protocol": "tcp", "action": "drop", "name": "rule-1"}, {"protocol": "tcp", "action": "drop"}`,
-			`rules[0].name: "rule-1" is the name of rules[1] already`,
+			`rules[0].name: "rule-1" is the name of rules[1] already: choose another`,
 		},
 	}))
 }

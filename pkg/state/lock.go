@@ -46,7 +46,7 @@ func flockBefore(file *os.File, how int, deadline time.Time) error {
 		}
 		return err
 	case <-time.After(time.Until(deadline)):
-		go func() { <-locked; file.Close() }()
+		go func() { _ = <-locked; _ = file.Close() }()
 		return ErrBusy
 	}
 }

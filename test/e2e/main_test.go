@@ -3,47 +3,30 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
 
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-const stateFolder = "/sys/fs/bpf/xdp-port"
-
 func TestMain(m *testing.M) {
 	if err := node.Sweep(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	node.CloseOnSignal()
+	found := node.State()
 	code := m.Run()
-	if left := leftovers(); left != "" {
-		fmt.Fprintln(os.Stderr, "the tests left behind:", left)
+	if err := errors.Join(found.Unchanged(), node.Leftovers()); err != nil {
+		fmt.Fprintln(os.Stderr, "the tests left something behind:", err)
 		code = 1
 	}
 	os.Exit(code)
-}
-
-// leftovers names what tests should have removed.
-func leftovers() string {
-	var left []string
-	if _, err := os.Stat(stateFolder); err == nil {
-		left = append(left, stateFolder)
-	}
-	entries, _ := os.ReadDir("/run/netns")
-	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), fmt.Sprintf("xdp-port-%d-", os.Getpid())) {
-			left = append(left, entry.Name())
-		}
-	}
-	return strings.Join(left, ", ")
 }
 
 // newNode makes a node that the test removes.
@@ -142,16 +125,4 @@ func serve(t *testing.T, in ns.NetNS, port int) {
 	tcp, err := node.TCPEcho(in, port)
 	must(t, err)
 	t.Cleanup(func() { tcp.Close() })
-}
-
-// command runs a program in a namespace and returns what it printed.
-func command(t *testing.T, in ns.NetNS, name string, args ...string) string {
-	t.Helper()
-	var out strings.Builder
-	cmd := exec.Command(name, args...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := node.Run(in, cmd, time.Minute); err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, out.String())
-	}
-	return out.String()
 }

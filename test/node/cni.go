@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
@@ -41,8 +42,8 @@ type Container struct {
 	attached []string
 }
 
-// toolTimeout bounds one run of cnitool.
-const toolTimeout = 30 * time.Second
+// ToolTimeout bounds one run of cnitool.
+const ToolTimeout = 30 * time.Second
 
 // Conflist writes a network configuration list where cnitool of this node
 // finds it. IPAM state is kept in the node's folder.
@@ -64,15 +65,36 @@ func (n *Node) Conflist(list map[string]any) error {
 
 // ConflistFile is Conflist of a file.
 func (n *Node) ConflistFile(path string) error {
-	text, err := os.ReadFile(path)
+	list, err := readConflist(path)
 	if err != nil {
 		return err
 	}
-	var list map[string]any
-	if err := json.Unmarshal(text, &list); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
 	return n.Conflist(list)
+}
+
+// ConflistWithout is Conflist of a file, but for the plugins of one type and
+// under another name.
+func (n *Node) ConflistWithout(path, plugin, name string) error {
+	list, err := readConflist(path)
+	if err != nil {
+		return err
+	}
+	list["name"] = name
+	list["plugins"] = slices.DeleteFunc(list["plugins"].([]any), func(p any) bool {
+		return p.(map[string]any)["type"] == plugin
+	})
+	return n.Conflist(list)
+}
+
+func readConflist(path string) (list map[string]any, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return list, nil
 }
 
 // Attach runs ADD of the network for the container, and has Close run DEL.
@@ -110,7 +132,7 @@ func (c *Container) CNITool(verb, network string) ([]byte, error) {
 	)
 	var stdout, stderr bytes.Buffer
 	tool.Stdout, tool.Stderr = &stdout, &stderr
-	if err := Run(c.node.NS, tool, toolTimeout); err != nil {
+	if err := Run(c.node.NS, tool, ToolTimeout); err != nil {
 		return nil, fmt.Errorf("cnitool %s %s: %w: %s%s", verb, network, err, stderr.Bytes(), stdout.Bytes())
 	}
 	return stdout.Bytes(), nil

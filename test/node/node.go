@@ -40,6 +40,7 @@ type Node struct {
 // New makes a node and a far host that is connected to it.
 func New() (n *Node, err error) {
 	n = &Node{}
+	remember(n)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -114,8 +115,12 @@ func (n *Node) Container() (*Container, error) {
 	return c, nil
 }
 
-// Close removes the containers' attachments and all namespaces.
+// Close removes the containers' attachments and all namespaces. It does so
+// once, also when a signal and a test's end meet.
 func (n *Node) Close() error {
+	if !forget(n) {
+		return nil
+	}
 	var errs []error
 	for _, c := range n.containers {
 		errs = append(errs, c.detachAll(), removeNamespace(c.NS))

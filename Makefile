@@ -1,0 +1,56 @@
+# make help lists the targets.
+
+BIN     := $(CURDIR)/bin
+GO      ?= go
+LINT    := $(GO) tool -modfile=.ci/lint/go.mod
+PLUGINS := github.com/containernetworking/plugins/plugins
+
+# The reference plugins that tests and demo chain with, in the versions of go.mod.
+REFERENCE := main/bridge main/ptp main/loopback ipam/host-local \
+	meta/portmap meta/bandwidth meta/tuning meta/firewall
+
+export CGO_ENABLED = 0
+export XDP_PORT_BIN = $(BIN)
+
+.PHONY: help build reference generate lint format test demo nightly clean root
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## build the plugin into bin/
+	$(GO) build -trimpath -ldflags "-s -w" -o $(BIN)/ ./plugin/...
+
+reference: ## build cnitool and the reference CNI plugins into bin/
+	$(GO) build -trimpath -o $(BIN)/cni/ $(addprefix $(PLUGINS)/,$(REFERENCE))
+	$(GO) build -trimpath -o $(BIN)/ github.com/containernetworking/cni/cnitool
+
+generate: ## rebuild the BPF objects (needs clang-19, llvm-19 and libbpf-dev of Debian)
+	@command -v clang-19 llvm-strip-19 >/dev/null || \
+		{ echo "clang-19 or llvm-strip-19 is missing: apt-get install clang-19 llvm-19 libbpf-dev"; exit 1; }
+	$(GO) generate ./...
+
+format: ## format Go and C
+	$(LINT) gofumpt -l -w $$(git ls-files -co --exclude-standard '*.go')
+	clang-format-19 -i bpf/*.c bpf/*.h
+
+lint: ## check the format of Go and C, and the Go code for mistakes
+	@test -z "$$($(LINT) gofumpt -l $$(git ls-files -co --exclude-standard '*.go') | tee /dev/stderr)" || \
+		{ echo "these files want: make format"; exit 1; }
+	clang-format-19 --dry-run -Werror bpf/*.c bpf/*.h
+	$(LINT) golangci-lint run ./...
+
+# Packages one by one: they share the kernel, and some count what is loaded.
+test: root build reference ## run all tests (as root)
+	$(GO) test -count=1 -p 1 -timeout 20m ./...
+
+nightly: root build reference ## run the tests that take long, too (as root)
+	XDP_PORT_NIGHTLY=1 $(GO) test -count=1 -p 1 -timeout 60m ./...
+
+demo: root build reference ## show the main job, for real (as root)
+	$(GO) run ./test/demo
+
+root:
+	@test "$$(id -u)" = 0 || { echo "this target makes network namespaces: run it as root"; exit 1; }
+
+clean: ## remove what was built
+	rm -rf $(BIN)

@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/xdp-port/xdp-port/pkg/veth"
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// plugin runs a verb of the plugin itself, as a runtime would, on the node, and
+// returns its error.
+func plugin(t *testing.T, n *node.Node, c *node.Container, verb string, config map[string]any) *types.Error {
+	t.Helper()
+	bin, err := node.BinDir()
+	must(t, err)
+	stdin, err := json.Marshal(config)
+	must(t, err)
+	cmd := exec.Command(filepath.Join(bin, "xdp-port"))
+	cmd.Env = []string{
+		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=refused", "CNI_NETNS=" + c.NS.Path(),
+		"CNI_IFNAME=" + c.IfName, "CNI_PATH=" + bin,
+	}
+	var stdout strings.Builder
+	cmd.Stdin, cmd.Stdout = strings.NewReader(string(stdin)), &stdout
+	err = node.Run(n.NS, cmd, node.ToolTimeout)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		refusal := new(types.Error)
+		if err := json.Unmarshal([]byte(stdout.String()), refusal); err != nil {
+			t.Fatalf("stdout is not an error: %v\n%s", err, stdout.String())
+		}
+		return refusal
+	}
+	must(t, err)
+	return nil
+}
+
+// direct is a configuration as the plugin itself gets it.
+func direct(rules []any) map[string]any {
+	return map[string]any{
+		"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", "rules": rules,
+		"prevResult": map[string]any{"cniVersion": "1.1.0"},
+	}
+}
+
+func wantRefusal(t *testing.T, got *types.Error, code uint, parts ...string) {
+	t.Helper()
+	if got == nil {
+		t.Fatalf("it succeeded, should fail with code %d", code)
+	}
+	if got.Code != code {
+		t.Errorf("the code is %d, should be %d: %s", got.Code, code, got.Msg)
+	}
+	for _, part := range parts {
+		if !strings.Contains(got.Msg, part) {
+			t.Errorf("the message %q lacks %q", got.Msg, part)
+		}
+	}
+}
+
+// bare makes a container that has an interface but no xdp-port.
+func bare(t *testing.T, n *node.Node) *node.Container {
+	t.Helper()
+	must(t, n.Conflist(map[string]any{
+		"cniVersion": "1.1.0", "name": "plain", "plugins": []any{mainPlugin("bridge")},
+	}))
+	return attach(t, n, "plain")
+}
+
+func TestForeignProgramIsLeftAlone(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	foreign, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "somebody", Type: ebpf.XDP, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
+	})
+	must(t, err)
+	defer foreign.Close()
+	for _, flags := range []link.XDPAttachFlags{link.XDPGenericMode, link.XDPDriverMode} {
+		attached := attachToHost(t, n, c, foreign, flags)
+		wantRefusal(t, plugin(t, n, c, "ADD", direct(tutorial())), 104, "somebody", "id ", "eth0", "refused")
+		info, err := attached.Info()
+		must(t, err)
+		if info.XDP().Ifindex == 0 {
+			t.Error("the other program was detached")
+		}
+		must(t, attached.Close())
+	}
+	must(t, node.State().Unchanged())
+}
+
+func attachToHost(t *testing.T, n *node.Node, c *node.Container, program *ebpf.Program, flags link.XDPAttachFlags) (attached link.Link) {
+	t.Helper()
+	must(t, n.NS.Do(func(ns.NetNS) error {
+		pair, err := veth.HostSide(c.NS.Path(), c.IfName)
+		if err != nil {
+			return err
+		}
+		attached, err = link.AttachXDP(link.XDPOptions{Program: program, Interface: pair.Host.Index, Flags: flags})
+		return err
+	}))
+	return attached
+}
+
+func TestMistakesAttachNothing(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	before := node.State()
+	wantRefusal(t, plugin(t, n, c, "ADD", direct([]any{
+		rule("protocol", "udp", "port", 7999, "toPort", 70000),
+		rule("protocol", "sctp", "port", 1, "toPort", 2),
+	})), 7, "rules[0].toPort: 70000 is not a port (1-65535)", "rules[1].protocol")
+	must(t, before.Unchanged())
+}
+
+func TestUnfitInterface(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	before := node.State()
+	config := direct(tutorial())
+	missing := *c
+	missing.IfName = "eth7"
+	wantRefusal(t, plugin(t, n, &missing, "ADD", config), 101, "eth7")
+	loopback := *c
+	loopback.IfName = "lo"
+	wantRefusal(t, plugin(t, n, &loopback, "ADD", config), 101, "lo")
+	host := *c
+	host.NS = n.NS
+	host.IfName = node.ToFar
+	wantRefusal(t, plugin(t, n, &host, "ADD", config), 8, "host's own")
+	must(t, before.Unchanged())
+}
+
+func TestNativeModeNamesTheMend(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	config := direct(tutorial())
+	config["mode"] = "offload"
+	wantRefusal(t, plugin(t, n, c, "ADD", config), 103, "offload", `"mode"`)
+}
+
+func TestNoRules(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	before := node.State()
+	if refusal := plugin(t, n, c, "ADD", direct([]any{})); refusal != nil {
+		t.Error(refusal)
+	}
+	must(t, before.Unchanged())
+}
+
+func TestPrevResultIsNeeded(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	config := direct(tutorial())
+	delete(config, "prevResult")
+	wantRefusal(t, plugin(t, n, c, "ADD", config), 7, "prevResult")
+	if refusal := plugin(t, n, c, "DEL", config); refusal != nil {
+		t.Error(refusal)
+	}
+}

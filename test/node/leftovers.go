@@ -1,0 +1,52 @@
+package node
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// StateFolder is where xdp-port keeps its state.
+const StateFolder = "/sys/fs/bpf/xdp-port"
+
+// Snapshot is all that xdp-port had pinned at some time, as paths.
+type Snapshot []string
+
+// State takes a snapshot.
+func State() Snapshot {
+	var paths Snapshot
+	_ = filepath.WalkDir(StateFolder, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil {
+			paths = append(paths, path)
+		}
+		return nil
+	})
+	return paths
+}
+
+// Unchanged returns an error that names what came or went since.
+func (s Snapshot) Unchanged() error {
+	now := State()
+	for _, path := range now {
+		if !slices.Contains(s, path) {
+			return fmt.Errorf("%s was not there before", path)
+		}
+	}
+	for _, path := range s {
+		if !slices.Contains(now, path) {
+			return fmt.Errorf("%s is gone", path)
+		}
+	}
+	return nil
+}
+
+// Leftovers returns an error that names a namespace of this process.
+func Leftovers() error {
+	left, err := filepath.Glob(filepath.Join(namespaceDir, fmt.Sprintf("%s%d-*", namePrefix, os.Getpid())))
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("%s is still there", left[0])
+	}
+	return err
+}

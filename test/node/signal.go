@@ -1,0 +1,57 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// open are the nodes that were not closed yet.
+var (
+	openLock sync.Mutex
+	open     = map[*Node]bool{}
+)
+
+func remember(n *Node) {
+	openLock.Lock()
+	defer openLock.Unlock()
+	open[n] = true
+}
+
+// forget tells whether the node was open.
+func forget(n *Node) bool {
+	openLock.Lock()
+	defer openLock.Unlock()
+	was := open[n]
+	delete(open, n)
+	return was
+}
+
+// CloseOnSignal has SIGINT and SIGTERM close all nodes before the process
+// exits.
+func CloseOnSignal() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	go func() {
+		<-signals
+		closeAll()
+		os.Exit(130)
+	}()
+}
+
+func closeAll() {
+	openLock.Lock()
+	var nodes []*Node
+	for n := range open {
+		nodes = append(nodes, n)
+	}
+	openLock.Unlock()
+	for _, n := range nodes {
+		if err := n.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package packet
+
+import "encoding/binary"
+
+const icmpHeaderSize = 8
+
+// Types of ICMP errors (RFC 792) and ICMPv6 errors (RFC 4443).
+const (
+	ICMPUnreachable      = 3
+	ICMPSourceQuench     = 4
+	ICMPRedirect         = 5
+	ICMPTimeExceeded     = 11
+	ICMPParameterProblem = 12
+
+	ICMPv6Unreachable      = 1
+	ICMPv6PacketTooBig     = 2
+	ICMPv6TimeExceeded     = 3
+	ICMPv6ParameterProblem = 4
+)
+
+// Types of echo requests.
+const (
+	icmpEcho   = 8
+	icmpv6Echo = 128
+)
+
+// Error is an ICMP or ICMPv6 error, by the family of the packet around it.
+type Error struct {
+	Type, Code uint8
+	// Rest is the second half of the header: an MTU, a pointer, a gateway.
+	Rest uint32
+	// Quoted is the packet at fault from its IP header on, or the beginning of it.
+	Quoted []byte
+}
+
+func (Error) protocol(ipv6 bool) uint8 { return icmpProtocol(ipv6) }
+
+func (e Error) bytes(ends addresses) []byte {
+	return icmp(ends, e.Type, e.Code, e.Rest, e.Quoted)
+}
+
+// Echo is an echo request, an ICMP message that is no error.
+type Echo struct {
+	Payload []byte
+}
+
+func (Echo) protocol(ipv6 bool) uint8 { return icmpProtocol(ipv6) }
+
+func (e Echo) bytes(ends addresses) []byte {
+	if ends.source.Is6() {
+		return icmp(ends, icmpv6Echo, 0, 1<<16|1, e.Payload)
+	}
+	return icmp(ends, icmpEcho, 0, 1<<16|1, e.Payload)
+}
+
+func icmpProtocol(ipv6 bool) uint8 {
+	if ipv6 {
+		return ProtocolICMPv6
+	}
+	return ProtocolICMP
+}
+
+// icmp is RFC 792, whose checksum has no pseudo-header, or RFC 4443 section
+// 2.3, whose checksum has one.
+func icmp(ends addresses, kind, code uint8, rest uint32, body []byte) []byte {
+	message := []byte{kind, code, 0, 0}
+	message = binary.BigEndian.AppendUint32(message, rest)
+	message = append(message, body...)
+	checksum := ^sum(message)
+	if ends.source.Is6() {
+		checksum = ^ends.sum(ProtocolICMPv6, message)
+	}
+	binary.BigEndian.PutUint16(message[2:], checksum)
+	return message
+}
