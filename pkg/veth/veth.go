@@ -9,6 +9,7 @@ package veth
 import (
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/vishvananda/netlink"
@@ -80,9 +81,9 @@ func vethIn(container netns.NsHandle, path, ifname string) (netlink.Link, error)
 	return link, nil
 }
 
-// kindOf names what a link is; the loopback and physical devices have no kind.
+// kindOf names what a link is; the loopback has no kind of its own.
 func kindOf(link netlink.Link) string {
-	if link.Attrs().Flags&unix.IFF_LOOPBACK != 0 {
+	if link.Attrs().Flags&net.FlagLoopback != 0 {
 		return "loopback"
 	}
 	return link.Type()

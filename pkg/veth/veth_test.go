@@ -33,121 +33,257 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// world is a host with one container that has no interface yet.
-func world(t *testing.T) (*node.Node, *node.Container) {
+// world is a host and containers that have no interface yet.
+func world(t *testing.T, containers int) (host ns.NetNS, inside []ns.NetNS) {
 	t.Helper()
 	n, err := node.New()
 	must(t, err)
-	t.Cleanup(func() { must(t, n.Close()) })
-	c, err := n.Container()
-	must(t, err)
-	return n, c
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for range containers {
+		c, err := n.Container()
+		must(t, err)
+		inside = append(inside, c.NS)
+	}
+	return n.NS, inside
 }
 
-// addVeth makes a pair: inside the container, and host in the namespace at.
-func addVeth(t *testing.T, c *node.Container, inside string, at ns.NetNS, host string) {
+// named returns the attributes of a device; the kernel chooses index 0.
+func named(name string, index int) netlink.LinkAttrs {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.Index = name, index
+	return attrs
+}
+
+func addLink(t *testing.T, in ns.NetNS, link netlink.Link) {
 	t.Helper()
-	must(t, c.NS.Do(func(ns.NetNS) error {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name = inside
-		return netlink.LinkAdd(&netlink.Veth{
-			LinkAttrs: attrs, PeerName: host, PeerNamespace: netlink.NsFd(int(at.Fd())),
-		})
-	}))
+	must(t, in.Do(func(ns.NetNS) error { return netlink.LinkAdd(link) }))
 }
 
-func hostSide(n *node.Node, path, ifname string) (pair *veth.Pair, err error) {
-	_ = n.NS.Do(func(ns.NetNS) error {
+// addVeth makes a pair: outer in the namespace at, inner in the namespace in.
+func addVeth(t *testing.T, at ns.NetNS, outer netlink.LinkAttrs, in ns.NetNS, inner string) {
+	t.Helper()
+	addLink(t, at, &netlink.Veth{
+		LinkAttrs: outer, PeerName: inner, PeerNamespace: netlink.NsFd(int(in.Fd())),
+	})
+}
+
+func hostSide(host ns.NetNS, path, ifname string) (pair *veth.Pair, err error) {
+	err = host.Do(func(ns.NetNS) (err error) {
 		pair, err = veth.HostSide(path, ifname)
-		return nil
+		return err
 	})
 	return pair, err
 }
 
+// endAt is what the kernel says of an interface.
+func endAt(t *testing.T, in ns.NetNS, name string) (end veth.End) {
+	t.Helper()
+	must(t, in.Do(func(ns.NetNS) error {
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			end = veth.End{Index: link.Attrs().Index, Name: link.Attrs().Name}
+		}
+		return err
+	}))
+	return end
+}
+
+func wantPair(t *testing.T, host ns.NetNS, outer string, in ns.NetNS, inner, path string) {
+	t.Helper()
+	got, err := hostSide(host, path, inner)
+	must(t, err)
+	if want := (veth.Pair{Host: endAt(t, host, outer), Container: endAt(t, in, inner)}); *got != want {
+		t.Errorf("the pair of %q is %+v, want %+v", inner, *got, want)
+	}
+}
+
+func wantRefusal(t *testing.T, err, sentinel error, message string) {
+	t.Helper()
+	if !errors.Is(err, sentinel) {
+		t.Fatalf("got the error %v, want %v", err, sentinel)
+	}
+	if !strings.Contains(err.Error(), message) {
+		t.Errorf("the message %q lacks %q", err, message)
+	}
+}
+
 func TestHostSideOfEachOfSeveral(t *testing.T) {
-	n, c := world(t)
-	names := []string{"eth0", "net1", "a.b%c", "fifteen-bytes-x", "-"}
+	t.Parallel()
+	host, inside := world(t, 1)
+	// The kernel takes no '/', ':', '%' nor white space in a name, and all else.
+	names := []string{"eth0", "net1", "a.b", "..a", "fifteen-bytes-x", "-", "é$\"\\"}
 	for i, name := range names {
-		addVeth(t, c, name, n.NS, fmt.Sprintf("host%d", i))
+		addVeth(t, host, named(fmt.Sprintf("host%d", i), 0), inside[0], name)
 	}
 	for i, name := range names {
-		pair, err := hostSide(n, c.NS.Path(), name)
-		must(t, err)
-		if want := fmt.Sprintf("host%d", i); pair.Host.Name != want || pair.Container.Name != name {
-			t.Errorf("%s: got %+v, want the host side %s", name, pair, want)
-		}
+		wantPair(t, host, fmt.Sprintf("host%d", i), inside[0], name, inside[0].Path())
 	}
 }
 
 func TestHostSideByProcess(t *testing.T) {
-	n, c := world(t)
-	addVeth(t, c, "eth0", n.NS, "host0")
+	t.Parallel()
+	host, inside := world(t, 1)
+	addVeth(t, host, named("host0", 0), inside[0], "eth0")
 	sleeper := exec.Command("sleep", "60")
-	must(t, c.NS.Do(func(ns.NetNS) error { return sleeper.Start() }))
+	must(t, inside[0].Do(func(ns.NetNS) error { return sleeper.Start() }))
 	defer func() {
 		_ = sleeper.Process.Kill()
 		_ = sleeper.Wait()
 	}()
-	pair, err := hostSide(n, fmt.Sprintf("/proc/%d/ns/net", sleeper.Process.Pid), "eth0")
-	must(t, err)
-	if pair.Host.Name != "host0" {
-		t.Errorf("got %+v", pair)
-	}
+	wantPair(t, host, "host0", inside[0], "eth0", fmt.Sprintf("/proc/%d/ns/net", sleeper.Process.Pid))
 }
 
-func TestRefusals(t *testing.T) {
-	n, c := world(t)
-	other, err := n.Container()
-	must(t, err)
-	addVeth(t, c, "astray", other.NS, "elsewhere")
-	addVeth(t, c, "inner", c.NS, "inner-peer")
-	must(t, c.NS.Do(func(ns.NetNS) error {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name = "dummy0"
-		return netlink.LinkAdd(&netlink.Dummy{LinkAttrs: attrs})
-	}))
+// TestSameIndexOnBothSides has two fresh namespaces, whose first device gets
+// the same index.
+func TestSameIndexOnBothSides(t *testing.T) {
+	t.Parallel()
+	_, inside := world(t, 2)
+	addVeth(t, inside[0], named("host0", 0), inside[1], "eth0")
+	if a, b := endAt(t, inside[0], "host0"), endAt(t, inside[1], "eth0"); a.Index != b.Index {
+		t.Fatalf("the test is about equal indexes, but made %+v and %+v", a, b)
+	}
+	wantPair(t, inside[0], "host0", inside[1], "eth0", inside[1].Path())
+}
+
+// TestRefusedNamespaces asks for an interface that is in every namespace here,
+// so that nothing but the namespace is wrong.
+func TestRefusedNamespaces(t *testing.T) {
+	t.Parallel()
+	host, inside := world(t, 1)
+	addVeth(t, host, named("eth0", 0), inside[0], "eth0")
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))
-	for name, refused := range map[string]struct {
-		path, ifname string
-		sentinel     error
-		message      string
-	}{
-		"no such path":        {"/run/netns/none", "eth0", veth.ErrNetNS, "/run/netns/none"},
-		"not a namespace":     {file, "eth0", veth.ErrNetNS, file},
-		"the host's own":      {n.NS.Path(), node.ToFar, veth.ErrNetNS, "host's own"},
-		"no such interface":   {c.NS.Path(), "eth0", veth.ErrNoVeth, "eth0"},
-		"loopback":            {c.NS.Path(), "lo", veth.ErrNoVeth, "not a veth"},
-		"dummy":               {c.NS.Path(), "dummy0", veth.ErrNoVeth, "is a dummy, not a veth"},
-		"peer elsewhere":      {c.NS.Path(), "astray", veth.ErrNoVeth, "not in the host's network namespace"},
-		"peer in the same ns": {c.NS.Path(), "inner", veth.ErrNoVeth, "the container's own"},
+	alias := filepath.Join(t.TempDir(), "alias")
+	must(t, os.Symlink(host.Path(), alias))
+	for name, refused := range map[string]struct{ path, message string }{
+		"none given":          {"", "cannot be opened"},
+		"no such path":        {"/run/netns/none", `"/run/netns/none" cannot be opened: no such file`},
+		"a file":              {file, "is not one"},
+		"a folder":            {t.TempDir(), "is not one"},
+		"another kind":        {"/proc/self/ns/mnt", "is not one"},
+		"the host's own":      {host.Path(), "is the host's own"},
+		"by the own process":  {"/proc/thread-self/ns/net", "is the host's own"},
+		"by a symbolic link":  {alias, "is the host's own"},
+		"a process long gone": {"/proc/0/ns/net", "cannot be opened"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := hostSide(n, refused.path, refused.ifname)
-			if !errors.Is(err, refused.sentinel) {
-				t.Fatalf("got %v, want %v", err, refused.sentinel)
-			}
-			if !strings.Contains(err.Error(), refused.message) {
-				t.Errorf("the message %q lacks %q", err, refused.message)
-			}
+			_, err := hostSide(host, refused.path, "eth0")
+			wantRefusal(t, err, veth.ErrNetNS, refused.message)
 		})
 	}
 }
 
-// TestIndexMeansNothingElsewhere gives the host veths with every index that
-// the astray peer could have, each with a peer of every index too.
-func TestIndexMeansNothingElsewhere(t *testing.T) {
-	n, c := world(t)
-	third, err := n.Container()
-	must(t, err)
-	fourth, err := n.Container()
-	must(t, err)
-	addVeth(t, c, "astray", third.NS, "elsewhere")
-	for i := range 6 {
-		addVeth(t, fourth, fmt.Sprintf("in%d", i), n.NS, fmt.Sprintf("out%d", i))
+func TestRefusedInterfaces(t *testing.T) {
+	t.Parallel()
+	host, inside := world(t, 2)
+	in, third := inside[0], inside[1]
+	addLink(t, in, &netlink.Bridge{LinkAttrs: named("br0", 0)})
+	addVeth(t, in, named("inner", 0), in, "inner-peer")
+	addVeth(t, third, named("elsewhere", 4000), in, "astray")
+	parent := named("mv0", 0)
+	parent.ParentIndex = endAt(t, in, "br0").Index
+	addLink(t, in, &netlink.Macvlan{LinkAttrs: parent, Mode: netlink.MACVLAN_MODE_BRIDGE})
+	for name, refused := range map[string]struct{ ifname, message string }{
+		"missing":                   {"eth0", `"eth0" is not in the network namespace`},
+		"name too long":             {"sixteen-bytes-xy", "is not in the network namespace"},
+		"empty name":                {"", "is not in the network namespace"},
+		"loopback":                  {"lo", "is a loopback, not a veth"},
+		"bridge":                    {"br0", "is a bridge, not a veth"},
+		"macvlan":                   {"mv0", "is a macvlan, not a veth"},
+		"peer in a third namespace": {"astray", "no interface has index 4000 there"},
+		"peer beside it":            {"inner", "it is in the container's own"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := hostSide(host, in.Path(), refused.ifname)
+			wantRefusal(t, err, veth.ErrNoVeth, refused.message)
+		})
 	}
-	pair, err := hostSide(n, c.NS.Path(), "astray")
-	if !errors.Is(err, veth.ErrNoVeth) {
-		t.Errorf("got %+v, %v", pair, err)
+}
+
+// TestPeerMovedAway takes the host's end away from the host.
+func TestPeerMovedAway(t *testing.T) {
+	t.Parallel()
+	host, inside := world(t, 2)
+	addVeth(t, host, named("host0", 0), inside[0], "eth0")
+	wantPair(t, host, "host0", inside[0], "eth0", inside[0].Path())
+	must(t, host.Do(func(ns.NetNS) error {
+		link, err := netlink.LinkByName("host0")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetNsFd(link, int(inside[1].Fd()))
+	}))
+	_, err := hostSide(host, inside[0].Path(), "eth0")
+	wantRefusal(t, err, veth.ErrNoVeth, "is not in the host's")
+}
+
+// collision is the index that a stray peer has in its namespace, and another
+// device on the host.
+const collision = 4000
+
+func TestOtherDeviceWithThePeersIndex(t *testing.T) {
+	t.Parallel()
+	host, inside := world(t, 2)
+	addVeth(t, inside[1], named("elsewhere", collision), inside[0], "astray")
+	addLink(t, host, &netlink.Bridge{LinkAttrs: named("br0", collision)})
+	_, err := hostSide(host, inside[0].Path(), "astray")
+	wantRefusal(t, err, veth.ErrNoVeth, `is "br0", another device`)
+}
+
+// TestOwnVethWithThePeersIndex has the host side of another interface of the
+// same container: only its index tells that.
+func TestOwnVethWithThePeersIndex(t *testing.T) {
+	t.Parallel()
+	host, inside := world(t, 2)
+	addVeth(t, inside[1], named("elsewhere", collision), inside[0], "astray")
+	addVeth(t, host, named("host0", collision), inside[0], "eth0")
+	_, err := hostSide(host, inside[0].Path(), "astray")
+	wantRefusal(t, err, veth.ErrNoVeth, `is "host0", another device`)
+	wantPair(t, host, "host0", inside[0], "eth0", inside[0].Path())
+}
+
+// TestOtherVethWithThePeersIndex has two pairs of the same indexes, both ways:
+// only the namespaces tell them apart.
+func TestOtherVethWithThePeersIndex(t *testing.T) {
+	t.Parallel()
+	host, inside := world(t, 3)
+	in, third, fourth := inside[0], inside[1], inside[2]
+	addVeth(t, third, named("elsewhere", collision), in, "astray")
+	addVeth(t, host, named("host0", collision), fourth, "eth0")
+	if a, b := endAt(t, in, "astray"), endAt(t, fourth, "eth0"); a.Index != b.Index {
+		t.Fatalf("the test is about equal indexes, but made %+v and %+v", a, b)
 	}
+	_, err := hostSide(host, in.Path(), "astray")
+	wantRefusal(t, err, veth.ErrNoVeth, `is "host0", a veth whose peer is in a third`)
+	wantPair(t, host, "host0", fourth, "eth0", fourth.Path())
+}
+
+// TestLeavesNothingOpen is not parallel: it counts the process's files.
+func TestLeavesNothingOpen(t *testing.T) {
+	host, inside := world(t, 1)
+	addVeth(t, host, named("host0", 0), inside[0], "eth0")
+	ask := func() {
+		for _, path := range []string{inside[0].Path(), host.Path(), "/proc/self/ns/mnt"} {
+			for _, ifname := range []string{"eth0", "lo", "none"} {
+				_, _ = hostSide(host, path, ifname)
+			}
+		}
+	}
+	ask()
+	before := openFiles(t)
+	ask()
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files are open, %d were before", after, before)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(files)
 }

@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netlink"
 )
 
 // BinDir is where the plugin and cnitool are, with the reference plugins in
@@ -147,4 +150,27 @@ func Run(in ns.NetNS, command *exec.Cmd, timeout time.Duration) error {
 	timer := time.AfterFunc(timeout, func() { _ = command.Process.Kill() })
 	defer timer.Stop()
 	return command.Wait()
+}
+
+// Addr returns the global address of the container's interface, IPv4 or IPv6.
+func (c *Container) Addr(family int) (addr netip.Addr, err error) {
+	err = c.NS.Do(func(ns.NetNS) error {
+		link, err := netlinksafe.LinkByName(c.IfName)
+		if err != nil {
+			return err
+		}
+		addresses, err := netlinksafe.AddrList(link, family)
+		if err != nil {
+			return err
+		}
+		for _, address := range addresses {
+			if address.Scope == int(netlink.SCOPE_UNIVERSE) {
+				addr, _ = netip.AddrFromSlice(address.IP)
+				addr = addr.Unmap()
+				return nil
+			}
+		}
+		return fmt.Errorf("%s has no global address", c.IfName)
+	})
+	return addr, err
 }

@@ -103,6 +103,20 @@ func SetTxOffload(in ns.NetNS, device string, on bool) error {
 	})
 }
 
+// SetMTU sets the MTU of the link to the far host, in bytes.
+func (n *Node) SetMTU(mtu int) error {
+	set := func(device string) func(ns.NetNS) error {
+		return func(ns.NetNS) error {
+			link, err := netlink.LinkByName(device)
+			if err != nil {
+				return err
+			}
+			return netlink.LinkSetMTU(link, mtu)
+		}
+	}
+	return errors.Join(n.NS.Do(set(ToFar)), n.Far.Do(set(ToNode)))
+}
+
 // Container makes a network namespace for a container, without any interface
 // but lo.
 func (n *Node) Container() (*Container, error) {

@@ -1,0 +1,156 @@
+// Package model says in plain Go what the programs on a container's veth do to
+// a packet, byte by byte and counter by counter: the reference that they are
+// tested against, and a generator of packets to test them with.
+//
+// It is written from the specification of the data path and not from the
+// programs, and decides with rules.Decide instead of the compiled tables. What
+// from_container leaves to settle_checksum is done at once. It knows one
+// container, forgets no flow for want of room, and takes checksums for
+// complete: CHECKSUM_PARTIAL is for tests with real sockets.
+package model
+
+import (
+	"slices"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// Verdict is what becomes of a packet.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Pass Verdict = iota
+	Drop
+)
+
+// String returns the verdict as XDP has it.
+func (v Verdict) String() string {
+	if v == Drop {
+		return "DROP"
+	}
+	return "PASS"
+}
+
+// Counters are those of struct counters in bpf/types.h, for one container and
+// summed over CPUs.
+type Counters struct {
+	Passed             uint64
+	Rewritten          uint64
+	Dropped            uint64
+	RepliesRestored    uint64
+	ICMPErrorsRestored uint64
+	Malformed          uint64
+	FlowConflicts      uint64
+	// Rules has an element for each rule.
+	Rules []RuleCounter
+}
+
+// RuleCounter counts what a rule decided, in whole Ethernet frames.
+type RuleCounter struct {
+	Packets, Bytes uint64
+}
+
+// Reason is why a packet got its verdict. It is finer than the counters and no
+// part of what the programs must agree with: it tells tests what they tested.
+type Reason string
+
+// The reasons.
+const (
+	NotOurs                Reason = "not ours"
+	Malformed              Reason = "malformed"
+	NoRule                 Reason = "no rule"
+	PassRule               Reason = "pass rule"
+	DropRule               Reason = "drop rule"
+	Rewritten              Reason = "rewritten"
+	RewrittenOneWay        Reason = "rewritten one way"
+	RewriteWithoutChecksum Reason = "to be rewritten, but its checksum is elsewhere"
+	Reply                  Reason = "reply"
+	ReplyWithoutChecksum   Reason = "reply, but its checksum is elsewhere"
+	ErrorForward           Reason = "ICMP error, quoted packet of a flow"
+	ErrorReply             Reason = "ICMP error, quoted reply of a flow"
+	ErrorNoFlow            Reason = "ICMP error, quoted packet of no flow"
+	ErrorUnusable          Reason = "ICMP error without a usable quote"
+)
+
+// Model is a container's two programs and what they remember.
+type Model struct {
+	// Rules may be replaced; flows stay.
+	Rules []rules.Rule
+	// Counters are the sums since the model was made.
+	Counters Counters
+	// Reason is that of the last packet.
+	Reason Reason
+
+	flows map[flowKey]uint16
+}
+
+// New makes a model without flows and with counters of 0.
+func New(list []rules.Rule) *Model {
+	return &Model{
+		Rules:    list,
+		Counters: Counters{Rules: make([]RuleCounter, len(list))},
+		flows:    map[flowKey]uint16{},
+	}
+}
+
+// Flows is the number of flows remembered.
+func (m *Model) Flows() int {
+	return len(m.flows)
+}
+
+// FromContainer is what becomes of a frame that the container sends: the
+// programs from_container and settle_checksum. The frame itself is not changed;
+// out is, and means nothing after Drop.
+func (m *Model) FromContainer(frame []byte) (out []byte, verdict Verdict) {
+	return m.Process(rules.Egress, frame)
+}
+
+// ToContainer is what becomes of a frame that is going to the container: the
+// program to_container. The frame itself is not changed; out is, and means
+// nothing after Drop.
+func (m *Model) ToContainer(frame []byte) (out []byte, verdict Verdict) {
+	return m.Process(rules.Ingress, frame)
+}
+
+// Process is FromContainer for egress and ToContainer for ingress.
+func (m *Model) Process(dir rules.Direction, frame []byte) (out []byte, verdict Verdict) {
+	x := examination{Model: m, dir: dir, frame: slices.Clone(frame)}
+	kind := x.parse()
+	switch kind {
+	case malformed:
+		x.malformed(Malformed)
+	case other:
+		x.pass(NotOurs)
+	case transport:
+		return x.frame, x.transport()
+	case icmpError:
+		x.icmpError()
+	}
+	return x.frame, Pass
+}
+
+// examination is a packet on its way through a model.
+type examination struct {
+	*Model
+	ip
+	dir   rules.Direction
+	frame []byte
+}
+
+func (x *examination) malformed(reason Reason) {
+	x.Reason = reason
+	x.Counters.Malformed++
+}
+
+func (x *examination) pass(reason Reason) {
+	x.Reason = reason
+	x.Counters.Passed++
+}
+
+func opposite(dir rules.Direction) rules.Direction {
+	if dir == rules.Egress {
+		return rules.Ingress
+	}
+	return rules.Egress
+}

@@ -1,0 +1,234 @@
+package model
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// kind is what a frame turned out to be.
+type kind uint8
+
+const (
+	other kind = iota
+	malformed
+	transport // TCP or UDP, with ports
+	icmpError
+)
+
+// ip is an IP packet in a frame. Offsets count from the frame's first byte.
+type ip struct {
+	ipv6                bool
+	source, destination netip.Addr
+	protocol            uint8
+	// load is where the transport header is, end where the packet ends.
+	load, end int
+	// fragment is set for the first one of several.
+	fragment bool
+	// noLength is set if the header's length field is 0.
+	noLength bool
+	// checksum is where the transport checksum is, 0 if there is none.
+	checksum int
+	// checksumElsewhere is set if a later fragment has it.
+	checksumElsewhere bool
+}
+
+const (
+	maxTags       = 2
+	maxExtensions = 8
+)
+
+// parse reads the frame up to the ports, or to what an ICMP error quotes.
+func (x *examination) parse() kind {
+	if len(x.frame) < 14 {
+		return malformed
+	}
+	at := 14
+	for range maxTags {
+		if !isTag(x.u16(at - 2)) {
+			break
+		}
+		if len(x.frame) < at+4 {
+			return malformed
+		}
+		at += 4
+	}
+	switch x.u16(at - 2) {
+	case 0x0800:
+		return x.parseIPv4(at)
+	case 0x86dd:
+		return x.parseIPv6(at)
+	}
+	return other
+}
+
+func isTag(etherType uint16) bool {
+	return etherType == 0x8100 || etherType == 0x88a8
+}
+
+// u16 reads network byte order.
+func (x *examination) u16(at int) uint16 {
+	return binary.BigEndian.Uint16(x.frame[at:])
+}
+
+// ipv4Header reads the header at an offset, which must end before limit, and
+// returns where it ends; false if there is none.
+func (x *examination) ipv4Header(p *ip, at, limit int) (end int, ok bool) {
+	if limit-at < 20 || x.frame[at]>>4 != 4 {
+		return 0, false
+	}
+	size := int(x.frame[at]&0xf) * 4
+	if size < 20 || limit-at < size {
+		return 0, false
+	}
+	p.source = netip.AddrFrom4([4]byte(x.frame[at+12:]))
+	p.destination = netip.AddrFrom4([4]byte(x.frame[at+16:]))
+	p.protocol = x.frame[at+9]
+	return at + size, true
+}
+
+func (x *examination) parseIPv4(at int) kind {
+	var ok bool
+	if x.load, ok = x.ipv4Header(&x.ip, at, len(x.frame)); !ok {
+		return malformed
+	}
+	x.end = at + int(x.u16(at+2))
+	if x.noLength = x.end == at; x.noLength {
+		x.end = len(x.frame)
+	}
+	if x.end < x.load || x.end > len(x.frame) {
+		return malformed
+	}
+	if x.u16(at+6)&0x1fff != 0 {
+		return other
+	}
+	x.fragment = x.u16(at+6)&0x2000 != 0
+	return x.parseLoad()
+}
+
+// ipv6Header reads the header at an offset, which must end before limit.
+func (x *examination) ipv6Header(p *ip, at, limit int) (ok bool) {
+	if limit-at < 40 || x.frame[at]>>4 != 6 {
+		return false
+	}
+	p.ipv6 = true
+	p.source = netip.AddrFrom16([16]byte(x.frame[at+8:]))
+	p.destination = netip.AddrFrom16([16]byte(x.frame[at+24:]))
+	return true
+}
+
+func (x *examination) parseIPv6(at int) kind {
+	if !x.ipv6Header(&x.ip, at, len(x.frame)) {
+		return malformed
+	}
+	x.end = at + 40 + int(x.u16(at+4))
+	if x.noLength = x.u16(at+4) == 0; x.noLength {
+		x.end = len(x.frame)
+	}
+	if x.end > len(x.frame) {
+		return malformed
+	}
+	if kind := x.extensions(&x.ip, at); kind != transport {
+		return kind
+	}
+	return x.parseLoad()
+}
+
+// extensions walks from the IPv6 header at an offset to the load, which may be
+// anything. It returns transport if it gets there.
+func (x *examination) extensions(p *ip, at int) kind {
+	next := x.frame[at+6]
+	at += 40
+	for n := 0; isExtension(next); n++ {
+		if n == maxExtensions {
+			return other
+		}
+		if p.end-at < 8 {
+			return malformed
+		}
+		size := (int(x.frame[at+1]) + 1) * 8
+		switch next {
+		case 51: // RFC 4302 section 2.2
+			size = (int(x.frame[at+1]) + 2) * 4
+		case 44: // RFC 8200 section 4.5
+			size = 8
+			if x.u16(at+2)&0xfff8 != 0 {
+				return other
+			}
+			p.fragment = p.fragment || x.u16(at+2)&1 != 0
+		}
+		if p.end-at < size {
+			return malformed
+		}
+		next = x.frame[at]
+		at += size
+	}
+	p.protocol, p.load = next, at
+	return transport
+}
+
+func isExtension(protocol uint8) bool {
+	switch protocol {
+	case 0, 43, 44, 51, 60:
+		return true
+	}
+	return false
+}
+
+func (x *examination) parseLoad() kind {
+	size := x.end - x.load
+	switch {
+	case x.protocol == uint8(rules.UDP):
+		return x.parseUDP(size)
+	case x.protocol == uint8(rules.TCP):
+		return x.parseTCP(size)
+	case x.protocol == 1 && !x.ipv6, x.protocol == 58 && x.ipv6:
+		return x.parseICMP(size)
+	}
+	return other
+}
+
+func (x *examination) parseUDP(size int) kind {
+	if size < 8 {
+		return malformed
+	}
+	length := int(x.u16(x.load + 4))
+	if !x.fragment && !x.noLength && (length < 8 || length > size) {
+		return malformed
+	}
+	if x.u16(x.load+6) != 0 {
+		x.checksum = x.load + 6
+	}
+	return transport
+}
+
+func (x *examination) parseTCP(size int) kind {
+	if size < 20 {
+		if !x.fragment || size < 4 {
+			return malformed
+		}
+		x.checksumElsewhere = true
+		return transport
+	}
+	header := int(x.frame[x.load+12]>>4) * 4
+	if !x.fragment && (header < 20 || header > size) {
+		return malformed
+	}
+	x.checksum = x.load + 16
+	return transport
+}
+
+func (x *examination) parseICMP(size int) kind {
+	if size < 8 {
+		return malformed
+	}
+	x.checksum = x.load + 2
+	switch kind := x.frame[x.load]; {
+	case x.ipv6 && kind >= 1 && kind <= 4:
+		return icmpError
+	case !x.ipv6 && (kind >= 3 && kind <= 5 || kind == 11 || kind == 12):
+		return icmpError
+	}
+	return other
+}
