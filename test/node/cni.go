@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"crypto/sha512"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -173,4 +174,11 @@ func (c *Container) Addr(family int) (addr netip.Addr, err error) {
 		return fmt.Errorf("%s has no global address", c.IfName)
 	})
 	return addr, err
+}
+
+// ID returns the container ID that cnitool gives the container: it names it
+// after the path of its namespace.
+func (c *Container) ID() string {
+	sum := sha512.Sum512([]byte(c.NS.Path()))
+	return fmt.Sprintf("cnitool-%x", sum[:10])
 }

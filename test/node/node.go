@@ -10,6 +10,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -115,6 +116,24 @@ func (n *Node) SetMTU(mtu int) error {
 		}
 	}
 	return errors.Join(n.NS.Do(set(ToFar)), n.Far.Do(set(ToNode)))
+}
+
+// FarAddress returns the i-th IPv4 address of the far host; AddFarAddresses
+// gives it those from the second on.
+func FarAddress(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 99, 0, byte(2 + i)})
+}
+
+// AddFarAddresses gives the far host so many IPv4 addresses.
+func (n *Node) AddFarAddresses(count int) error {
+	return n.Far.Do(func(ns.NetNS) error {
+		for i := 1; i < count; i++ {
+			if err := configure(ToNode, FarAddress(i).String()+"/24"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Container makes a network namespace for a container, without any interface

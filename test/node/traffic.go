@@ -259,3 +259,31 @@ func ExchangeTCP(from ns.NetNS, to netip.AddrPort, size int64) error {
 	}
 	return nil
 }
+
+// UDPName answers every datagram to the port with the port's number.
+func UDPName(in ns.NetNS, port int) (io.Closer, error) {
+	conn, err := ListenUDP(in, port)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for {
+			_, from, err := conn.ReadFromUDPAddrPort(make([]byte, 1500))
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				_, _ = fmt.Fprint(&addressed{conn, from}, port)
+			}
+		}
+	}()
+	return conn, nil
+}
+
+// addressed writes datagrams to one address.
+type addressed struct {
+	conn *net.UDPConn
+	to   netip.AddrPort
+}
+
+func (a *addressed) Write(b []byte) (int, error) { return a.conn.WriteToUDPAddrPort(b, a.to) }

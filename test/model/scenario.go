@@ -1,0 +1,301 @@
+package model
+
+import (
+	"math/rand/v2"
+	"net/netip"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/packet"
+)
+
+// Scenario is a list of rules and an endless run of packets that are about
+// them: few addresses and ports, so that flows are met again, answered, quoted
+// and got in the way of; in all shapes that packets come in, and damaged in all
+// ways. The same seed gives the same rules and packets.
+type Scenario struct {
+	Rules []rules.Rule
+
+	random *rand.Rand
+	// hosts are IPv4 and IPv6.
+	containers, peers, routers [2][]netip.Addr
+	// services are what rules are about and become, clients the ports that
+	// they are reached from.
+	services, clients []uint16
+	// recent are packets that a reply or an error may come to.
+	recent []sent
+}
+
+// sent is a packet and what the rules make of it.
+type sent struct {
+	dir           rules.Direction
+	before, after packet.Packet
+}
+
+// maxRecent bounds how old a packet can be that is answered.
+const maxRecent = 16
+
+// NewScenario makes the scenario of a seed.
+func NewScenario(seed uint64) *Scenario {
+	s := &Scenario{random: rand.New(rand.NewPCG(seed, 0x7864702d706f7274))}
+	s.containers = s.hosts(1, "10.88.0.2", "fd00::2")
+	s.peers = s.hosts(3, "192.0.2.1", "2001:db8::1")
+	s.routers = s.hosts(1, "10.88.0.1", "fe80::1")
+	for range 3 {
+		s.clients = append(s.clients, uint16(32768+s.random.IntN(32768)))
+	}
+	s.pickServices()
+	s.makeRules()
+	return s
+}
+
+func (s *Scenario) hosts(n int, first ...string) (hosts [2][]netip.Addr) {
+	for family := range hosts {
+		host := netip.MustParseAddr(first[family])
+		for range n {
+			hosts[family] = append(hosts[family], host)
+			host = host.Next()
+		}
+	}
+	return hosts
+}
+
+// message is something that can happen next, one time in so many.
+type message struct {
+	weight int
+	make   func(s *Scenario) (rules.Direction, packet.Packet)
+}
+
+var messages = []message{
+	{30, (*Scenario).forward},
+	{16, (*Scenario).again},
+	{18, (*Scenario).reply},
+	{6, (*Scenario).direct},
+	{12, (*Scenario).errorAboutForward},
+	{12, (*Scenario).errorAboutReply},
+	{3, (*Scenario).stray},
+	{4, (*Scenario).foreign},
+}
+
+// Next returns the next packet, of 14 bytes at least, and where it is going.
+func (s *Scenario) Next() (dir rules.Direction, frame []byte) {
+	if s.chance(1) {
+		return s.direction(), s.noise()
+	}
+	total := 0
+	for _, m := range messages {
+		total += m.weight
+	}
+	left := s.random.IntN(total)
+	for _, m := range messages {
+		if left -= m.weight; left < 0 {
+			dir, p := m.make(s)
+			return dir, s.damage(s.wrap(s.shape(p)))
+		}
+	}
+	panic("the weights do not add up")
+}
+
+// chance is true in so many cases of a hundred.
+func (s *Scenario) chance(percent int) bool {
+	return s.random.IntN(100) < percent
+}
+
+func pick[E any](s *Scenario, from []E) E {
+	return from[s.random.IntN(len(from))]
+}
+
+func (s *Scenario) direction() rules.Direction {
+	return rules.Direction(s.random.IntN(2))
+}
+
+// noise is no packet at all, but for an EtherType at times.
+func (s *Scenario) noise() []byte {
+	frame := make([]byte, 14+s.random.IntN(100))
+	for i := range frame {
+		frame[i] = byte(s.random.Uint32())
+	}
+	if s.chance(50) {
+		return frame
+	}
+	return packet.Set16(frame, 12, pick(s, []uint16{
+		packet.EtherTypeIPv4, packet.EtherTypeIPv6, packet.EtherTypeVLAN, packet.EtherTypeProvider,
+	}))
+}
+
+// load is TCP or UDP, of a rule's protocol more often than not.
+func (s *Scenario) load(proto rules.Protocol, source, destination uint16) packet.Load {
+	payload := make([]byte, s.random.IntN(20))
+	if s.chance(3) {
+		payload = make([]byte, s.random.IntN(1200))
+	}
+	for i := range payload {
+		payload[i] = byte(s.random.Uint32())
+	}
+	if proto == rules.UDP {
+		return packet.UDP{Source: source, Destination: destination, NoChecksum: s.chance(10), Payload: payload}
+	}
+	load := packet.TCP{Source: source, Destination: destination, Flags: byte(s.random.Uint32()), Payload: payload}
+	if s.chance(20) {
+		load.Options = make([]byte, s.random.IntN(41))
+	}
+	return load
+}
+
+// between makes a packet of a random container and peer that goes this way.
+func (s *Scenario) between(dir rules.Direction, load packet.Load) packet.Packet {
+	family := s.random.IntN(2)
+	p := packet.Packet{Source: pick(s, s.containers[family]), Destination: pick(s, s.peers[family]), Load: load}
+	if dir == rules.Ingress {
+		return p.Reply().Reply().Reply().WithPorts(p.Ports())
+	}
+	return p
+}
+
+// forward is a packet to a port that a rule is about.
+func (s *Scenario) forward() (rules.Direction, packet.Packet) {
+	rule := &s.Rules[s.random.IntN(len(s.Rules))]
+	port := pick(s, s.services)
+	if s.chance(80) {
+		port = s.portOf(rule)
+	}
+	p := s.between(rule.Direction, s.load(rule.Protocol, pick(s, s.clients), port))
+	s.remember(rule.Direction, p)
+	return rule.Direction, p
+}
+
+// portOf is one of few ports of the rule.
+func (s *Scenario) portOf(rule *rules.Rule) uint16 {
+	return rule.Ports.First + uint16(s.random.IntN(min(3, rule.Ports.Len())))
+}
+
+func (s *Scenario) remember(dir rules.Direction, p packet.Packet) {
+	proto := rules.TCP
+	if _, isUDP := p.Load.(packet.UDP); isUDP {
+		proto = rules.UDP
+	}
+	peer := p.Destination
+	if dir == rules.Ingress {
+		peer = p.Source
+	}
+	source, destination := p.Ports()
+	after := p
+	rule := rules.Decide(s.Rules, dir, proto, destination, peer)
+	if rule >= 0 && s.Rules[rule].Action == rules.Rewrite {
+		after = p.WithPorts(source, s.Rules[rule].Rewritten(destination))
+	}
+	s.recent = append(s.recent, sent{dir, p, after})
+	if len(s.recent) > maxRecent {
+		s.recent = s.recent[1:]
+	}
+}
+
+// answerable is a recent packet, a rewritten one more often than not.
+func (s *Scenario) answerable() sent {
+	if len(s.recent) == 0 {
+		s.forward()
+	}
+	for range 4 {
+		recent := pick(s, s.recent)
+		_, before := recent.before.Ports()
+		if _, after := recent.after.Ports(); before != after {
+			return recent
+		}
+	}
+	return pick(s, s.recent)
+}
+
+// again is a recent packet once more.
+func (s *Scenario) again() (rules.Direction, packet.Packet) {
+	recent := s.answerable()
+	return recent.dir, recent.before
+}
+
+// reply answers a packet as it was on the wire.
+func (s *Scenario) reply() (rules.Direction, packet.Packet) {
+	recent := s.answerable()
+	source, destination := recent.after.Reply().Ports()
+	p := recent.after.Reply()
+	p.Load = s.load(protocolOf(p), source, destination)
+	return opposite(recent.dir), p
+}
+
+func protocolOf(p packet.Packet) rules.Protocol {
+	if _, isUDP := p.Load.(packet.UDP); isUDP {
+		return rules.UDP
+	}
+	return rules.TCP
+}
+
+// direct is a packet that goes by itself where another is rewritten to.
+func (s *Scenario) direct() (rules.Direction, packet.Packet) {
+	recent := s.answerable()
+	return recent.dir, recent.after
+}
+
+// errorAboutForward quotes a packet as it was on the wire.
+func (s *Scenario) errorAboutForward() (rules.Direction, packet.Packet) {
+	recent := s.answerable()
+	return opposite(recent.dir), s.errorAbout(recent.after)
+}
+
+// errorAboutReply quotes a reply as who got it saw it, after it was restored.
+func (s *Scenario) errorAboutReply() (rules.Direction, packet.Packet) {
+	recent := s.answerable()
+	return recent.dir, s.errorAbout(recent.before.Reply())
+}
+
+// errorAbout is an error to the packet's source, from who it went to or from a
+// router on the way.
+func (s *Scenario) errorAbout(p packet.Packet) packet.Packet {
+	family, kinds := 0, []uint8{3, 3, 3, 4, 5, 11, 12}
+	if p.Source.Is6() {
+		family, kinds = 1, []uint8{1, 2, 3, 4}
+	}
+	from := p.Destination
+	if s.chance(30) {
+		from = pick(s, s.routers[family])
+	}
+	load := packet.Error{Type: pick(s, kinds), Code: uint8(s.random.IntN(5)), Rest: s.random.Uint32(), Quoted: s.quoted(p)}
+	return packet.Packet{Source: from, Destination: p.Source, Load: load}
+}
+
+// quoted is all of a packet, or as much as somebody thought was enough.
+func (s *Scenario) quoted(p packet.Packet) []byte {
+	p = s.shape(p)
+	all, load := p.IP(), p.TransportOffset()-p.NetworkOffset()
+	switch s.random.IntN(8) {
+	case 0, 1:
+		return packet.Truncate(all, load+8) // RFC 792
+	case 2:
+		return packet.Truncate(all, load+16+s.random.IntN(4)) // about the checksum of TCP
+	case 3:
+		return packet.Truncate(all, load+s.random.IntN(21))
+	case 4:
+		return s.damageAt(all, 0)
+	}
+	return all
+}
+
+// stray has any ports and goes any way.
+func (s *Scenario) stray() (rules.Direction, packet.Packet) {
+	ports := append(s.clients, s.services...)
+	dir, proto := s.direction(), pick(s, []rules.Protocol{rules.TCP, rules.UDP})
+	return dir, s.between(dir, s.load(proto, pick(s, ports), pick(s, ports)))
+}
+
+// foreign is not for any rule.
+func (s *Scenario) foreign() (rules.Direction, packet.Packet) {
+	dir := s.direction()
+	p := s.between(dir, pick(s, []packet.Load{
+		packet.Echo{Payload: []byte("ping")},
+		packet.Error{Type: uint8(s.random.IntN(256)), Quoted: []byte("no error")},
+		packet.Raw{Protocol: 47, Payload: make([]byte, 40)},
+		packet.Raw{Protocol: packet.ProtocolAuthentication, Payload: make([]byte, 40)},
+		packet.Raw{Protocol: uint8(s.random.IntN(256)), Payload: make([]byte, s.random.IntN(60))},
+		packet.Raw{Protocol: packet.ProtocolNoNext},
+	}))
+	if s.chance(20) {
+		p.EtherType = packet.EtherTypeARP
+	}
+	return dir, p
+}
