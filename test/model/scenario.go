@@ -3,6 +3,7 @@ package model
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/test/packet"
@@ -16,7 +17,9 @@ type Scenario struct {
 	Rules []rules.Rule
 
 	random *rand.Rand
-	// hosts are IPv4 and IPv6.
+	// about are the indices of the rules that packets are about.
+	about []int
+	// containers, peers and routers are IPv4 and IPv6.
 	containers, peers, routers [2][]netip.Addr
 	// services are what rules are about and become, clients the ports that
 	// they are reached from.
@@ -144,16 +147,16 @@ func (s *Scenario) load(proto rules.Protocol, source, destination uint16) packet
 // between makes a packet of a random container and peer that goes this way.
 func (s *Scenario) between(dir rules.Direction, load packet.Load) packet.Packet {
 	family := s.random.IntN(2)
-	p := packet.Packet{Source: pick(s, s.containers[family]), Destination: pick(s, s.peers[family]), Load: load}
+	source, destination := pick(s, s.containers[family]), pick(s, s.peers[family])
 	if dir == rules.Ingress {
-		return p.Reply().Reply().Reply().WithPorts(p.Ports())
+		source, destination = destination, source
 	}
-	return p
+	return packet.Packet{Source: source, Destination: destination, Load: load}
 }
 
 // forward is a packet to a port that a rule is about.
 func (s *Scenario) forward() (rules.Direction, packet.Packet) {
-	rule := &s.Rules[s.random.IntN(len(s.Rules))]
+	rule := &s.Rules[pick(s, s.about)]
 	port := pick(s, s.services)
 	if s.chance(80) {
 		port = s.portOf(rule)
@@ -169,17 +172,13 @@ func (s *Scenario) portOf(rule *rules.Rule) uint16 {
 }
 
 func (s *Scenario) remember(dir rules.Direction, p packet.Packet) {
-	proto := rules.TCP
-	if _, isUDP := p.Load.(packet.UDP); isUDP {
-		proto = rules.UDP
-	}
 	peer := p.Destination
 	if dir == rules.Ingress {
 		peer = p.Source
 	}
 	source, destination := p.Ports()
 	after := p
-	rule := rules.Decide(s.Rules, dir, proto, destination, peer)
+	rule := rules.Decide(s.Rules, dir, protocolOf(p), destination, peer)
 	if rule >= 0 && s.Rules[rule].Action == rules.Rewrite {
 		after = p.WithPorts(source, s.Rules[rule].Rewritten(destination))
 	}
@@ -278,7 +277,7 @@ func (s *Scenario) quoted(p packet.Packet) []byte {
 
 // stray has any ports and goes any way.
 func (s *Scenario) stray() (rules.Direction, packet.Packet) {
-	ports := append(s.clients, s.services...)
+	ports := slices.Concat(s.clients, s.services)
 	dir, proto := s.direction(), pick(s, []rules.Protocol{rules.TCP, rules.UDP})
 	return dir, s.between(dir, s.load(proto, pick(s, ports), pick(s, ports)))
 }

@@ -17,8 +17,8 @@ func (s *Scenario) pickServices() {
 	s.services = append(s.services, uint16(1+s.random.IntN(65535)))
 }
 
-// makeRules makes up to a dozen rules, the first of each direction and protocol
-// a rewrite, and once in a while many more that no packet is about.
+// makeRules makes up to a dozen rules, the first of most directions and
+// protocols a rewrite, and once in a while many more that no packet is about.
 func (s *Scenario) makeRules() {
 	for table := range 4 {
 		if s.chance(70) {
@@ -26,12 +26,7 @@ func (s *Scenario) makeRules() {
 		}
 	}
 	if s.chance(5) {
-		for port := range 1000 {
-			s.add(rules.Rule{
-				Direction: rules.Direction(port % 2), Protocol: rules.TCP, Action: rules.Drop,
-				Ports: rules.PortRange{First: uint16(20000 + port*2), Last: uint16(20000 + port*2)},
-			})
-		}
+		s.addBystanders()
 	}
 	for range 1 + s.random.IntN(8) {
 		s.add(s.anyRule())
@@ -42,8 +37,21 @@ func (s *Scenario) makeRules() {
 }
 
 func (s *Scenario) add(rule rules.Rule) {
+	s.about = append(s.about, len(s.Rules))
 	rule.Name = fmt.Sprintf("rule-%d", len(s.Rules))
 	s.Rules = append(s.Rules, rule)
+}
+
+// addBystanders fills the list up, nearly to the 1,024 rules that there may be.
+func (s *Scenario) addBystanders() {
+	for n := range 1000 {
+		port := uint16(20000 + n*2)
+		s.Rules = append(s.Rules, rules.Rule{
+			Name:      fmt.Sprintf("rule-%d", len(s.Rules)),
+			Direction: rules.Direction(n % 2), Protocol: rules.TCP, Action: rules.Drop,
+			Ports: rules.PortRange{First: port, Last: port},
+		})
+	}
 }
 
 func (s *Scenario) anyRule() rules.Rule {
