@@ -12,10 +12,16 @@
 
 #include "parse.h"
 
-#define NOTE_MAGIC 0x78707274 /* "xprt" */
+/* What a note asks of tc ingress. The numbers keep a stray one from counting.
+ */
+enum note_kind {
+	NOTE_NONE,
+	NOTE_CHECKSUM = 0x78700001, /* settle the checksum of this change */
+	NOTE_DEFERRED = 0x78700002, /* decide the packet, XDP did not */
+};
 
 struct note {
-	__u32 magic;	/* 0: nothing to do */
+	enum note_kind kind;
 	__u32 length;	/* of the frame when XDP saw it */
 	__u32 checksum; /* offset then */
 	__be16 from;

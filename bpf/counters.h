@@ -59,6 +59,8 @@ static __always_inline void count(struct counters *counters,
 	case MALFORMED:
 		counters->malformed++;
 		break;
+	case DEFERRED:
+		return;
 	}
 	counters->flow_conflicts += decision->flow_conflict;
 	count_rule(counters, decision->rule, pkt->length);

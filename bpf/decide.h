@@ -94,6 +94,21 @@ static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 		remember_flow(&key, decision->from, decision->rule - 1);
 }
 
+/*
+ * A packet on its way to a target port, with a flow: it was rewritten before
+ * and comes by again, or it goes there directly. Only tc can tell, which sees
+ * a packet once.
+ */
+static __always_inline int is_ambiguous(const struct packet *pkt, __u16 entry)
+{
+	struct flow_key key;
+
+	if (!pkt->may_defer || !(entry & PORT_IS_TARGET))
+		return 0;
+	make_flow_key(&key, pkt, pkt->direction, pkt->direction == EGRESS);
+	return find_flow(&key) != NULL;
+}
+
 /* Decides a TCP or UDP packet whose addresses were read. */
 __noinline int decide(struct packet *pkt)
 {
@@ -107,6 +122,10 @@ __noinline int decide(struct packet *pkt)
 	if (restore_reply(pkt))
 		return 0;
 	entry = look_up_port(pkt->direction, pkt->protocol, pkt->destination);
+	if (is_ambiguous(pkt, entry)) {
+		decision->verdict = DEFERRED;
+		return 0;
+	}
 	decision->rule = rule_for(entry, pkt->family, peer_of(pkt));
 	rule = rule_at(decision->rule);
 	if (rule && rule->action == RULE_DROP)

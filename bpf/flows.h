@@ -34,6 +34,7 @@ static __always_inline void make_flow_key(struct flow_key *key,
 	key->ifindex = pkt->ifindex;
 	key->protocol = pkt->protocol;
 	key->direction = flow_direction;
+	key->family = pkt->family;
 	if (container_is_source) {
 		key->container_port = pkt->source;
 		key->peer_port = pkt->destination;

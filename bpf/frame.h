@@ -20,6 +20,7 @@ enum verdict {
 	REPLY_RESTORED,
 	ICMP_ERROR_RESTORED,
 	MALFORMED,
+	DEFERRED, /* by XDP to tc ingress, which decides and counts */
 };
 
 /* What is to happen to a packet. */
@@ -52,8 +53,8 @@ struct packet {
 	__u8 fragment;	     /* the first of several */
 	__u8 no_checksum;    /* its checksum is in a later fragment */
 	__u8 unknown_length; /* jumbogram: the IP header does not say */
-	__u8 quoted; /* inside an ICMP error, so not all of it is there */
-	__u8 pad;
+	__u8 quoted;	/* inside an ICMP error, so not all of it is there */
+	__u8 may_defer; /* the hook may see a packet twice */
 	__u8 saddr[16]; /* IPv4 addresses are v4-mapped */
 	__u8 daddr[16];
 	struct decision decision;

@@ -260,7 +260,7 @@ static __always_inline enum parsed walk_extensions(const struct frame *frame,
 
 			if (fragment & IPV6_FRAGMENT_OFFSET)
 				return PARSED_OTHER;
-			pkt->fragment = fragment & IPV6_MORE_FRAGMENTS;
+			pkt->fragment |= fragment & IPV6_MORE_FRAGMENTS;
 		}
 		offset += extension_length(protocol, header->reserved) & 0xfff;
 		protocol = header->next_header;

@@ -90,7 +90,7 @@ struct flow_key {
 	__u8 direction; /* of the rewritten packets: 0 egress, 1 ingress */
 	__be16 container_port;
 	__be16 peer_port;
-	__u16 pad;
+	__u16 family;	    /* 4 or 6 */
 	__u8 container[16]; /* IPv4 addresses are v4-mapped */
 	__u8 peer[16];
 };

@@ -16,10 +16,16 @@
 #define TCX_DROP 2
 
 /*
- * Leaves the note for settle_checksum. Returns -1 when there is no place for
- * it, and then the packet must stay as it is.
+ * Whether XDP may see a packet again: generic XDP does when the packet was sent
+ * through an ifb device, as the bandwidth plugin does, and tc ingress does not.
  */
-static __always_inline int leave_note(struct xdp_md *ctx,
+const volatile __u8 sees_packets_twice;
+
+/*
+ * Leaves a note for tc ingress. Returns -1 when there is no place for it, and
+ * then the packet must stay as it is.
+ */
+static __always_inline int leave_note(struct xdp_md *ctx, enum note_kind kind,
 				      const struct packet *pkt)
 {
 	const struct decision *decision = &pkt->decision;
@@ -39,16 +45,16 @@ static __always_inline int leave_note(struct xdp_md *ctx,
 	note->from = decision->from;
 	note->to = decision->to;
 	note->protocol = pkt->protocol;
-	note->magic = NOTE_MAGIC;
+	note->kind = kind;
 	return 0;
 }
 
-static __always_inline void forget_note(void)
+static __always_inline void clear_note(void)
 {
 	struct note *note = this_cpus_note();
 
 	if (!note_in_metadata && note)
-		note->magic = 0;
+		note->kind = NOTE_NONE;
 }
 
 static __always_inline int change_frame(struct xdp_md *ctx,
@@ -59,7 +65,7 @@ static __always_inline int change_frame(struct xdp_md *ctx,
 	__sum16 *quoted;
 	__be16 *port;
 
-	if (decision->checksum && leave_note(ctx, pkt))
+	if (decision->checksum && leave_note(ctx, NOTE_CHECKSUM, pkt))
 		return -1;
 	frame = xdp_frame(ctx);
 	port = bytes_at(&frame, decision->port, sizeof(*port));
@@ -83,43 +89,19 @@ int from_container(struct xdp_md *ctx)
 		.ifindex = ctx->ingress_ifindex,
 		.length = frame.length,
 		.direction = EGRESS,
+		.may_defer = sees_packets_twice,
 	};
 
-	forget_note();
+	clear_note();
 	if (!counters)
 		return XDP_PASS;
 	examine(&frame, &pkt);
+	if (pkt.decision.verdict == DEFERRED)
+		leave_note(ctx, NOTE_DEFERRED, &pkt);
 	if (pkt.decision.port && change_frame(ctx, &pkt))
 		return XDP_PASS;
 	count(counters, &pkt);
 	return pkt.decision.verdict == DROPPED ? XDP_DROP : XDP_PASS;
-}
-
-static __always_inline struct note *note_on(struct __sk_buff *skb)
-{
-	struct note *note;
-
-	if (!note_in_metadata)
-		return this_cpus_note();
-	note = (void *)(long)skb->data_meta;
-	return (void *)(note + 1) > (void *)(long)skb->data ? NULL : note;
-}
-
-/*
- * The offset is counted from the end, since a VLAN tag may have been taken out
- * of the frame after XDP saw it.
- */
-SEC("tc")
-int settle_checksum(struct __sk_buff *skb)
-{
-	struct note *note = note_on(skb);
-
-	if (!note || note->magic != NOTE_MAGIC)
-		return TCX_NEXT;
-	note->magic = 0;
-	replace_checksum(skb, note->checksum - (note->length - skb->len),
-			 note->protocol, note->from, note->to);
-	return TCX_NEXT;
 }
 
 static __always_inline void change_skb(struct __sk_buff *skb,
@@ -138,7 +120,8 @@ static __always_inline void change_skb(struct __sk_buff *skb,
 				 decision->from, decision->to);
 }
 
-/* Headers mostly are in the linear part already; then this costs a comparison.
+/*
+ * Headers mostly are in the linear part already; then this costs a comparison.
  */
 #define MOST_HEADERS 256
 
@@ -152,14 +135,14 @@ static __always_inline void pull_headers(struct __sk_buff *skb)
 		bpf_skb_pull_data(skb, wanted);
 }
 
-SEC("tc")
-int to_container(struct __sk_buff *skb)
+/* What XDP does, at a tc hook. */
+static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
 {
 	struct counters *counters = counters_of(skb->ifindex);
 	struct packet pkt = {
 		.ifindex = skb->ifindex,
 		.length = skb->len,
-		.direction = INGRESS,
+		.direction = direction,
 	};
 	struct frame frame;
 
@@ -172,6 +155,47 @@ int to_container(struct __sk_buff *skb)
 		change_skb(skb, &pkt);
 	count(counters, &pkt);
 	return pkt.decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
+}
+
+static __always_inline struct note *note_on(struct __sk_buff *skb)
+{
+	struct note *note;
+
+	if (!note_in_metadata)
+		return this_cpus_note();
+	note = (void *)(long)skb->data_meta;
+	return (void *)(note + 1) > (void *)(long)skb->data ? NULL : note;
+}
+
+/*
+ * Does what XDP could not. The offset is counted from the end, since a VLAN tag
+ * may have been taken out of the frame after XDP saw it.
+ */
+SEC("tc")
+int settle_checksum(struct __sk_buff *skb)
+{
+	struct note *note = note_on(skb);
+	enum note_kind kind;
+
+	if (!note)
+		return TCX_NEXT;
+	kind = note->kind;
+	if (kind == NOTE_DEFERRED) {
+		note->kind = NOTE_NONE;
+		return process_skb(skb, EGRESS);
+	}
+	if (kind != NOTE_CHECKSUM)
+		return TCX_NEXT;
+	note->kind = NOTE_NONE;
+	replace_checksum(skb, note->checksum - (note->length - skb->len),
+			 note->protocol, note->from, note->to);
+	return TCX_NEXT;
+}
+
+SEC("tc")
+int to_container(struct __sk_buff *skb)
+{
+	return process_skb(skb, INGRESS);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

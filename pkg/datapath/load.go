@@ -82,16 +82,17 @@ func take(collection *ebpf.Collection) *Programs {
 // configure fits the specification to the ruleset.
 func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error {
 	selectPrograms(spec, rs.Hooks())
-	setFrags(spec)
+	setFrags(spec, rs.Mode)
 	fillTables(spec, rs, table)
 	spec.Maps[programsMapFlows].MaxEntries = flowEntries(rs)
 	sizeCounters(spec.Maps[programsMapCounters], len(rs.Rules))
 	return errors.Join(
 		spec.Variables[programsVarPortIndex].Set(table.PortIndex),
-		spec.Variables[programsVarHasClasses].Set(hasClasses(table)),
+		spec.Variables[programsVarHasClasses].Set(asByte(len(table.Classes) > 0)),
 		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
 		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
+		spec.Variables[programsVarSeesPacketsTwice].Set(asByte(rs.Mode == Generic && rs.Hooks().TCIngress)),
 	)
 }
 
@@ -108,11 +109,16 @@ func selectPrograms(spec *ebpf.CollectionSpec, hooks Hooks) {
 	}
 }
 
-// setFrags does without multi-buffer packets where the kernel has none
-// (before Linux 5.18): then a native program refuses a large MTU.
-func setFrags(spec *ebpf.CollectionSpec) {
+// setFrags takes multi-buffer packets in native mode, which else refuses a large
+// MTU, where the kernel has them (Linux 5.18).
+//
+// Not in generic mode: the kernel would copy each packet and lose the length
+// of its link layer header on the way (net/core/skbuff.c, skb_pp_cow_data), so
+// that whatever is at tc ingress behind us, the bandwidth plugin's redirection
+// for one, took the Ethernet header for lost. It is slower, too.
+func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
 	program := spec.Programs[programsProgFromContainer]
-	if program == nil || features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) == nil {
+	if program == nil || mode == Native && features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) == nil {
 		return
 	}
 	program.Flags &^= unix.BPF_F_XDP_HAS_FRAGS
@@ -122,10 +128,7 @@ func setFrags(spec *ebpf.CollectionSpec) {
 // noteInMetadata tells where XDP leaves its note for tc ingress; bpf/checksum.h
 // has the reasons.
 func noteInMetadata(mode Mode) uint8 {
-	if mode != Generic || isRealTime() {
-		return 1
-	}
-	return 0
+	return asByte(mode != Generic || isRealTime())
 }
 
 // isRealTime tells whether the kernel is built with PREEMPT_RT, where another
@@ -155,8 +158,8 @@ func sizeCounters(spec *ebpf.MapSpec, ruleCount int) {
 	spec.Value, spec.ValueSize = counters, counters.Size
 }
 
-func hasClasses(table *rules.Table) uint8 {
-	if len(table.Classes) > 0 {
+func asByte(flag bool) uint8 {
+	if flag {
 		return 1
 	}
 	return 0

@@ -42,14 +42,14 @@ type programsFlowKey struct {
 	Direction     uint8
 	ContainerPort uint16
 	PeerPort      uint16
-	Pad           uint16
+	Family        uint16
 	Container     [16]uint8
 	Peer          [16]uint8
 }
 
 type programsNote struct {
 	_        structs.HostLayout
-	Magic    uint32
+	Kind     uint32
 	Length   uint32
 	Checksum uint32
 	From     uint16
@@ -111,28 +111,30 @@ const (
 	programsVerdictREPLY_RESTORED      programsVerdict = 3
 	programsVerdictICMP_ERROR_RESTORED programsVerdict = 4
 	programsVerdictMALFORMED           programsVerdict = 5
+	programsVerdictDEFERRED            programsVerdict = 6
 )
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	programsMapCounters        = "counters"
-	programsMapFlows           = "flows"
-	programsMapNotes           = "notes"
-	programsMapPeerPrefixes    = "peer_prefixes"
-	programsMapPortClasses     = "port_classes"
-	programsMapPortPages       = "port_pages"
-	programsMapRules           = "rules"
-	programsProgFromContainer  = "from_container"
-	programsProgSettleChecksum = "settle_checksum"
-	programsProgToContainer    = "to_container"
-	programsVarHasClasses      = "has_classes"
-	programsVarHasFrags        = "has_frags"
-	programsVarNetworkMask     = "network_mask"
-	programsVarNoteInMetadata  = "note_in_metadata"
-	programsVarPortIndex       = "port_index"
-	programsVarRuleCount       = "rule_count"
+	programsMapCounters         = "counters"
+	programsMapFlows            = "flows"
+	programsMapNotes            = "notes"
+	programsMapPeerPrefixes     = "peer_prefixes"
+	programsMapPortClasses      = "port_classes"
+	programsMapPortPages        = "port_pages"
+	programsMapRules            = "rules"
+	programsProgFromContainer   = "from_container"
+	programsProgSettleChecksum  = "settle_checksum"
+	programsProgToContainer     = "to_container"
+	programsVarHasClasses       = "has_classes"
+	programsVarHasFrags         = "has_frags"
+	programsVarNetworkMask      = "network_mask"
+	programsVarNoteInMetadata   = "note_in_metadata"
+	programsVarPortIndex        = "port_index"
+	programsVarRuleCount        = "rule_count"
+	programsVarSeesPacketsTwice = "sees_packets_twice"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -199,12 +201,13 @@ type programsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
-	HasClasses     *ebpf.VariableSpec `ebpf:"has_classes"`
-	HasFrags       *ebpf.VariableSpec `ebpf:"has_frags"`
-	NetworkMask    *ebpf.VariableSpec `ebpf:"network_mask"`
-	NoteInMetadata *ebpf.VariableSpec `ebpf:"note_in_metadata"`
-	PortIndex      *ebpf.VariableSpec `ebpf:"port_index"`
-	RuleCount      *ebpf.VariableSpec `ebpf:"rule_count"`
+	HasClasses       *ebpf.VariableSpec `ebpf:"has_classes"`
+	HasFrags         *ebpf.VariableSpec `ebpf:"has_frags"`
+	NetworkMask      *ebpf.VariableSpec `ebpf:"network_mask"`
+	NoteInMetadata   *ebpf.VariableSpec `ebpf:"note_in_metadata"`
+	PortIndex        *ebpf.VariableSpec `ebpf:"port_index"`
+	RuleCount        *ebpf.VariableSpec `ebpf:"rule_count"`
+	SeesPacketsTwice *ebpf.VariableSpec `ebpf:"sees_packets_twice"`
 }
 
 // programsObjects contains all objects after they have been loaded into the kernel.
@@ -252,12 +255,13 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
-	HasClasses     *ebpf.Variable `ebpf:"has_classes"`
-	HasFrags       *ebpf.Variable `ebpf:"has_frags"`
-	NetworkMask    *ebpf.Variable `ebpf:"network_mask"`
-	NoteInMetadata *ebpf.Variable `ebpf:"note_in_metadata"`
-	PortIndex      *ebpf.Variable `ebpf:"port_index"`
-	RuleCount      *ebpf.Variable `ebpf:"rule_count"`
+	HasClasses       *ebpf.Variable `ebpf:"has_classes"`
+	HasFrags         *ebpf.Variable `ebpf:"has_frags"`
+	NetworkMask      *ebpf.Variable `ebpf:"network_mask"`
+	NoteInMetadata   *ebpf.Variable `ebpf:"note_in_metadata"`
+	PortIndex        *ebpf.Variable `ebpf:"port_index"`
+	RuleCount        *ebpf.Variable `ebpf:"rule_count"`
+	SeesPacketsTwice *ebpf.Variable `ebpf:"sees_packets_twice"`
 }
 
 // programsPrograms contains all programs after they have been loaded into the kernel.

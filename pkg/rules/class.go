@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 )
@@ -28,15 +29,19 @@ type classifier struct {
 
 func newClassifier(table *Table, mine []int) *classifier {
 	c := &classifier{table: table, known: map[string]uint16{}, byRule: make([][]int, len(table.Rules))}
-	for _, i := range mine {
-		c.prefixes = append(c.prefixes, table.Rules[i].Peers...)
-	}
-	slices.SortFunc(c.prefixes, netip.Prefix.Compare)
-	c.prefixes = slices.Compact(c.prefixes)
+	at := map[netip.Prefix]int{} // where in prefixes
 	for _, i := range mine {
 		for _, peer := range table.Rules[i].Peers {
-			at, _ := slices.BinarySearchFunc(c.prefixes, peer, netip.Prefix.Compare)
-			c.byRule[i] = append(c.byRule[i], at)
+			at[peer] = 0
+		}
+	}
+	c.prefixes = slices.SortedFunc(maps.Keys(at), netip.Prefix.Compare)
+	for i, prefix := range c.prefixes {
+		at[prefix] = i
+	}
+	for _, i := range mine {
+		for _, peer := range table.Rules[i].Peers {
+			c.byRule[i] = append(c.byRule[i], at[peer])
 		}
 	}
 	c.deciding = slices.Repeat([]int{-1}, len(c.prefixes))

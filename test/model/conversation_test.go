@@ -133,10 +133,11 @@ func (s *step) compare(t *testing.T, n int, got []byte, verdict Verdict) {
 	}
 }
 
-func rewrite(dir rules.Direction, proto rules.Protocol, port, to uint16) rules.Rule {
+// rewrite is a rule from a port to port 8080.
+func rewrite(dir rules.Direction, proto rules.Protocol, port uint16) rules.Rule {
 	return rules.Rule{
 		Direction: dir, Protocol: proto, Action: rules.Rewrite,
-		Ports: rules.PortRange{First: port, Last: port}, To: rules.PortRange{First: to, Last: to},
+		Ports: rules.PortRange{First: port, Last: port}, To: rules.PortRange{First: 8080, Last: 8080},
 	}
 }
 
@@ -178,7 +179,7 @@ func everywhere(t *testing.T, test func(t *testing.T, dir rules.Direction, rule 
 		for proto, load := range map[rules.Protocol]packet.Load{rules.TCP: tcp(1024, 80), rules.UDP: udp(1024, 80)} {
 			for dir, first := range map[rules.Direction]packet.Packet{out: f.from(load), in: f.to(load)} {
 				t.Run(name+" "+proto.String()+" "+dir.String(), func(t *testing.T) {
-					test(t, dir, rewrite(dir, proto, 80, 8080), first)
+					test(t, dir, rewrite(dir, proto, 80), first)
 				})
 			}
 		}

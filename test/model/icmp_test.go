@@ -15,11 +15,15 @@ func failed(about packet.Packet, n int) packet.Packet {
 		quoted = quoted[:min(n, len(quoted))]
 	}
 	if about.Source.Is6() {
-		return packet.Packet{Source: router6, Destination: about.Source,
-			Load: packet.Error{Type: packet.ICMPv6PacketTooBig, Rest: 1280, Quoted: quoted}}
+		return packet.Packet{
+			Source: router6, Destination: about.Source,
+			Load: packet.Error{Type: packet.ICMPv6PacketTooBig, Rest: 1280, Quoted: quoted},
+		}
 	}
-	return packet.Packet{Source: router4, Destination: about.Source,
-		Load: packet.Error{Type: packet.ICMPUnreachable, Code: 3, Quoted: quoted}}
+	return packet.Packet{
+		Source: router4, Destination: about.Source,
+		Load: packet.Error{Type: packet.ICMPUnreachable, Code: 3, Quoted: quoted},
+	}
 }
 
 // headers is how many bytes of a packet's IP headers there are.
@@ -93,7 +97,7 @@ func TestErrorQuotesHalfAChecksum(t *testing.T) {
 	answer := func(quoted []byte) []byte {
 		return v4.to(packet.Error{Type: packet.ICMPTimeExceeded, Quoted: quoted}).Bytes()
 	}
-	converse(t, []rules.Rule{rewrite(out, rules.TCP, 80, 8080)},
+	converse(t, []rules.Rule{rewrite(out, rules.TCP, 80)},
 		step{dir: out, frame: p.WithPorts(1024, 80).Bytes(), out: p.Bytes(), reason: Rewritten, by: 1},
 		step{dir: in, frame: answer(half), out: answer(packet.Set16(half, n+2, 80)), reason: ErrorForward})
 }
@@ -103,7 +107,7 @@ func TestErrorQuotesUDPWithoutChecksum(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := f.from(packet.UDP{Source: 1024, Destination: 80, NoChecksum: true})
 			rewritten := p.WithPorts(1024, 8080)
-			converse(t, []rules.Rule{rewrite(out, rules.UDP, 80, 8080)},
+			converse(t, []rules.Rule{rewrite(out, rules.UDP, 80)},
 				step{dir: out, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
 				step{dir: in, frame: failed(rewritten, 0).Bytes(), out: failed(p, 0).Bytes(), reason: ErrorForward},
 				step{dir: out, frame: failed(p.Reply(), 0).Bytes(), out: failed(rewritten.Reply(), 0).Bytes(), reason: ErrorReply})
@@ -119,7 +123,7 @@ func TestErrorTypes(t *testing.T) {
 			answer := func(about packet.Packet) []byte {
 				return f.to(packet.Error{Type: kind, Rest: 7, Quoted: about.IP()}).Bytes()
 			}
-			converse(t, []rules.Rule{rewrite(out, rules.UDP, 80, 8080)},
+			converse(t, []rules.Rule{rewrite(out, rules.UDP, 80)},
 				step{dir: out, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
 				step{dir: in, frame: answer(rewritten), out: answer(p), reason: ErrorForward})
 		}
@@ -134,16 +138,16 @@ func TestErrorQuotesReplyOfOtherRule(t *testing.T) {
 	reply := failed(p.Reply(), 0).Bytes()
 	first := step{dir: out, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1}
 	// The flow is that of port 81 by now.
-	also := rewrite(out, rules.UDP, 81, 8080)
-	converse(t, []rules.Rule{rewrite(out, rules.UDP, 80, 8080), also}, first,
+	also := rewrite(out, rules.UDP, 81)
+	converse(t, []rules.Rule{rewrite(out, rules.UDP, 80), also}, first,
 		step{dir: out, frame: v4.from(udp(1024, 81)).Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 2, conflicts: 1},
 		step{dir: out, frame: reply, reason: ErrorNoFlow})
 	// One-way rules have no flows.
-	converse(t, []rules.Rule{oneWay(rewrite(out, rules.UDP, 80, 8080)), also},
+	converse(t, []rules.Rule{oneWay(rewrite(out, rules.UDP, 80)), also},
 		step{dir: out, frame: v4.from(udp(1024, 81)).Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 2},
 		step{dir: out, frame: reply, reason: ErrorNoFlow})
 	// Rules may be replaced while flows live on.
-	m := New([]rules.Rule{rewrite(out, rules.UDP, 80, 8080)})
+	m := New([]rules.Rule{rewrite(out, rules.UDP, 80)})
 	m.FromContainer(p.Bytes())
 	m.Rules = []rules.Rule{pass}
 	if m.FromContainer(reply); m.Reason != ErrorNoFlow {
@@ -191,7 +195,7 @@ func TestUnusableQuotes(t *testing.T) {
 		})),
 	} {
 		t.Run(name, func(t *testing.T) {
-			list := []rules.Rule{rewrite(out, rules.UDP, 80, 8080)}
+			list := []rules.Rule{rewrite(out, rules.UDP, 80)}
 			var steps []step
 			for _, f := range families {
 				steps = append(steps, step{dir: out, frame: f.from(udp(1024, 80)).Bytes(), out: f.from(udp(1024, 8080)).Bytes(), reason: Rewritten, by: 1})
@@ -207,7 +211,7 @@ func TestQuoteEndsWithPacket(t *testing.T) {
 	p, rewritten := v4.from(udp(1024, 80)), v4.from(udp(1024, 8080))
 	answer := failed(rewritten, 27)
 	answer.Padding = 20
-	converse(t, []rules.Rule{rewrite(out, rules.UDP, 80, 8080)},
+	converse(t, []rules.Rule{rewrite(out, rules.UDP, 80)},
 		step{dir: out, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
 		step{dir: in, frame: answer.Bytes(), reason: ErrorUnusable})
 }
@@ -219,7 +223,7 @@ func TestErrorQuotesFragment(t *testing.T) {
 			p := f.from(udp(1024, 80))
 			p.Fragment = &packet.Fragment{Length: 8, More: true}
 			rewritten := p.WithPorts(1024, 8080)
-			converse(t, []rules.Rule{rewrite(out, rules.UDP, 80, 8080)},
+			converse(t, []rules.Rule{rewrite(out, rules.UDP, 80)},
 				step{dir: out, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
 				step{dir: in, frame: failed(rewritten, 0).Bytes(), out: failed(p, 0).Bytes(), reason: ErrorForward})
 		})

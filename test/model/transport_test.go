@@ -81,7 +81,7 @@ func TestRanges(t *testing.T) {
 
 func TestConflict(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
-		also := rewrite(dir, rule.Protocol, 81, 8080)
+		also := rewrite(dir, rule.Protocol, 81)
 		second, rewritten := first.WithPorts(1024, 81), first.WithPorts(1024, 8080)
 		reply := rewritten.Reply().Bytes()
 		converse(t, []rules.Rule{rule, also},
@@ -124,7 +124,7 @@ func TestOneWay(t *testing.T) {
 
 func TestOneWayForgetsFlow(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
-		also := oneWay(rewrite(dir, rule.Protocol, 81, 8080))
+		also := oneWay(rewrite(dir, rule.Protocol, 81))
 		second, rewritten := first.WithPorts(1024, 81), first.WithPorts(1024, 8080)
 		converse(t, []rules.Rule{rule, also},
 			step{dir: dir, frame: first.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
@@ -140,7 +140,7 @@ func TestUDPWithoutChecksum(t *testing.T) {
 			none := packet.UDP{Source: 1024, Destination: 80, NoChecksum: true, Payload: []byte("x")}
 			p := f.from(none)
 			rewritten := p.WithPorts(1024, 8080)
-			converse(t, []rules.Rule{rewrite(out, rules.UDP, 80, 8080)},
+			converse(t, []rules.Rule{rewrite(out, rules.UDP, 80)},
 				step{dir: out, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
 				step{dir: in, frame: rewritten.Reply().Bytes(), out: p.Reply().Bytes(), reason: Reply})
 		})
@@ -149,7 +149,7 @@ func TestUDPWithoutChecksum(t *testing.T) {
 
 // Over all payload words every checksum comes up, 0 and 0xffff among them.
 func TestEveryChecksum(t *testing.T) {
-	rule := []rules.Rule{rewrite(out, rules.UDP, 80, 8080), rewrite(out, rules.TCP, 80, 8080)}
+	rule := []rules.Rule{rewrite(out, rules.UDP, 80), rewrite(out, rules.TCP, 80)}
 	for word := range 65536 {
 		payload := []byte{byte(word >> 8), byte(word)}
 		for by, p := range []packet.Packet{
@@ -191,8 +191,8 @@ func TestFragmentWithoutChecksum(t *testing.T) {
 	for name, f := range families {
 		t.Run(name, func(t *testing.T) {
 			list := []rules.Rule{
-				rewrite(out, rules.TCP, 80, 8080), decide(rules.Drop, rules.TCP, 25), decide(rules.Pass, rules.TCP, 8080),
-				oneWay(rewrite(out, rules.TCP, 81, 8080)),
+				rewrite(out, rules.TCP, 80), decide(rules.Drop, rules.TCP, 25), decide(rules.Pass, rules.TCP, 8080),
+				oneWay(rewrite(out, rules.TCP, 81)),
 			}
 			whole, rewritten := f.from(tcp(1024, 80)), f.from(tcp(1024, 8080))
 			converse(t, list,
@@ -214,7 +214,7 @@ func TestFragmentWithoutChecksum(t *testing.T) {
 
 func TestFlowsAreApart(t *testing.T) {
 	list := []rules.Rule{
-		rewrite(out, rules.UDP, 80, 8080), rewrite(out, rules.TCP, 80, 8080), rewrite(in, rules.UDP, 80, 8080),
+		rewrite(out, rules.UDP, 80), rewrite(out, rules.TCP, 80), rewrite(in, rules.UDP, 80),
 	}
 	other := v4
 	other.peer = router4

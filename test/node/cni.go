@@ -41,6 +41,8 @@ type Container struct {
 	NS ns.NetNS
 	// IfName is the interface that Attach makes.
 	IfName string
+	// CapArgs is what a runtime would pass as runtimeConfig, as JSON.
+	CapArgs string
 
 	node     *Node
 	attached []string
@@ -133,6 +135,7 @@ func (c *Container) CNITool(verb, network string) ([]byte, error) {
 		"CNI_PATH="+bin+":"+filepath.Join(bin, "cni"),
 		"NETCONFPATH="+c.node.path("net.d"),
 		"CNI_IFNAME="+c.IfName,
+		"CAP_ARGS="+c.CapArgs,
 	)
 	var stdout, stderr bytes.Buffer
 	tool.Stdout, tool.Stderr = &stdout, &stderr

@@ -19,12 +19,12 @@ var ErrShort = errors.New("bytes are missing")
 // their IPv4 header, other protocols, UDP without a checksum.
 func Verify(frame []byte) error {
 	if len(frame) < ethernetHeaderSize {
-		return fmt.Errorf("Ethernet header: %w", ErrShort)
+		return fmt.Errorf("read the Ethernet header: %w", ErrShort)
 	}
 	etherType, rest := binary.BigEndian.Uint16(frame[12:]), frame[ethernetHeaderSize:]
 	for etherType == EtherTypeVLAN || etherType == EtherTypeProvider {
 		if len(rest) < tagSize {
-			return fmt.Errorf("VLAN tag: %w", ErrShort)
+			return fmt.Errorf("read a VLAN tag: %w", ErrShort)
 		}
 		etherType, rest = binary.BigEndian.Uint16(rest[2:]), rest[tagSize:]
 	}

@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// need skips the test where a program of another package is missing, but not
+// in CI, which installs them all.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+}
+
+// shapedRate is what the bandwidth plugin lets through, in bits a second.
+const shapedRate = 40_000_000
+
+// TestChain runs xdp-port among all the plugins that usually are there.
+func TestChain(t *testing.T) {
+	need(t, "iptables")
+	portmap := map[string]any{
+		"type": "portmap", "capabilities": map[string]any{"portMappings": true}, "snat": true,
+	}
+	bandwidth := map[string]any{
+		"type": "bandwidth", "ingressRate": shapedRate, "ingressBurst": shapedRate / 10,
+		"egressRate": shapedRate, "egressBurst": shapedRate / 10,
+	}
+	tuning := map[string]any{"type": "tuning", "sysctl": map[string]any{"net.core.somaxconn": "500"}}
+	firewall := map[string]any{"type": "firewall", "backend": "iptables"}
+	own := map[string]any{"type": "xdp-port", "rules": bothWays()}
+	for name, chain := range map[string][]any{
+		"last":             {mainPlugin("bridge"), portmap, bandwidth, tuning, firewall, own},
+		"before bandwidth": {mainPlugin("bridge"), portmap, own, bandwidth, tuning, firewall},
+	} {
+		t.Run(name, func(t *testing.T) { testChain(t, chain) })
+	}
+}
+
+func testChain(t *testing.T, chain []any) {
+	before := node.State()
+	n := newNode(t)
+	must(t, n.Conflist(map[string]any{"cniVersion": "1.0.0", "name": "lab", "plugins": chain}))
+	c, err := n.Container()
+	must(t, err)
+	c.CapArgs = `{"portMappings":[{"hostPort":18080,"containerPort":80,"protocol":"tcp"}]}`
+	_, err = c.Attach("lab")
+	must(t, err)
+	_, err = c.CNITool("check", "lab")
+	must(t, err)
+	serve(t, n.Far, 7998)
+	serve(t, c.NS, 8080)
+	hostPort := netip.MustParseAddrPort("10.99.0.1:18080")
+	must(t, node.ExchangeUDP(c.NS, far("IPv4", 7999), node.Sizes(100, 0, 1400)))
+	must(t, node.ConnectTCP(n.Far, hostPort, 20))
+	wantShaped(t, func() error { return node.ExchangeTCP(c.NS, far("IPv4", 7999), shapedRate/8) })
+	wantShaped(t, func() error { return node.ExchangeTCP(n.Far, hostPort, shapedRate/8) })
+	must(t, c.Detach("lab"))
+	must(t, before.Unchanged())
+}
+
+// wantShaped runs the transfer of a second's worth of data, which shaping must
+// not let pass in less than half of that; the burst takes some off.
+func wantShaped(t *testing.T, transfer func() error) {
+	t.Helper()
+	start := time.Now()
+	must(t, transfer())
+	if took := time.Since(start); took < time.Second/2 {
+		t.Errorf("a second's worth of data took %v: it was not shaped", took)
+	}
+}
