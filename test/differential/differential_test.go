@@ -1,0 +1,203 @@
+// Package differential runs random packets through the programs in the kernel
+// and through the model in Go, and wants the same of both: the verdict, every
+// byte, every counter.
+package differential
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"reflect"
+	"runtime"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/model"
+	"github.com/xdp-port/xdp-port/test/packet"
+)
+
+const (
+	packetsPerScenario = 250
+	scenarios          = 205  // more than 50,000 packets
+	nightlyScenarios   = 4100 // more than 1,000,000 packets
+)
+
+// testDevice is the device that a test run's packets come from, lo.
+const testDevice = 1
+
+func TestProgramsDoWhatTheModelDoes(t *testing.T) {
+	pinToOneCPU(t)
+	count := scenarios
+	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
+		count = nightlyScenarios
+	}
+	packets := 0
+	for seed := range count {
+		if err := compare(uint64(seed), &packets); err != nil {
+			t.Fatalf("scenario %d: %v", seed, err)
+		}
+	}
+	t.Logf("%d packets of %d scenarios", packets, count)
+}
+
+// pinToOneCPU keeps XDP and tc of a packet on one CPU, as the kernel does: the
+// note between them is per CPU.
+func pinToOneCPU(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	var before, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		t.Fatal(err)
+	}
+	one.Set(0)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = unix.SchedSetaffinity(0, &before)
+		runtime.UnlockOSThread()
+	})
+}
+
+// compare plays one scenario on both.
+func compare(seed uint64, packets *int) error {
+	scenario := model.NewScenario(seed)
+	reference := model.New(scenario.Rules)
+	programs, err := load(scenario.Rules)
+	if err != nil {
+		return err
+	}
+	defer programs.Close()
+	for range packetsPerScenario {
+		dir, frame := scenario.Next()
+		if !runs(programs, dir) || dir == rules.Ingress && !fitsSKB(frame) {
+			continue
+		}
+		*packets++
+		if err := comparePacket(programs, reference, dir, frame); err != nil {
+			return fmt.Errorf("%w\n%s packet: %x\nrules: %+v", err, dir, frame, scenario.Rules)
+		}
+	}
+	return nil
+}
+
+func load(list []rules.Rule) (*datapath.Programs, error) {
+	table, err := rules.Compile(list)
+	if err != nil {
+		return nil, err
+	}
+	programs, err := datapath.Load(&datapath.Ruleset{Rules: list, Flows: 8192}, table, nil)
+	if err != nil {
+		return nil, err
+	}
+	return programs, programs.Activate(testDevice)
+}
+
+// runs tells whether the rules need a program for this direction.
+func runs(programs *datapath.Programs, dir rules.Direction) bool {
+	if dir == rules.Egress {
+		return programs.FromContainer != nil
+	}
+	return programs.ToContainer != nil
+}
+
+func comparePacket(programs *datapath.Programs, reference *model.Model, dir rules.Direction, frame []byte) error {
+	wantFrame, wantVerdict := reference.Process(dir, frame)
+	gotFrame, gotVerdict, err := process(programs, dir, frame)
+	if err != nil {
+		return err
+	}
+	if gotVerdict != wantVerdict {
+		return fmt.Errorf("the verdict is %s, the model's %s (%s)", gotVerdict, wantVerdict, reference.Reason)
+	}
+	if gotVerdict == model.Pass && !bytes.Equal(gotFrame, wantFrame) {
+		return fmt.Errorf("the packet became\n%x, the model's\n%x (%s)", gotFrame, wantFrame, reference.Reason)
+	}
+	if packet.Verify(frame) == nil && packet.Verify(wantFrame) != nil {
+		return fmt.Errorf("the packet is damaged: %w (%s)", packet.Verify(wantFrame), reference.Reason)
+	}
+	got, err := programs.Counters(testDevice)
+	if err != nil {
+		return err
+	}
+	if want := countersOf(reference); !reflect.DeepEqual(got, want) {
+		return fmt.Errorf("the counters are\n%+v, the model's\n%+v (%s)", got, want, reference.Reason)
+	}
+	return nil
+}
+
+func countersOf(reference *model.Model) *datapath.Counters {
+	c := &reference.Counters
+	out := &datapath.Counters{
+		Passed: c.Passed, Rewritten: c.Rewritten, Dropped: c.Dropped, RepliesRestored: c.RepliesRestored,
+		ICMPErrorsRestored: c.ICMPErrorsRestored, Malformed: c.Malformed, FlowConflicts: c.FlowConflicts,
+	}
+	for _, rule := range c.Rules {
+		out.Rules = append(out.Rules, datapath.RuleCounter(rule))
+	}
+	return out
+}
+
+// Return values of the programs, include/uapi/linux/bpf.h.
+const (
+	xdpDrop = 1
+	xdpPass = 2
+	tcxNext = ^uint32(0)
+	tcxDrop = 2
+)
+
+// process runs the frame through the hooks of a direction.
+func process(programs *datapath.Programs, dir rules.Direction, frame []byte) ([]byte, model.Verdict, error) {
+	if dir == rules.Ingress {
+		return runTC(programs.ToContainer, frame)
+	}
+	out, result, err := run(programs.FromContainer, frame)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case result == xdpDrop:
+		return out, model.Drop, nil
+	case result != xdpPass:
+		return nil, 0, fmt.Errorf("from_container returned %d", result)
+	case programs.SettleChecksum == nil, !fitsSKB(out):
+		return out, model.Pass, nil
+	}
+	return runTC(programs.SettleChecksum, out)
+}
+
+// fitsSKB tells whether the kernel makes an skb of the frame for a test run. It
+// refuses a cut IP header (net/bpf/test_run.c, bpf_prog_test_run_skb).
+func fitsSKB(frame []byte) bool {
+	switch binary.BigEndian.Uint16(frame[12:]) {
+	case unix.ETH_P_IP:
+		return len(frame) >= 14+20
+	case unix.ETH_P_IPV6:
+		return len(frame) >= 14+40
+	}
+	return true
+}
+
+func runTC(program *ebpf.Program, frame []byte) ([]byte, model.Verdict, error) {
+	out, result, err := run(program, frame)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case result == tcxDrop:
+		return out, model.Drop, nil
+	case result != tcxNext:
+		return nil, 0, fmt.Errorf("%s returned %d", program, result)
+	}
+	return out, model.Pass, nil
+}
+
+// run does a test run of the kernel.
+func run(program *ebpf.Program, frame []byte) (out []byte, result uint32, err error) {
+	options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256)}
+	result, err = program.Run(&options)
+	return options.DataOut, result, err
+}
