@@ -46,9 +46,16 @@ func flockBefore(file *os.File, how int, deadline time.Time) error {
 		}
 		return err
 	case <-time.After(time.Until(deadline)):
-		go func() { _ = <-locked; _ = file.Close() }()
+		go closeAfter(file, locked)
 		return ErrBusy
 	}
+}
+
+func closeAfter(file *os.File, locked <-chan error) {
+	if err := <-locked; err == nil {
+		_ = unix.Flock(int(file.Fd()), unix.LOCK_UN)
+	}
+	_ = file.Close()
 }
 
 func flock(file *os.File, how int) error {
