@@ -9,18 +9,21 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
-// sweep removes what processes that died left in tmp.
+// sweep removes what processes that died left behind: what is in tmp, and
+// rulesets that were loaded for an attachment that never came.
 func (s *Store) sweep() error {
 	left, err := os.ReadDir(s.tmp())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	var errs []error
 	for _, folder := range left {
 		errs = append(errs, discard(filepath.Join(s.tmp(), folder.Name())))
+	}
+	rulesets, err := s.listRulesets()
+	errs = append(errs, err)
+	for _, ruleset := range rulesets {
+		errs = append(errs, s.prune(ruleset))
 	}
 	return errors.Join(errs...)
 }

@@ -85,19 +85,19 @@ func TestClsactIsTakenAlong(t *testing.T) {
 	c := bare(t, n)
 	config := direct(tutorial())
 	config["tcHook"] = "clsact"
-	wantSuccess(t, plugin(t, n, c, "ADD", config))
+	wantSuccess(t, plugin(t, c, "ADD", config))
 	wantFilters(t, n, c, 2, true)
-	wantSuccess(t, plugin(t, n, c, "DEL", config))
+	wantSuccess(t, plugin(t, c, "DEL", config))
 	wantFilters(t, n, c, 0, false)
 
-	wantSuccess(t, plugin(t, n, c, "ADD", config))
+	wantSuccess(t, plugin(t, c, "ADD", config))
 	onHostSide(t, n, c, addFilter)
-	wantSuccess(t, plugin(t, n, c, "DEL", config))
+	wantSuccess(t, plugin(t, c, "DEL", config))
 	wantFilters(t, n, c, 1, true)
 
-	wantSuccess(t, plugin(t, n, c, "ADD", config))
+	wantSuccess(t, plugin(t, c, "ADD", config))
 	wantFilters(t, n, c, 3, true)
-	wantSuccess(t, plugin(t, n, c, "DEL", config))
+	wantSuccess(t, plugin(t, c, "DEL", config))
 	wantFilters(t, n, c, 1, true)
 }
 
@@ -139,9 +139,9 @@ func TestClsactRefusesIngressQdisc(t *testing.T) {
 	before := node.State()
 	config := direct(tutorial())
 	config["tcHook"] = "clsact"
-	wantRefusal(t, plugin(t, n, c, "ADD", config), 103, "ingress qdisc", `"tcHook"`)
+	wantRefusal(t, plugin(t, c, "ADD", config), 103, "ingress qdisc", `"tcHook"`)
 	must(t, before.Unchanged())
 	config["tcHook"] = "tcx"
-	wantSuccess(t, plugin(t, n, c, "ADD", config))
-	wantSuccess(t, plugin(t, n, c, "DEL", config))
+	wantSuccess(t, plugin(t, c, "ADD", config))
+	wantSuccess(t, plugin(t, c, "DEL", config))
 }

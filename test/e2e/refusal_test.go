@@ -1,10 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
-	"errors"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,32 +14,13 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// plugin runs a verb of the plugin itself, as a runtime would, on the node, and
-// returns its error.
-func plugin(t *testing.T, n *node.Node, c *node.Container, verb string, config map[string]any) *types.Error {
+// plugin runs a verb of the plugin itself, as a runtime would, and returns its
+// error.
+func plugin(t *testing.T, c *node.Container, verb string, config map[string]any) *types.Error {
 	t.Helper()
-	bin, err := node.BinDir()
+	refusal, err := c.Plugin(verb, config)
 	must(t, err)
-	stdin, err := json.Marshal(config)
-	must(t, err)
-	cmd := exec.Command(filepath.Join(bin, "xdp-port"))
-	cmd.Env = []string{
-		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=refused", "CNI_NETNS=" + c.NS.Path(),
-		"CNI_IFNAME=" + c.IfName, "CNI_PATH=" + bin,
-	}
-	var stdout strings.Builder
-	cmd.Stdin, cmd.Stdout = strings.NewReader(string(stdin)), &stdout
-	err = node.Run(n.NS, cmd, node.ToolTimeout)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		refusal := new(types.Error)
-		if err := json.Unmarshal([]byte(stdout.String()), refusal); err != nil {
-			t.Fatalf("stdout is not an error: %v\n%s", err, stdout.String())
-		}
-		return refusal
-	}
-	must(t, err)
-	return nil
+	return refusal
 }
 
 // direct is a configuration as the plugin itself gets it.
@@ -89,7 +66,7 @@ func TestForeignProgramIsLeftAlone(t *testing.T) {
 	defer foreign.Close()
 	for _, flags := range []link.XDPAttachFlags{link.XDPGenericMode, link.XDPDriverMode} {
 		attached := attachToHost(t, n, c, foreign, flags)
-		wantRefusal(t, plugin(t, n, c, "ADD", direct(tutorial())), 104, "somebody", "id ", "eth0", "refused")
+		wantRefusal(t, plugin(t, c, "ADD", direct(tutorial())), 104, "somebody", "id ", "eth0", "direct")
 		info, err := attached.Info()
 		must(t, err)
 		if info.XDP().Ifindex == 0 {
@@ -117,7 +94,7 @@ func TestMistakesAttachNothing(t *testing.T) {
 	n := newNode(t)
 	c := bare(t, n)
 	before := node.State()
-	wantRefusal(t, plugin(t, n, c, "ADD", direct([]any{
+	wantRefusal(t, plugin(t, c, "ADD", direct([]any{
 		rule("protocol", "udp", "port", 7999, "toPort", 70000),
 		rule("protocol", "sctp", "port", 1, "toPort", 2),
 	})), 7, "rules[0].toPort: 70000 is not a port (1-65535)", "rules[1].protocol")
@@ -131,14 +108,14 @@ func TestUnfitInterface(t *testing.T) {
 	config := direct(tutorial())
 	missing := *c
 	missing.IfName = "eth7"
-	wantRefusal(t, plugin(t, n, &missing, "ADD", config), 101, "eth7")
+	wantRefusal(t, plugin(t, &missing, "ADD", config), 101, "eth7")
 	loopback := *c
 	loopback.IfName = "lo"
-	wantRefusal(t, plugin(t, n, &loopback, "ADD", config), 101, "lo")
+	wantRefusal(t, plugin(t, &loopback, "ADD", config), 101, "lo")
 	host := *c
 	host.NS = n.NS
 	host.IfName = node.ToFar
-	wantRefusal(t, plugin(t, n, &host, "ADD", config), 8, "host's own")
+	wantRefusal(t, plugin(t, &host, "ADD", config), 8, "host's own")
 	must(t, before.Unchanged())
 }
 
@@ -147,14 +124,14 @@ func TestNativeModeNamesTheMend(t *testing.T) {
 	c := bare(t, n)
 	config := direct(tutorial())
 	config["mode"] = "offload"
-	wantRefusal(t, plugin(t, n, c, "ADD", config), 103, "offload", `"mode"`)
+	wantRefusal(t, plugin(t, c, "ADD", config), 103, "offload", `"mode"`)
 }
 
 func TestNoRules(t *testing.T) {
 	n := newNode(t)
 	c := bare(t, n)
 	before := node.State()
-	if refusal := plugin(t, n, c, "ADD", direct([]any{})); refusal != nil {
+	if refusal := plugin(t, c, "ADD", direct([]any{})); refusal != nil {
 		t.Error(refusal)
 	}
 	must(t, before.Unchanged())
@@ -165,8 +142,8 @@ func TestPrevResultIsNeeded(t *testing.T) {
 	c := bare(t, n)
 	config := direct(tutorial())
 	delete(config, "prevResult")
-	wantRefusal(t, plugin(t, n, c, "ADD", config), 7, "prevResult")
-	if refusal := plugin(t, n, c, "DEL", config); refusal != nil {
+	wantRefusal(t, plugin(t, c, "ADD", config), 7, "prevResult")
+	if refusal := plugin(t, c, "DEL", config); refusal != nil {
 		t.Error(refusal)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // BinDir is where the plugin and cnitool are, with the reference plugins in
@@ -46,6 +47,7 @@ type Container struct {
 
 	node     *Node
 	attached []string
+	direct   []map[string]any
 }
 
 // ToolTimeout bounds one run of cnitool.
@@ -105,8 +107,10 @@ func readConflist(path string) (list map[string]any, err error) {
 
 // Attach runs ADD of the network for the container, and has Close run DEL.
 func (c *Container) Attach(network string) (result []byte, err error) {
+	world.RLock()
+	defer world.RUnlock()
 	c.attached = append(c.attached, network)
-	return c.CNITool("add", network)
+	return c.cnitool("add", network)
 }
 
 // Detach runs DEL.
@@ -118,7 +122,15 @@ func (c *Container) Detach(network string) error {
 func (c *Container) detachAll() error {
 	var errs []error
 	for _, network := range c.attached {
-		errs = append(errs, c.Detach(network))
+		_, err := c.cnitool("del", network)
+		errs = append(errs, err)
+	}
+	for _, config := range c.direct {
+		refusal, err := c.plugin("DEL", config)
+		if err == nil && refusal != nil {
+			err = refusal
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -126,6 +138,14 @@ func (c *Container) detachAll() error {
 // CNITool runs a verb of cnitool on the node, and returns what it printed. The
 // error has what it printed to stderr.
 func (c *Container) CNITool(verb, network string) ([]byte, error) {
+	world.RLock()
+	defer world.RUnlock()
+	return c.cnitool(verb, network)
+}
+
+// cnitool is CNITool for who has the world locked. The tool and its plugins
+// are a process group of their own: Ctrl-C must not stop them half-way.
+func (c *Container) cnitool(verb, network string) ([]byte, error) {
 	bin, err := BinDir()
 	if err != nil {
 		return nil, err
@@ -137,6 +157,7 @@ func (c *Container) CNITool(verb, network string) ([]byte, error) {
 		"CNI_IFNAME="+c.IfName,
 		"CAP_ARGS="+c.CapArgs,
 	)
+	tool.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	var stdout, stderr bytes.Buffer
 	tool.Stdout, tool.Stderr = &stdout, &stderr
 	if err := Run(c.node.NS, tool, ToolTimeout); err != nil {
@@ -145,13 +166,18 @@ func (c *Container) CNITool(verb, network string) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// Run runs a command in a namespace. It enters by setns alone: ip-netns(8)
+// Run runs a command in a namespace, and kills it, with its process group if it
+// has its own, when the time is over. It enters by setns alone: ip-netns(8)
 // would hide bpffs from it.
 func Run(in ns.NetNS, command *exec.Cmd, timeout time.Duration) error {
 	if err := in.Do(func(ns.NetNS) error { return command.Start() }); err != nil {
 		return err
 	}
-	timer := time.AfterFunc(timeout, func() { _ = command.Process.Kill() })
+	victim := command.Process.Pid
+	if command.SysProcAttr != nil && command.SysProcAttr.Setpgid {
+		victim = -victim
+	}
+	timer := time.AfterFunc(timeout, func() { _ = unix.Kill(victim, unix.SIGKILL) })
 	defer timer.Stop()
 	return command.Wait()
 }

@@ -40,11 +40,13 @@ type Node struct {
 
 // New makes a node and a far host that is connected to it.
 func New() (n *Node, err error) {
+	world.RLock()
+	defer world.RUnlock()
 	n = &Node{}
 	remember(n)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.Close())
+			err = errors.Join(err, n.close())
 			n = nil
 		}
 	}()
@@ -139,6 +141,8 @@ func (n *Node) AddFarAddresses(count int) error {
 // Container makes a network namespace for a container, without any interface
 // but lo.
 func (n *Node) Container() (*Container, error) {
+	world.RLock()
+	defer world.RUnlock()
 	namespace, err := newNamespace("ctr")
 	if err != nil {
 		return nil, err
@@ -151,6 +155,13 @@ func (n *Node) Container() (*Container, error) {
 // Close removes the containers' attachments and all namespaces. It does so
 // once, also when a signal and a test's end meet.
 func (n *Node) Close() error {
+	world.RLock()
+	defer world.RUnlock()
+	return n.close()
+}
+
+// close is Close for who has the world locked.
+func (n *Node) close() error {
 	if !forget(n) {
 		return nil
 	}

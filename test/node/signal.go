@@ -9,6 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// world is read-locked while this process changes something outside of itself.
+// An interruption locks it for good: what is half made is made to its end
+// first, so that it can be removed, and nothing is begun after.
+var world sync.RWMutex
+
 // open are the nodes that were not closed yet.
 var (
 	openLock sync.Mutex
@@ -37,6 +42,7 @@ func CloseOnSignal() {
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
 	go func() {
 		<-signals
+		world.Lock()
 		closeAll()
 		os.Exit(130)
 	}()
@@ -50,7 +56,7 @@ func closeAll() {
 	}
 	openLock.Unlock()
 	for _, n := range nodes {
-		if err := n.Close(); err != nil {
+		if err := n.close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
