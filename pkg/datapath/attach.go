@@ -75,41 +75,19 @@ func (p *Programs) attachAll(record *Record, dir string) error {
 	if err := record.pin(dir); err != nil {
 		return errors.Join(err, record.removeClsact())
 	}
-	if err := p.attachTC(dev, record.Hook, dir); err != nil {
-		return err
-	}
-	return p.attachXDP(dev, record.Mode, dir)
-}
-
-func (p *Programs) usesClsact(hook TCHook) bool {
-	return hook == Clsact && (p.SettleChecksum != nil || p.ToContainer != nil)
-}
-
-func (p *Programs) attachTC(dev Device, hook TCHook, dir string) error {
-	attach := attachTCX
-	if hook == Clsact {
-		attach = attachClsact
-	}
-	if p.SettleChecksum != nil {
-		if err := attach(dev, p.SettleChecksum, ingress, filepath.Join(dir, pinTCIngress)); err != nil {
+	for _, point := range p.hookPoints(record) {
+		if point.program == nil {
+			continue
+		}
+		if err := point.attach(dev, point.program, filepath.Join(dir, point.pin)); err != nil {
 			return err
 		}
-	}
-	if p.ToContainer != nil {
-		return attach(dev, p.ToContainer, egress, filepath.Join(dir, pinTCEgress))
 	}
 	return nil
 }
 
-func (p *Programs) attachXDP(dev Device, mode Mode, dir string) error {
-	if p.FromContainer == nil {
-		return nil
-	}
-	l, err := attachXDP(dev, p.FromContainer, mode)
-	if err != nil {
-		return err
-	}
-	return pinAndClose(l, filepath.Join(dir, pinXDP))
+func (p *Programs) usesClsact(hook TCHook) bool {
+	return hook == Clsact && (p.SettleChecksum != nil || p.ToContainer != nil)
 }
 
 func pinAndClose(l link.Link, path string) error {

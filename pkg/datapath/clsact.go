@@ -50,12 +50,14 @@ func ensureClsact(dev Device) (created bool, err error) {
 		ErrAttach, dev.Name)
 }
 
-func attachClsact(dev Device, program *ebpf.Program, at side, _ string) error {
+// attachClsact puts the program into our filter, in the place of another if
+// there is one.
+func attachClsact(dev Device, program *ebpf.Program, at side) error {
 	filter := ourFilter(dev.Index, at)
 	filter.Fd = program.FD()
 	filter.Name = "xdp-port"
 	filter.DirectAction = true
-	if err := netlink.FilterAdd(filter); err != nil {
+	if err := netlink.FilterReplace(filter); err != nil {
 		return fmt.Errorf("%w the tc program to %s at clsact %s: %w", ErrAttach, dev.Name, at, err)
 	}
 	return nil

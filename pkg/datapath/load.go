@@ -29,13 +29,12 @@ type Programs struct {
 }
 
 // Load compiles nothing and attaches nothing: it brings the programs and the
-// tables of a ruleset into the kernel. notes is the map of that name of a
-// ruleset that is loaded already, or nil: all rulesets share one, so that a
-// program may be replaced while its neighbour on the device is not yet.
+// tables of a ruleset into the kernel. Maps of the same kind in shared are used
+// instead of new ones.
 //
 // Returns an error wrapping ErrLoad, and *ebpf.VerifierError where the verifier
 // spoke, if the kernel refuses.
-func Load(rs *Ruleset, table *rules.Table, notes *ebpf.Map) (*Programs, error) {
+func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 	spec, err := loadPrograms()
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
@@ -43,11 +42,9 @@ func Load(rs *Ruleset, table *rules.Table, notes *ebpf.Map) (*Programs, error) {
 	if err := configure(spec, rs, table); err != nil {
 		return nil, err
 	}
-	options := ebpf.CollectionOptions{}
-	if notes != nil && spec.Maps[programsMapNotes].Compatible(notes) == nil {
-		options.MapReplacements = map[string]*ebpf.Map{programsMapNotes: notes}
-	}
-	collection, err := ebpf.NewCollectionWithOptions(spec, options)
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
+		MapReplacements: shared.replacements(spec),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
 	}
@@ -58,6 +55,35 @@ func Load(rs *Ruleset, table *rules.Table, notes *ebpf.Map) (*Programs, error) {
 		}
 	}
 	return take(collection), nil
+}
+
+// Shared are maps of rulesets that are loaded already; nil where there is none.
+type Shared struct {
+	// Notes is what all rulesets have in common, so that a program may be
+	// replaced while its neighbour on the device is not yet.
+	Notes *ebpf.Map
+	// Flows are those of a ruleset that the new one is to replace, so that
+	// none is lost.
+	Flows *ebpf.Map
+}
+
+func (s Shared) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	maps := map[string]*ebpf.Map{}
+	for name, m := range map[string]*ebpf.Map{programsMapNotes: s.Notes, programsMapFlows: s.Flows} {
+		if m != nil && spec.Maps[name].Compatible(m) == nil {
+			maps[name] = m
+		}
+	}
+	return maps
+}
+
+// Close closes the handles.
+func (s Shared) Close() {
+	for _, m := range []*ebpf.Map{s.Notes, s.Flows} {
+		if m != nil {
+			_ = m.Close()
+		}
+	}
 }
 
 // tables are the maps that never change once they are loaded.

@@ -13,7 +13,7 @@ func mustLoad(t testing.TB, rs *Ruleset) *Programs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := Load(rs, table, nil)
+	programs, err := Load(rs, table, Shared{})
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}

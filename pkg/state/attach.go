@@ -23,23 +23,26 @@ type Wanted struct {
 //
 // Returns an error wrapping datapath.ErrLoad, datapath.ErrAttach or
 // *datapath.ForeignError where the kernel refuses.
-func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) (err error) {
+func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
 	hash := wanted.Ruleset.Hash(wanted.Table)
 	existing, err := s.find(key)
 	if err != nil {
 		return err
 	}
-	for _, attachment := range existing {
-		if attachment.ruleset == s.ruleset(hash) && attachment.serves(dev, wanted) {
+	for _, a := range existing {
+		if a.ruleset == s.ruleset(hash) && a.serves(dev, wanted) {
 			return nil
 		}
 	}
-	for _, attachment := range existing {
-		if err := s.remove(attachment); err != nil {
+	if len(existing) == 1 && existing[0].ruleset != s.ruleset(hash) && existing[0].canBecome(dev, wanted) {
+		return s.replace(key, existing[0], dev, hash, wanted)
+	}
+	for _, a := range existing {
+		if err := s.remove(a); err != nil {
 			return err
 		}
 	}
-	programs, err := s.ensureRuleset(hash, wanted)
+	programs, err := s.ensureRuleset(hash, wanted, "")
 	if err != nil {
 		return err
 	}
@@ -75,21 +78,20 @@ func (s *Store) attach(key Key, dev datapath.Device, hash string, wanted Wanted,
 	return nil
 }
 
-// ensureRuleset opens the loaded ruleset, or loads it.
-func (s *Store) ensureRuleset(hash string, wanted Wanted) (*datapath.Programs, error) {
+// ensureRuleset opens the loaded ruleset, or loads it. replaced is the folder of
+// the one that it is to replace, or empty.
+func (s *Store) ensureRuleset(hash string, wanted Wanted, replaced string) (*datapath.Programs, error) {
 	folder := s.ruleset(hash)
 	programs, err := datapath.Open(folder, wanted.Ruleset.Hooks())
 	if !errors.Is(err, os.ErrNotExist) {
 		return programs, err
 	}
-	notes, err := s.sharedNotes()
+	shared, err := s.shared(replaced)
 	if err != nil {
 		return nil, err
 	}
-	if notes != nil {
-		defer notes.Close()
-	}
-	programs, err = datapath.Load(wanted.Ruleset, wanted.Table, notes)
+	defer shared.Close()
+	programs, err = datapath.Load(wanted.Ruleset, wanted.Table, shared)
 	if err != nil {
 		return nil, err
 	}

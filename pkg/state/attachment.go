@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
@@ -53,19 +51,30 @@ func (s *Store) listRulesets() ([]string, error) {
 	return folders, nil
 }
 
-// sharedNotes opens the map that all loaded rulesets share, or returns nil.
-func (s *Store) sharedNotes() (*ebpf.Map, error) {
+// shared opens the maps that a new ruleset is to share with those that are
+// loaded: the notes of any, and the flows of the one it replaces, if it does.
+func (s *Store) shared(replaced string) (datapath.Shared, error) {
+	var shared datapath.Shared
 	rulesets, err := s.listRulesets()
 	if err != nil {
-		return nil, err
+		return shared, err
 	}
 	for _, ruleset := range rulesets {
-		notes, err := datapath.OpenNotes(ruleset)
+		shared.Notes, err = datapath.OpenNotes(ruleset)
+		if err == nil {
+			break
+		}
 		if !errors.Is(err, os.ErrNotExist) {
-			return notes, err
+			return shared, err
 		}
 	}
-	return nil, nil
+	if replaced != "" {
+		if shared.Flows, err = datapath.OpenFlows(replaced); err != nil {
+			shared.Close()
+			return datapath.Shared{}, err
+		}
+	}
+	return shared, nil
 }
 
 // serves tells whether the attachment is already what is wanted of it on this

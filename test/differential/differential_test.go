@@ -91,7 +91,7 @@ func load(list []rules.Rule) (*datapath.Programs, error) {
 	if err != nil {
 		return nil, err
 	}
-	programs, err := datapath.Load(&datapath.Ruleset{Rules: list, Flows: 8192}, table, nil)
+	programs, err := datapath.Load(&datapath.Ruleset{Rules: list, Flows: 8192}, table, datapath.Shared{})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,60 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+)
+
+// OpenFlows opens the flows of the ruleset pinned in dir.
+func OpenFlows(dir string) (*ebpf.Map, error) {
+	return ebpf.LoadPinnedMap(filepath.Join(dir, programsMapFlows), nil)
+}
+
+// flowBatch is how many flows are read by one system call.
+const flowBatch = 4096
+
+// CopyFlows copies the flows of a device to the ruleset pinned in dir, unless
+// they are in the same map. Flows that are there already stay as they are.
+func CopyFlows(from *ebpf.Map, dir string, ifindex int) error {
+	to, err := OpenFlows(dir)
+	if err != nil {
+		return fmt.Errorf("open the flows: %w", err)
+	}
+	defer to.Close()
+	if same, err := sameMap(from, to); same || err != nil {
+		return err
+	}
+	var cursor ebpf.MapBatchCursor
+	keys, values := make([]programsFlowKey, flowBatch), make([]programsFlow, flowBatch)
+	for {
+		n, err := from.BatchLookup(&cursor, keys, values, nil)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("read the flows: %w", err)
+		}
+		for i := range n {
+			if keys[i].Ifindex != uint32(ifindex) {
+				continue
+			}
+			if err := to.Update(&keys[i], &values[i], ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+				return fmt.Errorf("copy a flow: %w", err)
+			}
+		}
+		if err != nil {
+			return nil // there are no more
+		}
+	}
+}
+
+func sameMap(a, b *ebpf.Map) (bool, error) {
+	infoA, errA := a.Info()
+	infoB, errB := b.Info()
+	if err := errors.Join(errA, errB); err != nil {
+		return false, fmt.Errorf("compare the flows: %w", err)
+	}
+	idA, _ := infoA.ID()
+	idB, _ := infoB.ID()
+	return idA == idB, nil
+}

@@ -1,0 +1,149 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+)
+
+// hookPoint is one of the places of an attachment, and the program that
+// belongs there; nil for none.
+type hookPoint struct {
+	pin     string
+	program *ebpf.Program
+	attach  func(dev Device, program *ebpf.Program, pin string) error
+}
+
+// hookPoints lists the hooks of an attachment. XDP comes last, as in Attach.
+func (p *Programs) hookPoints(record *Record) []hookPoint {
+	tc := func(at side) func(Device, *ebpf.Program, string) error {
+		return func(dev Device, program *ebpf.Program, pin string) error {
+			if record.Hook == Clsact {
+				return attachClsact(dev, program, at)
+			}
+			return attachTCX(dev, program, at, pin)
+		}
+	}
+	return []hookPoint{
+		{pinTCIngress, p.SettleChecksum, tc(ingress)},
+		{pinTCEgress, p.ToContainer, tc(egress)},
+		{pinXDP, p.FromContainer, func(dev Device, program *ebpf.Program, pin string) error {
+			l, err := attachXDP(dev, program, record.Mode)
+			if err != nil {
+				return err
+			}
+			return pinAndClose(l, pin)
+		}},
+	}
+}
+
+// CanReplace tells whether the attachment in dir is one whose programs Replace
+// can exchange: on the same device, which is still there, in the same mode, at
+// the same kind of tc hook.
+func CanReplace(dir string, dev Device, mode Mode, hook TCHook) bool {
+	record, err := ReadRecord(dir)
+	if err != nil || record.Device != dev || record.Mode != mode || hook != AutoHook && record.Hook != hook {
+		return false
+	}
+	l, err := link.LoadPinnedLink(filepath.Join(dir, pinXDP), nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return dev.Exists()
+	}
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	info, err := l.Info()
+	return err == nil && linkIndex(info) == dev.Index
+}
+
+// Replace exchanges the programs of the attachment in dir for p's, each by one
+// atomic step, so that no packet passes without the old or the new ones.
+// Programs that were not needed before are added first, those that are needed
+// no more are taken off last. p must be active for the device already.
+func (p *Programs) Replace(dir string) error {
+	record, err := ReadRecord(dir)
+	if err != nil {
+		return err
+	}
+	points := p.hookPoints(record)
+	for _, point := range points {
+		if point.program == nil {
+			continue
+		}
+		if err := point.exchange(record, dir); err != nil {
+			return err
+		}
+	}
+	for _, point := range points {
+		if point.program == nil {
+			if err := point.clear(record, dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// exchange puts the program in the place of another, or where none was.
+func (h hookPoint) exchange(record *Record, dir string) error {
+	pin := filepath.Join(dir, h.pin)
+	l, err := link.LoadPinnedLink(pin, nil)
+	if errors.Is(err, os.ErrNotExist) {
+		// A clsact filter has no pin, and is replaced by adding it again.
+		return h.attach(record.Device, h.program, pin)
+	}
+	if err != nil {
+		return fmt.Errorf("open the link %s: %w", pin, err)
+	}
+	defer l.Close()
+	if err := l.Update(h.program); err != nil {
+		return fmt.Errorf("%w the new program by the link %s: %w", ErrAttach, pin, err)
+	}
+	return nil
+}
+
+// clear takes the program of the hook off, if there is one.
+func (h hookPoint) clear(record *Record, dir string) error {
+	if record.Hook == Clsact && h.pin != pinXDP {
+		return ignoreGone(netlink.FilterDel(ourFilter(record.Device.Index, sideOf(h.pin))))
+	}
+	pin := filepath.Join(dir, h.pin)
+	if err := detachXDP(pin); err != nil {
+		return err
+	}
+	return removeIfThere(pin)
+}
+
+func sideOf(pin string) side {
+	return side(pin == pinTCEgress)
+}
+
+// Restore puts the programs of the ruleset pinned in ruleset back into the
+// attachment in dir.
+func Restore(dir, ruleset string) error {
+	p, err := Open(ruleset, pinnedHooks(ruleset))
+	if err != nil {
+		return fmt.Errorf("put the old programs back: %w", err)
+	}
+	defer p.Close()
+	return p.Replace(dir)
+}
+
+// pinnedHooks tells which programs a ruleset has.
+func pinnedHooks(ruleset string) Hooks {
+	has := func(program string) bool {
+		_, err := os.Stat(filepath.Join(ruleset, program))
+		return err == nil
+	}
+	return Hooks{
+		XDP:       has(programsProgFromContainer),
+		TCIngress: has(programsProgSettleChecksum),
+		TCEgress:  has(programsProgToContainer),
+	}
+}
