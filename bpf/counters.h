@@ -36,10 +36,8 @@ static __always_inline void count_rule(struct counters *counters, __u32 rule,
 
 /* The one place where packets are counted, whatever became of them. */
 static __always_inline void count(struct counters *counters,
-				  const struct packet *pkt)
+				  const struct decision *decision, __u32 length)
 {
-	const struct decision *decision = &pkt->decision;
-
 	switch (decision->verdict) {
 	case PASSED:
 		counters->passed++;
@@ -63,7 +61,7 @@ static __always_inline void count(struct counters *counters,
 		return;
 	}
 	counters->flow_conflicts += decision->flow_conflict;
-	count_rule(counters, decision->rule, pkt->length);
+	count_rule(counters, decision->rule, length);
 }
 
 #endif

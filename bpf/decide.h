@@ -18,9 +18,24 @@ static __always_inline int is_nobodys_business(const struct packet *pkt)
 {
 	__u8 direction = pkt->direction;
 
-	return !look_up_port(direction, pkt->protocol, pkt->destination) &&
+	return !pkt->damaged &&
+	       !look_up_port(direction, pkt->protocol, pkt->destination) &&
 	       !(look_up_port(!direction, pkt->protocol, pkt->source) &
 		 PORT_IS_TARGET);
+}
+
+/*
+ * Whether the packet may be one that was rewritten, or restored, before: by its
+ * ports alone, for flows may be gone by now.
+ */
+static __always_inline int may_come_again(const struct packet *pkt)
+{
+	__u8 direction = pkt->direction;
+
+	return (look_up_port(direction, pkt->protocol, pkt->destination) &
+		PORT_IS_OUTPUT) ||
+	       (look_up_port(!direction, pkt->protocol, pkt->source) &
+		PORT_ID_MASK);
 }
 
 static __always_inline __u8 *peer_of(struct packet *pkt)
@@ -42,10 +57,6 @@ static __always_inline int restore_reply(struct packet *pkt)
 	flow = find_flow(&key);
 	if (!flow)
 		return 0;
-	if (pkt->no_checksum) {
-		decision->verdict = MALFORMED;
-		return 1;
-	}
 	decision->verdict = REPLY_RESTORED;
 	decision->port = pkt->transport + offsetof(struct ports, source);
 	decision->from = pkt->source;
@@ -62,8 +73,7 @@ static __always_inline void supersede_flow(struct packet *pkt)
 {
 	struct flow_key key;
 
-	if (pkt->no_checksum ||
-	    !(look_up_port(pkt->direction, pkt->protocol, pkt->destination) &
+	if (!(look_up_port(pkt->direction, pkt->protocol, pkt->destination) &
 	      PORT_IS_TARGET))
 		return;
 	make_flow_key(&key, pkt, pkt->direction, pkt->direction == EGRESS);
@@ -75,11 +85,6 @@ static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 	struct decision *decision = &pkt->decision;
 	struct flow_key key;
 
-	if (pkt->no_checksum) {
-		decision->verdict = MALFORMED;
-		decision->rule = 0;
-		return;
-	}
 	decision->verdict = REWRITTEN;
 	decision->port = pkt->transport + offsetof(struct ports, destination);
 	decision->from = pkt->destination;
@@ -94,21 +99,6 @@ static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 		remember_flow(&key, decision->from, decision->rule - 1);
 }
 
-/*
- * A packet on its way to a target port, with a flow: it was rewritten before
- * and comes by again, or it goes there directly. Only tc can tell, which sees
- * a packet once.
- */
-static __always_inline int is_ambiguous(const struct packet *pkt, __u16 entry)
-{
-	struct flow_key key;
-
-	if (!pkt->may_defer || !(entry & PORT_IS_TARGET))
-		return 0;
-	make_flow_key(&key, pkt, pkt->direction, pkt->direction == EGRESS);
-	return find_flow(&key) != NULL;
-}
-
 /* Decides a TCP or UDP packet whose addresses were read. */
 __noinline int decide(struct packet *pkt)
 {
@@ -119,21 +109,25 @@ __noinline int decide(struct packet *pkt)
 	if (!pkt)
 		return 0;
 	decision = &pkt->decision;
-	if (restore_reply(pkt))
-		return 0;
-	entry = look_up_port(pkt->direction, pkt->protocol, pkt->destination);
-	if (is_ambiguous(pkt, entry)) {
+	if (pkt->may_defer && may_come_again(pkt)) {
 		decision->verdict = DEFERRED;
 		return 0;
 	}
+	if (!pkt->damaged && restore_reply(pkt))
+		return 0;
+	entry = look_up_port(pkt->direction, pkt->protocol, pkt->destination);
 	decision->rule = rule_for(entry, pkt->family, peer_of(pkt));
 	rule = rule_at(decision->rule);
-	if (rule && rule->action == RULE_DROP)
+	if (rule && rule->action == RULE_DROP) {
 		decision->verdict = DROPPED;
-	else if (rule && rule->action == RULE_REWRITE)
+	} else if (pkt->damaged) {
+		decision->verdict = MALFORMED;
+		decision->rule = 0;
+	} else if (rule && rule->action == RULE_REWRITE) {
 		rewrite(pkt, rule);
-	else
+	} else {
 		supersede_flow(pkt);
+	}
 	return 0;
 }
 

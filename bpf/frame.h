@@ -20,7 +20,7 @@ enum verdict {
 	REPLY_RESTORED,
 	ICMP_ERROR_RESTORED,
 	MALFORMED,
-	DEFERRED, /* by XDP to tc ingress, which decides and counts */
+	DEFERRED, /* by XDP, to tc ingress */
 };
 
 /* What is to happen to a packet. */
@@ -50,8 +50,8 @@ struct packet {
 	__u8 direction; /* 0 egress, 1 ingress, as the container sees it */
 	__u8 family;	/* 4 or 6 */
 	__u8 protocol;
-	__u8 fragment;	     /* the first of several */
-	__u8 no_checksum;    /* its checksum is in a later fragment */
+	__u8 fragment; /* the first of several */
+	__u8 damaged;  /* TCP or UDP, but no more than its ports is right */
 	__u8 unknown_length; /* jumbogram: the IP header does not say */
 	__u8 quoted;	/* inside an ICMP error, so not all of it is there */
 	__u8 may_defer; /* the hook may see a packet twice */

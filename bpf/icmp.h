@@ -69,27 +69,33 @@ static __always_inline int decide_error(const struct frame *frame,
 
 DEFINE_PER_HOOK(decide_error)
 
-/* Decides any packet: what both hooks have in common. */
-static __always_inline void examine(const struct frame *frame,
-				    struct packet *pkt)
+/* Decides any packet: what all hooks have in common. */
+static __always_inline int examine(const struct frame *frame,
+				   struct packet *pkt)
 {
 	switch (parse_frame(frame, pkt)) {
 	case PARSED_TRANSPORT:
 		if (is_nobodys_business(pkt) || read_addresses(frame, pkt))
-			return;
+			return 0;
 		decide(pkt);
 		if (pkt->decision.port)
 			pkt->decision.checksum = pkt->checksum;
-		return;
+		return 0;
 	case PARSED_ICMP_ERROR:
-		decide_error_of(frame, pkt);
-		return;
+		if (pkt->may_defer)
+			pkt->decision.verdict = DEFERRED;
+		else
+			decide_error_of(frame, pkt);
+		return 0;
 	case PARSED_MALFORMED:
 		pkt->decision.verdict = MALFORMED;
-		return;
+		return 0;
 	case PARSED_OTHER:
-		return;
+		return 0;
 	}
+	return 0;
 }
+
+DEFINE_PER_HOOK(examine)
 
 #endif

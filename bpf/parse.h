@@ -83,17 +83,38 @@ static __always_inline enum parsed parse_udp(const struct frame *frame,
 					     struct packet *pkt)
 {
 	__u32 available = pkt->end - pkt->transport;
-	struct udphdr *udp = bytes_at(frame, pkt->transport, sizeof(*udp));
-	__u16 length;
+	struct udphdr *udp;
+	__u32 length;
 
-	if (available < sizeof(*udp) || !udp)
+	if (available < sizeof(*udp)) {
+		if (pkt->quoted || available < sizeof(struct ports))
+			return PARSED_MALFORMED;
+		pkt->damaged = 1;
+		return parse_ports(frame, pkt);
+	}
+	udp = bytes_at(frame, pkt->transport, sizeof(*udp));
+	if (!udp)
 		return PARSED_MALFORMED;
 	length = bpf_ntohs(udp->len);
+	if (!length && pkt->family == 6) /* __udp6_lib_rcv() takes it, too */
+		length = available;
 	if (!pkt->fragment && !pkt->unknown_length && !pkt->quoted &&
 	    (length < sizeof(*udp) || length > available))
-		return PARSED_MALFORMED;
+		pkt->damaged = 1;
 	if (udp->check)
 		pkt->checksum = pkt->transport + offsetof(struct udphdr, check);
+	return parse_ports(frame, pkt);
+}
+
+static __always_inline enum parsed parse_quoted_tcp(const struct frame *frame,
+						    struct packet *pkt)
+{
+	__u32 available = pkt->end - pkt->transport;
+
+	if (available < 8)
+		return PARSED_OTHER;
+	if (available >= offsetof(struct tcphdr, check) + 2)
+		pkt->checksum = pkt->transport + offsetof(struct tcphdr, check);
 	return parse_ports(frame, pkt);
 }
 
@@ -105,28 +126,22 @@ static __always_inline enum parsed parse_tcp(const struct frame *frame,
 					     struct packet *pkt)
 {
 	__u32 available = pkt->end - pkt->transport;
-	__u32 checksum = pkt->transport + offsetof(struct tcphdr, check);
 	struct tcphdr *tcp;
 
-	if (pkt->quoted) {
-		if (available < 8)
-			return PARSED_OTHER;
-		if (available >= offsetof(struct tcphdr, check) + 2)
-			pkt->checksum = checksum;
-		return parse_ports(frame, pkt);
-	}
+	if (pkt->quoted)
+		return parse_quoted_tcp(frame, pkt);
 	if (available < sizeof(*tcp)) {
-		if (!pkt->fragment || available < sizeof(struct ports))
+		if (available < sizeof(struct ports))
 			return PARSED_MALFORMED;
-		pkt->no_checksum = 1;
+		pkt->damaged = 1;
 		return parse_ports(frame, pkt);
 	}
 	tcp = bytes_at(frame, pkt->transport, sizeof(*tcp));
 	if (!tcp)
 		return PARSED_MALFORMED;
 	if (!pkt->fragment && (tcp->doff < 5 || tcp->doff * 4U > available))
-		return PARSED_MALFORMED;
-	pkt->checksum = checksum;
+		pkt->damaged = 1;
+	pkt->checksum = pkt->transport + offsetof(struct tcphdr, check);
 	return parse_ports(frame, pkt);
 }
 

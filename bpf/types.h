@@ -22,12 +22,14 @@ enum port_table {
 /*
  * What a port table says about one port: 0, nothing; else one more than the
  * index of the rule that decides, or, with PORT_BY_ADDRESS, one more than the
- * index of the port class whose address lists decide. PORT_IS_TARGET marks the
- * ports that a two-way rewrite of this table may produce, so that only packets
- * that may belong to a flow pay for looking it up.
+ * index of the port class whose address lists decide. PORT_IS_OUTPUT marks the
+ * ports that a rewrite of this table may produce, PORT_IS_TARGET those of a
+ * two-way one, so that only packets that may belong to a flow pay for looking
+ * it up.
  */
 enum port_entry {
 	PORT_ID_MASK = 0x1fff,
+	PORT_IS_OUTPUT = 0x2000,
 	PORT_IS_TARGET = 0x4000,
 	PORT_BY_ADDRESS = 0x8000,
 };

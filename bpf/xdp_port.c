@@ -16,57 +16,26 @@
 #define TCX_DROP 2
 
 /*
- * Whether XDP may see a packet again: generic XDP does when the packet was sent
- * through an ifb device, as the bandwidth plugin does, and tc ingress does not.
+ * Changes the frame and, with metadata, leaves the note there. Returns -1 where
+ * that cannot be done, and then the packet is as it was.
  */
-const volatile __u8 sees_packets_twice;
-
-/*
- * Leaves a note for tc ingress. Returns -1 when there is no place for it, and
- * then the packet must stay as it is.
- */
-static __always_inline int leave_note(struct xdp_md *ctx, enum note_kind kind,
-				      const struct packet *pkt)
-{
-	const struct decision *decision = &pkt->decision;
-	struct note *note = this_cpus_note();
-
-	if (note_in_metadata) {
-		if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*note)))
-			return -1;
-		note = (void *)(long)ctx->data_meta;
-		if ((void *)(note + 1) > (void *)(long)ctx->data)
-			return -1;
-	}
-	if (!note)
-		return -1;
-	note->length = pkt->length;
-	note->checksum = decision->checksum;
-	note->from = decision->from;
-	note->to = decision->to;
-	note->protocol = pkt->protocol;
-	note->kind = kind;
-	return 0;
-}
-
-static __always_inline void clear_note(void)
-{
-	struct note *note = this_cpus_note();
-
-	if (!note_in_metadata && note)
-		note->kind = NOTE_NONE;
-}
-
 static __always_inline int change_frame(struct xdp_md *ctx,
 					const struct packet *pkt)
 {
 	const struct decision *decision = &pkt->decision;
 	struct frame frame;
+	struct note *note;
 	__sum16 *quoted;
 	__be16 *port;
 
-	if (decision->checksum && leave_note(ctx, NOTE_CHECKSUM, pkt))
-		return -1;
+	if (note_in_metadata && decision->checksum) {
+		if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*note)))
+			return -1;
+		note = (void *)(long)ctx->data_meta;
+		if ((void *)(note + 1) > (void *)(long)ctx->data)
+			return -1;
+		write_note(note, pkt);
+	}
 	frame = xdp_frame(ctx);
 	port = bytes_at(&frame, decision->port, sizeof(*port));
 	if (!port)
@@ -84,111 +53,130 @@ SEC("xdp.frags")
 int from_container(struct xdp_md *ctx)
 {
 	struct counters *counters = counters_of(ctx->ingress_ifindex);
+	struct seen *slot = this_cpus_slot();
 	struct frame frame = xdp_frame(ctx);
 	struct packet pkt = {
 		.ifindex = ctx->ingress_ifindex,
 		.length = frame.length,
 		.direction = EGRESS,
-		.may_defer = sees_packets_twice,
+		.may_defer = !note_in_metadata,
 	};
 
-	clear_note();
+	if (!slot)
+		return XDP_PASS;
+	slot->note.magic = 0;
 	if (!counters)
 		return XDP_PASS;
-	examine(&frame, &pkt);
+	examine_of(&frame, &pkt);
 	if (pkt.decision.verdict == DEFERRED)
-		leave_note(ctx, NOTE_DEFERRED, &pkt);
-	if (pkt.decision.port && change_frame(ctx, &pkt))
 		return XDP_PASS;
-	count(counters, &pkt);
+	if (pkt.decision.port && change_frame(ctx, &pkt))
+		pkt.decision = (struct decision){ .verdict = MALFORMED };
+	if (pkt.decision.verdict == DROPPED || note_in_metadata) {
+		count(counters, &pkt.decision, pkt.length);
+	} else {
+		slot->decision = pkt.decision;
+		write_note(&slot->note, &pkt);
+	}
 	return pkt.decision.verdict == DROPPED ? XDP_DROP : XDP_PASS;
 }
 
-static __always_inline void change_skb(struct __sk_buff *skb,
-				       const struct packet *pkt)
+/* Returns -1 where memory is short; the packet is of no use then. */
+static __always_inline int change_skb(struct __sk_buff *skb,
+				      const struct packet *pkt)
 {
 	const struct decision *decision = &pkt->decision;
+	struct note note = {};
 
-	bpf_skb_store_bytes(skb, decision->port, &decision->to,
-			    sizeof(decision->to), 0);
-	if (decision->quoted_checksum)
-		bpf_skb_store_bytes(skb, decision->quoted_checksum,
-				    &decision->quoted_value,
-				    sizeof(decision->quoted_value), 0);
-	if (decision->checksum)
-		replace_checksum(skb, decision->checksum, pkt->protocol,
-				 decision->from, decision->to);
+	if (bpf_skb_store_bytes(skb, decision->port, &decision->to,
+				sizeof(decision->to), 0))
+		return -1;
+	if (decision->quoted_checksum &&
+	    bpf_skb_store_bytes(skb, decision->quoted_checksum,
+				&decision->quoted_value,
+				sizeof(decision->quoted_value), 0))
+		return -1;
+	write_note(&note, pkt);
+	settle(skb, &note);
+	return 0;
 }
 
 /*
- * Headers mostly are in the linear part already; then this costs a comparison.
+ * Whether the packet has to be looked at again with more of it in the linear
+ * part, where headers mostly are.
  */
-#define MOST_HEADERS 256
-
-static __always_inline void pull_headers(struct __sk_buff *skb)
+static __always_inline int lacks_bytes(const struct frame *frame,
+				       const struct packet *pkt)
 {
-	void *data = (void *)(long)skb->data;
-	void *data_end = (void *)(long)skb->data_end;
-	__u32 wanted = skb->len < MOST_HEADERS ? skb->len : MOST_HEADERS;
+	__u32 linear = frame->data_end - frame->data;
 
-	if (data + wanted > data_end)
-		bpf_skb_pull_data(skb, wanted);
+	return linear < frame->length && (pkt->decision.verdict == MALFORMED ||
+					  pkt->protocol == IPPROTO_ICMP ||
+					  pkt->protocol == IPPROTO_ICMPV6);
 }
 
 /* What XDP does, at a tc hook. */
 static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
 {
 	struct counters *counters = counters_of(skb->ifindex);
-	struct packet pkt = {
+	struct frame frame = skb_frame(skb);
+	struct packet fresh = {
 		.ifindex = skb->ifindex,
 		.length = skb->len,
 		.direction = direction,
 	};
-	struct frame frame;
+	struct packet pkt = fresh;
 
 	if (!counters)
 		return TCX_NEXT;
-	pull_headers(skb);
-	frame = skb_frame(skb);
-	examine(&frame, &pkt);
-	if (pkt.decision.port)
-		change_skb(skb, &pkt);
-	count(counters, &pkt);
+	examine_of(&frame, &pkt);
+	if (lacks_bytes(&frame, &pkt)) {
+		if (bpf_skb_pull_data(skb, skb->len < MAX_OFFSET ? skb->len
+								 : MAX_OFFSET))
+			return TCX_DROP;
+		frame = skb_frame(skb);
+		pkt = fresh;
+		examine_of(&frame, &pkt);
+	}
+	if (pkt.decision.port && change_skb(skb, &pkt))
+		return TCX_DROP;
+	count(counters, &pkt.decision, pkt.length);
 	return pkt.decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
 }
 
-static __always_inline struct note *note_on(struct __sk_buff *skb)
+static __always_inline int settle_from_metadata(struct __sk_buff *skb)
 {
-	struct note *note;
+	struct note *found = (void *)(long)skb->data_meta;
+	struct note note;
 
-	if (!note_in_metadata)
-		return this_cpus_note();
-	note = (void *)(long)skb->data_meta;
-	return (void *)(note + 1) > (void *)(long)skb->data ? NULL : note;
+	if ((void *)(found + 1) > (void *)(long)skb->data ||
+	    found->magic != NOTE_MAGIC)
+		return TCX_NEXT;
+	found->magic = 0;
+	note = *found; /* settling invalidates pointers into the packet */
+	settle(skb, &note);
+	return TCX_NEXT;
 }
 
-/*
- * Does what XDP could not. The offset is counted from the end, since a VLAN tag
- * may have been taken out of the frame after XDP saw it.
- */
+/* Completes what XDP did, or does it where XDP did not. */
 SEC("tc")
 int settle_checksum(struct __sk_buff *skb)
 {
-	struct note *note = note_on(skb);
-	enum note_kind kind;
+	struct counters *counters;
+	struct seen *slot;
 
-	if (!note)
+	if (note_in_metadata)
+		return settle_from_metadata(skb);
+	slot = this_cpus_slot();
+	if (!slot)
 		return TCX_NEXT;
-	kind = note->kind;
-	if (kind == NOTE_DEFERRED) {
-		note->kind = NOTE_NONE;
+	if (slot->note.magic != NOTE_MAGIC)
 		return process_skb(skb, EGRESS);
-	}
-	if (kind != NOTE_CHECKSUM)
-		return TCX_NEXT;
-	note->kind = NOTE_NONE;
-	replace_checksum(skb, note->checksum - (note->length - skb->len),
-			 note->protocol, note->from, note->to);
+	slot->note.magic = 0;
+	settle(skb, &slot->note);
+	counters = counters_of(skb->ifindex);
+	if (counters)
+		count(counters, &slot->decision, slot->note.length);
 	return TCX_NEXT;
 }
 

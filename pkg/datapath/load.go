@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -118,7 +117,6 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error
 		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
 		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
-		spec.Variables[programsVarSeesPacketsTwice].Set(asByte(rs.Mode == Generic && rs.Hooks().TCIngress)),
 	)
 }
 
@@ -160,8 +158,8 @@ func noteInMetadata(mode Mode) uint8 {
 // isRealTime tells whether the kernel is built with PREEMPT_RT, where another
 // packet can come between XDP and tc.
 func isRealTime() bool {
-	flag, err := os.ReadFile("/sys/kernel/realtime")
-	return err == nil && bytes.HasPrefix(flag, []byte("1"))
+	var name unix.Utsname
+	return unix.Uname(&name) == nil && bytes.Contains(name.Version[:], []byte("PREEMPT_RT"))
 }
 
 // flowEntries is 1 where no flow is ever kept: an LRU map takes all its memory

@@ -47,16 +47,6 @@ type programsFlowKey struct {
 	Peer          [16]uint8
 }
 
-type programsNote struct {
-	_        structs.HostLayout
-	Kind     uint32
-	Length   uint32
-	Checksum uint32
-	From     uint16
-	To       uint16
-	Protocol uint32
-}
-
 type programsPeerPrefix struct {
 	_         structs.HostLayout
 	PortClass uint16
@@ -102,6 +92,34 @@ const (
 	programsRuleFlagsRULE_TO_ONE  programsRuleFlags = 2
 )
 
+type programsSeen struct {
+	_    structs.HostLayout
+	Note struct {
+		_        structs.HostLayout
+		Magic    uint32
+		Length   uint32
+		Checksum uint32
+		From     uint16
+		To       uint16
+		Pseudo   uint16
+		Protocol uint8
+		Pad      uint8
+	}
+	Decision struct {
+		_              structs.HostLayout
+		Verdict        programsVerdict
+		Rule           uint32
+		FlowConflict   uint32
+		Port           uint32
+		From           uint16
+		To             uint16
+		Checksum       uint32
+		QuotedChecksum uint32
+		QuotedValue    uint16
+		Pad            uint16
+	}
+}
+
 type programsVerdict uint32
 
 const (
@@ -118,23 +136,22 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	programsMapCounters         = "counters"
-	programsMapFlows            = "flows"
-	programsMapNotes            = "notes"
-	programsMapPeerPrefixes     = "peer_prefixes"
-	programsMapPortClasses      = "port_classes"
-	programsMapPortPages        = "port_pages"
-	programsMapRules            = "rules"
-	programsProgFromContainer   = "from_container"
-	programsProgSettleChecksum  = "settle_checksum"
-	programsProgToContainer     = "to_container"
-	programsVarHasClasses       = "has_classes"
-	programsVarHasFrags         = "has_frags"
-	programsVarNetworkMask      = "network_mask"
-	programsVarNoteInMetadata   = "note_in_metadata"
-	programsVarPortIndex        = "port_index"
-	programsVarRuleCount        = "rule_count"
-	programsVarSeesPacketsTwice = "sees_packets_twice"
+	programsMapCounters        = "counters"
+	programsMapFlows           = "flows"
+	programsMapNotes           = "notes"
+	programsMapPeerPrefixes    = "peer_prefixes"
+	programsMapPortClasses     = "port_classes"
+	programsMapPortPages       = "port_pages"
+	programsMapRules           = "rules"
+	programsProgFromContainer  = "from_container"
+	programsProgSettleChecksum = "settle_checksum"
+	programsProgToContainer    = "to_container"
+	programsVarHasClasses      = "has_classes"
+	programsVarHasFrags        = "has_frags"
+	programsVarNetworkMask     = "network_mask"
+	programsVarNoteInMetadata  = "note_in_metadata"
+	programsVarPortIndex       = "port_index"
+	programsVarRuleCount       = "rule_count"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -201,13 +218,12 @@ type programsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
-	HasClasses       *ebpf.VariableSpec `ebpf:"has_classes"`
-	HasFrags         *ebpf.VariableSpec `ebpf:"has_frags"`
-	NetworkMask      *ebpf.VariableSpec `ebpf:"network_mask"`
-	NoteInMetadata   *ebpf.VariableSpec `ebpf:"note_in_metadata"`
-	PortIndex        *ebpf.VariableSpec `ebpf:"port_index"`
-	RuleCount        *ebpf.VariableSpec `ebpf:"rule_count"`
-	SeesPacketsTwice *ebpf.VariableSpec `ebpf:"sees_packets_twice"`
+	HasClasses     *ebpf.VariableSpec `ebpf:"has_classes"`
+	HasFrags       *ebpf.VariableSpec `ebpf:"has_frags"`
+	NetworkMask    *ebpf.VariableSpec `ebpf:"network_mask"`
+	NoteInMetadata *ebpf.VariableSpec `ebpf:"note_in_metadata"`
+	PortIndex      *ebpf.VariableSpec `ebpf:"port_index"`
+	RuleCount      *ebpf.VariableSpec `ebpf:"rule_count"`
 }
 
 // programsObjects contains all objects after they have been loaded into the kernel.
@@ -255,13 +271,12 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
-	HasClasses       *ebpf.Variable `ebpf:"has_classes"`
-	HasFrags         *ebpf.Variable `ebpf:"has_frags"`
-	NetworkMask      *ebpf.Variable `ebpf:"network_mask"`
-	NoteInMetadata   *ebpf.Variable `ebpf:"note_in_metadata"`
-	PortIndex        *ebpf.Variable `ebpf:"port_index"`
-	RuleCount        *ebpf.Variable `ebpf:"rule_count"`
-	SeesPacketsTwice *ebpf.Variable `ebpf:"sees_packets_twice"`
+	HasClasses     *ebpf.Variable `ebpf:"has_classes"`
+	HasFrags       *ebpf.Variable `ebpf:"has_frags"`
+	NetworkMask    *ebpf.Variable `ebpf:"network_mask"`
+	NoteInMetadata *ebpf.Variable `ebpf:"note_in_metadata"`
+	PortIndex      *ebpf.Variable `ebpf:"port_index"`
+	RuleCount      *ebpf.Variable `ebpf:"rule_count"`
 }
 
 // programsPrograms contains all programs after they have been loaded into the kernel.

@@ -43,6 +43,8 @@ func (rs *Ruleset) Hooks() Hooks {
 			h.TCIngress = h.TCIngress || answers
 		}
 	}
+	// Generic XDP does not see all packets, tc ingress sees and counts them.
+	h.TCIngress = h.TCIngress || h.XDP && rs.Mode == Generic
 	return h
 }
 
@@ -62,6 +64,7 @@ func (rs *Ruleset) Hash(table *rules.Table) string {
 	h.Write(programs[:])
 	digest := table.Digest()
 	h.Write(digest[:])
+	_ = binary.Write(h, binary.LittleEndian, rs.Hooks()) // a hash takes everything
 	var options [24]byte
 	binary.LittleEndian.PutUint64(options[0:], uint64(rs.Mode))
 	binary.LittleEndian.PutUint64(options[8:], uint64(rs.Flows))

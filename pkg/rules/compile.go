@@ -87,12 +87,19 @@ func (c *compiler) decide(entries []uint16, mine []int) error {
 	return nil
 }
 
-// markTargets sets EntryIsTarget. It walks the ranges in ascending order and no
-// port twice, so that many rules that rewrite to the same ports cost no more.
+// markTargets sets EntryIsOutput and EntryIsTarget.
 func markTargets(entries []uint16, rules []Rule, mine []int) {
+	mark(entries, EntryIsOutput, rules, mine, func(r *Rule) bool { return r.Action == Rewrite })
+	mark(entries, EntryIsTarget, rules, mine, func(r *Rule) bool { return r.Action == Rewrite && !r.OneWay })
+}
+
+// mark sets a bit for all ports that some rules rewrite to. It walks the ranges
+// in ascending order and no port twice, so that many rules that rewrite to the
+// same ports cost no more.
+func mark(entries []uint16, bit uint16, rules []Rule, mine []int, applies func(*Rule) bool) {
 	var targets []PortRange
 	for _, i := range mine {
-		if r := &rules[i]; r.Action == Rewrite && !r.OneWay {
+		if r := &rules[i]; applies(r) {
 			targets = append(targets, r.To)
 		}
 	}
@@ -100,7 +107,7 @@ func markTargets(entries []uint16, rules []Rule, mine []int) {
 	marked := 0 // all ports below are done
 	for _, to := range targets {
 		for marked = max(marked, int(to.First)); marked <= int(to.Last); marked++ {
-			entries[marked] |= EntryIsTarget
+			entries[marked] |= bit
 		}
 	}
 }

@@ -19,6 +19,9 @@ const (
 	EntryID = 0x1fff
 	// EntryIsTarget marks a port that a two-way rewrite may produce.
 	EntryIsTarget = 0x4000
+	// EntryIsOutput marks a port that any rewrite may produce: a packet on its
+	// way there may have been rewritten already.
+	EntryIsOutput = 0x2000
 	// EntryByAddress says that EntryID numbers a class and not a rule.
 	EntryByAddress = 0x8000
 )

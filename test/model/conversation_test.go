@@ -65,7 +65,7 @@ type step struct {
 // countedIn is the one counter of a reason.
 func countedIn(c *Counters, reason Reason) *uint64 {
 	switch reason {
-	case Malformed, RewriteWithoutChecksum, ReplyWithoutChecksum:
+	case Malformed, Damaged:
 		return &c.Malformed
 	case DropRule:
 		return &c.Dropped

@@ -57,20 +57,19 @@ type Reason string
 
 // The reasons.
 const (
-	NotOurs                Reason = "not ours"
-	Malformed              Reason = "malformed"
-	NoRule                 Reason = "no rule"
-	PassRule               Reason = "pass rule"
-	DropRule               Reason = "drop rule"
-	Rewritten              Reason = "rewritten"
-	RewrittenOneWay        Reason = "rewritten one way"
-	RewriteWithoutChecksum Reason = "to be rewritten, but its checksum is elsewhere"
-	Reply                  Reason = "reply"
-	ReplyWithoutChecksum   Reason = "reply, but its checksum is elsewhere"
-	ErrorForward           Reason = "ICMP error, quoted packet of a flow"
-	ErrorReply             Reason = "ICMP error, quoted reply of a flow"
-	ErrorNoFlow            Reason = "ICMP error, quoted packet of no flow"
-	ErrorUnusable          Reason = "ICMP error without a usable quote"
+	NotOurs         Reason = "not ours"
+	Malformed       Reason = "malformed"
+	NoRule          Reason = "no rule"
+	PassRule        Reason = "pass rule"
+	DropRule        Reason = "drop rule"
+	Rewritten       Reason = "rewritten"
+	RewrittenOneWay Reason = "rewritten one way"
+	Damaged         Reason = "transport header damaged"
+	Reply           Reason = "reply"
+	ErrorForward    Reason = "ICMP error, quoted packet of a flow"
+	ErrorReply      Reason = "ICMP error, quoted reply of a flow"
+	ErrorNoFlow     Reason = "ICMP error, quoted packet of no flow"
+	ErrorUnusable   Reason = "ICMP error without a usable quote"
 )
 
 // Model is a container's two programs and what they remember.

@@ -30,8 +30,9 @@ type ip struct {
 	noLength bool
 	// checksum is where the transport checksum is, 0 if there is none.
 	checksum int
-	// checksumElsewhere is set if a later fragment has it.
-	checksumElsewhere bool
+	// damaged is set if the ports are there, but the rest of the transport
+	// header is not as it should be: rules that drop still apply.
+	damaged bool
 }
 
 const (
@@ -190,13 +191,17 @@ func (x *examination) parseLoad() kind {
 }
 
 func (x *examination) parseUDP(size int) kind {
-	if size < 8 {
+	if size < 4 {
 		return malformed
+	}
+	if x.damaged = size < 8; x.damaged {
+		return transport
 	}
 	length := int(x.u16(x.load + 4))
-	if !x.fragment && !x.noLength && (length < 8 || length > size) {
-		return malformed
+	if length == 0 && x.ipv6 {
+		length = size // RFC 2675 section 4; Linux takes it in any packet
 	}
+	x.damaged = !x.fragment && !x.noLength && (length < 8 || length > size)
 	if x.u16(x.load+6) != 0 {
 		x.checksum = x.load + 6
 	}
@@ -204,17 +209,14 @@ func (x *examination) parseUDP(size int) kind {
 }
 
 func (x *examination) parseTCP(size int) kind {
-	if size < 20 {
-		if !x.fragment || size < 4 {
-			return malformed
-		}
-		x.checksumElsewhere = true
+	if size < 4 {
+		return malformed
+	}
+	if x.damaged = size < 20; x.damaged {
 		return transport
 	}
 	header := int(x.frame[x.load+12]>>4) * 4
-	if !x.fragment && (header < 20 || header > size) {
-		return malformed
-	}
+	x.damaged = !x.fragment && (header < 20 || header > size)
 	x.checksum = x.load + 16
 	return transport
 }

@@ -59,13 +59,7 @@ func TestMalformed(t *testing.T) {
 		"extension longer than packet":   packet.Set8(extended.Bytes(), 55, 4),
 		"AH longer than packet":          packet.Set8(authenticated.Bytes(), 55, 8),
 		"fragment header cut":            packet.Set16(fragmented.Bytes(), 18, 7),
-		"UDP, 7 bytes":                   packet.Set16(frame4, 16, 27),
-		"UDP length 7":                   packet.Set16(frame4, 38, 7),
-		"UDP length beyond packet":       packet.Set16(frame4, 38, 18),
-		"UDP length 0":                   packet.Set16(frame6, 58, 0),
-		"TCP, 19 bytes":                  packet.Set16(frameTCP, 16, 39),
-		"TCP, header of 16 bytes":        packet.Set8(frameTCP, 46, 4<<4),
-		"TCP, header beyond packet":      packet.Set8(frameTCP, 46, 8<<4),
+		"UDP, 3 bytes":                   packet.Set16(frame4, 16, 23),
 		"TCP fragment, 3 bytes":          packet.Set16(packet.Set16(frameTCP, 16, 23), 20, 0x2000),
 		"ICMP, 7 bytes":                  packet.Set16(v4.from(packet.Echo{}).Bytes(), 16, 27),
 		"ICMPv6, 7 bytes":                packet.Set16(v6.from(packet.Echo{}).Bytes(), 18, 7),
@@ -74,6 +68,41 @@ func TestMalformed(t *testing.T) {
 			converse(t, dropAll(), step{dir: out, frame: frame, reason: Malformed})
 		})
 	}
+}
+
+// TestDamaged has packets whose ports can be read: they obey rules that drop,
+// and are left alone otherwise.
+func TestDamaged(t *testing.T) {
+	frame4, frame6 := v4.from(udp(1, 80)).Bytes(), v6.from(udp(1, 80)).Bytes()
+	frameTCP := v4.from(tcp(1, 80)).Bytes()
+	for name, frame := range map[string][]byte{
+		"UDP, 7 bytes":              packet.Set16(frame4, 16, 27),
+		"UDP length 7":              packet.Set16(frame4, 38, 7),
+		"UDP length 0":              packet.Set16(frame4, 38, 0),
+		"UDP length beyond packet":  packet.Set16(frame4, 38, 1000),
+		"UDP in IPv6, length 7":     packet.Set16(frame6, 58, 7),
+		"TCP, 19 bytes":             packet.Set16(frameTCP, 16, 39),
+		"TCP, header of 16 bytes":   packet.Set8(frameTCP, 46, 4<<4),
+		"TCP, header beyond packet": packet.Set8(frameTCP, 46, 15<<4),
+	} {
+		t.Run(name, func(t *testing.T) {
+			rewrites := []rules.Rule{rewrite(out, rules.TCP, 80), rewrite(out, rules.UDP, 80)}
+			converse(t, rewrites, step{dir: out, frame: frame, reason: Damaged})
+			by := 1 // the rule for TCP
+			if frame[23] == packet.ProtocolUDP || frame[20] == packet.ProtocolUDP {
+				by = 2
+			}
+			drops := []rules.Rule{decide(rules.Drop, rules.TCP, 80), decide(rules.Drop, rules.UDP, 80)}
+			converse(t, drops, step{dir: out, frame: frame, reason: DropRule, by: by})
+		})
+	}
+}
+
+// TestUDPLengthZero is the rest of the packet in IPv6, as Linux has it.
+func TestUDPLengthZero(t *testing.T) {
+	drops := []rules.Rule{decide(rules.Drop, rules.UDP, 80)}
+	frame := packet.Set16(v6.from(udp(1, 80)).Bytes(), 58, 0)
+	converse(t, drops, step{dir: out, frame: frame, reason: DropRule, by: 1})
 }
 
 func TestNotOurs(t *testing.T) {

@@ -80,8 +80,8 @@ func TestScenariosReachEverything(t *testing.T) {
 	}
 	for dir, reasons := range h.reasons {
 		for _, reason := range []Reason{
-			NotOurs, Malformed, NoRule, PassRule, DropRule, Rewritten, RewrittenOneWay, RewriteWithoutChecksum, Reply,
-			ReplyWithoutChecksum, ErrorForward, ErrorReply, ErrorNoFlow, ErrorUnusable,
+			NotOurs, Malformed, NoRule, PassRule, DropRule, Rewritten, RewrittenOneWay, Damaged, Reply,
+			ErrorForward, ErrorReply, ErrorNoFlow, ErrorUnusable,
 		} {
 			share := h.percent(reasons[reason])
 			t.Logf("%5.2f%% %v: %s", share, dir, reason)

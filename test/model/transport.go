@@ -9,11 +9,15 @@ import (
 // transport decides about TCP and UDP.
 func (x *examination) transport() Verdict {
 	e := x.endsAt(&x.ip)
-	if x.reply(e) {
+	if !x.damaged && x.reply(e) {
 		return Pass
 	}
 	sent := x.dir == rules.Egress
 	rule := rules.Decide(x.Rules, x.dir, e.proto, e.destinationPort, e.peer(sent))
+	if x.damaged && (rule < 0 || x.Rules[rule].Action != rules.Drop) {
+		x.malformed(Damaged)
+		return Pass
+	}
 	if rule < 0 {
 		x.pass(NoRule)
 		x.passedBy(e)
@@ -52,10 +56,6 @@ func (x *examination) reply(e ends) bool {
 	if !found {
 		return false
 	}
-	if x.checksumElsewhere {
-		x.malformed(ReplyWithoutChecksum)
-		return true
-	}
 	x.setPort(x.load, originalPort)
 	x.Reason = Reply
 	x.Counters.RepliesRestored++
@@ -63,10 +63,6 @@ func (x *examination) reply(e ends) bool {
 }
 
 func (x *examination) rewrite(rule int, e ends) {
-	if x.checksumElsewhere {
-		x.malformed(RewriteWithoutChecksum)
-		return
-	}
 	r := &x.Rules[rule]
 	originalPort := e.destinationPort
 	e.destinationPort = r.Rewritten(originalPort)
@@ -84,9 +80,7 @@ func (x *examination) rewrite(rule int, e ends) {
 
 // passedBy forgets the flow that has the same ends as a packet which is in none.
 func (x *examination) passedBy(e ends) {
-	if !x.checksumElsewhere {
-		x.forget(e.key(x.dir, x.dir == rules.Egress), e.destinationPort)
-	}
+	x.forget(e.key(x.dir, x.dir == rules.Egress), e.destinationPort)
 }
 
 func (x *examination) count(rule int) {

@@ -197,15 +197,15 @@ func TestFragmentWithoutChecksum(t *testing.T) {
 			whole, rewritten := f.from(tcp(1024, 80)), f.from(tcp(1024, 8080))
 			converse(t, list,
 				step{dir: out, frame: tiny(f.from(tcp(1024, 25))), reason: DropRule, by: 2},
-				step{dir: out, frame: tiny(f.from(tcp(1024, 22))), reason: NoRule},
-				step{dir: out, frame: tiny(whole), reason: RewriteWithoutChecksum},
-				step{dir: out, frame: tiny(f.from(tcp(1024, 81))), reason: RewriteWithoutChecksum},
+				step{dir: out, frame: tiny(f.from(tcp(1024, 22))), reason: Damaged},
+				step{dir: out, frame: tiny(whole), reason: Damaged},
+				step{dir: out, frame: tiny(f.from(tcp(1024, 81))), reason: Damaged},
 				// It made no flow,
-				step{dir: in, frame: tiny(rewritten.Reply()), reason: NoRule},
+				step{dir: in, frame: rewritten.Reply().Bytes(), reason: NoRule},
 				step{dir: out, frame: whole.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
-				step{dir: in, frame: tiny(rewritten.Reply()), reason: ReplyWithoutChecksum},
+				step{dir: in, frame: tiny(rewritten.Reply()), reason: Damaged},
 				// and does not end one.
-				step{dir: out, frame: tiny(rewritten), reason: PassRule, by: 3},
+				step{dir: out, frame: tiny(rewritten), reason: Damaged},
 				step{dir: in, frame: rewritten.Reply().Bytes(), out: whole.Reply().Bytes(), reason: Reply},
 			)
 		})
