@@ -9,11 +9,16 @@ import (
 	"github.com/containernetworking/cni/pkg/utils"
 )
 
-// Identity is what of a network configuration DEL and GC need: they must work
-// however wrong the rest has become since ADD.
+// Identity is what of a network configuration DEL and STATUS need: they must
+// work however wrong the rest has become since ADD.
 type Identity struct {
 	CNIVersion string
 	Name       string
+}
+
+// Collection is what of a network configuration GC needs.
+type Collection struct {
+	Identity
 	// ValidAttachments is what GC is to keep.
 	//
 	// Nil means that the runtime gave no list, so nothing may be collected;
@@ -27,30 +32,48 @@ const attachmentsKey = "cni.dev/valid-attachments"
 // ParseIdentity reads the identity out of a network configuration, and looks
 // at nothing else in it.
 //
-// Returns an *Error if the JSON is malformed, if the network has no proper
-// name, or if the list of valid attachments cannot be understood.
+// Returns an *Error if the JSON is malformed or the network has no proper name.
 func ParseIdentity(stdin []byte) (*Identity, error) {
+	collection, err := parseIdentity(stdin, false)
+	if err != nil {
+		return nil, err
+	}
+	return &collection.Identity, nil
+}
+
+// ParseCollection reads the identity and the list of valid attachments.
+//
+// Returns an *Error as ParseIdentity does, and if the list cannot be
+// understood.
+func ParseCollection(stdin []byte) (*Collection, error) {
+	return parseIdentity(stdin, true)
+}
+
+func parseIdentity(stdin []byte, withAttachments bool) (*Collection, error) {
 	document, err := parseDocument(stdin)
 	if err != nil {
 		return nil, err
 	}
 	p := new(parser)
-	identity := p.identity(document)
+	collection := p.identity(document, withAttachments)
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	return identity, nil
+	return collection, nil
 }
 
 // identity overlooks keys given twice, which Parse refuses: the last counts.
-func (p *parser) identity(document *value) *Identity {
+func (p *parser) identity(document *value, withAttachments bool) *Collection {
 	o := object{document, map[string]*value{"name": document.at("name")}}
 	cniVersion, _ := document.at("cniVersion").text()
-	return &Identity{
-		CNIVersion:       cniVersion,
-		Name:             require(p, o, "name", "give the network one", readNetworkName),
-		ValidAttachments: p.validAttachments(document.at(attachmentsKey)),
+	collection := &Collection{Identity: Identity{
+		CNIVersion: cniVersion,
+		Name:       require(p, o, "name", "give the network one", readNetworkName),
+	}}
+	if withAttachments {
+		collection.ValidAttachments = p.validAttachments(document.at(attachmentsKey))
 	}
+	return collection
 }
 
 // validAttachments refuses entries that name nothing: a list that is not

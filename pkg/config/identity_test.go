@@ -50,7 +50,7 @@ func TestValidAttachments(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseIdentity([]byte(network(tt.members)))
+			got, err := ParseCollection([]byte(network(tt.members)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestParseIdentityMistakes(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := ParseIdentity([]byte(tt.stdin))
+			_, err := ParseCollection([]byte(tt.stdin))
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("\n got %v\nwant %s", err, tt.want)
 			}

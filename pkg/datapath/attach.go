@@ -42,8 +42,8 @@ const (
 //
 // Returns an error wrapping ErrAttach if the kernel refuses, *ForeignError if
 // somebody else's program is in the way.
-func (p *Programs) Attach(dev Device, mode Mode, hook TCHook, dir string) error {
-	record := Record{Device: dev, Mode: mode, Hook: hook, AttachedAt: time.Now()}
+func (p *Programs) Attach(dev Device, rs *Ruleset, hook TCHook, dir string) error {
+	record := Record{Device: dev, NetNS: rs.NetNS, Mode: rs.Mode, Hook: hook, AttachedAt: time.Now()}
 	if hook == AutoHook {
 		record.Hook = bestHook()
 	}
@@ -66,14 +66,18 @@ func bestHook() TCHook {
 func (p *Programs) attachAll(record *Record, dir string) error {
 	dev := record.Device
 	if p.usesClsact(record.Hook) {
-		created, err := ensureClsact(dev)
-		if err != nil {
+		var err error
+		if record.OwnsQdisc, err = clsactNeeded(dev); err != nil {
 			return err
 		}
-		record.OwnsQdisc = created
 	}
 	if err := record.pin(dir); err != nil {
-		return errors.Join(err, record.removeClsact())
+		return err
+	}
+	if record.OwnsQdisc {
+		if err := addClsact(dev); err != nil {
+			return err
+		}
 	}
 	for _, point := range p.hookPoints(record) {
 		if point.program == nil {
@@ -103,8 +107,8 @@ func pinAndClose(l link.Link, path string) error {
 // attachments, may be gone already. dir itself stays.
 func Detach(dir string) error {
 	record, err := ReadRecord(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	if err != nil {
+		record = nil // missing, or of another build: the pins tell enough
 	}
 	errs := []error{detachXDP(filepath.Join(dir, pinXDP))}
 	if record != nil {

@@ -33,87 +33,128 @@ func clsactQdisc(ifindex int) *netlink.Clsact {
 	}}
 }
 
-// ensureClsact tells whether it had to create the qdisc, and so has to remove
-// it some day. The ingress qdisc sits at the same place, so both cannot be.
-func ensureClsact(dev Device) (created bool, err error) {
-	err = netlink.QdiscAdd(clsactQdisc(dev.Index))
-	switch {
-	case err == nil:
-		return true, nil
-	case !errors.Is(err, unix.EEXIST):
-		return false, fmt.Errorf("%w a clsact qdisc to %s: %w", ErrAttach, dev.Name, err)
-	case hasClsact(dev):
-		return false, nil
+// clsactNeeded tells whether the device has no qdisc yet where clsact goes.
+// Returns an error if there is another one: the ingress qdisc sits at the same
+// place.
+func clsactNeeded(dev Device) (bool, error) {
+	qdiscs, err := qdiscsOf(dev.Index)
+	if err != nil {
+		return false, fmt.Errorf("list the qdiscs of %s: %w", dev.Name, err)
 	}
-	return false, fmt.Errorf("%w a clsact qdisc to %s, which has an ingress qdisc "+
-		`(the bandwidth plugin's?): set "tcHook" to "tcx" (Linux 6.6) or take that plugin out of the chain`,
-		ErrAttach, dev.Name)
+	for _, qdisc := range qdiscs {
+		switch qdisc.Type() {
+		case "clsact":
+			return false, nil
+		case "ingress":
+			return false, fmt.Errorf("%w a clsact qdisc to %s, which has an ingress qdisc "+
+				`(the bandwidth plugin's?): set "tcHook" to "tcx" (Linux 6.6) or take that plugin out of the chain`,
+				ErrAttach, dev.Name)
+		}
+	}
+	return true, nil
 }
 
-// attachClsact puts the program into our filter, in the place of another if
-// there is one.
-func attachClsact(dev Device, program *ebpf.Program, at side) error {
-	filter := ourFilter(dev.Index, at)
-	filter.Fd = program.FD()
-	filter.Name = "xdp-port"
-	filter.DirectAction = true
-	if err := netlink.FilterReplace(filter); err != nil {
-		return fmt.Errorf("%w the tc program to %s at clsact %s: %w", ErrAttach, dev.Name, at, err)
+func addClsact(dev Device) error {
+	if err := netlink.QdiscAdd(clsactQdisc(dev.Index)); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("%w a clsact qdisc to %s: %w", ErrAttach, dev.Name, err)
 	}
 	return nil
 }
 
-func ourFilter(ifindex int, at side) *netlink.BpfFilter {
-	return &netlink.BpfFilter{FilterAttrs: netlink.FilterAttrs{
-		LinkIndex: ifindex,
-		Parent:    at.clsactParent(),
-		Handle:    filterHandle,
-		Priority:  filterPriority,
-		Protocol:  unix.ETH_P_ALL,
-	}}
+func qdiscsOf(ifindex int) ([]netlink.Qdisc, error) {
+	return netlinksafe.QdiscList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: ifindex}})
 }
 
-func hasClsact(dev Device) bool {
-	qdiscs, err := netlinksafe.QdiscList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: dev.Index}})
-	return err == nil && slices.ContainsFunc(qdiscs, func(q netlink.Qdisc) bool {
-		return q.Type() == "clsact"
-	})
-}
-
-// removeClsact takes our filters off the device, and the qdisc if it was ours
-// and nobody else has put a filter there since. All that goes with a device,
-// so that one which is gone needs nothing.
-func (r *Record) removeClsact() error {
-	if r.Hook != Clsact || !r.Device.Exists() {
-		return nil
+// attachClsact adds a filter with the program, or exchanges the program of the
+// one that this attachment has already.
+func (r *Record) attachClsact(program *ebpf.Program, at side) error {
+	filter := r.filter(at)
+	filter.Fd = program.FD()
+	put := netlink.FilterAdd
+	if r.hasFilter(at) {
+		put = netlink.FilterReplace
 	}
-	if r.OwnsQdisc && !hasForeignFilters(r.Device) {
-		return ignoreGone(netlink.QdiscDel(clsactQdisc(r.Device.Index)))
+	if err := put(filter); err != nil {
+		return fmt.Errorf("%w the tc program to %s at clsact %s (priority %d, handle %#x: is another's filter there?): %w",
+			ErrAttach, r.Device.Name, at, filterPriority, filterHandle, err)
 	}
-	return errors.Join(
-		ignoreGone(netlink.FilterDel(ourFilter(r.Device.Index, ingress))),
-		ignoreGone(netlink.FilterDel(ourFilter(r.Device.Index, egress))),
-	)
+	return nil
 }
 
-func hasForeignFilters(dev Device) bool {
-	for _, at := range []side{ingress, egress} {
-		filters, err := filtersAt(dev, at)
-		if err != nil || slices.ContainsFunc(filters, isForeign) {
-			return true
+// filter describes the filter of this attachment. Its name tells it from all
+// others, whatever became of the device's index and name.
+func (r *Record) filter(at side) *netlink.BpfFilter {
+	return &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: r.Device.Index,
+			Parent:    at.clsactParent(),
+			Handle:    filterHandle,
+			Priority:  filterPriority,
+			Protocol:  unix.ETH_P_ALL,
+		},
+		Name:         fmt.Sprintf("xdp-port-%d", r.AttachedAt.UnixNano()),
+		DirectAction: true,
+	}
+}
+
+func (r *Record) hasFilter(at side) bool {
+	return r.filterProgram(at) != 0
+}
+
+// filterProgram returns the id of the program in this attachment's filter, 0
+// if there is none.
+func (r *Record) filterProgram(at side) ebpf.ProgramID {
+	filters, err := filtersAt(r.Device.Index, at)
+	if err != nil {
+		return 0
+	}
+	for _, filter := range filters {
+		if bpf, ok := filter.(*netlink.BpfFilter); ok && bpf.Name == r.filter(at).Name {
+			return ebpf.ProgramID(bpf.Id)
 		}
 	}
-	return false
+	return 0
 }
 
-func filtersAt(dev Device, at side) ([]netlink.Filter, error) {
-	device := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: dev.Index}}
+// removeClsact takes our filters off the device, and the qdisc if it was made
+// for this attachment and nobody else has put a filter there since. All that
+// goes with a device, so that one which is gone needs nothing.
+func (r *Record) removeClsact() error {
+	if r.Hook != Clsact {
+		return nil
+	}
+	errs := []error{r.removeFilter(ingress), r.removeFilter(egress)}
+	if r.OwnsQdisc && isEmptyClsact(r.Device.Index) {
+		errs = append(errs, ignoreGone(netlink.QdiscDel(clsactQdisc(r.Device.Index))))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Record) removeFilter(at side) error {
+	if !r.hasFilter(at) {
+		return nil
+	}
+	return ignoreGone(netlink.FilterDel(r.filter(at)))
+}
+
+// isEmptyClsact tells whether the device has a clsact qdisc without any filter.
+func isEmptyClsact(ifindex int) bool {
+	qdiscs, err := qdiscsOf(ifindex)
+	if err != nil || !slices.ContainsFunc(qdiscs, func(q netlink.Qdisc) bool { return q.Type() == "clsact" }) {
+		return false
+	}
+	for _, at := range []side{ingress, egress} {
+		filters, err := filtersAt(ifindex, at)
+		if err != nil || len(filters) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func filtersAt(ifindex int, at side) ([]netlink.Filter, error) {
+	device := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: ifindex}}
 	return netlinksafe.FilterList(device, at.clsactParent())
-}
-
-func isForeign(filter netlink.Filter) bool {
-	attrs := filter.Attrs()
-	return attrs.Priority != filterPriority || attrs.Handle != filterHandle
 }
 
 func ignoreGone(err error) error {

@@ -14,6 +14,8 @@ import (
 type Record struct {
 	// Device is the host side, which may be gone since, its index reused.
 	Device Device
+	// NetNS is the network namespace of the device, as in Ruleset.
+	NetNS uint64
 	// Mode is the mode obtained.
 	Mode Mode
 	// Hook is the tc hook obtained, never AutoHook.
@@ -29,6 +31,7 @@ const pinRecord = "record"
 // recordValue is a Record in the map, in the machine's byte order.
 type recordValue struct {
 	AttachedAt int64 // nanoseconds since 1970
+	NetNS      uint64
 	IfIndex    uint32
 	Mode       uint32
 	Hook       uint32
@@ -40,6 +43,7 @@ type recordValue struct {
 func (r *Record) pin(dir string) error {
 	value := recordValue{
 		AttachedAt: r.AttachedAt.UnixNano(),
+		NetNS:      r.NetNS,
 		IfIndex:    uint32(r.Device.Index),
 		Mode:       uint32(r.Mode),
 		Hook:       uint32(r.Hook),
@@ -49,7 +53,7 @@ func (r *Record) pin(dir string) error {
 	}
 	copy(value.Name[:], r.Device.Name)
 	m, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: "xdp_port_record", Type: ebpf.Array, MaxEntries: 1, KeySize: 4, ValueSize: 40,
+		Name: "xdp_port_record", Type: ebpf.Array, MaxEntries: 1, KeySize: 4, ValueSize: 48,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: make the record: %w", ErrLoad, err)
@@ -76,6 +80,7 @@ func ReadRecord(dir string) (*Record, error) {
 	name, _, _ := bytes.Cut(value.Name[:], []byte{0})
 	return &Record{
 		Device:     Device{Index: int(value.IfIndex), Name: string(name)},
+		NetNS:      value.NetNS,
 		Mode:       Mode(value.Mode),
 		Hook:       TCHook(value.Hook),
 		OwnsQdisc:  value.OwnsQdisc != 0,

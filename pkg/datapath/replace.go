@@ -8,7 +8,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
 )
 
 // hookPoint is one of the places of an attachment, and the program that
@@ -24,7 +23,7 @@ func (p *Programs) hookPoints(record *Record) []hookPoint {
 	tc := func(at side) func(Device, *ebpf.Program, string) error {
 		return func(dev Device, program *ebpf.Program, pin string) error {
 			if record.Hook == Clsact {
-				return attachClsact(dev, program, at)
+				return record.attachClsact(program, at)
 			}
 			return attachTCX(dev, program, at, pin)
 		}
@@ -111,7 +110,7 @@ func (h hookPoint) exchange(record *Record, dir string) error {
 // clear takes the program of the hook off, if there is one.
 func (h hookPoint) clear(record *Record, dir string) error {
 	if record.Hook == Clsact && h.pin != pinXDP {
-		return ignoreGone(netlink.FilterDel(ourFilter(record.Device.Index, sideOf(h.pin))))
+		return record.removeFilter(sideOf(h.pin))
 	}
 	pin := filepath.Join(dir, h.pin)
 	if err := detachXDP(pin); err != nil {

@@ -1,10 +1,13 @@
 package datapath
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // side is which way packets pass the host side of the veth.
@@ -32,13 +35,19 @@ func (s side) String() string {
 // attachTCX attaches in front of all others: no program is to see, or to send
 // away, a packet whose checksum is not settled yet.
 func attachTCX(dev Device, program *ebpf.Program, at side, pin string) error {
-	l, err := link.AttachTCX(link.TCXOptions{
-		Interface: dev.Index, Program: program, Attach: at.tcx(), Anchor: link.Head(),
-	})
-	if err != nil {
-		return fmt.Errorf("%w the tc program to %s at tcx %s: %w", ErrAttach, dev.Name, at, err)
+	for try := 1; ; try++ {
+		l, err := link.AttachTCX(link.TCXOptions{
+			Interface: dev.Index, Program: program, Attach: at.tcx(), Anchor: link.Head(),
+		})
+		if err == nil {
+			return pinAndClose(l, pin)
+		}
+		// A link of the same program that was unpinned goes some time later.
+		if !errors.Is(err, unix.EEXIST) || try == busyTries {
+			return fmt.Errorf("%w the tc program to %s at tcx %s: %w", ErrAttach, dev.Name, at, err)
+		}
+		time.Sleep(busyPause)
 	}
-	return pinAndClose(l, pin)
 }
 
 // haveTCX asks the kernel by a query that needs no program (Linux 6.6).

@@ -7,7 +7,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
 )
 
 // ErrDiffers is returned when an attachment is not as it should be. The message
@@ -77,7 +76,7 @@ func (r *Record) verifyTC(pin string, program *ebpf.Program, at side) error {
 	case r.Hook == TCX:
 		return verifyLink(pin, program, r.Device)
 	}
-	return verifyFilter(program, r.Device, at)
+	return r.verifyFilter(program, at)
 }
 
 // verifyLink compares a pinned link with the program and device it should have.
@@ -130,21 +129,19 @@ func programID(program *ebpf.Program) (ebpf.ProgramID, error) {
 	return id, nil
 }
 
-func verifyFilter(program *ebpf.Program, dev Device, at side) error {
+func (r *Record) verifyFilter(program *ebpf.Program, at side) error {
 	want, err := programID(program)
 	if err != nil {
 		return err
 	}
-	filters, err := filtersAt(dev, at)
-	if err != nil {
-		return differs("the filters of %s at clsact %s: %w", dev.Name, at, err)
+	switch got := r.filterProgram(at); got {
+	case want:
+		return nil
+	case 0:
+		return differs("the filter of %s at clsact %s is gone", r.Device.Name, at)
+	default:
+		return differs("the filter of %s at clsact %s has program %d, not %d", r.Device.Name, at, got, want)
 	}
-	for _, filter := range filters {
-		if bpf, ok := filter.(*netlink.BpfFilter); ok && !isForeign(filter) && bpf.Id == int(want) {
-			return nil
-		}
-	}
-	return differs("the filter of %s at clsact %s is gone", dev.Name, at)
 }
 
 func (p *Programs) verifyActive(dev Device) error {

@@ -57,18 +57,14 @@ func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
 // are told to heed the device. A process that dies on the way leaves a
 // container wholly without rules.
 func (s *Store) attach(key Key, dev datapath.Device, hash string, wanted Wanted, programs *datapath.Programs) error {
-	path, err := key.path()
-	if err != nil {
-		return err
-	}
 	building, err := s.temporary()
 	if err != nil {
 		return err
 	}
-	if err := programs.Attach(dev, wanted.Ruleset.Mode, wanted.Hook, building); err != nil {
+	if err := programs.Attach(dev, wanted.Ruleset, wanted.Hook, building); err != nil {
 		return errors.Join(err, os.Remove(building))
 	}
-	published := filepath.Join(attachments(s.ruleset(hash)), path)
+	published := filepath.Join(attachments(s.ruleset(hash)), key.path())
 	if err := publish(building, published); err != nil {
 		return errors.Join(err, discard(building))
 	}

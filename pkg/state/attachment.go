@@ -18,17 +18,13 @@ type attachment struct {
 // find returns the attachments of a key: none or one, or more where a removal
 // failed in the past.
 func (s *Store) find(key Key) ([]attachment, error) {
-	path, err := key.path()
-	if err != nil {
-		return nil, err
-	}
 	rulesets, err := s.listRulesets()
 	if err != nil {
 		return nil, err
 	}
 	var found []attachment
 	for _, ruleset := range rulesets {
-		folder := filepath.Join(attachments(ruleset), path)
+		folder := filepath.Join(attachments(ruleset), key.path())
 		if _, err := os.Stat(folder); err == nil {
 			found = append(found, attachment{ruleset: ruleset, folder: folder})
 		}

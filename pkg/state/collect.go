@@ -4,60 +4,47 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
-// Collect removes a network's attachments that are not in valid. It goes on
-// past those that cannot be removed, and reports them.
-func (s *Store) Collect(network string, valid map[Key]bool) error {
-	found, err := s.list(network)
+// Collect removes a network's attachments that are not valid, but for those in
+// another network namespace than netns, which another node's runtime looks
+// after. It goes on past what cannot be removed, and reports it.
+func (s *Store) Collect(network string, valid []Key, netns uint64) error {
+	keep := map[string]bool{}
+	for _, key := range valid {
+		keep[key.path()] = true
+	}
+	rulesets, err := s.listRulesets()
 	errs := []error{err}
-	for key, attachments := range found {
-		if valid[key] {
-			continue
-		}
-		for _, attachment := range attachments {
-			if err := s.remove(attachment); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", key, err))
+	for _, ruleset := range rulesets {
+		for _, path := range pathsOf(ruleset, network) {
+			a := attachment{ruleset: ruleset, folder: filepath.Join(attachments(ruleset), path)}
+			if keep[path] || !a.isIn(netns) {
+				continue
+			}
+			if err := s.remove(a); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", path, err))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// list returns all attachments of a network.
-func (s *Store) list(network string) (map[Key][]attachment, error) {
-	rulesets, err := s.listRulesets()
-	if err != nil {
-		return nil, err
+// pathsOf returns the attachments of a network as Key.path names them.
+func pathsOf(ruleset, network string) []string {
+	top := attachments(ruleset)
+	folders, _ := filepath.Glob(filepath.Join(top, fileName(network), "*", "*")) // the pattern is good
+	for i := range folders {
+		folders[i], _ = filepath.Rel(top, folders[i])
 	}
-	found := map[Key][]attachment{}
-	var errs []error
-	for _, ruleset := range rulesets {
-		folders, err := filepath.Glob(filepath.Join(attachments(ruleset), encodeName(network), "*", "*"))
-		if err != nil {
-			return nil, err
-		}
-		for _, folder := range folders {
-			key, err := keyAt(folder)
-			errs = append(errs, err)
-			if err == nil {
-				found[key] = append(found[key], attachment{ruleset: ruleset, folder: folder})
-			}
-		}
-	}
-	return found, errors.Join(errs...)
+	return folders
 }
 
-// keyAt is the reverse of Key.path.
-func keyAt(folder string) (Key, error) {
-	var names [3]string
-	for i := 2; i >= 0; i-- {
-		name, err := decodeName(filepath.Base(folder))
-		if err != nil {
-			return Key{}, fmt.Errorf("%s is not xdp-port's: %w", folder, err)
-		}
-		names[i] = name
-		folder = filepath.Dir(folder)
-	}
-	return Key{Network: names[0], Container: names[1], Interface: names[2]}, nil
+// isIn tells whether the attachment is in a network namespace, as far as its
+// record says.
+func (a attachment) isIn(netns uint64) bool {
+	record, err := datapath.ReadRecord(a.folder)
+	return err != nil || record.NetNS == netns
 }

@@ -20,7 +20,7 @@ const lockTimeout = 10 * time.Second
 // counts if the folder is still the one at this path.
 func lockFolder(path string, how int) (*os.File, error) {
 	for deadline := time.Now().Add(lockTimeout); ; {
-		folder, err := os.Open(path)
+		folder, err := openOwnFolder(path)
 		if err != nil {
 			return nil, err
 		}
@@ -32,6 +32,25 @@ func lockFolder(path string, how int) (*os.File, error) {
 		}
 		folder.Close()
 	}
+}
+
+// openOwnFolder opens a folder that nobody else can change: the mount may be
+// open to all (mode 1777), and whoever came first could have made it.
+func openOwnFolder(path string) (*os.File, error) {
+	folder, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBPFFS, err)
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(folder.Fd()), &stat); err != nil || int(stat.Uid) != os.Geteuid() || stat.Mode&0o022 != 0 {
+		folder.Close()
+		return nil, fmt.Errorf("%w to be trusted: %s belongs to user %d with mode %#o: remove it",
+			ErrBPFFS, path, stat.Uid, stat.Mode&0o777)
+	}
+	return folder, nil
 }
 
 // flockBefore locks the file, or closes it and returns an error. A lock that

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/url"
 	"strings"
@@ -48,13 +50,23 @@ func (k Key) String() string {
 }
 
 // path returns the key's folder below attachments.
-func (k Key) path() (string, error) {
-	parts := []string{encodeName(k.Network), encodeName(k.Container), encodeName(k.Interface)}
-	for i, part := range parts {
-		if part == "" || len(part) > maxName {
-			what := [...]string{"network name", "container ID", "interface name"}[i]
-			return "", fmt.Errorf("the %s takes %d bytes in bpffs, 1 to %d are possible", what, len(part), maxName)
-		}
-	}
-	return strings.Join(parts, "/"), nil
+func (k Key) path() string {
+	return strings.Join([]string{fileName(k.Network), fileName(k.Container), fileName(k.Interface)}, "/")
 }
+
+// fileName is encodeName, but for names that would be too long for a file:
+// those end in a hash of the whole, behind a sign that encodeName never makes.
+func fileName(name string) string {
+	encoded := encodeName(name)
+	switch {
+	case encoded == "":
+		return hashSign // CNI has no empty names, but a path must not lose a part
+	case len(encoded) <= maxName:
+		return encoded
+	}
+	sum := sha256.Sum256([]byte(name))
+	hash := hashSign + hex.EncodeToString(sum[:])
+	return encoded[:maxName-len(hash)] + hash
+}
+
+const hashSign = "%%"

@@ -30,36 +30,40 @@ func TestNamesAreReversible(t *testing.T) {
 	}
 }
 
-func TestKeyPathRefusesWhatBPFFSDoes(t *testing.T) {
-	for _, key := range []Key{
-		{Network: "lab", Container: strings.Repeat("a", 256), Interface: "eth0"},
-		{Network: "lab", Container: strings.Repeat(".", 86), Interface: "eth0"},
-		{Network: "", Container: "a", Interface: "eth0"},
-	} {
-		if path, err := key.path(); err == nil {
-			t.Errorf("%+v has the path %q", key, path)
+func TestLongNamesFit(t *testing.T) {
+	long, other := strings.Repeat("a", 300), strings.Repeat("a", 299)+"b"
+	paths := map[string]bool{}
+	for _, container := range []string{long, other, strings.Repeat(".", 86), ""} {
+		path := Key{Network: "lab", Container: container, Interface: "eth0"}.path()
+		paths[path] = true
+		for _, part := range strings.Split(path, "/") {
+			if part == "" || len(part) > maxName {
+				t.Errorf("%q has the path %q", container, path)
+			}
 		}
+	}
+	if len(paths) != 4 {
+		t.Errorf("four IDs have only %d paths", len(paths))
 	}
 }
 
-// FuzzKey wants every key back from its path, and no path that leaves its
-// folder or that bpffs refuses.
+// FuzzKey wants every name back from its path unless it is too long, different
+// paths for different keys, and none that leaves its folder or that bpffs
+// refuses.
 func FuzzKey(f *testing.F) {
 	f.Add("lab", "0123456789abcdef", "eth0")
 	f.Add("a.b", "..", "a%b.c")
 	f.Add("../..", "/", "\x00")
 	f.Fuzz(func(t *testing.T, network, container, ifname string) {
-		key := Key{Network: network, Container: container, Interface: ifname}
-		path, err := key.path()
-		if err != nil {
-			return
-		}
+		path := Key{Network: network, Container: container, Interface: ifname}.path()
 		if filepath.Clean(path) != path || strings.Count(path, "/") != 2 || strings.Contains(path, ".") {
-			t.Errorf("%+v has the path %q", key, path)
+			t.Errorf("%q, %q, %q have the path %q", network, container, ifname, path)
 		}
-		back, err := keyAt("/sys/fs/bpf/xdp-port/rulesets/x/attachments/" + path)
-		if err != nil || back != key {
-			t.Errorf("%+v came back as %+v, %v", key, back, err)
+		for i, name := range []string{network, container, ifname} {
+			part := strings.Split(path, "/")[i]
+			if back, err := decodeName(part); !strings.Contains(part, hashSign) && (err != nil || back != name) {
+				t.Errorf("%q came back as %q, %v", name, back, err)
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
@@ -40,47 +41,70 @@ func (s *Store) remove(a attachment) error {
 // container of the ruleset since.
 func (s *Store) deactivate(a attachment) error {
 	record, err := datapath.ReadRecord(a.folder)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // without a record there is no index
 	}
-	if reused, err := s.indexReused(a, record); reused || err != nil {
-		return err
+	if !datapath.IsLive(a.folder, record) && s.indexReused(a, record) {
+		return nil
 	}
 	return datapath.Deactivate(a.ruleset, record.Device.Index)
 }
 
-// indexReused looks for another attachment with the same index, which is only
-// possible where the device is gone.
-func (s *Store) indexReused(a attachment, record *datapath.Record) (bool, error) {
-	if record.Device.Exists() {
-		return false, nil
+// indexReused looks for a later attachment with the same index, which only one
+// whose device is gone can have.
+func (s *Store) indexReused(a attachment, record *datapath.Record) bool {
+	return s.newest(a.ruleset)[record.Device.Index].After(record.AttachedAt)
+}
+
+// newest returns, by index of the device, when the last attachment of a ruleset
+// was made. It is read once.
+func (s *Store) newest(ruleset string) map[int]time.Time {
+	if known, ok := s.newestAt[ruleset]; ok {
+		return known
 	}
-	others, err := filepath.Glob(attachments(a.ruleset) + "/*/*/*")
-	if err != nil {
-		return false, err
-	}
-	for _, folder := range others {
-		other, err := datapath.ReadRecord(folder)
-		if err != nil || folder == a.folder {
-			continue
+	newest := map[int]time.Time{}
+	folders, _ := filepath.Glob(attachments(ruleset) + "/*/*/*") // the pattern is good
+	for _, folder := range folders {
+		if record, err := datapath.ReadRecord(folder); err == nil && record.AttachedAt.After(newest[record.Device.Index]) {
+			newest[record.Device.Index] = record.AttachedAt
 		}
-		if other.Device.Index == record.Device.Index && other.Device.Exists() {
-			return true, nil
-		}
 	}
-	return false, nil
+	if s.newestAt == nil {
+		s.newestAt = map[string]map[int]time.Time{}
+	}
+	s.newestAt[ruleset] = newest
+	return newest
 }
 
 // prune removes the ruleset if nobody uses it.
 func (s *Store) prune(ruleset string) error {
-	if _, err := os.Stat(attachments(ruleset)); err == nil {
-		return nil
+	if used, err := isUsed(ruleset); used || err != nil {
+		return err
 	}
 	if _, err := os.Stat(ruleset); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	return s.retire(ruleset)
+}
+
+// isUsed tells whether a ruleset has attachments. Folders that a dead process
+// left empty are removed.
+func isUsed(ruleset string) (bool, error) {
+	top := attachments(ruleset)
+	folders, err := filepath.Glob(top + "/*/*/*")
+	if err != nil || len(folders) > 0 {
+		return len(folders) > 0, err
+	}
+	for _, pattern := range []string{"/*/*", "/*"} {
+		empty, err := filepath.Glob(top + pattern)
+		if err != nil {
+			return false, err
+		}
+		for _, folder := range empty {
+			if err := removeEmpty(folder, ruleset); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, removeEmpty(top, ruleset)
 }

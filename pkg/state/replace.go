@@ -60,11 +60,7 @@ func (s *Store) exchange(old attachment, dev datapath.Device, programs *datapath
 
 // move hands the attachment's folder over to the new ruleset.
 func (s *Store) move(key Key, old attachment, hash string) error {
-	path, err := key.path()
-	if err != nil {
-		return err
-	}
-	if err := publish(old.folder, filepath.Join(attachments(s.ruleset(hash)), path)); err != nil {
+	if err := publish(old.folder, filepath.Join(attachments(s.ruleset(hash)), key.path())); err != nil {
 		return err
 	}
 	return removeEmpty(filepath.Dir(old.folder), old.ruleset)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,8 @@ type Store struct {
 	lock *os.File
 	// made counts the temporary folders of this process.
 	made int
+	// newestAt is what newest has read.
+	newestAt map[string]map[int]time.Time
 }
 
 // OpenForChange locks the state for a change, and makes its folder, and the
@@ -44,9 +47,7 @@ func OpenForChange() (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.sweep(); err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
+		s.sweep()
 		return s, nil
 	}
 }
@@ -58,9 +59,7 @@ func OpenExisting() (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.sweep(); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
+	s.sweep()
 	return s, nil
 }
 

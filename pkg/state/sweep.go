@@ -1,7 +1,6 @@
 package state
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,22 +9,17 @@ import (
 )
 
 // sweep removes what processes that died left behind: what is in tmp, and
-// rulesets that were loaded for an attachment that never came.
-func (s *Store) sweep() error {
-	left, err := os.ReadDir(s.tmp())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("sweep: %w", err)
-	}
-	var errs []error
+// rulesets that were loaded for an attachment that never came. What cannot be
+// removed stays for the next sweep: it must not keep others from their work.
+func (s *Store) sweep() {
+	left, _ := os.ReadDir(s.tmp())
 	for _, folder := range left {
-		errs = append(errs, discard(filepath.Join(s.tmp(), folder.Name())))
+		_ = discard(filepath.Join(s.tmp(), folder.Name()))
 	}
-	rulesets, err := s.listRulesets()
-	errs = append(errs, err)
+	rulesets, _ := s.listRulesets()
 	for _, ruleset := range rulesets {
-		errs = append(errs, s.prune(ruleset))
+		_ = s.prune(ruleset)
 	}
-	return errors.Join(errs...)
 }
 
 // discard removes an unpublished folder, be it an attachment or a ruleset.

@@ -14,16 +14,16 @@ import (
 // gc removes the network's attachments that the runtime does not list as
 // valid. Without a list it removes nothing.
 func gc(args *skel.CmdArgs) error {
-	network, err := config.ParseIdentity(args.StdinData)
+	network, err := config.ParseCollection(args.StdinData)
 	if err != nil {
 		return err
 	}
 	if network.ValidAttachments == nil {
 		return nil
 	}
-	valid := map[state.Key]bool{}
+	var valid []state.Key
 	for _, a := range network.ValidAttachments {
-		valid[state.Key{Network: network.Name, Container: a.ContainerID, Interface: a.IfName}] = true
+		valid = append(valid, state.Key{Network: network.Name, Container: a.ContainerID, Interface: a.IfName})
 	}
 	if err := collect(network.Name, valid); err != nil {
 		return fmt.Errorf("collect what is left of network %s: %w", network.Name, err)
@@ -31,7 +31,11 @@ func gc(args *skel.CmdArgs) error {
 	return nil
 }
 
-func collect(network string, valid map[state.Key]bool) error {
+func collect(network string, valid []state.Key) error {
+	netns, err := ownNetNS()
+	if err != nil {
+		return err
+	}
 	store, err := state.OpenExisting()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -39,5 +43,5 @@ func collect(network string, valid map[state.Key]bool) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(store.Collect(network, valid), store.Close())
+	return errors.Join(store.Collect(network, valid, netns), store.Close())
 }

@@ -1,0 +1,22 @@
+package datapath
+
+import (
+	"path/filepath"
+
+	"github.com/cilium/ebpf/link"
+)
+
+// IsLive tells whether the attachment in dir still is on the device of its
+// record, by its links; what has none is live if its filters are.
+func IsLive(dir string, record *Record) bool {
+	for _, pin := range []string{pinXDP, pinTCIngress, pinTCEgress} {
+		l, err := link.LoadPinnedLink(filepath.Join(dir, pin), nil)
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		info, err := l.Info()
+		return err == nil && linkIndex(info) == record.Device.Index
+	}
+	return record.hasFilter(ingress) || record.hasFilter(egress)
+}
