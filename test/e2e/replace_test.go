@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// TestRulesAreReplaced runs ADD again with other rules: connections stay, the
+// new rules are in force, and nothing of the old ones is left.
+func TestRulesAreReplaced(t *testing.T) {
+	for _, hook := range []string{"tcx", "clsact"} {
+		t.Run(hook, func(t *testing.T) {
+			n := newNode(t)
+			c := bare(t, n)
+			serve(t, n.Far, 7997)
+			serve(t, n.Far, 7998)
+			before := node.State()
+			config := direct(tutorial())
+			config["tcHook"] = hook
+			wantSuccess(t, plugin(t, c, "ADD", config))
+			old, err := node.DialUDP(c.NS, far("IPv4", 7999))
+			must(t, err)
+			defer old.Close()
+			must(t, askOn(old, "before"))
+			ruleset := directRuleset(t, c)
+
+			wantSuccess(t, plugin(t, c, "ADD", config))
+			if again := directRuleset(t, c); again != ruleset {
+				t.Errorf("the same rules moved from %s to %s", ruleset, again)
+			}
+
+			// The rule stays, another is added: the old flow must live on.
+			config["rules"] = append(tutorial(), rule("protocol", "udp", "port", 7000, "toPort", 7997))
+			wantSuccess(t, plugin(t, c, "ADD", config))
+			must(t, askOn(old, "after"))
+			must(t, node.ExchangeUDP(c.NS, far("IPv4", 7000), node.Sizes(10, 0, 1000)))
+			if _, err := os.Stat(ruleset); !os.IsNotExist(err) {
+				t.Errorf("the old ruleset is still there: %v", err)
+			}
+			wantSuccess(t, plugin(t, c, "CHECK", config))
+
+			// Less is needed now: only XDP and its companion.
+			config["rules"] = []any{rule("protocol", "udp", "port", 7999, "action", "drop")}
+			wantSuccess(t, plugin(t, c, "ADD", config))
+			wantAnswer(t, c.NS, far("IPv4", 7999), "")
+			wantSuccess(t, plugin(t, c, "CHECK", config))
+
+			// And more again.
+			config["rules"] = tutorial()
+			wantSuccess(t, plugin(t, c, "ADD", config))
+			must(t, askOn(old, "again"))
+			wantSuccess(t, plugin(t, c, "CHECK", config))
+
+			// Another mode cannot be had by an exchange.
+			config["mode"] = "native"
+			wantSuccess(t, plugin(t, c, "ADD", config))
+			must(t, node.ExchangeUDP(c.NS, far("IPv4", 7999), node.Sizes(10, 0, 1000)))
+			wantSuccess(t, plugin(t, c, "CHECK", config))
+
+			wantSuccess(t, plugin(t, c, "DEL", config))
+			must(t, before.Unchanged())
+		})
+	}
+}
+
+// directRuleset returns the folder of the ruleset of a container that was
+// attached by the plugin itself.
+func directRuleset(t *testing.T, c *node.Container) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(node.StateFolder, "rulesets", "*", "attachments", "lab", c.PluginID(), c.IfName))
+	must(t, err)
+	if len(found) != 1 {
+		t.Fatalf("found %v, want one attachment", found)
+	}
+	return filepath.Join(found[0], "../../../..")
+}
+
+// TestNoPacketBetweenRules exchanges rules under traffic: the port is dropped by
+// the old rules and rewritten by the new ones, so that none may arrive as it is.
+func TestNoPacketBetweenRules(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	leaked, err := node.ListenUDP(n.Far, 7999)
+	must(t, err)
+	defer leaked.Close()
+	drop, rewrite := direct([]any{rule("protocol", "udp", "port", 7999, "action", "drop")}), direct(tutorial())
+	wantSuccess(t, plugin(t, c, "ADD", drop))
+	conn, err := node.DialUDP(c.NS, far("IPv4", 7999))
+	must(t, err)
+	defer conn.Close()
+	stop, sent := make(chan struct{}), make(chan int)
+	go func() {
+		count := 0
+		for {
+			select {
+			case <-stop:
+				sent <- count
+				return
+			default:
+				// A refused one is fine: nobody listens at 7998.
+				_, _ = conn.Write([]byte("packet"))
+				count++
+			}
+		}
+	}()
+	for i := range 20 {
+		wantSuccess(t, plugin(t, c, "ADD", []map[string]any{rewrite, drop}[i%2]))
+	}
+	close(stop)
+	t.Logf("%d packets were sent during 20 exchanges", <-sent)
+	must(t, leaked.SetReadDeadline(time.Now().Add(100*time.Millisecond)))
+	if _, from, err := leaked.ReadFromUDPAddrPort(make([]byte, 100)); err == nil {
+		t.Errorf("a packet of %s passed between the old rules and the new", from)
+	}
+}
