@@ -12,7 +12,7 @@ REFERENCE := main/bridge main/ptp main/loopback ipam/host-local \
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build reference generate lint format test demo nightly clean root
+.PHONY: help build reference generate lint format test nightly demo price clean root
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -48,6 +48,9 @@ nightly: root build reference ## run the tests that take long, too (as root)
 
 demo: root build reference ## show the main job, for real (as root)
 	$(GO) run ./test/demo
+
+price: root build reference ## measure what each mode costs beside nothing attached (as root)
+	$(GO) run ./test/price
 
 root:
 	@test "$$(id -u)" = 0 || { echo "this target makes network namespaces: run it as root"; exit 1; }

@@ -112,12 +112,17 @@ func (c *contender) attach(n *node.Node, number int) (err error) {
 	return err
 }
 
+// sinks keeps the sockets from being collected, and closed.
+var sinks []*net.UDPConn
+
 // swallow takes what is sent to a port and does nothing with it. Datagrams are
 // not even read: those that find the socket full have gone all the way, too.
 func swallow(in ns.NetNS, port int) error {
-	if _, err := node.ListenUDP(in, port); err != nil {
+	full, err := node.ListenUDP(in, port)
+	if err != nil {
 		return err
 	}
+	sinks = append(sinks, full)
 	return in.Do(func(ns.NetNS) error {
 		listener, err := net.Listen("tcp", fmt.Sprint(":", port))
 		if err != nil {
