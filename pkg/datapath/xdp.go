@@ -23,6 +23,10 @@ type ForeignError struct {
 }
 
 func (e *ForeignError) Error() string {
+	if e.Name == programsProgFromContainer {
+		return fmt.Sprintf("%s already has an XDP program of xdp-port (id %d), of another network or container ID: "+
+			"run DEL for that one first", e.Device.Name, e.ID)
+	}
 	return fmt.Sprintf("%s already has the XDP program %q (id %d), which is not xdp-port's: "+
 		"detach it, or leave xdp-port out of this network", e.Device.Name, e.Name, e.ID)
 }
