@@ -2,85 +2,100 @@ package e2e
 
 import (
 	"errors"
-	"maps"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// loaded counts the programs and maps in the kernel by name.
-func loaded(t *testing.T) map[string]int {
+// loaded is what a container's packets meet in the kernel, by id, ascending.
+type loaded struct {
+	programs []ebpf.ProgramID
+	maps     []ebpf.MapID
+}
+
+// attachedTo asks the kernel for the programs on the host side of a container's
+// interface, and for their maps.
+func attachedTo(t *testing.T, n *node.Node, c *node.Container) loaded {
 	t.Helper()
-	counts := map[string]int{}
-	for id := ebpf.ProgramID(0); ; {
-		next, err := ebpf.ProgramGetNextID(id)
-		if errors.Is(err, os.ErrNotExist) {
-			break
-		}
-		must(t, err)
-		id = next
-		if program, err := ebpf.NewProgramFromID(id); err == nil {
-			if info, err := program.Info(); err == nil {
-				counts["program "+info.Name]++
+	var l loaded
+	onHostSide(t, n, c, func(device netlink.Link) error {
+		l.programs = append(l.programs, ebpf.ProgramID(device.Attrs().Xdp.ProgId))
+		for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+			attached, err := link.QueryPrograms(link.QueryOptions{Target: device.Attrs().Index, Attach: at})
+			if err != nil {
+				return err
 			}
+			for _, program := range attached.Programs {
+				l.programs = append(l.programs, program.ID)
+			}
+		}
+		return nil
+	})
+	for _, id := range l.programs {
+		program, err := ebpf.NewProgramFromID(id)
+		must(t, err)
+		info, err := program.Info()
+		must(t, errors.Join(err, program.Close()))
+		ids, _ := info.MapIDs()
+		l.maps = append(l.maps, ids...)
+	}
+	slices.Sort(l.programs)
+	slices.Sort(l.maps)
+	l.maps = slices.Compact(l.maps)
+	return l
+}
+
+func (l loaded) equal(other loaded) bool {
+	return slices.Equal(l.programs, other.programs) && slices.Equal(l.maps, other.maps)
+}
+
+// remaining returns how many of the programs and maps the kernel still has.
+func (l loaded) remaining() (count int) {
+	for _, id := range l.programs {
+		if program, err := ebpf.NewProgramFromID(id); !errors.Is(err, os.ErrNotExist) {
 			program.Close()
+			count++
 		}
 	}
-	for id := ebpf.MapID(0); ; {
-		next, err := ebpf.MapGetNextID(id)
-		if errors.Is(err, os.ErrNotExist) {
-			break
-		}
-		must(t, err)
-		id = next
-		if m, err := ebpf.NewMapFromID(id); err == nil {
-			if info, err := m.Info(); err == nil {
-				counts["map "+info.Name]++
-			}
+	for _, id := range l.maps {
+		if m, err := ebpf.NewMapFromID(id); !errors.Is(err, os.ErrNotExist) {
 			m.Close()
+			count++
 		}
 	}
-	return counts
+	return count
 }
 
-// settles waits until the kernel, which frees in the background, has loaded
-// what is wanted.
-func settles(t *testing.T, want map[string]int) {
-	t.Helper()
-	var got map[string]int
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if got = loaded(t); maps.Equal(got, want) {
-			return
-		}
-	}
-	t.Errorf("loaded are %v, should be %v", got, want)
-}
-
-// TestSharing attaches two containers with the same rules: the second must add
-// nothing but its record, and the last to leave takes everything along.
+// TestSharing attaches two containers with the same rules: they must share all
+// programs and maps, and the last to leave takes them along.
 func TestSharing(t *testing.T) {
-	before := loaded(t)
 	n := newNode(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
-	first := attach(t, n, "lab")
-	between := loaded(t)
-	second := attach(t, n, "lab")
-	want := maps.Clone(between)
-	want["map xdp_port_record"]++
-	settles(t, want)
-	for _, program := range []string{"from_container", "settle_checksum", "to_container"} {
-		if got := want["program "+program] - before["program "+program]; got != 1 {
-			t.Errorf("%d programs %s are loaded for two containers", got, program)
-		}
+	first, second := attach(t, n, "lab"), attach(t, n, "lab")
+	shared := attachedTo(t, n, first)
+	if len(shared.programs) != 3 || len(shared.maps) == 0 {
+		t.Fatalf("%+v: there should be three programs, and maps", shared)
+	}
+	if other := attachedTo(t, n, second); !shared.equal(other) {
+		t.Errorf("the containers have %+v and %+v", shared, other)
 	}
 	must(t, first.Detach("lab"))
-	settles(t, between)
 	serve(t, n.Far, 7998)
 	must(t, node.ExchangeUDP(second.NS, far("IPv4", 7999), node.Sizes(10, 0, 1000)))
+	if got, want := shared.remaining(), len(shared.programs)+len(shared.maps); got != want {
+		t.Errorf("%d of %d programs and maps are left for the second container", got, want)
+	}
 	must(t, second.Detach("lab"))
-	settles(t, before)
+	for deadline := time.Now().Add(5 * time.Second); shared.remaining() > 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d programs and maps are left for nobody", shared.remaining())
+		}
+	}
 }
