@@ -154,7 +154,10 @@ static __always_inline void write_note(struct note *note,
 	note->from = pkt->decision.from;
 	note->to = pkt->decision.to;
 	note->protocol = pkt->protocol;
-	note->pseudo = pkt->protocol == IPPROTO_UDP ? pseudo_sum(pkt) : 0;
+	/* Most packets change in nothing: they do not pay for the sum. */
+	note->pseudo = 0;
+	if (pkt->decision.checksum && pkt->protocol == IPPROTO_UDP)
+		note->pseudo = pseudo_sum(pkt);
 	note->magic = NOTE_MAGIC;
 }
 

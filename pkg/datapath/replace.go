@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -79,7 +80,8 @@ func (p *Programs) Replace(dir string) error {
 			return err
 		}
 	}
-	for _, point := range points {
+	// XDP first: without tc ingress behind it, its changes would stay unsettled.
+	for _, point := range slices.Backward(points) {
 		if point.program == nil {
 			if err := point.clear(record, dir); err != nil {
 				return err
