@@ -36,15 +36,16 @@ const (
 	pinTCEgress  = "tc_egress"
 )
 
-// Attach puts the programs on the device and pins their links, and the record
-// of what was done, into dir, an empty folder in bpffs. Packets are left alone
-// until Activate. On an error everything is undone but for dir itself.
+// Attach puts the programs on the record's device and pins their links, and the
+// record itself, into dir, an empty folder in bpffs. It sets what of the record
+// it decides: the hook, if that is AutoHook, and the time. Packets are left
+// alone until Activate. On an error everything is undone but for dir itself.
 //
-// Returns an error wrapping ErrAttach if the kernel refuses, *ForeignError if
-// somebody else's program is in the way.
-func (p *Programs) Attach(dev Device, rs *Ruleset, hook TCHook, dir string) error {
-	record := Record{Device: dev, NetNS: rs.NetNS, Mode: rs.Mode, Hook: hook, AttachedAt: time.Now()}
-	if hook == AutoHook {
+// Returns an error wrapping ErrAttach or ErrPin if the kernel refuses,
+// *ForeignError if somebody else's program is in the way.
+func (p *Programs) Attach(record Record, dir string) error {
+	record.AttachedAt = time.Now()
+	if record.Hook == AutoHook {
 		record.Hook = bestHook()
 	}
 	if err := p.attachAll(&record, dir); err != nil {
@@ -97,7 +98,7 @@ func (p *Programs) usesClsact(hook TCHook) bool {
 func pinAndClose(l link.Link, path string) error {
 	defer l.Close()
 	if err := l.Pin(path); err != nil {
-		return fmt.Errorf("pin the link %s: %w", path, err)
+		return fmt.Errorf("%w to pin the link %s: %w", ErrPin, path, err)
 	}
 	return nil
 }
@@ -114,7 +115,7 @@ func Detach(dir string) error {
 	if record != nil {
 		errs = append(errs, record.removeClsact())
 	}
-	for _, name := range []string{pinTCIngress, pinTCEgress, pinXDP, pinRecord} {
+	for _, name := range []string{pinTCIngress, pinTCEgress, pinXDP, pinRecord + "_new", pinRecord} {
 		errs = append(errs, removeIfThere(filepath.Join(dir, name)))
 	}
 	return errors.Join(errs...)
@@ -153,7 +154,8 @@ func (p *Programs) Activate(ifindex uint32) error {
 		zero[i] = make([]byte, counters.ValueSize())
 	}
 	if err := counters.Put(ifindex, zero); err != nil {
-		return fmt.Errorf("activate the programs: %w", err)
+		return fmt.Errorf("%w: the counters of device %d cannot be added (one ruleset has at most %d containers): %w",
+			ErrAttach, ifindex, counters.MaxEntries(), err)
 	}
 	return nil
 }
@@ -166,7 +168,7 @@ func Deactivate(dir string, ifindex int) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open the map %s: %w", programsMapCounters, err)
+		return fmt.Errorf("%w to open the map %s: %w", ErrPin, programsMapCounters, err)
 	}
 	defer counters.Close()
 	if err := counters.Delete(uint32(ifindex)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {

@@ -39,7 +39,7 @@ func clsactQdisc(ifindex int) *netlink.Clsact {
 func clsactNeeded(dev Device) (bool, error) {
 	qdiscs, err := qdiscsOf(dev.Index)
 	if err != nil {
-		return false, fmt.Errorf("list the qdiscs of %s: %w", dev.Name, err)
+		return false, fmt.Errorf("%w: the qdiscs of %s cannot be listed: %w", ErrAttach, dev.Name, err)
 	}
 	for _, qdisc := range qdiscs {
 		switch qdisc.Type() {

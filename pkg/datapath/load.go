@@ -50,7 +50,7 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 	defer collection.Close()
 	for _, name := range tables {
 		if err := collection.Maps[name].Freeze(); err != nil {
-			return nil, fmt.Errorf("freeze map %s: %w", name, err)
+			return nil, fmt.Errorf("%w: freeze map %s: %w", ErrLoad, name, err)
 		}
 	}
 	return take(collection), nil

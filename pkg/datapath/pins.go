@@ -27,12 +27,12 @@ func (p *Programs) Pin(dir string) error {
 			continue
 		}
 		if err := (*program).Pin(filepath.Join(dir, name)); err != nil {
-			return fmt.Errorf("pin the program %s: %w", name, err)
+			return fmt.Errorf("%w to pin the program %s: %w", ErrPin, name, err)
 		}
 	}
 	for name, m := range p.maps {
 		if err := m.Pin(filepath.Join(dir, pinName(name))); err != nil {
-			return fmt.Errorf("pin the map %s: %w", name, err)
+			return fmt.Errorf("%w to pin the map %s: %w", ErrPin, name, err)
 		}
 	}
 	return nil
@@ -69,12 +69,12 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 		}
 		var err error
 		if *program, err = ebpf.LoadPinnedProgram(filepath.Join(dir, name), nil); err != nil {
-			return fmt.Errorf("open the program %s: %w", name, err)
+			return fmt.Errorf("%w to open the program %s: %w", ErrPin, name, err)
 		}
 	}
 	counters, err := ebpf.LoadPinnedMap(filepath.Join(dir, programsMapCounters), nil)
 	if err != nil {
-		return fmt.Errorf("open the map %s: %w", programsMapCounters, err)
+		return fmt.Errorf("%w to open the map %s: %w", ErrPin, programsMapCounters, err)
 	}
 	p.maps[programsMapCounters] = counters
 	return nil

@@ -128,12 +128,17 @@ func sideOf(pin string) side {
 // Restore puts the programs of the ruleset pinned in ruleset back into the
 // attachment in dir.
 func Restore(dir, ruleset string) error {
-	p, err := Open(ruleset, pinnedHooks(ruleset))
+	p, err := OpenAll(ruleset)
 	if err != nil {
 		return fmt.Errorf("put the old programs back: %w", err)
 	}
 	defer p.Close()
 	return p.Replace(dir)
+}
+
+// OpenAll is Open for all the programs that a ruleset has.
+func OpenAll(dir string) (*Programs, error) {
+	return Open(dir, pinnedHooks(dir))
 }
 
 // pinnedHooks tells which programs a ruleset has.

@@ -19,36 +19,43 @@ type Wanted struct {
 
 // Attach brings the interface's host side under the rules. An attachment that
 // is as wanted already stays untouched; another one of the same key is
-// replaced. On an error nothing new is left.
+// replaced. On an error nothing new is left, and what was there before stays.
 //
-// Returns an error wrapping datapath.ErrLoad, datapath.ErrAttach or
-// *datapath.ForeignError where the kernel refuses.
+// Returns an error wrapping datapath.ErrLoad, datapath.ErrAttach,
+// datapath.ErrPin, ErrBPFFS or *datapath.ForeignError where the kernel refuses.
 func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
-	hash := wanted.Ruleset.Hash(wanted.Table)
+	ruleset := s.ruleset(wanted.Ruleset.Hash(wanted.Table))
 	existing, err := s.find(key)
 	if err != nil {
 		return err
 	}
 	for _, a := range existing {
-		if a.ruleset == s.ruleset(hash) && a.serves(dev, wanted) {
+		if a.ruleset == ruleset && a.serves(dev, wanted) {
 			return nil
 		}
 	}
-	if len(existing) == 1 && existing[0].ruleset != s.ruleset(hash) && existing[0].canBecome(dev, wanted) {
-		return s.replace(key, existing[0], dev, hash, wanted)
+	record := datapath.Record{
+		Owner: key.encode(), Device: dev, NetNS: wanted.Ruleset.NetNS, Mode: wanted.Ruleset.Mode, Hook: wanted.Hook,
 	}
-	for _, a := range existing {
-		if err := s.remove(a); err != nil {
-			return err
-		}
+	switch {
+	case len(existing) == 0:
+		return s.attachNew(key, record, ruleset, wanted)
+	case len(existing) == 1 && existing[0].ruleset != ruleset && existing[0].canBecome(dev, wanted):
+		return s.replace(key, existing[0], dev, ruleset, wanted)
+	default:
+		return s.attachAnew(key, existing, record, ruleset, wanted)
 	}
-	programs, err := s.ensureRuleset(hash, wanted, "")
+}
+
+// attachNew attaches where nothing is.
+func (s *Store) attachNew(key Key, record datapath.Record, ruleset string, wanted Wanted) error {
+	programs, err := s.ensureRuleset(ruleset, wanted, "")
 	if err != nil {
 		return err
 	}
 	defer programs.Close()
-	if err := s.attach(key, dev, hash, wanted, programs); err != nil {
-		return errors.Join(err, s.prune(s.ruleset(hash)))
+	if err := s.attach(key, record, ruleset, programs); err != nil {
+		return errors.Join(err, s.prune(ruleset))
 	}
 	return nil
 }
@@ -56,28 +63,28 @@ func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
 // attach builds the attachment aside and publishes it; only then the programs
 // are told to heed the device. A process that dies on the way leaves a
 // container wholly without rules.
-func (s *Store) attach(key Key, dev datapath.Device, hash string, wanted Wanted, programs *datapath.Programs) error {
-	building, err := s.temporary()
+func (s *Store) attach(key Key, record datapath.Record, ruleset string, programs *datapath.Programs) error {
+	claim, err := s.claim(ruleset)
 	if err != nil {
 		return err
 	}
-	if err := programs.Attach(dev, wanted.Ruleset, wanted.Hook, building); err != nil {
-		return errors.Join(err, os.Remove(building))
+	// Each tcx link makes the kernel wait; others are not to wait for that.
+	if err := s.unlocked(func() error { return programs.Attach(record, claim.folder) }); err != nil {
+		return errors.Join(err, claim.discard())
 	}
-	published := filepath.Join(attachments(s.ruleset(hash)), key.path())
-	if err := publish(building, published); err != nil {
-		return errors.Join(err, discard(building))
+	published := attachment{ruleset, filepath.Join(attachments(ruleset), key.path())}
+	if err := claim.publish(published.folder); err != nil {
+		return errors.Join(err, claim.discard(), removeEmpty(filepath.Dir(published.folder), ruleset))
 	}
-	if err := programs.Activate(uint32(dev.Index)); err != nil {
-		return errors.Join(err, s.retire(published))
+	if err := programs.Activate(uint32(record.Device.Index)); err != nil {
+		return errors.Join(err, s.remove(published))
 	}
 	return nil
 }
 
 // ensureRuleset opens the loaded ruleset, or loads it. replaced is the folder of
 // the one that it is to replace, or empty.
-func (s *Store) ensureRuleset(hash string, wanted Wanted, replaced string) (*datapath.Programs, error) {
-	folder := s.ruleset(hash)
+func (s *Store) ensureRuleset(folder string, wanted Wanted, replaced string) (*datapath.Programs, error) {
 	programs, err := datapath.Open(folder, wanted.Ruleset.Hooks())
 	if !errors.Is(err, os.ErrNotExist) {
 		return programs, err
@@ -91,22 +98,39 @@ func (s *Store) ensureRuleset(hash string, wanted Wanted, replaced string) (*dat
 	if err != nil {
 		return nil, err
 	}
-	if err := s.publishRuleset(folder, programs); err != nil {
+	if err := s.publishRuleset(folder, wanted.Ruleset, programs); err != nil {
 		return nil, errors.Join(err, programs.Close())
 	}
 	return programs, nil
 }
 
-func (s *Store) publishRuleset(folder string, programs *datapath.Programs) error {
+func (s *Store) publishRuleset(folder string, rs *datapath.Ruleset, programs *datapath.Programs) error {
 	building, err := s.temporary()
 	if err != nil {
 		return err
 	}
-	if err := programs.Pin(building); err != nil {
-		return errors.Join(fmt.Errorf("%w: %w", ErrBPFFS, err), discard(building))
+	err = errors.Join(rs.PinDescription(building), programs.Pin(building))
+	if err == nil {
+		err = publish(building, folder)
 	}
-	if err := publish(building, folder); err != nil {
+	if errors.Is(err, os.ErrExist) {
+		err = mend(building, folder)
+	}
+	if err != nil {
 		return errors.Join(err, discard(building))
 	}
 	return nil
+}
+
+// mend moves the pins of a ruleset one by one to where somebody removed some of
+// them, but where attachments still are.
+func mend(building, folder string) error {
+	entries, err := os.ReadDir(building)
+	for _, entry := range entries {
+		err = errors.Join(err, os.Rename(filepath.Join(building, entry.Name()), filepath.Join(folder, entry.Name())))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: mend %s: %w", ErrBPFFS, folder, err)
+	}
+	return os.Remove(building)
 }

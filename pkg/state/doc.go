@@ -3,12 +3,17 @@
 //	/sys/fs/bpf/xdp-port/
 //	  rulesets/<hash>/                               a loaded ruleset:
 //	    from_container ... rules, flows, counters    its programs and maps
+//	    description                                  what it was loaded for
 //	    attachments/<network>/<container>/<ifname>/  and who uses it:
 //	      record, xdp, tc_ingress, tc_egress         the pinned links
-//	  tmp/<pid>-<n>/                                 being built or removed
+//	    claims/<pid>-<n>/                            attachments in the making
+//	                                                 or in removal
+//	  tmp/<pid>-<n>/                                 rulesets in the same
 //
 // Changes hold an exclusive lock on the state folder. Whatever is built is
-// built in tmp and renamed into place, and renamed away before it is removed;
-// what is found in tmp under the lock was left by a process that died, and is
-// removed.
+// built aside and renamed into place, and renamed away before it is removed.
+// The lock is given away while the kernel attaches or detaches, which it takes
+// long over; a claim, locked by itself, then keeps the ruleset. What is found in
+// tmp under the lock, or claimed by nobody, was left by a process that died, and
+// is removed.
 package state

@@ -49,6 +49,28 @@ func (k Key) String() string {
 	return fmt.Sprintf("interface %s of container %s in network %s", k.Interface, k.Container, k.Network)
 }
 
+// encode writes the key so that decodeKey gets it back, however long its parts.
+func (k Key) encode() string {
+	return strings.Join([]string{encodeName(k.Network), encodeName(k.Container), encodeName(k.Interface)}, "/")
+}
+
+// decodeKey is the reverse of encode.
+func decodeKey(encoded string) (Key, error) {
+	parts := strings.Split(encoded, "/")
+	if len(parts) != 3 {
+		return Key{}, fmt.Errorf("%q does not name an attachment", encoded)
+	}
+	var names [3]string
+	for i, part := range parts {
+		name, err := decodeName(part)
+		if err != nil {
+			return Key{}, fmt.Errorf("%q does not name an attachment: %w", encoded, err)
+		}
+		names[i] = name
+	}
+	return Key{Network: names[0], Container: names[1], Interface: names[2]}, nil
+}
+
 // path returns the key's folder below attachments.
 func (k Key) path() string {
 	return strings.Join([]string{fileName(k.Network), fileName(k.Container), fileName(k.Interface)}, "/")

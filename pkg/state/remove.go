@@ -2,7 +2,6 @@ package state
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -23,18 +22,22 @@ func (s *Store) Detach(key Key) error {
 }
 
 // remove takes an attachment away: first the programs are told to leave the
-// device alone, so that it is wholly without rules from one moment on.
+// device alone, so that it is wholly without rules from one moment on. Others
+// need not wait while the kernel takes them off.
 func (s *Store) remove(a attachment) error {
+	if s.lock == nil {
+		return ErrBusy
+	}
 	if err := s.deactivate(a); err != nil {
 		return err
 	}
-	if err := s.retire(a.folder); err != nil {
+	claim, err := s.claimPublished(a)
+	if err != nil {
 		return err
 	}
-	if err := removeEmpty(filepath.Dir(a.folder), a.ruleset); err != nil {
-		return err
-	}
-	return s.prune(a.ruleset)
+	err = removeEmpty(filepath.Dir(a.folder), a.ruleset)
+	err = errors.Join(err, s.unlocked(claim.discard))
+	return errors.Join(err, s.prune(a.ruleset))
 }
 
 // deactivate does nothing if the device's index has been given to another
@@ -57,7 +60,7 @@ func (s *Store) indexReused(a attachment, record *datapath.Record) bool {
 }
 
 // newest returns, by index of the device, when the last attachment of a ruleset
-// was made. It is read once.
+// was made. It is read once while the lock is held.
 func (s *Store) newest(ruleset string) map[int]time.Time {
 	if known, ok := s.newestAt[ruleset]; ok {
 		return known
@@ -74,37 +77,4 @@ func (s *Store) newest(ruleset string) map[int]time.Time {
 	}
 	s.newestAt[ruleset] = newest
 	return newest
-}
-
-// prune removes the ruleset if nobody uses it.
-func (s *Store) prune(ruleset string) error {
-	if used, err := isUsed(ruleset); used || err != nil {
-		return err
-	}
-	if _, err := os.Stat(ruleset); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return s.retire(ruleset)
-}
-
-// isUsed tells whether a ruleset has attachments. Folders that a dead process
-// left empty are removed.
-func isUsed(ruleset string) (bool, error) {
-	top := attachments(ruleset)
-	folders, err := filepath.Glob(top + "/*/*/*")
-	if err != nil || len(folders) > 0 {
-		return len(folders) > 0, err
-	}
-	for _, pattern := range []string{"/*/*", "/*"} {
-		empty, err := filepath.Glob(top + pattern)
-		if err != nil {
-			return false, err
-		}
-		for _, folder := range empty {
-			if err := removeEmpty(folder, ruleset); err != nil {
-				return false, err
-			}
-		}
-	}
-	return false, removeEmpty(top, ruleset)
 }

@@ -16,37 +16,36 @@ func (a attachment) canBecome(dev datapath.Device, wanted Wanted) bool {
 
 // replace exchanges the rules of a running container. Both rulesets heed the
 // device while its programs are exchanged one by one, so that each packet is
-// under the old rules or the new ones; its flows come along. On an error the
-// old programs are put back.
-func (s *Store) replace(key Key, old attachment, dev datapath.Device, hash string, wanted Wanted) error {
-	programs, err := s.ensureRuleset(hash, wanted, old.ruleset)
+// under the old rules or the new ones; its flows and counters come along. On
+// an error the old programs are put back.
+func (s *Store) replace(key Key, old attachment, dev datapath.Device, ruleset string, wanted Wanted) error {
+	programs, err := s.ensureRuleset(ruleset, wanted, old.ruleset)
 	if err != nil {
 		return err
 	}
 	defer programs.Close()
-	if err := s.exchange(old, dev, programs, s.ruleset(hash)); err != nil {
+	if err := s.exchange(old, dev, programs, ruleset); err != nil {
 		return errors.Join(err,
 			datapath.Restore(old.folder, old.ruleset),
-			datapath.Deactivate(s.ruleset(hash), dev.Index),
-			s.prune(s.ruleset(hash)))
+			datapath.Deactivate(ruleset, dev.Index),
+			s.prune(ruleset))
 	}
-	if err := s.move(key, old, hash); err != nil {
-		return err
-	}
-	if err := datapath.Deactivate(old.ruleset, dev.Index); err != nil {
-		return err
-	}
-	return s.prune(old.ruleset)
+	// The new rules are in force; what fails from here on changes nothing about it.
+	return errors.Join(
+		carry(old, wanted),
+		s.move(key, old, ruleset),
+		datapath.Deactivate(old.ruleset, dev.Index),
+		s.prune(old.ruleset))
 }
 
 func (s *Store) exchange(old attachment, dev datapath.Device, programs *datapath.Programs, ruleset string) error {
 	flows, err := datapath.OpenFlows(old.ruleset)
 	if err != nil {
-		return fmt.Errorf("open the flows: %w", err)
+		return fmt.Errorf("%w to open the flows of %s: %w", datapath.ErrPin, old.ruleset, err)
 	}
 	defer flows.Close()
 	if err := datapath.CopyFlows(flows, ruleset, dev.Index); err != nil {
-		return err
+		return fmt.Errorf("%w the new programs: %w", datapath.ErrAttach, err)
 	}
 	if err := programs.Activate(uint32(dev.Index)); err != nil {
 		return err
@@ -55,12 +54,25 @@ func (s *Store) exchange(old attachment, dev datapath.Device, programs *datapath
 		return err
 	}
 	// Those that the old programs made since.
-	return datapath.CopyFlows(flows, ruleset, dev.Index)
+	if err := datapath.CopyFlows(flows, ruleset, dev.Index); err != nil {
+		return fmt.Errorf("%w the new programs: %w", datapath.ErrAttach, err)
+	}
+	return nil
+}
+
+// carry takes over what the old programs counted, once they run no more.
+func carry(old attachment, wanted Wanted) error {
+	datapath.Quiesce()
+	carried, err := datapath.CarryCounters(old.folder, old.ruleset, wanted.Ruleset.Rules)
+	if err != nil {
+		return err
+	}
+	return datapath.KeepCarried(old.folder, carried)
 }
 
 // move hands the attachment's folder over to the new ruleset.
-func (s *Store) move(key Key, old attachment, hash string) error {
-	if err := publish(old.folder, filepath.Join(attachments(s.ruleset(hash)), key.path())); err != nil {
+func (s *Store) move(key Key, old attachment, ruleset string) error {
+	if err := publish(old.folder, filepath.Join(attachments(ruleset), key.path())); err != nil {
 		return err
 	}
 	return removeEmpty(filepath.Dir(old.folder), old.ruleset)

@@ -19,6 +19,7 @@ const (
 // Store is the state folder, locked.
 type Store struct {
 	root string
+	// lock is nil when it was given away and could not be had back.
 	lock *os.File
 	// made counts the temporary folders of this process.
 	made int
@@ -73,11 +74,31 @@ func open(how int) (*Store, error) {
 
 // Close gives the lock back, and removes the state folder if nothing is left.
 func (s *Store) Close() error {
+	if s.lock == nil {
+		return nil
+	}
 	err := errors.Join(
 		removeEmpty(s.tmp(), s.root),
 		removeEmpty(s.rulesets(), filepath.Dir(s.root)),
 	)
 	return errors.Join(err, s.lock.Close())
+}
+
+// unlocked gives the lock away while work is done that the kernel takes long
+// over, and that others need not wait for. What it works on must be claimed.
+//
+// Returns an error wrapping ErrBusy if the lock could not be had back: then
+// nothing may be changed any more but what is claimed.
+func (s *Store) unlocked(work func() error) error {
+	err := s.lock.Close()
+	s.lock, s.newestAt = nil, nil
+	err = errors.Join(err, work())
+	lock, lockErr := lockFolder(s.root, unix.LOCK_EX)
+	if lockErr != nil {
+		return errors.Join(err, lockErr)
+	}
+	s.lock = lock
+	return err
 }
 
 func (s *Store) tmp() string                { return filepath.Join(s.root, "tmp") }
@@ -87,9 +108,12 @@ func (s *Store) ruleset(hash string) string { return filepath.Join(s.rulesets(),
 // attachments is the folder of those who use a ruleset.
 func attachments(ruleset string) string { return filepath.Join(ruleset, "attachments") }
 
-// temporary makes a folder to build something in.
-func (s *Store) temporary() (string, error) {
-	path, err := s.temporaryName()
+// temporary makes a folder to build a ruleset in.
+func (s *Store) temporary() (string, error) { return s.makeFolder(s.tmp()) }
+
+// makeFolder makes a folder of a new name in top.
+func (s *Store) makeFolder(top string) (string, error) {
+	path, err := s.freeName(top)
 	if err != nil {
 		return "", err
 	}
@@ -99,14 +123,22 @@ func (s *Store) temporary() (string, error) {
 	return path, nil
 }
 
-// temporaryName returns a path in tmp that is free. The process's own number
-// makes it so, and nobody else builds anything while the lock is held.
-func (s *Store) temporaryName() (string, error) {
-	if err := os.MkdirAll(s.tmp(), 0o700); err != nil {
+// freeName returns a path in top where nothing is, and makes top. The state
+// must be locked, so that it stays free. Two processes of the same number can
+// come from different PID namespaces.
+func (s *Store) freeName(top string) (string, error) {
+	if err := os.MkdirAll(top, 0o700); err != nil {
 		return "", fmt.Errorf("%w: make a folder: %w", ErrBPFFS, err)
 	}
-	s.made++
-	return filepath.Join(s.tmp(), fmt.Sprintf("%d-%d", os.Getpid(), s.made)), nil
+	for {
+		s.made++
+		path := filepath.Join(top, fmt.Sprintf("%d-%d", os.Getpid(), s.made))
+		if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+			return path, nil
+		} else if err != nil {
+			return "", fmt.Errorf("%w: %w", ErrBPFFS, err)
+		}
+	}
 }
 
 // publish renames what was built to where it belongs.

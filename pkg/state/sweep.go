@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,18 +9,94 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
-// sweep removes what processes that died left behind: what is in tmp, and
-// rulesets that were loaded for an attachment that never came. What cannot be
-// removed stays for the next sweep: it must not keep others from their work.
+// sweep removes what processes that died left behind: what is in tmp, what they
+// had claimed, and rulesets that were loaded for an attachment that never came.
+// What cannot be removed stays for the next sweep: it must not keep others from
+// their work.
 func (s *Store) sweep() {
-	left, _ := os.ReadDir(s.tmp())
-	for _, folder := range left {
-		_ = discard(filepath.Join(s.tmp(), folder.Name()))
+	for _, folder := range foldersIn(s.tmp()) {
+		_ = discard(folder)
 	}
 	rulesets, _ := s.listRulesets()
 	for _, ruleset := range rulesets {
+		sweepClaims(ruleset)
 		_ = s.prune(ruleset)
 	}
+}
+
+func sweepClaims(ruleset string) {
+	for _, folder := range foldersIn(claims(ruleset)) {
+		if !isAlive(folder) {
+			_ = discard(folder)
+		}
+	}
+}
+
+func foldersIn(top string) []string {
+	entries, _ := os.ReadDir(top) // what cannot be read has nothing for us
+	folders := make([]string, len(entries))
+	for i, entry := range entries {
+		folders[i] = filepath.Join(top, entry.Name())
+	}
+	return folders
+}
+
+// prune removes the ruleset if nobody uses it. Without the lock nobody can
+// tell; then the next sweep does.
+func (s *Store) prune(ruleset string) error {
+	if s.lock == nil {
+		return nil
+	}
+	for _, users := range []struct {
+		folder string
+		levels int
+	}{
+		{claims(ruleset), 1},
+		{attachments(ruleset), 3},
+	} {
+		if used, err := isUsed(users.folder, users.levels); used || err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat(ruleset); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return s.retire(ruleset)
+}
+
+// isUsed tells whether there is any folder so many levels below top. It looks
+// no further than the first, since there can be thousands; folders that have
+// none are removed on the way, top too.
+func isUsed(top string, levels int) (bool, error) {
+	if levels == 0 {
+		return true, nil
+	}
+	for {
+		child, err := firstIn(top)
+		if child == "" || err != nil {
+			return false, errors.Join(err, removeEmpty(top, filepath.Dir(top)))
+		}
+		if used, err := isUsed(child, levels-1); used || err != nil {
+			return used, err
+		}
+	}
+}
+
+// firstIn returns any one entry of a folder, or "" if there is none.
+func firstIn(folder string) (string, error) {
+	f, err := os.Open(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBPFFS, err)
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(1)
+	if len(names) == 0 {
+		return "", nil
+	}
+	return filepath.Join(folder, names[0]), nil
 }
 
 // discard removes an unpublished folder, be it an attachment or a ruleset.
@@ -33,14 +110,14 @@ func discard(folder string) error {
 	return os.RemoveAll(folder)
 }
 
-// retire moves a published folder out of sight at once, then removes it.
-func (s *Store) retire(folder string) error {
-	aside, err := s.temporaryName()
+// retire moves a ruleset out of sight at once, then removes it.
+func (s *Store) retire(ruleset string) error {
+	aside, err := s.freeName(s.tmp())
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(folder, aside); err != nil {
-		return fmt.Errorf("remove %s: %w", folder, err)
+	if err := os.Rename(ruleset, aside); err != nil {
+		return fmt.Errorf("%w: remove %s: %w", ErrBPFFS, ruleset, err)
 	}
 	return discard(aside)
 }

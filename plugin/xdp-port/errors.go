@@ -77,7 +77,7 @@ func codeOf(err error) uint {
 		return codeAttach
 	case errors.Is(err, datapath.ErrLoad):
 		return codeLoad
-	case errors.Is(err, state.ErrBPFFS):
+	case errors.Is(err, state.ErrBPFFS), errors.Is(err, datapath.ErrPin):
 		return codeBPFFS
 	}
 	return types.ErrInternal

@@ -1,0 +1,62 @@
+package datapath
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+)
+
+// ErrPin is returned when the BPF file system refuses something. The message
+// says what.
+var ErrPin = errors.New("the BPF file system refused")
+
+// pinDocument writes a value as JSON into a map of one element and pins that,
+// since bpffs has no files; a document that is there already is replaced at
+// once, whole.
+func pinDocument(dir, name string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	m, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "xdp_port_" + name, Type: ebpf.Array, MaxEntries: 1, KeySize: 4, ValueSize: uint32(len(text)),
+	})
+	if err != nil {
+		return fmt.Errorf("%w: make the map for %s: %w", ErrLoad, name, err)
+	}
+	defer m.Close()
+	if err := m.Put(uint32(0), text); err != nil {
+		return fmt.Errorf("%w: fill the map for %s: %w", ErrLoad, name, err)
+	}
+	fresh, path := filepath.Join(dir, name+"_new"), filepath.Join(dir, name)
+	if err := m.Pin(fresh); err != nil {
+		return fmt.Errorf("%w to pin %s: %w", ErrPin, path, err)
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return errors.Join(fmt.Errorf("%w to pin %s: %w", ErrPin, path, err), removeIfThere(fresh))
+	}
+	return nil
+}
+
+// readDocument reads what pinDocument wrote. Returns an error wrapping
+// os.ErrNotExist if there is none.
+func readDocument(dir, name string, value any) error {
+	path := filepath.Join(dir, name)
+	m, err := ebpf.LoadPinnedMap(path, &ebpf.LoadPinOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	defer m.Close()
+	var text []byte
+	if err := m.Lookup(uint32(0), &text); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if err := json.Unmarshal(text, value); err != nil {
+		return fmt.Errorf("%s is not what this build writes: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package state
+
+import (
+	"errors"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+)
+
+// attachAnew takes off what there is of the key and attaches what is wanted:
+// for another mode, tc hook or device, which no link.Update can give. Where
+// that fails the old attachment is put back.
+func (s *Store) attachAnew(key Key, existing []attachment, record datapath.Record, ruleset string, wanted Wanted) error {
+	old, err := s.keep(existing[0], wanted)
+	if err != nil {
+		return err
+	}
+	for _, a := range existing {
+		if err := s.remove(a); err != nil {
+			return errors.Join(err, s.release(old))
+		}
+	}
+	record.Carried = old.carried
+	err = s.attachNew(key, record, ruleset, wanted)
+	if err != nil && old.record != nil {
+		err = errors.Join(err, s.putBack(key, old))
+	}
+	return errors.Join(err, s.release(old))
+}
+
+// kept is an attachment that is taken off, and may have to be put back.
+type kept struct {
+	ruleset string
+	record  *datapath.Record   // nil: there is nothing to put back
+	carried *datapath.Counters // what the one that takes its place goes on from
+	hold    *claim             // keeps the ruleset
+}
+
+func (s *Store) keep(a attachment, wanted Wanted) (*kept, error) {
+	hold, err := s.claim(a.ruleset)
+	if err != nil {
+		return nil, err
+	}
+	old := &kept{ruleset: a.ruleset, hold: hold}
+	record, err := datapath.ReadRecord(a.folder)
+	if err != nil || !datapath.IsLive(a.folder, record) {
+		return old, nil //nolint:nilerr // what is not there need not be kept
+	}
+	if counted, err := datapath.ReadCounters(a.folder, a.ruleset); err == nil {
+		record.Carried = counted
+	}
+	old.record = record
+	old.carried, _ = datapath.CarryCounters(a.folder, a.ruleset, wanted.Ruleset.Rules)
+	return old, nil
+}
+
+func (s *Store) putBack(key Key, old *kept) error {
+	if s.lock == nil {
+		return ErrBusy
+	}
+	programs, err := datapath.OpenAll(old.ruleset)
+	if err != nil {
+		return err
+	}
+	defer programs.Close()
+	return s.attach(key, *old.record, old.ruleset, programs)
+}
+
+func (s *Store) release(old *kept) error {
+	return errors.Join(old.hold.discard(), s.prune(old.ruleset))
+}

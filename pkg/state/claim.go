@@ -1,0 +1,87 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// claim is a folder of an attachment in the making or in removal. It lies in
+// its ruleset, which therefore stays, and is locked: without its lock it is a
+// dead process's.
+type claim struct {
+	folder string
+	lock   *os.File
+}
+
+// claims is where a ruleset has them.
+func claims(ruleset string) string { return filepath.Join(ruleset, "claims") }
+
+// claim makes an empty one. The state must be locked.
+func (s *Store) claim(ruleset string) (*claim, error) {
+	folder, err := s.makeFolder(claims(ruleset))
+	if err != nil {
+		return nil, err
+	}
+	return claimOf(folder)
+}
+
+// claimPublished moves a published attachment out of sight, at once. The state
+// must be locked.
+func (s *Store) claimPublished(a attachment) (*claim, error) {
+	folder, err := s.freeName(claims(a.ruleset))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Rename(a.folder, folder); err != nil {
+		return nil, fmt.Errorf("%w: remove %s: %w", ErrBPFFS, a.folder, err)
+	}
+	return claimOf(folder)
+}
+
+func claimOf(folder string) (*claim, error) {
+	lock, err := lockClaim(folder)
+	if err != nil {
+		return nil, errors.Join(err, discard(folder))
+	}
+	return &claim{folder, lock}, nil
+}
+
+// discard removes the claim and what is in it.
+func (c *claim) discard() error {
+	err := discard(c.folder)
+	return errors.Join(err, c.lock.Close())
+}
+
+// publish moves the attachment to where it belongs. The state must be locked.
+func (c *claim) publish(path string) error {
+	if err := publish(c.folder, path); err != nil {
+		return err
+	}
+	return c.lock.Close()
+}
+
+func lockClaim(folder string) (*os.File, error) {
+	lock, err := os.Open(folder)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBPFFS, err)
+	}
+	if err := flock(lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%w: lock %s: %w", ErrBPFFS, folder, err)
+	}
+	return lock, nil
+}
+
+// isAlive tells whether the process that claimed a folder lives.
+func isAlive(folder string) bool {
+	lock, err := lockClaim(folder)
+	if err != nil {
+		return errors.Is(err, unix.EWOULDBLOCK)
+	}
+	lock.Close()
+	return false
+}
