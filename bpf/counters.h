@@ -9,6 +9,7 @@
 #define XDP_PORT_COUNTERS_H
 
 #include "rules.h"
+#include "trace.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -34,8 +35,10 @@ static __always_inline void count_rule(struct counters *counters, __u32 rule,
 	counters->rules[index].bytes += length;
 }
 
-/* The one place where packets are counted, whatever became of them. */
+/* The one place where packets are counted and traced, whatever became of them.
+ */
 static __always_inline void count(struct counters *counters,
+				  const struct frame *frame, __u8 direction,
 				  const struct decision *decision, __u32 length)
 {
 	switch (decision->verdict) {
@@ -62,6 +65,7 @@ static __always_inline void count(struct counters *counters,
 	}
 	counters->flow_conflicts += decision->flow_conflict;
 	count_rule(counters, decision->rule, length);
+	trace_packet(frame, decision, direction);
 }
 
 #endif

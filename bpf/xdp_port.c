@@ -73,7 +73,7 @@ int from_container(struct xdp_md *ctx)
 	if (pkt.decision.port && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
 	if (pkt.decision.verdict == DROPPED || note_in_metadata) {
-		count(counters, &pkt.decision, pkt.length);
+		count(counters, &frame, EGRESS, &pkt.decision, pkt.length);
 	} else {
 		slot->decision = pkt.decision;
 		write_note(&slot->note, &pkt);
@@ -140,7 +140,7 @@ static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
 	}
 	if (pkt.decision.port && change_skb(skb, &pkt))
 		return TCX_DROP;
-	count(counters, &pkt.decision, pkt.length);
+	count(counters, &frame, direction, &pkt.decision, pkt.length);
 	return pkt.decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
 }
 
@@ -162,6 +162,7 @@ static __always_inline int settle_from_metadata(struct __sk_buff *skb)
 SEC("tc")
 int settle_checksum(struct __sk_buff *skb)
 {
+	struct frame frame = skb_frame(skb);
 	struct counters *counters;
 	struct seen *slot;
 
@@ -176,7 +177,8 @@ int settle_checksum(struct __sk_buff *skb)
 	settle(skb, &slot->note);
 	counters = counters_of(skb->ifindex);
 	if (counters)
-		count(counters, &slot->decision, slot->note.length);
+		count(counters, &frame, EGRESS, &slot->decision,
+		      slot->note.length);
 	return TCX_NEXT;
 }
 

@@ -56,35 +56,6 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 	return take(collection), nil
 }
 
-// Shared are maps of rulesets that are loaded already; nil where there is none.
-type Shared struct {
-	// Notes is what all rulesets have in common, so that a program may be
-	// replaced while its neighbour on the device is not yet.
-	Notes *ebpf.Map
-	// Flows are those of a ruleset that the new one is to replace, so that
-	// none is lost.
-	Flows *ebpf.Map
-}
-
-func (s Shared) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
-	maps := map[string]*ebpf.Map{}
-	for name, m := range map[string]*ebpf.Map{programsMapNotes: s.Notes, programsMapFlows: s.Flows} {
-		if m != nil && spec.Maps[name].Compatible(m) == nil {
-			maps[name] = m
-		}
-	}
-	return maps
-}
-
-// Close closes the handles.
-func (s Shared) Close() {
-	for _, m := range []*ebpf.Map{s.Notes, s.Flows} {
-		if m != nil {
-			_ = m.Close()
-		}
-	}
-}
-
 // tables are the maps that never change once they are loaded.
 var tables = []string{
 	programsMapPortPages, programsMapPortClasses, programsMapPeerPrefixes, programsMapRules,
@@ -109,6 +80,8 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error
 	selectPrograms(spec, rs.Hooks())
 	setFrags(spec, rs.Mode)
 	fillTables(spec, rs, table)
+	// So that a listener can change it by atomic steps.
+	spec.Maps[mapTrace].Flags |= unix.BPF_F_MMAPABLE
 	spec.Maps[programsMapFlows].MaxEntries = flowEntries(rs)
 	sizeCounters(spec.Maps[programsMapCounters], len(rs.Rules))
 	return errors.Join(
@@ -117,6 +90,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error
 		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
 		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
+		spec.Variables[programsVarRulesetId].Set(rs.id(table)),
 	)
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cilium/ebpf"
 )
@@ -38,13 +39,10 @@ func (p *Programs) Pin(dir string) error {
 	return nil
 }
 
-// pinName is the map's name without the dot that bpffs refuses: the constants
-// are called .rodata.
+// pinName is the map's name without the dots that bpffs refuses: those of
+// variables are called .rodata or .data.trace.
 func pinName(mapName string) string {
-	if mapName[0] == '.' {
-		return mapName[1:]
-	}
-	return mapName
+	return mapName[strings.LastIndexByte(mapName, '.')+1:]
 }
 
 // Open opens the pinned programs of a ruleset and the map that attaching
@@ -78,12 +76,6 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 	}
 	p.maps[programsMapCounters] = counters
 	return nil
-}
-
-// OpenNotes opens the map that all rulesets share, of a ruleset in dir.
-// Returns an error wrapping os.ErrNotExist if that has none.
-func OpenNotes(dir string) (*ebpf.Map, error) {
-	return ebpf.LoadPinnedMap(filepath.Join(dir, programsMapNotes), nil)
 }
 
 // Unpin removes all that Pin made. Nothing missing is an error.

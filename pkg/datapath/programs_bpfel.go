@@ -120,6 +120,38 @@ type programsSeen struct {
 	}
 }
 
+type programsTrace struct {
+	_       structs.HostLayout
+	Until   uint64
+	LeftOut uint64
+	Ifindex uint32
+	Sample  uint32
+}
+
+type programsTraceEvent struct {
+	_         structs.HostLayout
+	Time      uint64
+	Ruleset   uint64
+	Ifindex   uint32
+	Length    uint32
+	Captured  uint32
+	Direction uint32
+	Decision  struct {
+		_              structs.HostLayout
+		Verdict        programsVerdict
+		Rule           uint32
+		FlowConflict   uint32
+		Port           uint32
+		From           uint16
+		To             uint16
+		Checksum       uint32
+		QuotedChecksum uint32
+		QuotedValue    uint16
+		Pad            uint16
+	}
+	Headers [128]uint8
+}
+
 type programsVerdict uint32
 
 const (
@@ -143,6 +175,7 @@ const (
 	programsMapPortClasses     = "port_classes"
 	programsMapPortPages       = "port_pages"
 	programsMapRules           = "rules"
+	programsMapTraceRings      = "trace_rings"
 	programsProgFromContainer  = "from_container"
 	programsProgSettleChecksum = "settle_checksum"
 	programsProgToContainer    = "to_container"
@@ -152,6 +185,8 @@ const (
 	programsVarNoteInMetadata  = "note_in_metadata"
 	programsVarPortIndex       = "port_index"
 	programsVarRuleCount       = "rule_count"
+	programsVarRulesetId       = "ruleset_id"
+	programsVarTrace           = "trace"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -212,6 +247,7 @@ type programsMapSpecs struct {
 	PortClasses  *ebpf.MapSpec `ebpf:"port_classes"`
 	PortPages    *ebpf.MapSpec `ebpf:"port_pages"`
 	Rules        *ebpf.MapSpec `ebpf:"rules"`
+	TraceRings   *ebpf.MapSpec `ebpf:"trace_rings"`
 }
 
 // programsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -224,6 +260,8 @@ type programsVariableSpecs struct {
 	NoteInMetadata *ebpf.VariableSpec `ebpf:"note_in_metadata"`
 	PortIndex      *ebpf.VariableSpec `ebpf:"port_index"`
 	RuleCount      *ebpf.VariableSpec `ebpf:"rule_count"`
+	RulesetId      *ebpf.VariableSpec `ebpf:"ruleset_id"`
+	Trace          *ebpf.VariableSpec `ebpf:"trace"`
 }
 
 // programsObjects contains all objects after they have been loaded into the kernel.
@@ -253,6 +291,7 @@ type programsMaps struct {
 	PortClasses  *ebpf.Map `ebpf:"port_classes"`
 	PortPages    *ebpf.Map `ebpf:"port_pages"`
 	Rules        *ebpf.Map `ebpf:"rules"`
+	TraceRings   *ebpf.Map `ebpf:"trace_rings"`
 }
 
 func (m *programsMaps) Close() error {
@@ -264,6 +303,7 @@ func (m *programsMaps) Close() error {
 		m.PortClasses,
 		m.PortPages,
 		m.Rules,
+		m.TraceRings,
 	)
 }
 
@@ -277,6 +317,8 @@ type programsVariables struct {
 	NoteInMetadata *ebpf.Variable `ebpf:"note_in_metadata"`
 	PortIndex      *ebpf.Variable `ebpf:"port_index"`
 	RuleCount      *ebpf.Variable `ebpf:"rule_count"`
+	RulesetId      *ebpf.Variable `ebpf:"ruleset_id"`
+	Trace          *ebpf.Variable `ebpf:"trace"`
 }
 
 // programsPrograms contains all programs after they have been loaded into the kernel.

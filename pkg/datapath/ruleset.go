@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"slices"
+	"strconv"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
@@ -72,3 +73,12 @@ func (rs *Ruleset) Hash(table *rules.Table) string {
 	h.Write(options[:])
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
+
+// id is the first bytes of the hash, by which the programs name the ruleset.
+func (rs *Ruleset) id(table *rules.Table) uint64 {
+	id, _ := strconv.ParseUint(rs.Hash(table)[:idDigits], 16, 64)
+	return id
+}
+
+// idDigits is how many hexadecimal digits an id has.
+const idDigits = 16

@@ -48,21 +48,15 @@ func (s *Store) listRulesets() ([]string, error) {
 }
 
 // shared opens the maps that a new ruleset is to share with those that are
-// loaded: the notes of any, and the flows of the one it replaces, if it does.
+// loaded: those common to all of any, and the flows of the one it replaces, if it does.
 func (s *Store) shared(replaced string) (datapath.Shared, error) {
-	var shared datapath.Shared
 	rulesets, err := s.listRulesets()
 	if err != nil {
-		return shared, err
+		return datapath.Shared{}, err
 	}
-	for _, ruleset := range rulesets {
-		shared.Notes, err = datapath.OpenNotes(ruleset)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			return shared, err
-		}
+	shared, err := datapath.OpenShared(rulesets)
+	if err != nil {
+		return shared, err
 	}
 	if replaced != "" {
 		if shared.Flows, err = datapath.OpenFlows(replaced); err != nil {

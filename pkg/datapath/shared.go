@@ -1,0 +1,84 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+)
+
+// mapTrace is the map of the variable trace.
+const mapTrace = ".data.trace"
+
+// commonMaps are what all rulesets have in common: the notes, so that a program
+// may be replaced while its neighbour on the device is not yet, and what a
+// listener hears by.
+var commonMaps = []string{programsMapNotes, mapTrace, programsMapTraceRings}
+
+// Shared are maps of rulesets that are loaded already.
+type Shared struct {
+	// Flows are those of a ruleset that the new one is to replace, so that
+	// none is lost; nil where there is none.
+	Flows *ebpf.Map
+
+	common map[string]*ebpf.Map
+}
+
+// OpenShared opens the maps that all rulesets have in common, of those pinned in
+// dirs. The caller must Close the result.
+func OpenShared(dirs []string) (Shared, error) {
+	shared := Shared{common: map[string]*ebpf.Map{}}
+	for _, name := range commonMaps {
+		m, err := openFirst(dirs, pinName(name))
+		if err != nil {
+			shared.Close()
+			return Shared{}, err
+		}
+		if m != nil {
+			shared.common[name] = m
+		}
+	}
+	return shared, nil
+}
+
+// openFirst opens the map of this name of the first ruleset that has it, or
+// returns nil: those of another build may not.
+func openFirst(dirs []string, name string) (*ebpf.Map, error) {
+	for _, dir := range dirs {
+		m, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
+		if err == nil {
+			return m, nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("open the map %s: %w", name, err)
+		}
+	}
+	return nil, nil
+}
+
+// replacements returns the maps that fit the specification, by name.
+func (s Shared) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	maps := map[string]*ebpf.Map{}
+	replace := func(name string, m *ebpf.Map) {
+		if m != nil && spec.Maps[name].Compatible(m) == nil {
+			maps[name] = m
+		}
+	}
+	replace(programsMapFlows, s.Flows)
+	for name, m := range s.common {
+		replace(name, m)
+	}
+	return maps
+}
+
+// Close closes the handles.
+func (s Shared) Close() {
+	for _, m := range s.common {
+		_ = m.Close()
+	}
+	if s.Flows != nil {
+		_ = s.Flows.Close()
+	}
+}

@@ -1,0 +1,151 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// hear listens to the packets of a ruleset and those that share its maps.
+func hear(t *testing.T, ruleset string) *datapath.Listener {
+	t.Helper()
+	l, err := datapath.Listen(ruleset, datapath.TraceOptions{})
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	l.SetDeadline(time.Now().Add(10 * time.Second))
+	return l
+}
+
+// nextOf returns the next event of the ruleset that is about a UDP port.
+func nextOf(t *testing.T, l *datapath.Listener, ruleset string, port uint16) *datapath.Event {
+	t.Helper()
+	for {
+		event, err := l.Next()
+		must(t, err)
+		before := event.Before
+		about := before.Source.Port() == port || before.Destination.Port() == port
+		if filepath.Base(ruleset)[:len(event.Ruleset)] == event.Ruleset && about {
+			return event
+		}
+	}
+}
+
+func wantVerdict(t *testing.T, event *datapath.Event, direction rules.Direction, verdict datapath.Verdict, rule int) {
+	t.Helper()
+	if event.Direction != direction || event.Verdict != verdict || event.Rule != rule {
+		t.Fatalf("the event is %+v, should be %s %s by rule %d", event, direction, verdict, rule)
+	}
+}
+
+// TestTrace hears each of 1,000 questions, and each answer, once and in order.
+func TestTrace(t *testing.T) {
+	for _, mode := range []string{"generic", "native"} {
+		t.Run(mode, func(t *testing.T) {
+			n := newNode(t)
+			must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
+			c := attach(t, n, "lab")
+			serve(t, n.Far, 7998)
+			ruleset := rulesetOf(t, c)
+			l := hear(t, ruleset)
+			conn, err := node.DialUDP(c.NS, far("IPv4", 7999))
+			must(t, err)
+			defer conn.Close()
+			own := netip.MustParseAddrPort(conn.LocalAddr().String())
+			rewritten, restored := far("IPv4", 7998), far("IPv4", 7999)
+			for i := range 1000 {
+				question := fmt.Sprintf("question %4d", i)
+				must(t, askOn(conn, question))
+				event := nextOf(t, l, ruleset, own.Port())
+				wantVerdict(t, event, rules.Egress, datapath.Rewritten, 0)
+				if event.Before != (datapath.Endpoints{Source: own, Destination: restored}) ||
+					event.After != (datapath.Endpoints{Source: own, Destination: rewritten}) {
+					t.Fatalf("question %d went %v -> %v", i, event.Before, event.After)
+				}
+				if end := string(event.Headers[len(event.Headers)-len(question):]); end != question {
+					t.Fatalf("heard %q, asked %q", end, question)
+				}
+				event = nextOf(t, l, ruleset, own.Port())
+				wantVerdict(t, event, rules.Ingress, datapath.ReplyRestored, -1)
+				if event.Before != (datapath.Endpoints{Source: rewritten, Destination: own}) ||
+					event.After != (datapath.Endpoints{Source: restored, Destination: own}) {
+					t.Fatalf("answer %d went %v -> %v", i, event.Before, event.After)
+				}
+			}
+			if l.LeftOut() != 0 {
+				t.Errorf("%d events were left out", l.LeftOut())
+			}
+		})
+	}
+}
+
+// TestTraceOutlivesRules goes on hearing a container whose rules are replaced.
+func TestTraceOutlivesRules(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	serve(t, n.Far, 7998)
+	config := direct(tutorial())
+	wantSuccess(t, plugin(t, c, "ADD", config))
+	first := directRuleset(t, c)
+	l := hear(t, first)
+	conn, err := node.DialUDP(c.NS, far("IPv4", 7999))
+	must(t, err)
+	defer conn.Close()
+	own := netip.MustParseAddrPort(conn.LocalAddr().String()).Port()
+	must(t, askOn(conn, "before"))
+	wantVerdict(t, nextOf(t, l, first, own), rules.Egress, datapath.Rewritten, 0)
+
+	config["rules"] = append([]any{rule("protocol", "udp", "port", 25, "action", "drop")}, tutorial()...)
+	wantSuccess(t, plugin(t, c, "ADD", config))
+	second := directRuleset(t, c)
+	must(t, askOn(conn, "after"))
+	wantVerdict(t, nextOf(t, l, second, own), rules.Egress, datapath.Rewritten, 1)
+	wantVerdict(t, nextOf(t, l, second, own), rules.Ingress, datapath.ReplyRestored, -1)
+	if heard, err := l.Hears(second); !heard || err != nil {
+		t.Errorf("Hears says %t, %v", heard, err)
+	}
+}
+
+// TestTraceUnderFlood counts what it could not tell.
+func TestTraceUnderFlood(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
+	c := attach(t, n, "lab")
+	sink, err := node.ListenUDP(n.Far, 7998)
+	must(t, err)
+	defer sink.Close()
+	ruleset := rulesetOf(t, c)
+	l := hear(t, ruleset)
+	conn, err := node.DialUDP(c.NS, far("IPv4", 7999))
+	must(t, err)
+	defer conn.Close()
+	const packets = 50_000
+	before := countersOf(t, n, c)
+	for range packets {
+		_, err := conn.Write([]byte("flood"))
+		must(t, err)
+	}
+	after := countersOf(t, n, c)
+	heard := uint64(0)
+	for l.SetDeadline(time.Now()); ; heard++ {
+		_, err := l.Next()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		must(t, err)
+	}
+	// Neighbours are looked for now and then, before and after the count, too.
+	const others = 100
+	decided := after.Rewritten - before.Rewritten + after.Passed - before.Passed
+	told := heard + l.LeftOut()
+	if decided < packets || l.LeftOut() == 0 || heard == 0 || told < decided || told > decided+others {
+		t.Errorf("%d packets were decided, %d told, %d left out", decided, heard, l.LeftOut())
+	}
+}
