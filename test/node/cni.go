@@ -47,7 +47,6 @@ type Container struct {
 
 	node     *Node
 	attached []string
-	direct   []map[string]any
 }
 
 // ToolTimeout bounds one run of cnitool.
@@ -123,13 +122,6 @@ func (c *Container) detachAll() error {
 	var errs []error
 	for _, network := range c.attached {
 		_, err := c.cnitool("del", network)
-		errs = append(errs, err)
-	}
-	for _, config := range c.direct {
-		refusal, err := c.plugin("DEL", config)
-		if err == nil && refusal != nil {
-			err = refusal
-		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

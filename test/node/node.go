@@ -36,6 +36,7 @@ type Node struct {
 	Dir string
 
 	containers []*Container
+	added      []Call
 }
 
 // New makes a node and a far host that is connected to it.
@@ -165,7 +166,7 @@ func (n *Node) close() error {
 	if !forget(n) {
 		return nil
 	}
-	var errs []error
+	errs := []error{n.deleteAdded()}
 	for _, c := range n.containers {
 		errs = append(errs, c.detachAll(), removeNamespace(c.NS))
 	}

@@ -7,51 +7,104 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sys/unix"
 )
 
-// PluginID is the container ID that Plugin uses.
-func (c *Container) PluginID() string { return "direct-" + c.ID() }
-
-// Plugin runs a verb of the plugin itself, with a configuration as a runtime
-// would pass it, and returns the CNI error that it answers, or nil. Close runs
-// DEL of what was added so.
-func (c *Container) Plugin(verb string, config map[string]any) (*types.Error, error) {
-	world.RLock()
-	defer world.RUnlock()
-	if verb == "ADD" {
-		c.direct = append(c.direct, config)
-	}
-	return c.plugin(verb, config)
+// Call is one run of the plugin itself, as a runtime makes it.
+type Call struct {
+	Verb, ContainerID, NetNS, IfName string
+	// Stdin is the network configuration.
+	Stdin []byte
+	// Through is a command that is to run the plugin, such as setpriv(1) with
+	// its options; none if empty.
+	Through []string
 }
 
-func (c *Container) plugin(verb string, config map[string]any) (*types.Error, error) {
+// Answer is what the plugin said to a Call.
+type Answer struct {
+	Stdout, Stderr []byte
+	// Refusal is the CNI error that it failed with, nil if it succeeded.
+	Refusal *types.Error
+}
+
+// Call runs the plugin on the node. Close runs DEL for whatever ADD was run
+// for.
+func (n *Node) Call(call Call) (*Answer, error) {
+	world.RLock()
+	defer world.RUnlock()
+	answer, err := n.call(call)
+	if call.Verb == "ADD" && !answer.isRefusedName() {
+		n.added = append(n.added, call)
+	}
+	return answer, err
+}
+
+// isRefusedName tells whether the plugin did not take the names of container
+// and interface, which DEL would not either.
+func (a *Answer) isRefusedName() bool {
+	return a != nil && a.Refusal != nil && a.Refusal.Code == types.ErrInvalidEnvironmentVariables
+}
+
+// call is Call for who has the world locked.
+func (n *Node) call(call Call) (*Answer, error) {
 	bin, err := BinDir()
 	if err != nil {
 		return nil, err
 	}
+	command := slices.Concat(call.Through, []string{filepath.Join(bin, "xdp-port")})
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = []string{
+		"CNI_COMMAND=" + call.Verb, "CNI_CONTAINERID=" + call.ContainerID, "CNI_NETNS=" + call.NetNS,
+		"CNI_IFNAME=" + call.IfName, "CNI_PATH=" + bin,
+	}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(call.Stdin), &stdout, &stderr
+	err = Run(n.NS, cmd, ToolTimeout)
+	answer := &Answer{Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return answer, err
+	}
+	answer.Refusal = new(types.Error)
+	if err := json.Unmarshal(answer.Stdout, answer.Refusal); err != nil {
+		return nil, fmt.Errorf("stdout of %s is not an error: %w: %s%s", call.Verb, err, answer.Stdout, answer.Stderr)
+	}
+	return answer, nil
+}
+
+// deleteAdded runs DEL for all that ADD was run for, whatever became of it.
+func (n *Node) deleteAdded() error {
+	var errs []error
+	for _, call := range n.added {
+		call.Verb, call.Through = "DEL", nil
+		answer, err := n.call(call)
+		if err == nil && answer.Refusal != nil {
+			err = answer.Refusal
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// PluginID is the container ID that Plugin uses.
+func (c *Container) PluginID() string { return "direct-" + c.ID() }
+
+// Plugin runs a verb of the plugin itself for the container, and returns the
+// CNI error that it answers, or nil.
+func (c *Container) Plugin(verb string, config map[string]any) (*types.Error, error) {
 	stdin, err := json.Marshal(config)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(filepath.Join(bin, "xdp-port"))
-	cmd.Env = []string{
-		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + c.PluginID(), "CNI_NETNS=" + c.NS.Path(),
-		"CNI_IFNAME=" + c.IfName, "CNI_PATH=" + bin,
-	}
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
-	var stdout bytes.Buffer
-	cmd.Stdin, cmd.Stdout = bytes.NewReader(stdin), &stdout
-	err = Run(c.node.NS, cmd, ToolTimeout)
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	answer, err := c.node.Call(Call{
+		Verb: verb, ContainerID: c.PluginID(), NetNS: c.NS.Path(), IfName: c.IfName, Stdin: stdin,
+	})
+	if err != nil {
 		return nil, err
 	}
-	refusal := new(types.Error)
-	if err := json.Unmarshal(stdout.Bytes(), refusal); err != nil {
-		return nil, fmt.Errorf("stdout of %s is not an error: %w: %s", verb, err, stdout.Bytes())
-	}
-	return refusal, nil
+	return answer.Refusal, nil
 }
