@@ -1,7 +1,9 @@
 package datapath
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -9,12 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ready tells whether programs can be loaded and attached here: it asks for
-// privileges first, since without them the kernel says no to everything.
+// Ready tells whether the kernel has what loading the programs takes. Without
+// privileges it says no to everything.
 func Ready() error {
-	if err := privileged(); err != nil {
-		return err
-	}
 	for _, feature := range []struct {
 		name string
 		err  error
@@ -23,8 +22,11 @@ func Ready() error {
 		{"tc programs", features.HaveProgramType(ebpf.SchedCLS)},
 		{"LRU hash maps", features.HaveMapType(ebpf.LRUHash)},
 	} {
-		if feature.err != nil {
+		switch {
+		case errors.Is(feature.err, ebpf.ErrNotSupported):
 			return fmt.Errorf("the kernel lacks %s, Linux 5.12 or later has it: %w", feature.name, feature.err)
+		case feature.err != nil:
+			return fmt.Errorf("the kernel cannot be asked whether it has %s: %w", feature.name, feature.err)
 		}
 	}
 	return nil
@@ -34,30 +36,37 @@ func Ready() error {
 // doing without, pointers as arguments of global functions (Linux 5.12).
 const newestNeeded = asm.FnCheckMtu
 
-// Capabilities by number, include/uapi/linux/capability.h.
+// capabilities are those that ADD takes, by number (include/uapi/linux/capability.h).
 var capabilities = []struct {
 	name   string
 	number uint
+	// covered says that CAP_SYS_ADMIN stands for it.
+	covered bool
 }{
-	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN},
-	{"CAP_BPF", unix.CAP_BPF},
-	{"CAP_PERFMON", unix.CAP_PERFMON},
+	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN, false}, // devices and their qdiscs
+	{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN, false}, // setns into the container, mounting bpffs
+	{"CAP_BPF", unix.CAP_BPF, true},
+	{"CAP_PERFMON", unix.CAP_PERFMON, true},
 }
 
-// privileged wants the capabilities that loading and attaching take;
-// CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON.
-func privileged() error {
+// Privileged tells whether the process has the capabilities that ADD takes.
+func Privileged() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData
 	if err := unix.Capget(&header, &sets[0]); err != nil {
 		return fmt.Errorf("ask for the capabilities: %w", err)
 	}
 	has := func(number uint) bool { return sets[number/32].Effective&(1<<(number%32)) != 0 }
-	for _, capability := range capabilities {
-		covered := capability.number != unix.CAP_NET_ADMIN && has(unix.CAP_SYS_ADMIN)
-		if !has(capability.number) && !covered {
-			return fmt.Errorf("the process has no %s: run the container runtime as root", capability.name)
+	var missing []string
+	for _, c := range capabilities {
+		covered := c.covered && has(unix.CAP_SYS_ADMIN)
+		if !covered && !has(c.number) {
+			missing = append(missing, c.name)
 		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the process lacks %s: run the container runtime as root, with all capabilities",
+			strings.Join(missing, ", "))
 	}
 	return nil
 }

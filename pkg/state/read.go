@@ -66,7 +66,3 @@ func (r *Reader) VerifyAbsent(key Key) error {
 	}
 	return err
 }
-
-// Ready tells whether there is, or can be, a BPF file system for the state.
-// Returns an error wrapping ErrBPFFS if not.
-func Ready() error { return ensureBPFFS(DefaultMount) }

@@ -62,7 +62,10 @@ func endOf(link netlink.Link) End {
 func vethIn(container netns.NsHandle, path, ifname string) (netlink.Link, error) {
 	// Only the route family: a kernel without, say, xfrm refuses the others.
 	handle, err := netlinksafe.NewHandleAt(container, unix.NETLINK_ROUTE)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return nil, fmt.Errorf("%w %q cannot be entered, CAP_SYS_ADMIN is needed: %w", ErrNetNS, path, err)
+	case err != nil:
 		return nil, fmt.Errorf("%w %q cannot be entered: %w", ErrNetNS, path, err)
 	}
 	defer handle.Close()

@@ -8,12 +8,14 @@ import (
 )
 
 func main() {
-	skel.PluginMainFuncs(skel.CNIFuncs{
-		Add:    guarded(add),
-		Del:    guarded(del),
-		Check:  guarded(check),
-		GC:     guarded(gc),
-		Status: guarded(status),
-	}, version.PluginSupports("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"),
+	skel.PluginMainFuncs(verbs, version.PluginSupports("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"),
 		"CNI plugin xdp-port: rewrites the ports of a container's packets")
+}
+
+var verbs = skel.CNIFuncs{
+	Add:    guarded(add),
+	Del:    guarded(del),
+	Check:  guarded(check),
+	GC:     guarded(gc),
+	Status: guarded(status),
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
-// status tells whether ADD can work on this node at all.
+// status tells whether ADD can work on this node at all. It changes nothing.
 func status(args *skel.CmdArgs) error {
 	if _, err := config.ParseIdentity(args.StdinData); err != nil {
 		return err
 	}
-	for _, ready := range []func() error{datapath.Ready, state.Ready} {
+	for _, ready := range []func() error{datapath.Privileged, state.Ready, datapath.Ready} {
 		if err := ready(); err != nil {
 			return types.NewError(codeNotAvailable, "xdp-port cannot serve ADD: "+err.Error(), "")
 		}

@@ -1,0 +1,61 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Ready tells whether there is, or could be, a BPF file system for the state.
+// It changes nothing. Returns an error wrapping ErrBPFFS if not.
+func Ready() error {
+	if !isBPFFS(DefaultMount) {
+		return couldMount(DefaultMount)
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, DefaultMount, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("%w to write to: %s: %w", ErrBPFFS, DefaultMount, err)
+	}
+	folder, err := openOwnFolder(DefaultRoot)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // ADD makes it
+	}
+	if err != nil {
+		return err
+	}
+	return folder.Close()
+}
+
+// couldMount goes all the way to a BPF file system but for putting it in its
+// place.
+func couldMount(path string) error {
+	place, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBPFFS, err)
+	}
+	if !place.IsDir() {
+		return fmt.Errorf("%w: %s is not a folder to mount one at", ErrBPFFS, path)
+	}
+	if err := mountNowhere(); err != nil {
+		return fmt.Errorf("%w at %s, and none can be mounted: %w", ErrBPFFS, path, err)
+	}
+	return nil
+}
+
+// mountNowhere makes a BPF file system that goes away at once.
+func mountNowhere() error {
+	fs, err := unix.Fsopen("bpf", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return err
+	}
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	return unix.Close(mount)
+}

@@ -1,0 +1,79 @@
+package conformance
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// run makes a call, and looks at what must hold of every answer: stdout has
+// the result or the error and nothing else, stderr nothing at all.
+func run(t *testing.T, n *node.Node, call node.Call) *node.Answer {
+	t.Helper()
+	answer, err := n.Call(call)
+	must(t, err)
+	if len(answer.Stderr) > 0 {
+		t.Errorf("%s wrote to stderr: %s", call.Verb, answer.Stderr)
+	}
+	values := 0
+	if answer.Refusal != nil || call.Verb == "ADD" || call.Verb == "VERSION" {
+		values = 1
+	}
+	if got := countValues(t, answer.Stdout); got != values {
+		t.Errorf("%s has %d JSON values on stdout, should have %d: %s", call.Verb, got, values, answer.Stdout)
+	}
+	return answer
+}
+
+// countValues also fails the test if there is anything but JSON.
+func countValues(t *testing.T, stdout []byte) (count int) {
+	t.Helper()
+	for decoder := json.NewDecoder(bytes.NewReader(stdout)); ; count++ {
+		var value map[string]any
+		err := decoder.Decode(&value)
+		if err == io.EOF {
+			return count
+		}
+		if err != nil {
+			t.Fatalf("stdout has %q: %v", stdout, err)
+		}
+	}
+}
+
+// succeed makes a call that must succeed.
+func succeed(t *testing.T, n *node.Node, call node.Call) *node.Answer {
+	t.Helper()
+	answer := run(t, n, call)
+	if answer.Refusal != nil {
+		t.Fatalf("%s failed with code %d: %s", call.Verb, answer.Refusal.Code, answer.Refusal)
+	}
+	return answer
+}
+
+// fail makes a call that must fail with a code, and a message that has the
+// parts.
+func fail(t *testing.T, n *node.Node, call node.Call, code uint, parts ...string) {
+	t.Helper()
+	refusal := run(t, n, call).Refusal
+	if refusal == nil {
+		t.Fatalf("%s succeeded, should fail with code %d", call.Verb, code)
+	}
+	if refusal.Code != code {
+		t.Errorf("the code of %s is %d, should be %d: %s", call.Verb, refusal.Code, code, refusal)
+	}
+	for _, part := range parts {
+		if !strings.Contains(refusal.Msg, part) {
+			t.Errorf("the message %q lacks %q", refusal.Msg, part)
+		}
+	}
+}
+
+// inShell is a command that runs the plugin in a mount namespace of its own,
+// behind a preparation.
+func inShell(preparation string) []string {
+	return []string{"unshare", "--mount", "sh", "-c", preparation + ` && exec "$0"`}
+}

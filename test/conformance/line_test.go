@@ -1,0 +1,184 @@
+package conformance
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netlink"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// line is an interface of a container, with an address on its host side to
+// talk to. No CNI plugin made it, so that a test can call it what it likes.
+type line struct {
+	node      *node.Node
+	container *node.Container
+	id        string // of the container
+	ifname    string
+	number    int // tells the lines of a node apart
+}
+
+// answering has servers on the node name the port that a packet arrives at.
+func answering(t *testing.T) *node.Node {
+	t.Helper()
+	n := newNode(t)
+	for _, port := range []int{7997, 7998, 7999} {
+		server, err := node.UDPName(n.NS, port)
+		must(t, err)
+		t.Cleanup(func() { server.Close() })
+	}
+	return n
+}
+
+// lay gives the container an interface.
+func lay(t *testing.T, n *node.Node, c *node.Container, id, ifname string, number int) *line {
+	t.Helper()
+	l := &line{node: n, container: c, id: id, ifname: ifname, number: number}
+	l.make(t, 0)
+	return l
+}
+
+// make makes the pair of devices; the host side gets an index of its own
+// choice if that is 0.
+func (l *line) make(t *testing.T, index int) {
+	t.Helper()
+	must(t, l.node.NS.Do(func(ns.NetNS) error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.Index = l.host(), index
+		if err := netlink.LinkAdd(&netlink.Veth{
+			LinkAttrs: attrs, PeerName: l.ifname, PeerNamespace: netlink.NsFd(int(l.container.NS.Fd())),
+		}); err != nil {
+			return fmt.Errorf("make the interface %q: %w", l.ifname, err)
+		}
+		return l.configure(l.host(), 1)
+	}))
+	must(t, l.container.NS.Do(func(ns.NetNS) error { return l.configure(l.ifname, 2) }))
+}
+
+func (l *line) configure(device string, end byte) error {
+	found, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	address := &netlink.Addr{IPNet: &net.IPNet{IP: l.address(end).AsSlice(), Mask: net.CIDRMask(24, 32)}}
+	if err := netlink.AddrAdd(found, address); err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(found)
+}
+
+func (l *line) host() string { return fmt.Sprintf("host%d", l.number) }
+
+func (l *line) address(end byte) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 77, byte(l.number), end})
+}
+
+// call is a call of the plugin for the interface.
+func (l *line) call(t *testing.T, verb string, c config) node.Call {
+	t.Helper()
+	return node.Call{
+		Verb: verb, ContainerID: l.id, NetNS: l.container.NS.Path(), IfName: l.ifname, Stdin: c.bytes(t),
+	}
+}
+
+func (l *line) succeed(t *testing.T, verb string, c config) {
+	t.Helper()
+	succeed(t, l.node, l.call(t, verb, c))
+}
+
+// arrivesAt sends a packet to port 7999 and returns the port that it arrives at.
+func (l *line) arrivesAt(t *testing.T) string {
+	t.Helper()
+	conn, err := node.DialUDP(l.container.NS, netip.AddrPortFrom(l.address(1), 7999))
+	must(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("where?"))
+	must(t, err)
+	must(t, conn.SetReadDeadline(time.Now().Add(2*time.Second)))
+	answer := make([]byte, 100)
+	n, err := conn.Read(answer)
+	must(t, err)
+	return string(answer[:n])
+}
+
+// wantPort fails the test unless packets to port 7999 arrive at a port.
+func (l *line) wantPort(t *testing.T, want string) {
+	t.Helper()
+	if got := l.arrivesAt(t); got != want {
+		t.Errorf("interface %q of %s: packets to 7999 arrive at %s, should arrive at %s", l.ifname, l.id, got, want)
+	}
+}
+
+func (l *line) wantRules(t *testing.T)   { t.Helper(); l.wantPort(t, "7998") }
+func (l *line) wantNoRules(t *testing.T) { t.Helper(); l.wantPort(t, "7999") }
+
+// onHost runs f on the node with the host side.
+func (l *line) onHost(t *testing.T, f func(netlink.Link) error) {
+	t.Helper()
+	must(t, l.node.NS.Do(func(ns.NetNS) error {
+		device, err := netlink.LinkByName(l.host())
+		if err != nil {
+			return err
+		}
+		return f(device)
+	}))
+}
+
+func (l *line) remove(t *testing.T) {
+	t.Helper()
+	l.onHost(t, netlink.LinkDel)
+}
+
+// programs returns the ids of all programs on the host side, and of how many
+// filters and qdiscs there are besides the device's own.
+func (l *line) programs(t *testing.T) (ids []ebpf.ProgramID) {
+	t.Helper()
+	l.onHost(t, func(device netlink.Link) error {
+		if xdp := device.Attrs().Xdp; xdp != nil && xdp.Attached {
+			ids = append(ids, ebpf.ProgramID(xdp.ProgId))
+		}
+		for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+			attached, err := link.QueryPrograms(link.QueryOptions{Target: device.Attrs().Index, Attach: at})
+			if err != nil {
+				return err
+			}
+			for _, program := range attached.Programs {
+				ids = append(ids, program.ID)
+			}
+		}
+		for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+			filters, err := netlinksafe.FilterList(device, parent)
+			if err != nil {
+				return err
+			}
+			for _, filter := range filters {
+				ids = append(ids, ebpf.ProgramID(filter.(*netlink.BpfFilter).Id))
+			}
+		}
+		return nil
+	})
+	return ids
+}
+
+// wantNoPrograms waits for the programs to go, which links that are merely
+// unpinned take some time for.
+func (l *line) wantNoPrograms(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left := l.programs(t)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the programs %v are still on %s", left, l.host())
+		}
+	}
+}

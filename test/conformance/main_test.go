@@ -1,0 +1,55 @@
+// Package conformance tests each verb of the plugin against the CNI
+// specification: through the plugin itself, through libcni and cnitool, on
+// nodes made of network namespaces.
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+func TestMain(m *testing.M) {
+	if err := node.Sweep(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	node.CloseOnSignal()
+	found := node.State()
+	code := m.Run()
+	if err := errors.Join(found.Unchanged(), node.Leftovers()); err != nil {
+		fmt.Fprintln(os.Stderr, "the tests left something behind:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newNode makes a node that the test removes.
+func newNode(t *testing.T) *node.Node {
+	t.Helper()
+	n, err := node.New()
+	must(t, err)
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+func newContainer(t *testing.T, n *node.Node) *node.Container {
+	t.Helper()
+	c, err := n.Container()
+	must(t, err)
+	return c
+}

@@ -1,0 +1,131 @@
+package conformance
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+func status(t *testing.T) node.Call {
+	t.Helper()
+	return node.Call{Verb: "STATUS", Stdin: lab().without("prevResult").bytes(t)}
+}
+
+// without is a command that runs the plugin with fewer capabilities.
+func without(capabilities string) []string {
+	return []string{"setpriv", "--bounding-set", capabilities, "--inh-caps", capabilities}
+}
+
+// TestStatusChangesNothing has a node that is as it should be.
+func TestStatusChangesNothing(t *testing.T) {
+	n := newNode(t)
+	before, mounts := node.State(), mounted(t)
+	succeed(t, n, status(t))
+	must(t, before.Unchanged())
+	if now := mounted(t); !bytes.Equal(mounts, now) {
+		t.Errorf("the mounts were\n%s\nand now are\n%s", mounts, now)
+	}
+}
+
+func mounted(t *testing.T) []byte {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	must(t, err)
+	return mounts
+}
+
+// TestStatusKnowsPrivileges takes capabilities away: what STATUS promises, ADD
+// must keep.
+func TestStatusKnowsPrivileges(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	for capabilities, missing := range map[string][]string{
+		"-wake_alarm":                        nil,
+		"-all,+net_admin,+sys_admin":         nil,
+		"-bpf,-perfmon":                      nil, // CAP_SYS_ADMIN stands for them
+		"-net_admin":                         {"CAP_NET_ADMIN"},
+		"-sys_admin":                         {"CAP_SYS_ADMIN"},
+		"-bpf,-sys_admin":                    {"CAP_SYS_ADMIN", "CAP_BPF"},
+		"-perfmon,-sys_admin":                {"CAP_SYS_ADMIN", "CAP_PERFMON"},
+		"-bpf,-net_admin":                    {"CAP_NET_ADMIN"},
+		"-all,+net_admin,+bpf,+perfmon":      {"CAP_SYS_ADMIN"},
+		"-all,+net_admin,+bpf,+dac_override": {"CAP_SYS_ADMIN", "CAP_PERFMON"},
+		"-all":                               {"CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_BPF", "CAP_PERFMON"},
+	} {
+		t.Run(capabilities, func(t *testing.T) {
+			ask := status(t)
+			ask.Through = without(capabilities)
+			add := l.call(t, "ADD", lab().with("tcHook", "clsact")) // that takes more than tcx
+			add.Through = ask.Through
+			if missing == nil {
+				succeed(t, n, ask)
+				succeed(t, n, add)
+				l.wantRules(t)
+				l.succeed(t, "DEL", lab())
+				return
+			}
+			fail(t, n, ask, 50, missing...)
+			if run(t, n, add).Refusal == nil {
+				t.Error("ADD succeeded all the same")
+			}
+			l.wantNoPrograms(t)
+		})
+	}
+}
+
+// TestStatusInUserNamespace has all capabilities, but none that counts.
+func TestStatusInUserNamespace(t *testing.T) {
+	n := newNode(t)
+	ask := status(t)
+	ask.Through = []string{"unshare", "--user", "--map-root-user"}
+	fail(t, n, ask, 50)
+}
+
+// TestStatusKnowsBPFFS takes the BPF file system away, or makes it useless.
+func TestStatusKnowsBPFFS(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	for name, tt := range map[string]struct {
+		preparation string
+		parts       []string // of the message; none where STATUS succeeds
+	}{
+		"there":       {`mount -t bpf bpf /sys/fs/bpf`, nil},
+		"not mounted": {`umount /sys/fs/bpf`, nil},
+		"another":     {`mount -t tmpfs none /sys/fs/bpf`, nil},
+		"no folder":   {`mount -t tmpfs none /sys/fs`, []string{"/sys/fs/bpf", "no such file"}},
+		"a file":      {`mount -t tmpfs none /sys/fs && touch /sys/fs/bpf`, []string{"/sys/fs/bpf", "not a"}},
+		"read-only":   {`mount -t bpf -o ro bpf /sys/fs/bpf`, []string{"/sys/fs/bpf", "read-only"}},
+		"somebody else's": {
+			`mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port`,
+			[]string{"/sys/fs/bpf/xdp-port", "user 1000"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ask, add := status(t), l.call(t, "ADD", lab())
+			ask.Through = inShell(tt.preparation)
+			add.Through = ask.Through
+			if tt.parts == nil {
+				succeed(t, n, ask)
+				succeed(t, n, add)
+				return
+			}
+			fail(t, n, ask, 50, tt.parts...)
+			fail(t, n, add, 105, append(tt.parts, "container a", "interface eth0")...)
+			l.wantNoPrograms(t)
+		})
+	}
+}
+
+// TestStatusMountsNothing looks at the mounts behind STATUS, where one is
+// missing.
+func TestStatusMountsNothing(t *testing.T) {
+	n := newNode(t)
+	ask := status(t)
+	ask.Through = []string{
+		"unshare", "--mount", "sh", "-c",
+		`umount /sys/fs/bpf && mounts=$(cat /proc/self/mountinfo) && "$0" && [ "$mounts" = "$(cat /proc/self/mountinfo)" ]`,
+	}
+	succeed(t, n, ask)
+}
