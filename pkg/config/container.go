@@ -1,31 +1,110 @@
 package config
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
-// containerRulePaths are where a runtime hands down rules for one container.
-var containerRulePaths = [][]string{
-	{"runtimeConfig", "xdpPortRules"},
-	{"runtimeConfig", "io.kubernetes.cri.pod-annotations", "xdp-port/rules"},
-	{"args", "cni", "xdpPortRules"},
+// MaxContainerRules is how many rules a container may have of its own, from
+// all sources together.
+const MaxContainerRules = 64
+
+// The capabilities by which a network's configuration gives its containers a
+// say, and the pod annotation that has their rules then.
+const (
+	CapabilityRules       = "xdpPortRules"
+	CapabilityAnnotations = "io.kubernetes.cri.pod-annotations"
+	Annotation            = "xdp-port/rules"
+)
+
+// say is what a network's containers may ask for.
+type say struct{ rules, annotations bool }
+
+func (p *parser) say(capabilities *value) say {
+	declared := p.inner(capabilities, CapabilityRules, CapabilityAnnotations)
+	return say{
+		rules:       take(p, declared.in[CapabilityRules], false, readBool),
+		annotations: take(p, declared.in[CapabilityAnnotations], false, readBool),
+	}
 }
 
-// refuseContainerRules refuses rules for one container wherever they may
-// stand. To ignore them would leave a container open that asked for a drop.
-func (p *parser) refuseContainerRules(o object) {
-	for _, path := range containerRulePaths {
-		if v := o.in[path[0]].at(path[1:]...); v != nil && !isEmptyList(v) {
-			p.report(v, "rules for one container are not supported yet: leave them out")
+// containerRules returns the rules for one container, which come after so many
+// of its network. Where it has no say nothing is even looked at.
+//
+// libcni keeps out of runtimeConfig what is not declared, and leaves the
+// declaration in what it hands to plugins, so that it can count for args too,
+// which Multus fills with whatever a pod asks for.
+func (p *parser) containerRules(o object, say say, network int) []*value {
+	var runtimes, annotated, args *value
+	if say.rules {
+		runtimes = p.follow(o.in["runtimeConfig"], CapabilityRules)
+		args = p.follow(o.in["args"], "cni", CapabilityRules)
+	}
+	if say.annotations {
+		annotated = p.annotated(p.follow(o.in["runtimeConfig"], CapabilityAnnotations, Annotation))
+	}
+	return p.gather([]*value{runtimes, annotated, args}, network)
+}
+
+// gather returns the elements of all lists, and looks that they are not too
+// many. The mistake is with the list that comes last.
+func (p *parser) gather(lists []*value, network int) []*value {
+	var elements []*value
+	var last *value
+	for _, list := range lists {
+		if isNothing(list) {
+			continue
+		}
+		if more := p.elements(list, "rules"); len(more) > 0 {
+			elements, last = append(elements, more...), list
 		}
 	}
+	switch count := len(elements); {
+	case count > MaxContainerRules:
+		p.report(last, "%d rules for one container are too many (at most %d from all sources together)",
+			count, MaxContainerRules)
+		elements = elements[:MaxContainerRules]
+	case count > 0 && count+network > MaxRules:
+		p.report(last, "%d rules for one container are too many beside %d of the network (at most %d together)",
+			count, network, MaxRules)
+	}
+	return elements
 }
 
-// isEmptyList also knows a list that comes as JSON text in a string, as it
-// does in an annotation.
-func isEmptyList(v *value) bool {
-	text, isText := v.text()
-	if !isText {
-		text = string(v.raw)
+// follow goes down a path of keys. It returns nil if that leads nowhere.
+func (p *parser) follow(v *value, path ...string) *value {
+	for _, key := range path {
+		v = p.inner(v, key).in[key]
 	}
-	text = strings.Join(strings.Fields(text), "")
-	return text == "" || text == "[]" || text == "null"
+	return v
+}
+
+// annotated returns the list that an annotation holds as JSON text.
+func (p *parser) annotated(v *value) *value {
+	if isNothing(v) {
+		return nil
+	}
+	const name = "annotation " + Annotation
+	list := &value{raw: v.raw, offset: v.offset, name: name, path: name + ": rules"}
+	text, ok := v.text()
+	if !ok {
+		p.report(list, "%s is not a string: an annotation has the list of rules as JSON text", v)
+		return nil
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
+	var raw json.RawMessage
+	if err := json.Unmarshal([]byte(text), &raw); err != nil {
+		p.report(list, "%s: %v", position([]byte(text), err), err)
+		return nil
+	}
+	list.raw = raw
+	return list
+}
+
+// isNothing tells whether v is what runtimes and templates leave where there
+// is no list.
+func isNothing(v *value) bool {
+	return v == nil || v.isNull() || string(v.raw) == `""`
 }

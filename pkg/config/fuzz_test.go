@@ -21,8 +21,11 @@ func FuzzParse(f *testing.F) {
 		network(`"rules": [{"Protocol": "TCP", "port": "90 - 80", "toPort": 8e1, "port": -1, "cidr": []}]`),
 		network(`"rules": [{"protocol": "udp", "port": 0, "toPort": "80-80", "action": "rewrite", "oneWay": false}]`),
 		network(`"rules": [{"protocol": "udp", "action": "pass", "cidrs": ["10.0.0.0/8", "::ffff:10.0.0.1/128", "fe80::1%a/64", "::/0"]}]`),
-		network(`"runtimeConfig": {"xdpPortRules": [], "io.kubernetes.cri.pod-annotations": {"xdp-port/rules": "[{}]"}}`),
-		network(`"args": {"cni": {"xdpPortRules": [{}]}}, "cni.dev/valid-attachments": [{"containerID": "a", "ifname": "eth0"}]`),
+		network(declareBoth + annotated(`[{"protocol": "udp", "port": 1, "toPort": 70000}]`)),
+		network(declareBoth + annotated(" [\n{}] ") + `, "args": {"cni": {"xdpPortRules": [{"protocol": "tcp", "action": "drop"}, {}]}}`),
+		network(`"capabilities": {"xdpPortRules": 1}, "args": {"cni": null}, "cni.dev/valid-attachments": [{"containerID": "a", "ifname": "eth0"}]`),
+		beside(noSMTP+","+localDNS, `{"protocol": "tcp", "port": "1-99", "toPort": "2-100"}`),
+		beside(noTCP, `{"direction": "ingress", "protocol": "tcp", "port": 80, "toPort": 8080}`),
 		network(`"prevResult": {"cniVersion": "0.4.0", "ips": [null]}`),
 	} {
 		f.Add([]byte(seed))

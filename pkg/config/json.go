@@ -20,16 +20,19 @@ type value struct {
 	key    string // in a parent that is an object
 	index  int    // in a parent that is a list
 	bad    bool   // a mistake was reported here
+
+	// Of a value without a parent: what it is called in messages, and what the
+	// places of all that it holds begin with.
+	name, path string
 }
 
 // parseDocument checks the syntax of a whole document, an object, so that
 // nothing that takes it apart later can fail.
 func parseDocument(data []byte) (*value, error) {
-	var raw json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
+	document := &value{name: "configuration"}
+	if err := json.Unmarshal(data, (*json.RawMessage)(&document.raw)); err != nil {
 		return nil, &Error{Mistakes: []Mistake{{Place: position(data, err), Problem: err.Error()}}}
 	}
-	document := &value{raw: raw}
 	if !document.isObject() {
 		return nil, &Error{Mistakes: []Mistake{{Place: document.place(), Problem: document.String() + " is not an object"}}}
 	}
@@ -167,17 +170,16 @@ var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
 // place is where the value stands, in JavaScript's notation: rules[2].port.
 func (v *value) place() string {
-	switch {
-	case v.parent == nil:
-		return "configuration"
-	case v.parent.isList():
-		return fmt.Sprintf("%s[%d]", v.parent.place(), v.index)
+	if v.parent == nil {
+		return v.name
 	}
-	before := ""
+	before := v.parent.path
 	if v.parent.parent != nil {
 		before = v.parent.place()
 	}
 	switch {
+	case v.parent.isList():
+		return fmt.Sprintf("%s[%d]", before, v.index)
 	case !plainKey.MatchString(v.key):
 		return fmt.Sprintf("%s[%q]", before, shorten(v.key))
 	case before == "":

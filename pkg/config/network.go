@@ -36,14 +36,18 @@ type Network struct {
 	TCHook TCHook
 	// Flows is how many rewritten flows are remembered at a time.
 	Flows int
-	// Rules are in the order written, each with a name that no other has.
+	// Rules are the network's own in the order written, then those of the
+	// container, each with a name that no other has.
 	Rules []rules.Rule
+	// OpenToContainers tells whether a container may have rules of its own: a
+	// capability that stands for them is declared.
+	OpenToContainers bool
 }
 
 // networkKeys are the keys beside `rules` that mean something to the plugin.
 // All others are CNI's business.
 var networkKeys = []string{
-	"cniVersion", "name", "type", "prevResult", "runtimeConfig", "args",
+	"cniVersion", "name", "type", "prevResult", "capabilities", "runtimeConfig", "args",
 	"mode", "tcHook", "flows", "rules",
 }
 
@@ -66,6 +70,7 @@ func Parse(stdin []byte) (*Network, error) {
 
 func (p *parser) network(document *value) *Network {
 	o, _ := p.object(document, networkKeys)
+	say := p.say(o.in["capabilities"])
 	network := &Network{
 		CNIVersion: require(p, o, "cniVersion", `write "1.1.0"`, readString),
 		Name:       require(p, o, "name", "give the network one", readNetworkName),
@@ -73,10 +78,11 @@ func (p *parser) network(document *value) *Network {
 		Mode:       take(p, o.in["mode"], ModeAuto, readMode),
 		TCHook:     take(p, o.in["tcHook"], HookAuto, readTCHook),
 		Flows:      take(p, o.in["flows"], DefaultFlows, readFlows),
-		Rules:      p.rules(o.in["rules"]),
+		Rules:      p.allRules(o, say),
+
+		OpenToContainers: say.rules || say.annotations,
 	}
 	network.PrevResult = p.prevResult(o.in["prevResult"], network.CNIVersion)
-	p.refuseContainerRules(o)
 	return network
 }
 

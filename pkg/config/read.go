@@ -28,6 +28,19 @@ func (p *parser) object(v *value, keys []string) (o object, others []*value) {
 	return o, others
 }
 
+// inner reads an object of CNI's, which may be left out or null.
+func (p *parser) inner(v *value, keys ...string) object {
+	if !v.good() || v.isNull() {
+		return object{}
+	}
+	if !v.isObject() {
+		p.report(v, "%s is not an object", v)
+		return object{}
+	}
+	o, _ := p.object(v, keys)
+	return o
+}
+
 // elements returns the elements of a list of what, which may be left out.
 func (p *parser) elements(list *value, what string) []*value {
 	switch {

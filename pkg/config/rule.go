@@ -8,29 +8,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// MaxRules is how many rules a network may have.
-const MaxRules = 1024
-
 // ruleKeys are the keys of a rule, in the order of the documentation.
 var ruleKeys = []string{"direction", "protocol", "port", "toPort", "action", "cidrs", "oneWay", "name"}
-
-// rules reads a list of rules, wherever in the configuration it stands.
-func (p *parser) rules(list *value) []rules.Rule {
-	elements := p.elements(list, "rules")
-	if len(elements) > MaxRules {
-		p.report(list, "%d rules are too many (at most %d)", len(elements), MaxRules)
-		elements = elements[:MaxRules]
-	}
-	var read []rules.Rule
-	var written []object
-	for _, element := range elements {
-		o := p.ruleObject(element)
-		written = append(written, o)
-		read = append(read, p.rule(o))
-	}
-	p.nameRules(read, written)
-	return read
-}
 
 // ruleObject refuses unknown keys. One that is nearly a known key stands for
 // it, so that nobody is told that the known key is missing as well.
@@ -114,29 +93,6 @@ func (p *parser) checkVerdict(o object, rule rules.Rule) {
 	}
 	if rule.OneWay {
 		p.report(o.in["oneWay"], "does not go with action %q, which has no replies to restore: leave it out", rule.Action)
-	}
-}
-
-// nameRules gives rules without a name their default, and refuses a name that
-// another rule goes by: counters would mix the two up.
-func (p *parser) nameRules(read []rules.Rule, written []object) {
-	owners := map[string]*value{}
-	for i, o := range written {
-		if o.in["name"] == nil {
-			read[i].Name = fmt.Sprintf("rule-%d", i)
-			owners[read[i].Name] = o.value
-		}
-	}
-	for i, o := range written {
-		name := o.in["name"]
-		if !name.good() {
-			continue
-		}
-		if owner := owners[read[i].Name]; owner != nil {
-			p.report(name, "%s is the name of %s already: choose another", name, owner.place())
-		} else {
-			owners[read[i].Name] = o.value
-		}
 	}
 }
 

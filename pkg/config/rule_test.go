@@ -135,17 +135,3 @@ func TestDefaultNameIsFreeWhereUnused(t *testing.T) {
 		}
 	}
 }
-
-// The lists of rules for one container will stand at other places.
-func TestRulesAtAnotherPlace(t *testing.T) {
-	document, err := parseDocument([]byte(`{"runtimeConfig": {"xdpPortRules": [{"protocol": "tcp", "port": 0, "toPort": 1}]}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := new(parser)
-	p.rules(document.at("runtimeConfig", "xdpPortRules"))
-	want := `runtimeConfig.xdpPortRules[0].port: 0 is not a port (1-65535)`
-	if err := p.err(); err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
-}

@@ -19,7 +19,12 @@ func check(args *skel.CmdArgs) error {
 		return err
 	}
 	key := keyOf(args, network.Name)
-	if err := verify(args, key, network); err != nil {
+	err = verify(args, key, network)
+	if errors.Is(err, datapath.ErrDiffers) && network.OpenToContainers {
+		err = fmt.Errorf("%w; if the container has rules of its own, "+
+			"CHECK must come with the runtimeConfig and args that ADD came with", err)
+	}
+	if err != nil {
 		return fmt.Errorf("check %s: %w", key, err)
 	}
 	return nil

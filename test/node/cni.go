@@ -46,7 +46,16 @@ type Container struct {
 	CapArgs string
 
 	node     *Node
+	borrowed bool // NS is another's to remove
 	attached []string
+}
+
+// Interface returns another interface of the same container, to attach to
+// networks of its own.
+func (c *Container) Interface(name string) *Container {
+	other := &Container{NS: c.NS, IfName: name, node: c.node, borrowed: true}
+	c.node.containers = append(c.node.containers, other)
+	return other
 }
 
 // ToolTimeout bounds one run of cnitool.

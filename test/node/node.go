@@ -168,7 +168,12 @@ func (n *Node) close() error {
 	}
 	errs := []error{n.deleteAdded()}
 	for _, c := range n.containers {
-		errs = append(errs, c.detachAll(), removeNamespace(c.NS))
+		errs = append(errs, c.detachAll())
+	}
+	for _, c := range n.containers {
+		if !c.borrowed {
+			errs = append(errs, removeNamespace(c.NS))
+		}
 	}
 	errs = append(errs, removeNamespace(n.NS), removeNamespace(n.Far))
 	if n.Dir != "" {

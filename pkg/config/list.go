@@ -1,0 +1,100 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// MaxRules is how many rules there may be for a container, the network's and
+// its own together.
+const MaxRules = 1024
+
+// listed is a rule, and where it is written.
+type listed struct {
+	rules.Rule
+	at    object
+	sound bool // no mistake was found in it alone
+}
+
+// allRules reads the network's rules and puts those of the container behind
+// them, where they cannot undo any.
+func (p *parser) allRules(o object, say say) []rules.Rule {
+	elements := p.elements(o.in["rules"], "rules")
+	if len(elements) > MaxRules {
+		p.report(o.in["rules"], "%d rules are too many (at most %d)", len(elements), MaxRules)
+		elements = elements[:MaxRules]
+	}
+	network := p.list(elements)
+	container := p.list(p.containerRules(o, say, len(network)))
+	p.name(network, container)
+	p.forbidEvasion(network, container)
+	var all []rules.Rule
+	for _, l := range append(network, container...) {
+		all = append(all, l.Rule)
+	}
+	return all
+}
+
+// list reads rules, wherever they stand.
+func (p *parser) list(elements []*value) []listed {
+	list := make([]listed, len(elements))
+	for i, element := range elements {
+		known := len(p.mistakes)
+		o := p.ruleObject(element)
+		list[i] = listed{Rule: p.rule(o), at: o}
+		list[i].sound = len(p.mistakes) == known
+	}
+	return list
+}
+
+// owners are the rules that go by a name.
+type owners map[string]*value
+
+// name gives rules without a name their default, rule-N, and refuses a name
+// that another rule goes by: counters would mix the two up. A container's rules
+// count on where the network's end, but past names that are taken: a container
+// is not to fail for a name that the network has chosen.
+func (p *parser) name(network, container []listed) {
+	taken := owners{}
+	for i := range network {
+		if network[i].isUnnamed() {
+			taken.give(&network[i], i)
+		}
+	}
+	p.checkNames(network, taken)
+	p.checkNames(container, taken)
+	next := len(network)
+	for i := range container {
+		if !container[i].isUnnamed() {
+			continue
+		}
+		for next = max(next, len(network)+i); taken[defaultName(next)] != nil; {
+			next++
+		}
+		taken.give(&container[i], next)
+	}
+}
+
+func (l *listed) isUnnamed() bool { return l.at.in["name"] == nil }
+
+func defaultName(n int) string { return fmt.Sprintf("rule-%d", n) }
+
+func (o owners) give(l *listed, n int) {
+	l.Name = defaultName(n)
+	o[l.Name] = l.at.value
+}
+
+func (p *parser) checkNames(list []listed, taken owners) {
+	for i := range list {
+		name := list[i].at.in["name"]
+		if !name.good() {
+			continue
+		}
+		if owner := taken[list[i].Name]; owner != nil {
+			p.report(name, "%s is the name of %s already: choose another", name, owner.place())
+		} else {
+			taken[list[i].Name] = list[i].at.value
+		}
+	}
+}
