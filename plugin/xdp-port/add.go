@@ -9,6 +9,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
@@ -45,7 +46,7 @@ func apply(args *skel.CmdArgs, network *config.Network) error {
 	if len(network.Rules) == 0 {
 		return detach(key)
 	}
-	wanted, err := wantedBy(network)
+	wanted, err := plan.Of(network)
 	if err != nil {
 		return err
 	}

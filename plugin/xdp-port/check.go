@@ -9,6 +9,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
@@ -45,7 +46,7 @@ func verify(args *skel.CmdArgs, key state.Key, network *config.Network) error {
 	if len(network.Rules) == 0 {
 		return store.VerifyAbsent(key)
 	}
-	wanted, err := wantedBy(network)
+	wanted, err := plan.Of(network)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // gc removes the network's attachments that the runtime does not list as
@@ -32,7 +33,7 @@ func gc(args *skel.CmdArgs) error {
 }
 
 func collect(network string, valid []state.Key) error {
-	netns, err := ownNetNS()
+	netns, err := veth.OwnNetNS()
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,8 @@
-package main
+// Package plan turns a network's configuration into what is to be attached:
+// the words of the one into those of the kernel.
+package plan
 
 import (
-	"fmt"
-
-	"github.com/containernetworking/cni/pkg/skel"
-	"golang.org/x/sys/unix"
-
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -13,26 +10,14 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-func keyOf(args *skel.CmdArgs, network string) state.Key {
-	return state.Key{Network: network, Container: args.ContainerID, Interface: args.IfName}
-}
-
-// hostSide finds the device to attach to.
-func hostSide(args *skel.CmdArgs) (datapath.Device, error) {
-	pair, err := veth.HostSide(args.Netns, args.IfName)
-	if err != nil {
-		return datapath.Device{}, err
-	}
-	return datapath.Device{Index: pair.Host.Index, Name: pair.Host.Name}, nil
-}
-
-// wantedBy turns the configuration into what is to be attached.
-func wantedBy(network *config.Network) (state.Wanted, error) {
+// Of returns what the network's configuration wants for devices in the caller's
+// network namespace. Returns a *config.Error if its rules do not compile.
+func Of(network *config.Network) (state.Wanted, error) {
 	table, err := rules.Compile(network.Rules)
 	if err != nil {
 		return state.Wanted{}, &config.Error{Mistakes: []config.Mistake{{Place: "rules", Problem: err.Error()}}}
 	}
-	netns, err := ownNetNS()
+	netns, err := veth.OwnNetNS()
 	if err != nil {
 		return state.Wanted{}, err
 	}
@@ -61,13 +46,4 @@ var hooks = map[config.TCHook]datapath.TCHook{
 	config.HookAuto:   datapath.AutoHook,
 	config.HookTCX:    datapath.TCX,
 	config.HookClsact: datapath.Clsact,
-}
-
-// ownNetNS identifies the host's network namespace, the one the plugin runs in.
-func ownNetNS() (uint64, error) {
-	var stat unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &stat); err != nil {
-		return 0, fmt.Errorf("look at the host's network namespace: %w", err)
-	}
-	return stat.Ino, nil
 }

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/pkg/veth"
+)
+
+func keyOf(args *skel.CmdArgs, network string) state.Key {
+	return state.Key{Network: network, Container: args.ContainerID, Interface: args.IfName}
+}
+
+// hostSide finds the device to attach to.
+func hostSide(args *skel.CmdArgs) (datapath.Device, error) {
+	pair, err := veth.HostSide(args.Netns, args.IfName)
+	if err != nil {
+		return datapath.Device{}, err
+	}
+	return datapath.Device{Index: pair.Host.Index, Name: pair.Host.Name}, nil
+}
