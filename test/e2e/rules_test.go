@@ -108,7 +108,7 @@ func TestDropTCP(t *testing.T) {
 
 func wantTimeout(t *testing.T, from ns.NetNS, to netip.AddrPort) {
 	t.Helper()
-	conn, err := node.DialTCP(from, to)
+	conn, err := node.DialTCPWithin(from, to, 1500*time.Millisecond) // the kernel sends a second SYN after 1 s
 	if err == nil {
 		conn.Close()
 	}

@@ -146,9 +146,14 @@ func serveTCP(in ns.NetNS, port int, serve func(*net.TCPConn)) (io.Closer, error
 }
 
 // DialTCP connects from a namespace.
-func DialTCP(from ns.NetNS, to netip.AddrPort) (conn *net.TCPConn, err error) {
+func DialTCP(from ns.NetNS, to netip.AddrPort) (*net.TCPConn, error) {
+	return DialTCPWithin(from, to, ioTimeout)
+}
+
+// DialTCPWithin is DialTCP for who does not expect an answer.
+func DialTCPWithin(from ns.NetNS, to netip.AddrPort, timeout time.Duration) (conn *net.TCPConn, err error) {
 	err = from.Do(func(ns.NetNS) error {
-		dialled, err := (&net.Dialer{Timeout: ioTimeout}).Dial("tcp", to.String())
+		dialled, err := (&net.Dialer{Timeout: timeout}).Dial("tcp", to.String())
 		if err == nil {
 			conn = dialled.(*net.TCPConn)
 		}
