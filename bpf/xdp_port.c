@@ -2,9 +2,10 @@
 /*
  * The programs on the host side of a container's veth:
  *
- *   from_container   XDP         what the container sends
- *   settle_checksum  tc ingress  completes what XDP cannot know
- *   to_container     tc egress   what the container receives
+ *   from_container     XDP         what the container sends
+ *   settle_checksum    tc ingress  completes what XDP cannot know
+ *   from_container_tc  tc ingress  both in one, where XDP is not wanted
+ *   to_container       tc egress   what the container receives
  *
  * They change a port and the checksum over it, or drop, or let the packet
  * through to whoever else is on the hook; they never make a packet worse.
@@ -180,6 +181,12 @@ int settle_checksum(struct __sk_buff *skb)
 		count(counters, &frame, EGRESS, &slot->decision,
 		      slot->note.length);
 	return TCX_NEXT;
+}
+
+SEC("tc")
+int from_container_tc(struct __sk_buff *skb)
+{
+	return process_skb(skb, EGRESS);
 }
 
 SEC("tc")

@@ -1,8 +1,6 @@
 package config
 
-import "fmt"
-
-// Mode is how the kernel runs the XDP program.
+// Mode is how the kernel runs the programs.
 type Mode uint8
 
 // The modes.
@@ -15,11 +13,13 @@ const (
 	ModeGeneric
 	// ModeOffload runs the program in the network card.
 	ModeOffload
+	// ModeTC runs a tc program in place of the XDP program.
+	ModeTC
 )
 
 // String returns the word the configuration uses.
 func (m Mode) String() string {
-	return [...]string{"auto", "native", "generic", "offload"}[m]
+	return [...]string{"auto", "native", "generic", "offload", "tc"}[m]
 }
 
 // TCHook is how the tc programs are attached.
@@ -42,13 +42,6 @@ func (h TCHook) String() string {
 }
 
 var (
-	readKnownMode = oneOf("a mode", ModeAuto, ModeNative, ModeGeneric, ModeOffload)
-	readTCHook    = oneOf("a tc hook", HookAuto, HookTCX, HookClsact)
+	readMode   = oneOf("a mode", ModeAuto, ModeNative, ModeGeneric, ModeOffload, ModeTC)
+	readTCHook = oneOf("a tc hook", HookAuto, HookTCX, HookClsact)
 )
-
-func readMode(v *value) (Mode, error) {
-	if text, _ := v.text(); text == "tc" {
-		return ModeAuto, fmt.Errorf("%s is not supported yet: use %q", v, ModeAuto)
-	}
-	return readKnownMode(v)
-}

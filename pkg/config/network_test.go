@@ -124,10 +124,9 @@ func TestParseMistakes(t *testing.T) {
 		{"name twice", `{"cniVersion": "1.1.0", "name": "a", "name": "b"}`, `name: given twice: keep one`},
 		{"type no string", `{"cniVersion": "1.1.0", "name": "lab", "type": {}}`, `type: {} is not a string`},
 
-		{"mode unknown", network(`"mode": "fast"`), `mode: "fast" is not a mode (auto, native, generic or offload)`},
-		{"mode misspelt", network(`"mode": "Generic"`), `mode: "Generic" is not a mode (auto, native, generic or offload): did you mean "generic"?`},
-		{"mode tc", network(`"mode": "tc"`), `mode: "tc" is not supported yet: use "auto"`},
-		{"mode no string", network(`"mode": 1`), `mode: 1 is not a mode (auto, native, generic or offload)`},
+		{"mode unknown", network(`"mode": "fast"`), `mode: "fast" is not a mode (auto, native, generic, offload or tc)`},
+		{"mode misspelt", network(`"mode": "Generic"`), `mode: "Generic" is not a mode (auto, native, generic, offload or tc): did you mean "generic"?`},
+		{"mode no string", network(`"mode": 1`), `mode: 1 is not a mode (auto, native, generic, offload or tc)`},
 		{"mode null", network(`"mode": null`), `mode: null is no value: leave the key out`},
 		{"tcHook unknown", network(`"tcHook": "xdp"`), `tcHook: "xdp" is not a tc hook (auto, tcx or clsact)`},
 		{"tcHook no string", network(`"tcHook": true`), `tcHook: true is not a tc hook (auto, tcx or clsact)`},
@@ -160,7 +159,7 @@ func TestParseReportsAllMistakesInOrder(t *testing.T) {
 			{"cidrs": ["10.0.0.1", "10.0.0.0/8", "10.0.0.0/8"], "toPort": "1-3", "oneWay": 1, "port": "1-2", "direction": "up"},
 			{"protocol": "udp", "action": "drop", "toPort": 1}
 		],
-		"mode": "tc"`),
+		"mode": "xdp"`),
 		strings.Join([]string{
 			`flows: 7 is not a number of flows (a whole number, 1024 to 1048576)`,
 			`runtimeConfig.xdpPortRules[0].port: 0 is not a port (1-65535)`,
@@ -174,7 +173,7 @@ func TestParseReportsAllMistakesInOrder(t *testing.T) {
 			`rules[2].oneWay: 1 is neither true nor false`,
 			`rules[2].direction: "up" is not a direction (egress or ingress)`,
 			`rules[3].toPort: does not go with action "drop": leave one of them out`,
-			`mode: "tc" is not supported yet: use "auto"`,
+			`mode: "xdp" is not a mode (auto, native, generic, offload or tc)`,
 		}, "; "),
 	}})
 }

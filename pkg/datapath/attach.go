@@ -92,7 +92,7 @@ func (p *Programs) attachAll(record *Record, dir string) error {
 }
 
 func (p *Programs) usesClsact(hook TCHook) bool {
-	return hook == Clsact && (p.SettleChecksum != nil || p.ToContainer != nil)
+	return hook == Clsact && (p.atTCIngress() != nil || p.ToContainer != nil)
 }
 
 func pinAndClose(l link.Link, path string) error {

@@ -20,9 +20,10 @@ var ErrLoad = errors.New("the kernel refused to load the programs")
 // Programs is a loaded ruleset: its programs and maps. Programs that the rules
 // do not need are nil.
 type Programs struct {
-	FromContainer  *ebpf.Program
-	SettleChecksum *ebpf.Program
-	ToContainer    *ebpf.Program
+	FromContainer   *ebpf.Program
+	SettleChecksum  *ebpf.Program
+	FromContainerTC *ebpf.Program
+	ToContainer     *ebpf.Program
 
 	maps map[string]*ebpf.Map
 }
@@ -64,10 +65,11 @@ var tables = []string{
 // take moves the programs and maps out of a collection.
 func take(collection *ebpf.Collection) *Programs {
 	p := &Programs{
-		FromContainer:  collection.DetachProgram(programsProgFromContainer),
-		SettleChecksum: collection.DetachProgram(programsProgSettleChecksum),
-		ToContainer:    collection.DetachProgram(programsProgToContainer),
-		maps:           make(map[string]*ebpf.Map, len(collection.Maps)),
+		FromContainer:   collection.DetachProgram(programsProgFromContainer),
+		SettleChecksum:  collection.DetachProgram(programsProgSettleChecksum),
+		FromContainerTC: collection.DetachProgram(programsProgFromContainerTc),
+		ToContainer:     collection.DetachProgram(programsProgToContainer),
+		maps:            make(map[string]*ebpf.Map, len(collection.Maps)),
 	}
 	for name := range collection.Maps {
 		p.maps[name] = collection.DetachMap(name)
@@ -95,11 +97,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error
 }
 
 func selectPrograms(spec *ebpf.CollectionSpec, hooks Hooks) {
-	needed := map[string]bool{
-		programsProgFromContainer:  hooks.XDP,
-		programsProgSettleChecksum: hooks.TCIngress,
-		programsProgToContainer:    hooks.TCEgress,
-	}
+	needed := hooks.programs()
 	for name := range spec.Programs {
 		if !needed[name] {
 			delete(spec.Programs, name)

@@ -14,10 +14,19 @@ import (
 // programs lists where each program is kept.
 func (p *Programs) programs() map[string]**ebpf.Program {
 	return map[string]**ebpf.Program{
-		programsProgFromContainer:  &p.FromContainer,
-		programsProgSettleChecksum: &p.SettleChecksum,
-		programsProgToContainer:    &p.ToContainer,
+		programsProgFromContainer:   &p.FromContainer,
+		programsProgSettleChecksum:  &p.SettleChecksum,
+		programsProgFromContainerTc: &p.FromContainerTC,
+		programsProgToContainer:     &p.ToContainer,
 	}
+}
+
+// atTCIngress returns the program that belongs at tc ingress, nil for none.
+func (p *Programs) atTCIngress() *ebpf.Program {
+	if p.FromContainerTC != nil {
+		return p.FromContainerTC
+	}
+	return p.SettleChecksum
 }
 
 // Pin pins every program and map under its own name into dir, a folder in
@@ -56,11 +65,7 @@ func Open(dir string, hooks Hooks) (*Programs, error) {
 }
 
 func (p *Programs) open(dir string, hooks Hooks) error {
-	needed := map[string]bool{
-		programsProgFromContainer:  hooks.XDP,
-		programsProgSettleChecksum: hooks.TCIngress,
-		programsProgToContainer:    hooks.TCEgress,
-	}
+	needed := hooks.programs()
 	for name, program := range p.programs() {
 		if !needed[name] {
 			continue

@@ -168,25 +168,26 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	programsMapCounters        = "counters"
-	programsMapFlows           = "flows"
-	programsMapNotes           = "notes"
-	programsMapPeerPrefixes    = "peer_prefixes"
-	programsMapPortClasses     = "port_classes"
-	programsMapPortPages       = "port_pages"
-	programsMapRules           = "rules"
-	programsMapTraceRings      = "trace_rings"
-	programsProgFromContainer  = "from_container"
-	programsProgSettleChecksum = "settle_checksum"
-	programsProgToContainer    = "to_container"
-	programsVarHasClasses      = "has_classes"
-	programsVarHasFrags        = "has_frags"
-	programsVarNetworkMask     = "network_mask"
-	programsVarNoteInMetadata  = "note_in_metadata"
-	programsVarPortIndex       = "port_index"
-	programsVarRuleCount       = "rule_count"
-	programsVarRulesetId       = "ruleset_id"
-	programsVarTrace           = "trace"
+	programsMapCounters         = "counters"
+	programsMapFlows            = "flows"
+	programsMapNotes            = "notes"
+	programsMapPeerPrefixes     = "peer_prefixes"
+	programsMapPortClasses      = "port_classes"
+	programsMapPortPages        = "port_pages"
+	programsMapRules            = "rules"
+	programsMapTraceRings       = "trace_rings"
+	programsProgFromContainer   = "from_container"
+	programsProgFromContainerTc = "from_container_tc"
+	programsProgSettleChecksum  = "settle_checksum"
+	programsProgToContainer     = "to_container"
+	programsVarHasClasses       = "has_classes"
+	programsVarHasFrags         = "has_frags"
+	programsVarNetworkMask      = "network_mask"
+	programsVarNoteInMetadata   = "note_in_metadata"
+	programsVarPortIndex        = "port_index"
+	programsVarRuleCount        = "rule_count"
+	programsVarRulesetId        = "ruleset_id"
+	programsVarTrace            = "trace"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -231,9 +232,10 @@ type programsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsProgramSpecs struct {
-	FromContainer  *ebpf.ProgramSpec `ebpf:"from_container"`
-	SettleChecksum *ebpf.ProgramSpec `ebpf:"settle_checksum"`
-	ToContainer    *ebpf.ProgramSpec `ebpf:"to_container"`
+	FromContainer   *ebpf.ProgramSpec `ebpf:"from_container"`
+	FromContainerTc *ebpf.ProgramSpec `ebpf:"from_container_tc"`
+	SettleChecksum  *ebpf.ProgramSpec `ebpf:"settle_checksum"`
+	ToContainer     *ebpf.ProgramSpec `ebpf:"to_container"`
 }
 
 // programsMapSpecs contains maps before they are loaded into the kernel.
@@ -325,14 +327,16 @@ type programsVariables struct {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsPrograms struct {
-	FromContainer  *ebpf.Program `ebpf:"from_container"`
-	SettleChecksum *ebpf.Program `ebpf:"settle_checksum"`
-	ToContainer    *ebpf.Program `ebpf:"to_container"`
+	FromContainer   *ebpf.Program `ebpf:"from_container"`
+	FromContainerTc *ebpf.Program `ebpf:"from_container_tc"`
+	SettleChecksum  *ebpf.Program `ebpf:"settle_checksum"`
+	ToContainer     *ebpf.Program `ebpf:"to_container"`
 }
 
 func (p *programsPrograms) Close() error {
 	return _ProgramsClose(
 		p.FromContainer,
+		p.FromContainerTc,
 		p.SettleChecksum,
 		p.ToContainer,
 	)

@@ -30,7 +30,7 @@ func (p *Programs) hookPoints(record *Record) []hookPoint {
 		}
 	}
 	return []hookPoint{
-		{pinTCIngress, p.SettleChecksum, tc(ingress)},
+		{pinTCIngress, p.atTCIngress(), tc(ingress)},
 		{pinTCEgress, p.ToContainer, tc(egress)},
 		{pinXDP, p.FromContainer, func(dev Device, program *ebpf.Program, pin string) error {
 			l, err := attachXDP(dev, program, record.Mode)
@@ -149,7 +149,7 @@ func pinnedHooks(ruleset string) Hooks {
 	}
 	return Hooks{
 		XDP:       has(programsProgFromContainer),
-		TCIngress: has(programsProgSettleChecksum),
+		TCIngress: has(programsProgSettleChecksum) || has(programsProgFromContainerTc),
 		TCEgress:  has(programsProgToContainer),
 	}
 }

@@ -26,6 +26,17 @@ type Hooks struct {
 	XDP, TCIngress, TCEgress bool
 }
 
+// programs tells which programs run at the hooks. Without XDP in front of it,
+// the one at tc ingress does all.
+func (h Hooks) programs() map[string]bool {
+	return map[string]bool{
+		programsProgFromContainer:   h.XDP,
+		programsProgSettleChecksum:  h.TCIngress && h.XDP,
+		programsProgFromContainerTc: h.TCIngress && !h.XDP,
+		programsProgToContainer:     h.TCEgress,
+	}
+}
+
 // Hooks returns what the rules need: a program that no rule needs is not
 // attached.
 func (rs *Ruleset) Hooks() Hooks {
@@ -44,8 +55,12 @@ func (rs *Ruleset) Hooks() Hooks {
 			h.TCIngress = h.TCIngress || answers
 		}
 	}
-	// Generic XDP does not see all packets, tc ingress sees and counts them.
-	h.TCIngress = h.TCIngress || h.XDP && rs.Mode == Generic
+	switch rs.Mode {
+	case Generic: // XDP does not see all packets, tc ingress sees and counts them
+		h.TCIngress = h.TCIngress || h.XDP
+	case TC:
+		h.XDP, h.TCIngress = false, h.TCIngress || h.XDP
+	}
 	return h
 }
 

@@ -64,7 +64,7 @@ func (p *Programs) verifyXDP(folder string, dev Device) error {
 
 func (p *Programs) verifyTC(record *Record, folder string) error {
 	return errors.Join(
-		record.verifyTC(filepath.Join(folder, pinTCIngress), p.SettleChecksum, ingress),
+		record.verifyTC(filepath.Join(folder, pinTCIngress), p.atTCIngress(), ingress),
 		record.verifyTC(filepath.Join(folder, pinTCEgress), p.ToContainer, egress),
 	)
 }

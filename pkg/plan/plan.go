@@ -40,6 +40,7 @@ var modes = map[config.Mode]datapath.Mode{
 	config.ModeGeneric: datapath.Generic,
 	config.ModeNative:  datapath.Native,
 	config.ModeOffload: datapath.Offload,
+	config.ModeTC:      datapath.TC,
 }
 
 var hooks = map[config.TCHook]datapath.TCHook{

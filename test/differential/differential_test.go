@@ -36,13 +36,15 @@ func TestProgramsDoWhatTheModelDoes(t *testing.T) {
 	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
 		count = nightlyScenarios
 	}
-	packets := 0
-	for seed := range count {
-		if err := compare(uint64(seed), &packets); err != nil {
-			t.Fatalf("scenario %d: %v", seed, err)
+	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
+		packets := 0
+		for seed := range count {
+			if err := compare(uint64(seed), mode, &packets); err != nil {
+				t.Fatalf("mode %s, scenario %d: %v", mode, seed, err)
+			}
 		}
+		t.Logf("mode %s: %d packets of %d scenarios", mode, packets, count)
 	}
-	t.Logf("%d packets of %d scenarios", packets, count)
 }
 
 // pinToOneCPU keeps XDP and tc of a packet on one CPU, as the kernel does: the
@@ -65,10 +67,10 @@ func pinToOneCPU(t *testing.T) {
 }
 
 // compare plays one scenario on both.
-func compare(seed uint64, packets *int) error {
+func compare(seed uint64, mode datapath.Mode, packets *int) error {
 	scenario := model.NewScenario(seed)
 	reference := model.New(scenario.Rules)
-	programs, err := load(scenario.Rules)
+	programs, err := load(scenario.Rules, mode)
 	if err != nil {
 		return err
 	}
@@ -92,12 +94,12 @@ func compare(seed uint64, packets *int) error {
 	return nil
 }
 
-func load(list []rules.Rule) (*datapath.Programs, error) {
+func load(list []rules.Rule, mode datapath.Mode) (*datapath.Programs, error) {
 	table, err := rules.Compile(list)
 	if err != nil {
 		return nil, err
 	}
-	programs, err := datapath.Load(&datapath.Ruleset{Rules: list, Flows: 8192}, table, datapath.Shared{})
+	programs, err := datapath.Load(&datapath.Ruleset{Rules: list, Mode: mode, Flows: 8192}, table, datapath.Shared{})
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +109,7 @@ func load(list []rules.Rule) (*datapath.Programs, error) {
 // runs tells whether the rules need a program for this direction.
 func runs(programs *datapath.Programs, dir rules.Direction) bool {
 	if dir == rules.Egress {
-		return programs.FromContainer != nil
+		return programs.FromContainer != nil || programs.FromContainerTC != nil
 	}
 	return programs.ToContainer != nil
 }
@@ -162,6 +164,9 @@ func process(programs *datapath.Programs, dir rules.Direction, frame []byte) ([]
 	if dir == rules.Ingress {
 		return runTC(programs.ToContainer, frame)
 	}
+	if programs.FromContainerTC != nil {
+		return runTC(programs.FromContainerTC, frame)
+	}
 	out, result, err := run(programs.FromContainer, frame)
 	switch {
 	case err != nil:
@@ -176,7 +181,7 @@ func process(programs *datapath.Programs, dir rules.Direction, frame []byte) ([]
 
 // wantUntouched runs a frame that tc cannot be tested with through XDP alone.
 func wantUntouched(programs *datapath.Programs, dir rules.Direction, frame []byte) error {
-	if dir == rules.Ingress {
+	if dir == rules.Ingress || programs.FromContainer == nil {
 		return nil
 	}
 	out, result, err := run(programs.FromContainer, frame)

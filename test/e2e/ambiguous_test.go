@@ -23,7 +23,7 @@ const ambiguousPackets = 200
 // with a partial one; and real partial ones with the same bytes. Only the skb
 // tells them apart.
 func TestAmbiguousChecksums(t *testing.T) {
-	for _, mode := range []string{"generic", "native"} {
+	for _, mode := range []string{"generic", "native", "tc"} {
 		n := newNode(t)
 		must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))

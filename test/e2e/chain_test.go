@@ -40,9 +40,11 @@ func TestChain(t *testing.T) {
 	tuning := map[string]any{"type": "tuning", "sysctl": map[string]any{"net.core.somaxconn": "500"}}
 	firewall := map[string]any{"type": "firewall", "backend": "iptables"}
 	own := map[string]any{"type": "xdp-port", "rules": bothWays()}
+	ownTC := map[string]any{"type": "xdp-port", "mode": "tc", "rules": bothWays()}
 	for name, chain := range map[string][]any{
 		"last":             {mainPlugin("bridge"), portmap, bandwidth, tuning, firewall, own},
 		"before bandwidth": {mainPlugin("bridge"), portmap, own, bandwidth, tuning, firewall},
+		"tc":               {mainPlugin("bridge"), portmap, bandwidth, ownTC, tuning, firewall},
 	} {
 		t.Run(name, func(t *testing.T) { testChain(t, chain) })
 	}

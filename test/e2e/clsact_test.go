@@ -23,7 +23,7 @@ func withHook(list map[string]any, hook string) map[string]any {
 
 // TestRewriteByClsact is TestRewrite as kernels before 6.6 have it.
 func TestRewriteByClsact(t *testing.T) {
-	for _, mode := range []string{"generic", "native"} {
+	for _, mode := range []string{"generic", "native", "tc"} {
 		t.Run(mode, func(t *testing.T) {
 			testRewrite(t, withHook(network("bridge", "1.0.0", mode, tutorial()), "clsact"))
 		})

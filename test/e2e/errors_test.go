@@ -16,7 +16,7 @@ import (
 // TestNobodyListens wants ICMP's "port unreachable" to reach the socket that
 // asked, though it names another port than that socket knows.
 func TestNobodyListens(t *testing.T) {
-	for _, mode := range []string{"generic", "native"} {
+	for _, mode := range []string{"generic", "native", "tc"} {
 		n := newNode(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, bothWays())))
 		c := attach(t, n, "lab")
@@ -51,7 +51,7 @@ const smallMTU = 1300
 // TestPathMTU has a hop that takes less than the container's link: senders
 // learn that by ICMP errors alone.
 func TestPathMTU(t *testing.T) {
-	for _, mode := range []string{"generic", "native"} {
+	for _, mode := range []string{"generic", "native", "tc"} {
 		n := newNode(t)
 		must(t, n.SetMTU(smallMTU))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, bothWays())))

@@ -18,12 +18,18 @@ import (
 // come by XDP a second time, as they have become: no rule may see them then,
 // and no counter.
 func TestShapedPacketsAreDecidedOnce(t *testing.T) {
+	for _, mode := range []string{"generic", "tc"} {
+		t.Run(mode, func(t *testing.T) { testShaped(t, mode) })
+	}
+}
+
+func testShaped(t *testing.T, mode string) {
 	bandwidth := map[string]any{"type": "bandwidth", "egressRate": 1_000_000_000, "egressBurst": 100_000_000}
 	n := newNode(t)
 	must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 	must(t, n.Conflist(map[string]any{"cniVersion": "1.0.0", "name": "lab", "plugins": []any{
 		mainPlugin("bridge"),
-		map[string]any{"type": "xdp-port", "rules": []any{
+		map[string]any{"type": "xdp-port", "mode": mode, "rules": []any{
 			rule("protocol", "udp", "port", 7999, "toPort", 7998, "oneWay", true),
 			rule("protocol", "udp", "port", 7998, "toPort", 7997, "oneWay", true),
 			rule("protocol", "udp", "port", 7996, "toPort", 7995),
@@ -67,7 +73,7 @@ func TestShapedPacketsAreDecidedOnce(t *testing.T) {
 // TestRedirectedPacketsObeyRules has the container redirect packets to its
 // interface by tc, which generic XDP does not see.
 func TestRedirectedPacketsObeyRules(t *testing.T) {
-	for _, mode := range []string{"generic", "native"} {
+	for _, mode := range []string{"generic", "native", "tc"} {
 		t.Run(mode, func(t *testing.T) {
 			n := newNode(t)
 			must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
@@ -136,7 +142,7 @@ func redirected(t *testing.T, n *node.Node, c *node.Container) func(packet.Packe
 // TestTunnel rewrites the port of a tunnel whose inner packets have a partial
 // checksum while the outer one is complete.
 func TestTunnel(t *testing.T) {
-	for _, mode := range []string{"generic", "native"} {
+	for _, mode := range []string{"generic", "native", "tc"} {
 		t.Run(mode, func(t *testing.T) {
 			n := newNode(t)
 			must(t, node.SetTxOffload(n.NS, node.ToFar, false))

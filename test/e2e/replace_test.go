@@ -12,15 +12,17 @@ import (
 // TestRulesAreReplaced runs ADD again with other rules: connections stay, the
 // new rules are in force, and nothing of the old ones is left.
 func TestRulesAreReplaced(t *testing.T) {
-	for _, hook := range []string{"tcx", "clsact"} {
-		t.Run(hook, func(t *testing.T) {
+	for _, way := range []struct{ mode, hook string }{
+		{"generic", "tcx"}, {"generic", "clsact"}, {"tc", "tcx"}, {"tc", "clsact"},
+	} {
+		t.Run(way.mode+"/"+way.hook, func(t *testing.T) {
 			n := newNode(t)
 			c := bare(t, n)
 			serve(t, n.Far, 7997)
 			serve(t, n.Far, 7998)
 			before := node.State()
 			config := direct(tutorial())
-			config["tcHook"] = hook
+			config["mode"], config["tcHook"] = way.mode, way.hook
 			wantSuccess(t, plugin(t, c, "ADD", config))
 			old, err := node.DialUDP(c.NS, far("IPv4", 7999))
 			must(t, err)
@@ -43,7 +45,7 @@ func TestRulesAreReplaced(t *testing.T) {
 			}
 			wantSuccess(t, plugin(t, c, "CHECK", config))
 
-			// Less is needed now: only XDP and its companion.
+			// Less is needed now: only what the container sends.
 			config["rules"] = []any{rule("protocol", "udp", "port", 7999, "action", "drop")}
 			wantSuccess(t, plugin(t, c, "ADD", config))
 			wantAnswer(t, c.NS, far("IPv4", 7999), "")

@@ -61,7 +61,7 @@ func bothWays() []any {
 // TestBulkBothWays sends 200 MB each way at once through an egress and through
 // an ingress rule.
 func TestBulkBothWays(t *testing.T) {
-	for _, mode := range []string{"generic", "native"} {
+	for _, mode := range []string{"generic", "native", "tc"} {
 		n := newNode(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, bothWays())))
 		c := attach(t, n, "lab")

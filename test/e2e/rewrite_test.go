@@ -13,7 +13,7 @@ import (
 func TestRewrite(t *testing.T) {
 	for _, main := range []string{"bridge", "ptp"} {
 		for _, version := range []string{"0.4.0", "1.0.0", "1.1.0"} {
-			for _, mode := range []string{"generic", "native"} {
+			for _, mode := range []string{"generic", "native", "tc"} {
 				t.Run(fmt.Sprint(main, "/", version, "/", mode), func(t *testing.T) {
 					t.Parallel()
 					testRewrite(t, network(main, version, mode, tutorial()))
@@ -44,7 +44,7 @@ func testRewrite(t *testing.T, list map[string]any) {
 // that the container's stack fragments, and TCP in packets that a device
 // further on segments.
 func TestFragmentsAndSegments(t *testing.T) {
-	for _, mode := range []string{"generic", "native"} {
+	for _, mode := range []string{"generic", "native", "tc"} {
 		t.Run(mode, func(t *testing.T) {
 			n := newNode(t)
 			must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))

@@ -47,7 +47,7 @@ func wantVerdict(t *testing.T, event *datapath.Event, direction rules.Direction,
 
 // TestTrace hears each of 1,000 questions, and each answer, once and in order.
 func TestTrace(t *testing.T) {
-	for _, mode := range []string{"generic", "native"} {
+	for _, mode := range []string{"generic", "native", "tc"} {
 		t.Run(mode, func(t *testing.T) {
 			n := newNode(t)
 			must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))

@@ -56,6 +56,7 @@ func contenders() []*contender {
 		{name: "nothing attached"},
 		{name: "generic (auto)", plugin: xdpPort("generic", "tcx")},
 		{name: "generic, clsact", plugin: xdpPort("generic", "clsact")},
+		{name: "tc", plugin: xdpPort("tc", "tcx")},
 		{name: "native", plugin: xdpPort("native", "tcx")},
 	}
 }
