@@ -28,7 +28,7 @@ func (e *ForeignError) Error() string {
 			"run DEL for that one first", e.Device.Name, e.ID)
 	}
 	return fmt.Sprintf("%s already has the XDP program %q (id %d), which is not xdp-port's: "+
-		"detach it, or leave xdp-port out of this network", e.Device.Name, e.Name, e.ID)
+		`detach it, or set "mode" to "auto" or "tc", which does without XDP`, e.Device.Name, e.Name, e.ID)
 }
 
 // A program that was only just detached can hold its slot for some more
@@ -65,6 +65,12 @@ func foreignXDP(dev Device) error {
 	}
 	id := ebpf.ProgramID(device.Attrs().Xdp.ProgId)
 	return &ForeignError{Device: dev, ID: id, Name: programName(id)}
+}
+
+// HasForeignXDP tells whether somebody else's XDP program is on the device.
+func HasForeignXDP(dev Device) bool {
+	var foreign *ForeignError
+	return errors.As(foreignXDP(dev), &foreign) && foreign.Name != programsProgFromContainer
 }
 
 func programName(id ebpf.ProgramID) string {

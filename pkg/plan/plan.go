@@ -21,7 +21,7 @@ func Of(network *config.Network) (state.Wanted, error) {
 	if err != nil {
 		return state.Wanted{}, err
 	}
-	return state.Wanted{
+	wanted := state.Wanted{
 		Ruleset: &datapath.Ruleset{
 			Rules: network.Rules,
 			Mode:  modes[network.Mode],
@@ -30,7 +30,13 @@ func Of(network *config.Network) (state.Wanted, error) {
 		},
 		Table: table,
 		Hook:  hooks[network.TCHook],
-	}, nil
+	}
+	if network.Mode == config.ModeAuto {
+		fallback := *wanted.Ruleset
+		fallback.Mode = datapath.TC
+		wanted.Fallback = &fallback
+	}
+	return wanted, nil
 }
 
 // modes has generic for auto: on a veth native costs several times as much,

@@ -7,15 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
-	"github.com/xdp-port/xdp-port/pkg/rules"
 )
-
-// Wanted is what a container's interface is to get.
-type Wanted struct {
-	Ruleset *datapath.Ruleset
-	Table   *rules.Table
-	Hook    datapath.TCHook
-}
 
 // Attach brings the interface's host side under the rules. An attachment that
 // is as wanted already stays untouched; another one of the same key is
@@ -24,11 +16,12 @@ type Wanted struct {
 // Returns an error wrapping datapath.ErrLoad, datapath.ErrAttach,
 // datapath.ErrPin, ErrBPFFS or *datapath.ForeignError where the kernel refuses.
 func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
-	ruleset := s.ruleset(wanted.Ruleset.Hash(wanted.Table))
 	existing, err := s.find(key)
 	if err != nil {
 		return err
 	}
+	wanted = wanted.choose(existing, dev)
+	ruleset := s.folder(wanted)
 	for _, a := range existing {
 		if a.ruleset == ruleset && a.serves(dev, wanted) {
 			return nil

@@ -36,7 +36,8 @@ func (r *Reader) Verify(key Key, dev datapath.Device, wanted Wanted) error {
 	if len(found) == 0 {
 		return fmt.Errorf("%w: nothing is attached", datapath.ErrDiffers)
 	}
-	ruleset := r.store.ruleset(wanted.Ruleset.Hash(wanted.Table))
+	wanted = wanted.either(r.store, found[0])
+	ruleset := r.store.folder(wanted)
 	for _, attachment := range found {
 		if attachment.ruleset != ruleset {
 			return attachment.explain(wanted)

@@ -10,6 +10,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/plugins/pkg/ns"
 
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 	"github.com/xdp-port/xdp-port/test/node"
 )
@@ -58,15 +59,12 @@ func bare(t *testing.T, n *node.Node) *node.Container {
 func TestForeignProgramIsLeftAlone(t *testing.T) {
 	n := newNode(t)
 	c := bare(t, n)
-	foreign, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "somebody", Type: ebpf.XDP, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
-	})
-	must(t, err)
-	defer foreign.Close()
-	for _, flags := range []link.XDPAttachFlags{link.XDPGenericMode, link.XDPDriverMode} {
+	foreign := foreignProgram(t)
+	config := direct(tutorial())
+	for i, flags := range []link.XDPAttachFlags{link.XDPGenericMode, link.XDPDriverMode} {
 		attached := attachToHost(t, n, c, foreign, flags)
-		wantRefusal(t, plugin(t, c, "ADD", direct(tutorial())), 104, "somebody", "id ", "eth0", "direct")
+		config["mode"] = []string{"generic", "native"}[i]
+		wantRefusal(t, plugin(t, c, "ADD", config), 104, "somebody", "id ", "eth0", "direct")
 		info, err := attached.Info()
 		must(t, err)
 		if info.XDP().Ifindex == 0 {
@@ -75,6 +73,66 @@ func TestForeignProgramIsLeftAlone(t *testing.T) {
 		must(t, attached.Close())
 	}
 	must(t, node.State().Unchanged())
+}
+
+// TestForeignProgramMakesAutoTC wants auto to do without XDP where somebody else
+// has it, and to stay so when that goes.
+func TestForeignProgramMakesAutoTC(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	serve(t, n.Far, 7998)
+	before := node.State()
+	foreign := foreignProgram(t)
+	config := direct(tutorial())
+	for _, flags := range []link.XDPAttachFlags{link.XDPGenericMode, link.XDPDriverMode} {
+		attached := attachToHost(t, n, c, foreign, flags)
+		wantSuccess(t, plugin(t, c, "ADD", config))
+		wantMode := func(mode datapath.Mode) {
+			t.Helper()
+			must(t, node.ExchangeUDP(c.NS, far("IPv4", 7999), node.Sizes(10, 0, 1000)))
+			wantSuccess(t, plugin(t, c, "CHECK", config))
+			record, err := datapath.ReadRecord(directAttachment(t, c))
+			must(t, err)
+			if record.Mode != mode {
+				t.Errorf("the mode is %s, should be %s", record.Mode, mode)
+			}
+		}
+		wantMode(datapath.TC)
+		config["rules"] = append(tutorial(), rule("protocol", "udp", "port", 25, "action", "drop"))
+		wantSuccess(t, plugin(t, c, "ADD", config))
+		wantMode(datapath.TC)
+		info, err := attached.Info()
+		must(t, err)
+		if info.XDP().Ifindex == 0 {
+			t.Error("the other program was detached")
+		}
+		must(t, attached.Close())
+
+		wantSuccess(t, plugin(t, c, "ADD", config))
+		wantMode(datapath.TC)
+		config["mode"] = "generic"
+		wantRefusal(t, plugin(t, c, "CHECK", config), 100, "the mode is tc")
+		wantSuccess(t, plugin(t, c, "ADD", config))
+		wantMode(datapath.Generic)
+		config["mode"] = "auto"
+		wantSuccess(t, plugin(t, c, "ADD", config))
+		wantMode(datapath.Generic)
+		wantSuccess(t, plugin(t, c, "DEL", config))
+		config["rules"] = tutorial()
+		must(t, before.Unchanged())
+	}
+}
+
+// foreignProgram loads an XDP program that passes all.
+func foreignProgram(t *testing.T) *ebpf.Program {
+	t.Helper()
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "somebody", Type: ebpf.XDP, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
+	})
+	must(t, err)
+	t.Cleanup(func() { program.Close() })
+	return program
 }
 
 func attachToHost(t *testing.T, n *node.Node, c *node.Container, program *ebpf.Program, flags link.XDPAttachFlags) (attached link.Link) {

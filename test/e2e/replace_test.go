@@ -73,12 +73,18 @@ func TestRulesAreReplaced(t *testing.T) {
 // attached by the plugin itself.
 func directRuleset(t *testing.T, c *node.Container) string {
 	t.Helper()
+	return filepath.Join(directAttachment(t, c), "../../../..")
+}
+
+// directAttachment returns the folder of the attachment itself.
+func directAttachment(t *testing.T, c *node.Container) string {
+	t.Helper()
 	found, err := filepath.Glob(filepath.Join(node.StateFolder, "rulesets", "*", "attachments", "lab", c.PluginID(), c.IfName))
 	must(t, err)
 	if len(found) != 1 {
 		t.Fatalf("found %v, want one attachment", found)
 	}
-	return filepath.Join(found[0], "../../../..")
+	return found[0]
 }
 
 // TestNoPacketBetweenRules exchanges rules under traffic: the port is dropped by

@@ -1,0 +1,52 @@
+package state
+
+import (
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// Wanted is what a container's interface is to get.
+type Wanted struct {
+	Ruleset *datapath.Ruleset
+	// Fallback is Ruleset in mode TC, for a device whose XDP slot somebody else
+	// holds; nil where another mode than Ruleset's is not wanted.
+	Fallback *datapath.Ruleset
+	Table    *rules.Table
+	Hook     datapath.TCHook
+}
+
+// with returns what is wanted with one of its two rulesets alone.
+func (w Wanted) with(rs *datapath.Ruleset) Wanted {
+	w.Ruleset, w.Fallback = rs, nil
+	return w
+}
+
+// folder is that of the ruleset in the state.
+func (s *Store) folder(w Wanted) string { return s.ruleset(w.Ruleset.Hash(w.Table)) }
+
+// choose settles which of the two rulesets a device gets. The mode that it has
+// already stays: another could not be had without a gap.
+func (w Wanted) choose(existing []attachment, dev datapath.Device) Wanted {
+	if w.Fallback == nil {
+		return w
+	}
+	for _, a := range existing {
+		record, err := datapath.ReadRecord(a.folder)
+		if err == nil && record.Device == dev && record.Mode == w.Fallback.Mode && datapath.IsLive(a.folder, record) {
+			return w.with(w.Fallback)
+		}
+	}
+	if w.Ruleset.Hooks().XDP && datapath.HasForeignXDP(dev) {
+		return w.with(w.Fallback)
+	}
+	return w.with(w.Ruleset)
+}
+
+// either returns what is wanted with the ruleset that an attachment has, if
+// that is one of the two.
+func (w Wanted) either(s *Store, a attachment) Wanted {
+	if w.Fallback != nil && s.folder(w.with(w.Fallback)) == a.ruleset {
+		return w.with(w.Fallback)
+	}
+	return w
+}
