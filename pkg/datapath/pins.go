@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -81,6 +82,28 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 	}
 	p.maps[programsMapCounters] = counters
 	return nil
+}
+
+// OpenWhole is Open for who relies on all that a ruleset has in dir, also on what
+// others open. Returns an error wrapping os.ErrNotExist if anything is missing.
+func OpenWhole(dir string, hooks Hooks) (*Programs, error) {
+	for _, name := range pinnedMaps() {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return nil, fmt.Errorf("%w to open the map %s: %w", ErrPin, name, err)
+		}
+	}
+	return Open(dir, hooks)
+}
+
+// pinnedMaps returns the names of the maps that Pin pins, but for those of the
+// variables, and of the description.
+func pinnedMaps() []string {
+	names := []string{pinDescription}
+	specs := reflect.TypeFor[programsMapSpecs]()
+	for i := range specs.NumField() {
+		names = append(names, specs.Field(i).Tag.Get("ebpf"))
+	}
+	return names
 }
 
 // Unpin removes all that Pin made. Nothing missing is an error.

@@ -1,9 +1,11 @@
 package datapath
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -13,96 +15,106 @@ import (
 // says in what.
 var ErrDiffers = errors.New("the attachment differs")
 
-// Verify compares the attachment in folder, of the ruleset loaded in ruleset,
-// with what it should be on this device. Returns an error wrapping ErrDiffers
-// that says what is different.
-func Verify(folder, ruleset string, dev Device, rs *Ruleset, hook TCHook) error {
+// Verify compares the attachment in folder, of the ruleset loaded in dir, with
+// what it should be on this device. Programs of another build are no
+// difference: a container keeps those that it was given.
+//
+// Returns an error wrapping ErrDiffers that says what is different.
+func Verify(folder, dir string, dev Device, rs *Ruleset, hook TCHook) error {
 	record, err := ReadRecord(folder)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDiffers, err)
+		return differs("%w", err)
 	}
-	if err := record.verify(dev, rs.Mode, hook); err != nil {
+	loaded, err := ReadDescription(dir)
+	if err != nil {
+		return differs("%w", err)
+	}
+	if err := errors.Join(loaded.verify(rs), record.verify(dev, hook)); err != nil {
 		return err
 	}
-	programs, err := Open(ruleset, rs.Hooks())
+	programs, err := OpenWhole(dir, rs.Hooks())
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDiffers, err)
+		return differs("%w", err)
 	}
 	defer programs.Close()
-	if err := programs.verifyXDP(folder, dev); err != nil {
-		return err
-	}
-	if err := programs.verifyTC(record, folder); err != nil {
-		return err
-	}
-	return programs.verifyActive(dev)
+	return programs.verify(record, folder)
 }
 
 func differs(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrDiffers}, args...)...)
 }
 
-func (r *Record) verify(dev Device, mode Mode, hook TCHook) error {
+// verify compares the ruleset that is loaded with the wanted one.
+func (rs *Ruleset) verify(wanted *Ruleset) error {
+	switch {
+	case rs.Mode != wanted.Mode:
+		return differs("the mode is %s, the configuration wants %s", rs.Mode, wanted.Mode)
+	case rs.Flows != wanted.Flows:
+		return differs("it has %d flows, the configuration wants %d", rs.Flows, wanted.Flows)
+	case rs.NetNS != wanted.NetNS:
+		return differs("it was made in another network namespace of the host's")
+	}
+	return rs.verifyRules(wanted)
+}
+
+func (rs *Ruleset) verifyRules(wanted *Ruleset) error {
+	for i := range max(len(rs.Rules), len(wanted.Rules)) {
+		switch {
+		case i >= len(rs.Rules):
+			return differs("rules[%d] of the configuration, %q, is not in force", i, wanted.Rules[i].Name)
+		case i >= len(wanted.Rules):
+			return differs("the rule %q is in force, but not in the configuration", rs.Rules[i].Name)
+		case !equalAsJSON(rs.Rules[i], wanted.Rules[i]):
+			return differs("rules[%d] of the configuration, %q, is not the rule %q that is in force",
+				i, wanted.Rules[i].Name, rs.Rules[i].Name)
+		}
+	}
+	return nil
+}
+
+// equalAsJSON is for values of which one comes from JSON, which cannot tell
+// an empty list from none.
+func equalAsJSON(a, b any) bool {
+	textA, errA := json.Marshal(a)
+	textB, errB := json.Marshal(b)
+	return errors.Join(errA, errB) == nil && bytes.Equal(textA, textB)
+}
+
+func (r *Record) verify(dev Device, hook TCHook) error {
 	switch {
 	case r.Device.Index != dev.Index:
-		return differs("it is on %s (index %d), but the container's host side is %s (index %d)",
+		return differs("it is for %s with index %d, but the interface's host side is %s with index %d now",
 			r.Device.Name, r.Device.Index, dev.Name, dev.Index)
-	case r.Mode != mode:
-		return differs("the mode is %s, the configuration wants %s", r.Mode, mode)
 	case hook != AutoHook && r.Hook != hook:
 		return differs("the tc hook is %s, the configuration wants %s", r.Hook, hook)
 	}
 	return nil
 }
 
-func (p *Programs) verifyXDP(folder string, dev Device) error {
-	if p.FromContainer == nil {
-		return nil
+// verify looks at each hook, and whether the device is heeded.
+func (p *Programs) verify(record *Record, folder string) error {
+	var problems []string
+	for _, point := range p.hookPoints(record) {
+		if point.program == nil {
+			continue
+		}
+		if problem := point.problem(record, folder); problem != "" {
+			problems = append(problems, problem)
+		}
 	}
-	return verifyLink(filepath.Join(folder, pinXDP), p.FromContainer, dev)
-}
-
-func (p *Programs) verifyTC(record *Record, folder string) error {
-	return errors.Join(
-		record.verifyTC(filepath.Join(folder, pinTCIngress), p.atTCIngress(), ingress),
-		record.verifyTC(filepath.Join(folder, pinTCEgress), p.ToContainer, egress),
-	)
-}
-
-func (r *Record) verifyTC(pin string, program *ebpf.Program, at side) error {
-	switch {
-	case program == nil:
-		return nil
-	case r.Hook == TCX:
-		return verifyLink(pin, program, r.Device)
+	if !p.isActive(record.Device) {
+		problems = append(problems, fmt.Sprintf("the programs do not heed %s: it is not in their map %s",
+			record.Device.Name, programsMapCounters))
 	}
-	return r.verifyFilter(program, at)
-}
-
-// verifyLink compares a pinned link with the program and device it should have.
-func verifyLink(pin string, program *ebpf.Program, dev Device) error {
-	l, err := link.LoadPinnedLink(pin, nil)
-	if err != nil {
-		return differs("the link %s cannot be opened: %w", pin, err)
-	}
-	defer l.Close()
-	info, err := l.Info()
-	if err != nil {
-		return differs("the link %s: %w", pin, err)
-	}
-	want, err := programID(program)
-	if err != nil {
-		return err
-	}
-	switch index := linkIndex(info); {
-	case index == 0:
-		return differs("the link %s is detached", pin)
-	case index != dev.Index:
-		return differs("the link %s is on the device with index %d, not on %s", pin, index, dev.Name)
-	case info.Program != want:
-		return differs("the link %s has program %d, not %d", pin, info.Program, want)
+	if len(problems) > 0 {
+		return differs("%s", strings.Join(problems, "; "))
 	}
 	return nil
+}
+
+func (p *Programs) isActive(dev Device) bool {
+	var values [][]byte
+	return p.maps[programsMapCounters].Lookup(uint32(dev.Index), &values) == nil
 }
 
 // linkIndex returns the index of the device that a link is on, 0 if it is on
@@ -127,28 +139,4 @@ func programID(program *ebpf.Program) (ebpf.ProgramID, error) {
 		return 0, errors.New("the kernel does not tell a program's id")
 	}
 	return id, nil
-}
-
-func (r *Record) verifyFilter(program *ebpf.Program, at side) error {
-	want, err := programID(program)
-	if err != nil {
-		return err
-	}
-	switch got := r.filterProgram(at); got {
-	case want:
-		return nil
-	case 0:
-		return differs("the filter of %s at clsact %s is gone", r.Device.Name, at)
-	default:
-		return differs("the filter of %s at clsact %s has program %d, not %d", r.Device.Name, at, got, want)
-	}
-}
-
-func (p *Programs) verifyActive(dev Device) error {
-	var values [][]byte
-	err := p.maps[programsMapCounters].Lookup(uint32(dev.Index), &values)
-	if err != nil {
-		return differs("the programs do not heed %s: %w", dev.Name, err)
-	}
-	return nil
 }

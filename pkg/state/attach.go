@@ -78,7 +78,7 @@ func (s *Store) attach(key Key, record datapath.Record, ruleset string, programs
 // ensureRuleset opens the loaded ruleset, or loads it. replaced is the folder of
 // the one that it is to replace, or empty.
 func (s *Store) ensureRuleset(folder string, wanted Wanted, replaced string) (*datapath.Programs, error) {
-	programs, err := datapath.Open(folder, wanted.Ruleset.Hooks())
+	programs, err := datapath.OpenWhole(folder, wanted.Ruleset.Hooks())
 	if !errors.Is(err, os.ErrNotExist) {
 		return programs, err
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -36,26 +37,11 @@ func (r *Reader) Verify(key Key, dev datapath.Device, wanted Wanted) error {
 	if len(found) == 0 {
 		return fmt.Errorf("%w: nothing is attached", datapath.ErrDiffers)
 	}
-	wanted = wanted.either(r.store, found[0])
-	ruleset := r.store.folder(wanted)
-	for _, attachment := range found {
-		if attachment.ruleset != ruleset {
-			return attachment.explain(wanted)
-		}
+	for _, a := range found {
+		rs := wanted.either(a).Ruleset
+		err = errors.Join(err, datapath.Verify(a.folder, a.ruleset, dev, rs, wanted.Hook))
 	}
-	return datapath.Verify(found[0].folder, ruleset, dev, wanted.Ruleset, wanted.Hook)
-}
-
-// explain says why an attachment is of another ruleset than wanted: the mode
-// is the only part of it that is on record.
-func (a attachment) explain(wanted Wanted) error {
-	record, err := datapath.ReadRecord(a.folder)
-	if err == nil && record.Mode != wanted.Ruleset.Mode {
-		return fmt.Errorf("%w: the mode is %s, the configuration wants %s",
-			datapath.ErrDiffers, record.Mode, wanted.Ruleset.Mode)
-	}
-	return fmt.Errorf("%w: the rules, or the build of the programs, are not those of the configuration: "+
-		"ADD again replaces them", datapath.ErrDiffers)
+	return err
 }
 
 // VerifyAbsent returns an error wrapping datapath.ErrDiffers if the key has an

@@ -42,10 +42,11 @@ func (w Wanted) choose(existing []attachment, dev datapath.Device) Wanted {
 	return w.with(w.Ruleset)
 }
 
-// either returns what is wanted with the ruleset that an attachment has, if
-// that is one of the two.
-func (w Wanted) either(s *Store, a attachment) Wanted {
-	if w.Fallback != nil && s.folder(w.with(w.Fallback)) == a.ruleset {
+// either returns what is wanted with that of the two rulesets that has the mode
+// of an attachment.
+func (w Wanted) either(a attachment) Wanted {
+	record, err := datapath.ReadRecord(a.folder)
+	if err == nil && w.Fallback != nil && record.Mode == w.Fallback.Mode {
 		return w.with(w.Fallback)
 	}
 	return w
