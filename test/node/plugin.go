@@ -30,22 +30,21 @@ type Answer struct {
 	Refusal *types.Error
 }
 
-// Call runs the plugin on the node. Close runs DEL for whatever ADD was run
-// for.
+// Call runs the plugin on the node. Close runs DEL for whatever ADD began.
 func (n *Node) Call(call Call) (*Answer, error) {
 	world.RLock()
 	defer world.RUnlock()
 	answer, err := n.call(call)
-	if call.Verb == "ADD" && !answer.isRefusedName() {
+	if call.Verb == "ADD" && !answer.isMalformed() {
 		n.added = append(n.added, call)
 	}
 	return answer, err
 }
 
-// isRefusedName tells whether the plugin did not take the names of container
-// and interface, which DEL would not either.
-func (a *Answer) isRefusedName() bool {
-	return a != nil && a.Refusal != nil && a.Refusal.Code == types.ErrInvalidEnvironmentVariables
+// isMalformed tells whether the plugin refused a call as such, with one of the
+// codes that the specification has for that: DEL would be refused, too.
+func (a *Answer) isMalformed() bool {
+	return a != nil && a.Refusal != nil && a.Refusal.Code <= types.ErrInvalidNetNS
 }
 
 // call is Call for who has the world locked.
@@ -76,7 +75,7 @@ func (n *Node) call(call Call) (*Answer, error) {
 	return answer, nil
 }
 
-// deleteAdded runs DEL for all that ADD was run for, whatever became of it.
+// deleteAdded runs DEL for all that ADD began, whatever became of it.
 func (n *Node) deleteAdded() error {
 	var errs []error
 	for _, call := range n.added {

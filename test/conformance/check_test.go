@@ -1,0 +1,352 @@
+package conformance
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// folder returns where the attachment of the interface is pinned.
+func (l *line) folder(t *testing.T) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(node.StateFolder, "rulesets", "*", "attachments", "*", l.id, l.ifname))
+	must(t, err)
+	if len(found) != 1 {
+		t.Fatalf("found %v, want one attachment", found)
+	}
+	return found[0]
+}
+
+// ruleset returns the folder of the ruleset that the interface is under.
+func (l *line) ruleset(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(l.folder(t), "../../../..")
+}
+
+// somebody is a program of somebody else's that lets everything pass.
+func somebody(t *testing.T, kind ebpf.ProgramType, pass int32) *ebpf.Program {
+	t.Helper()
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "somebody", Type: kind, AttachType: attachType(kind), License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, pass), asm.Return()},
+	})
+	must(t, err)
+	t.Cleanup(func() { program.Close() })
+	return program
+}
+
+// attachType is what a link that is updated compares.
+func attachType(kind ebpf.ProgramType) ebpf.AttachType {
+	if kind == ebpf.XDP {
+		return ebpf.AttachXDP
+	}
+	return ebpf.AttachNone
+}
+
+const (
+	xdpPass = 2
+	tcNext  = -1
+)
+
+// withLink opens one of the pinned links, does something to it and closes it.
+func (l *line) withLink(t *testing.T, pin string, do func(link.Link) error) {
+	t.Helper()
+	pinned, err := link.LoadPinnedLink(filepath.Join(l.folder(t), pin), nil)
+	must(t, err)
+	must(t, errors.Join(do(pinned), pinned.Close()))
+}
+
+// TestCheckFindsDamage does something to an attachment behind the plugin's
+// back: CHECK must name it, and ADD must put it right.
+func TestCheckFindsDamage(t *testing.T) {
+	tests := map[string]struct {
+		hook   string
+		damage func(*testing.T, *line)
+		parts  []string
+	}{
+		"XDP link detached": {
+			"tcx", func(t *testing.T, l *line) { l.withLink(t, "xdp", link.Link.Detach) },
+			[]string{"the XDP program is not on host1 any more", "detached"},
+		},
+		"tc ingress link detached": {
+			"tcx", func(t *testing.T, l *line) { l.withLink(t, "tc_ingress", link.Link.Detach) },
+			[]string{"the tc ingress program is not on host1 any more", "detached"},
+		},
+		"tc egress link detached": {
+			"tcx", func(t *testing.T, l *line) { l.withLink(t, "tc_egress", link.Link.Detach) },
+			[]string{"the tc egress program is not on host1 any more", "detached"},
+		},
+		"other program by XDP link": {
+			"tcx", func(t *testing.T, l *line) {
+				l.withLink(t, "xdp", func(pinned link.Link) error { return pinned.Update(somebody(t, ebpf.XDP, xdpPass)) })
+			},
+			[]string{`the XDP program on host1 is "somebody" (id `},
+		},
+		"other program by tc link": {
+			"tcx", func(t *testing.T, l *line) {
+				l.withLink(t, "tc_egress", func(pinned link.Link) error { return pinned.Update(somebody(t, ebpf.SchedCLS, tcNext)) })
+			},
+			[]string{`the tc egress program on host1 is "somebody" (id `},
+		},
+		"interface made anew":                     {"tcx", makeAnew, []string{"host1 with index"}},
+		"interface made anew with the same index": {"tcx", makeAnewSameIndex, []string{"the XDP program is not on host1", "tc ingress", "tc egress"}},
+		"clsact, made anew with the same index":   {"clsact", makeAnewSameIndex, []string{"the XDP program is not on host1", "filter"}},
+		"record unpinned":                         {"tcx", unpin("record"), []string{"record", "no such file"}},
+		"XDP link unpinned":                       {"tcx", unpin("xdp"), []string{"the link of the XDP program is not pinned at /sys/fs/bpf/"}},
+		"tc ingress link unpinned":                {"tcx", unpin("tc_ingress"), []string{"the link of the tc ingress program is not pinned"}},
+		"tc egress link unpinned":                 {"tcx", unpin("tc_egress"), []string{"the link of the tc egress program is not pinned"}},
+		"attachment unpinned":                     {"tcx", unpin("."), []string{"nothing is attached"}},
+		"program of the ruleset unpinned":         {"tcx", unpin("../../../../from_container"), []string{"from_container"}},
+		"counters of the ruleset unpinned":        {"tcx", unpin("../../../../counters"), []string{"counters"}},
+		"flows of the ruleset unpinned":           {"tcx", unpin("../../../../flows"), []string{"flows"}},
+		"description of the ruleset unpinned":     {"tcx", unpin("../../../../description"), []string{"description"}},
+		"everything unpinned":                     {"tcx", unpin("../../../.."), []string{"nothing is attached"}},
+		"out of the counters":                     {"tcx", deactivate, []string{"the programs do not heed host1", "counters"}},
+		"clsact filter removed":                   {"clsact", func(t *testing.T, l *line) { l.dropFilter(t, netlink.HANDLE_MIN_EGRESS) }, []string{"the filter of the tc egress program is not at host1's clsact"}},
+		"clsact filter has another program":       {"clsact", otherProgramInFilter, []string{`the tc ingress program on host1 is "somebody" (id `}},
+		"clsact qdisc removed":                    {"clsact", dropQdisc, []string{"tc ingress", "tc egress", "host1's clsact"}},
+	}
+	n := answering(t)
+	c := newContainer(t, n)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := lay(t, n, c, "a", "eth0", 1)
+			defer l.remove(t)
+			configured := lab().with("tcHook", tt.hook)
+			l.succeed(t, "ADD", configured)
+			l.succeed(t, "CHECK", configured)
+			tt.damage(t, l)
+			fail(t, n, l.call(t, "CHECK", configured), 100,
+				append(tt.parts, "check interface eth0 of container a in network lab")...)
+			l.succeed(t, "ADD", configured)
+			l.succeed(t, "CHECK", configured)
+			l.wantRules(t)
+			l.succeed(t, "DEL", configured)
+			l.wantNoPrograms(t)
+		})
+	}
+}
+
+func makeAnew(t *testing.T, l *line) {
+	t.Helper()
+	l.remove(t)
+	l.make(t, 0)
+}
+
+func makeAnewSameIndex(t *testing.T, l *line) {
+	t.Helper()
+	var index int
+	l.onHost(t, func(device netlink.Link) error {
+		index = device.Attrs().Index
+		return netlink.LinkDel(device)
+	})
+	l.make(t, index)
+}
+
+// unpin returns a damage that removes a pin, or a folder of pins, by its path
+// from the attachment.
+func unpin(path string) func(*testing.T, *line) {
+	return func(t *testing.T, l *line) {
+		t.Helper()
+		victim := filepath.Join(l.folder(t), path)
+		if _, err := os.Stat(victim); err != nil {
+			t.Fatal(err)
+		}
+		must(t, os.RemoveAll(victim))
+	}
+}
+
+func deactivate(t *testing.T, l *line) {
+	t.Helper()
+	counters, err := ebpf.LoadPinnedMap(filepath.Join(l.ruleset(t), "counters"), nil)
+	must(t, err)
+	defer counters.Close()
+	l.onHost(t, func(device netlink.Link) error { return counters.Delete(uint32(device.Attrs().Index)) })
+}
+
+// ownFilter returns the filter at one side of the host side's clsact.
+func ownFilter(device netlink.Link, parent uint32) (*netlink.BpfFilter, error) {
+	filters, err := netlinksafe.FilterList(device, parent)
+	if err != nil {
+		return nil, err
+	}
+	if len(filters) != 1 {
+		return nil, errors.New("there should be one filter")
+	}
+	return filters[0].(*netlink.BpfFilter), nil
+}
+
+func (l *line) dropFilter(t *testing.T, parent uint32) {
+	t.Helper()
+	l.onHost(t, func(device netlink.Link) error {
+		filter, err := ownFilter(device, parent)
+		if err != nil {
+			return err
+		}
+		return netlink.FilterDel(filter)
+	})
+}
+
+func otherProgramInFilter(t *testing.T, l *line) {
+	t.Helper()
+	l.onHost(t, func(device netlink.Link) error {
+		filter, err := ownFilter(device, netlink.HANDLE_MIN_INGRESS)
+		if err != nil {
+			return err
+		}
+		filter.Fd = somebody(t, ebpf.SchedCLS, tcNext).FD()
+		return netlink.FilterReplace(filter)
+	})
+}
+
+func dropQdisc(t *testing.T, l *line) {
+	t.Helper()
+	l.onHost(t, func(device netlink.Link) error {
+		return netlink.QdiscDel(&netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+			LinkIndex: device.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+		}})
+	})
+}
+
+// TestCheckFindsFilterOfSomebody has a filter where only ours should be, which
+// is not to be taken for it, nor to be removed.
+func TestCheckFindsFilterOfSomebody(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	configured := lab().with("tcHook", "clsact")
+	l.succeed(t, "ADD", configured)
+	l.dropFilter(t, netlink.HANDLE_MIN_INGRESS)
+	other := somebody(t, ebpf.SchedCLS, tcNext)
+	l.onHost(t, func(device netlink.Link) error {
+		return netlink.FilterAdd(&netlink.BpfFilter{
+			FilterAttrs: netlink.FilterAttrs{
+				LinkIndex: device.Attrs().Index, Parent: netlink.HANDLE_MIN_INGRESS,
+				Handle: 1, Priority: 1, Protocol: unix.ETH_P_ALL,
+			},
+			Fd: other.FD(), Name: "somebody", DirectAction: true,
+		})
+	})
+	fail(t, n, l.call(t, "CHECK", configured), 100, "the filter of the tc ingress program is not at host1's clsact")
+	l.succeed(t, "ADD", configured)
+	l.succeed(t, "CHECK", configured)
+	l.wantRules(t)
+	l.succeed(t, "DEL", configured)
+	info, err := other.Info()
+	must(t, err)
+	id, _ := info.ID()
+	if left := l.programs(t); !slices.Equal(left, []ebpf.ProgramID{id}) {
+		t.Errorf("the programs %v are left, should be the one of somebody, %d", left, id)
+	}
+}
+
+// TestCheckFindsLostFilters has the pins gone that alone tell of clsact filters.
+func TestCheckFindsLostFilters(t *testing.T) {
+	n := answering(t)
+	configured := lab().with("tcHook", "clsact")
+	for path, part := range map[string]string{"record": "no such file", "../../../..": "nothing is attached"} {
+		l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+		l.succeed(t, "ADD", configured)
+		unpin(path)(t, l)
+		fail(t, n, l.call(t, "CHECK", configured), 100, part)
+		l.succeed(t, "DEL", configured)
+		l.remove(t)
+	}
+}
+
+// TestCheckNamesSuccessor has somebody's XDP program where ours was.
+func TestCheckNamesSuccessor(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	l.succeed(t, "ADD", lab())
+	l.withLink(t, "xdp", link.Link.Detach)
+	var other link.Link
+	l.onHost(t, func(device netlink.Link) (err error) {
+		other, err = link.AttachXDP(link.XDPOptions{
+			Program: somebody(t, ebpf.XDP, xdpPass), Interface: device.Attrs().Index, Flags: link.XDPGenericMode,
+		})
+		return err
+	})
+	defer other.Close()
+	fail(t, n, l.call(t, "CHECK", lab()), 100, "the XDP program is not on host1 any more", `"somebody" (id `)
+	fail(t, n, l.call(t, "ADD", lab()), 104, `"somebody" (id `)
+	l.succeed(t, "DEL", lab())
+	info, err := other.Info()
+	must(t, err)
+	if info.XDP().Ifindex == 0 {
+		t.Error("DEL took somebody else's program off")
+	}
+}
+
+// TestCheckFindsOtherConfiguration changes what CHECK is asked for.
+func TestCheckFindsOtherConfiguration(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	rules := []any{
+		rule("protocol", "udp", "port", 7999, "toPort", 7998),
+		rule("protocol", "tcp", "port", 25, "action", "drop", "name", "no-smtp", "cidrs", []any{"10.0.0.0/8"}),
+	}
+	configured := lab().with("rules", rules, "flows", 2048, "tcHook", "tcx")
+	l.succeed(t, "ADD", configured)
+	for name, tt := range map[string]struct {
+		asked config
+		parts []string
+	}{
+		"rule changed": {
+			configured.with("rules", []any{rule("protocol", "udp", "port", 7999, "toPort", 7997), rules[1]}),
+			[]string{"rules[0]", `"rule-0"`, "not the rule"},
+		},
+		"rule renamed": {
+			configured.with("rules", []any{rules[0], rule("protocol", "tcp", "port", 25, "action", "drop", "name", "mail", "cidrs", []any{"10.0.0.0/8"})}),
+			[]string{"rules[1]", `"mail"`, `"no-smtp"`},
+		},
+		"other addresses": {
+			configured.with("rules", []any{rules[0], rule("protocol", "tcp", "port", 25, "action", "drop", "name", "no-smtp", "cidrs", []any{"10.0.0.0/9"})}),
+			[]string{"rules[1]", `"no-smtp"`},
+		},
+		"rule added": {
+			configured.with("rules", append(rules[:2:2], rule("protocol", "tcp", "port", 80, "action", "drop", "name", "web"))),
+			[]string{"rules[2]", `"web"`, "not in force"},
+		},
+		"rule removed": {configured.with("rules", rules[:1]), []string{`"no-smtp"`, "not in the configuration"}},
+		"no rules":     {configured.without("rules"), []string{"no rules", "attached"}},
+		"mode":         {configured.with("mode", "native"), []string{"the mode is generic", "wants native"}},
+		"tc hook":      {configured.with("tcHook", "clsact"), []string{"the tc hook is tcx", "wants clsact"}},
+		"flows":        {configured.with("flows", 4096), []string{"2048 flows", "wants 4096"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fail(t, n, l.call(t, "CHECK", tt.asked), 100,
+				append(tt.parts, "check interface eth0 of container a in network lab")...)
+		})
+	}
+	for _, same := range []config{
+		configured.with("mode", "auto"), configured.with("mode", "generic"), configured.with("tcHook", "auto"),
+	} {
+		l.succeed(t, "CHECK", same)
+	}
+}
+
+// TestCheckWithoutAttachment has nothing to compare with.
+func TestCheckWithoutAttachment(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	fail(t, n, l.call(t, "CHECK", lab()), 100, "nothing is attached")
+	l.succeed(t, "CHECK", lab().without("rules"))
+	fail(t, n, l.call(t, "CHECK", lab().without("prevResult")), 7, "prevResult")
+	l.succeed(t, "ADD", lab())
+	other := *l
+	other.id = "b"
+	fail(t, n, other.call(t, "CHECK", lab()), 100, "nothing is attached", "container b")
+	l.remove(t)
+	fail(t, n, l.call(t, "CHECK", lab()), 101, `"eth0"`, "container a")
+}

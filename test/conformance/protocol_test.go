@@ -1,0 +1,93 @@
+package conformance
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// TestVersion reads what runtimes choose a version by.
+func TestVersion(t *testing.T) {
+	n := newNode(t)
+	for _, stdin := range []string{`{"cniVersion": "1.1.0"}`, ``} {
+		answer := succeed(t, n, node.Call{Verb: "VERSION", Stdin: []byte(stdin)})
+		var got struct {
+			CNIVersion        string   `json:"cniVersion"`
+			SupportedVersions []string `json:"supportedVersions"`
+		}
+		must(t, json.Unmarshal(answer.Stdout, &got))
+		if got.CNIVersion != "1.1.0" || !slices.Equal(got.SupportedVersions, versions) {
+			t.Errorf("VERSION answers %+v", got)
+		}
+	}
+}
+
+// TestVerbsByVersion has each verb in each version, also in those that do not
+// have it.
+func TestVerbsByVersion(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	since := map[string]string{"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
+	for _, version := range append(versions, "0.1.0", "0.2.0", "1.2.0", "") {
+		configured := lab().with("cniVersion", version, "prevResult", map[string]any{"cniVersion": version})
+		for _, verb := range []string{"ADD", "CHECK", "STATUS", "GC", "DEL"} {
+			t.Run(fmt.Sprintf("%s %q", verb, version), func(t *testing.T) {
+				if slices.Contains(versions, version) && version >= since[verb] {
+					l.succeed(t, verb, configured)
+				} else {
+					fail(t, n, l.call(t, verb, configured), 1, "version")
+				}
+			})
+		}
+	}
+}
+
+// TestMalformedCalls has what no runtime should send.
+func TestMalformedCalls(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	before := node.State()
+	for name, tt := range map[string]struct {
+		change func(*node.Call)
+		code   uint
+	}{
+		"no container ID":    {func(c *node.Call) { c.ContainerID = "" }, 4},
+		"a path for an ID":   {func(c *node.Call) { c.ContainerID = "../a" }, 4},
+		"no netns":           {func(c *node.Call) { c.NetNS = "" }, 4},
+		"no interface name":  {func(c *node.Call) { c.IfName = "" }, 4},
+		"a path for a name":  {func(c *node.Call) { c.IfName = "../eth0" }, 4},
+		"name too long":      {func(c *node.Call) { c.IfName = strings.Repeat("e", 16) }, 4},
+		"no JSON":            {func(c *node.Call) { c.Stdin = []byte(`{"cniVersion":`) }, 6},
+		"nothing":            {func(c *node.Call) { c.Stdin = nil }, 6},
+		"no network name":    {func(c *node.Call) { c.Stdin = lab().without("name").bytes(t) }, 7},
+		"a path for network": {func(c *node.Call) { c.Stdin = lab().with("name", "../lab").bytes(t) }, 7},
+		"prevResult missing": {func(c *node.Call) { c.Stdin = lab().without("prevResult").bytes(t) }, 7},
+		"prevResult invalid": {func(c *node.Call) { c.Stdin = lab().with("prevResult", []any{}).bytes(t) }, 7},
+		"rules invalid":      {func(c *node.Call) { c.Stdin = lab().with("rules", 5).bytes(t) }, 7},
+		"netns not there":    {func(c *node.Call) { c.NetNS = "/run/netns/never-was" }, 8},
+		"netns a plain file": {func(c *node.Call) { c.NetNS = "/etc/hostname" }, 8},
+		"netns of the host":  {func(c *node.Call) { c.NetNS = n.NS.Path() }, 8},
+		"no such interface":  {func(c *node.Call) { c.IfName = "eth1" }, 101},
+	} {
+		for _, verb := range []string{"ADD", "CHECK"} {
+			t.Run(verb+" "+name, func(t *testing.T) {
+				call := l.call(t, verb, lab())
+				tt.change(&call)
+				answer := run(t, n, call)
+				if answer.Refusal == nil {
+					t.Fatalf("it succeeded, should fail with code %d", tt.code)
+				}
+				// CHECK may find that nothing is attached before it comes to the interface.
+				if got := answer.Refusal.Code; got != tt.code && (verb == "ADD" || tt.code < 8 || got != 100) {
+					t.Errorf("the code is %d, should be %d: %s", got, tt.code, answer.Refusal)
+				}
+			})
+		}
+	}
+	fail(t, n, node.Call{Verb: "FLY", Stdin: lab().bytes(t)}, 4, "FLY")
+	must(t, before.Unchanged())
+}
