@@ -279,7 +279,7 @@ func TestCheckNamesSuccessor(t *testing.T) {
 	})
 	defer other.Close()
 	fail(t, n, l.call(t, "CHECK", lab()), 100, "the XDP program is not on host1 any more", `"somebody" (id `)
-	fail(t, n, l.call(t, "ADD", lab()), 104, `"somebody" (id `)
+	fail(t, n, l.call(t, "ADD", lab().with("mode", "generic")), 104, `"somebody" (id `)
 	l.succeed(t, "DEL", lab())
 	info, err := other.Info()
 	must(t, err)
