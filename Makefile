@@ -2,7 +2,7 @@
 
 BIN     := $(CURDIR)/bin
 GO      ?= go
-LINT    := $(GO) tool -modfile=.ci/lint/go.mod
+LINT    := $(GO) tool -modfile=$(CURDIR)/.ci/lint/go.mod
 PLUGINS := github.com/containernetworking/plugins/plugins
 
 # The reference plugins that tests and demo chain with, in the versions of go.mod.
@@ -12,10 +12,10 @@ REFERENCE := main/bridge main/ptp main/loopback ipam/host-local \
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build reference generate lint format test nightly demo price clean root
+.PHONY: help build reference image containerd generate lint format test test-runtimes nightly demo price clean root
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## build the plugin into bin/
 	$(GO) build -trimpath -ldflags "-s -w" -o $(BIN)/ ./plugin/...
@@ -23,6 +23,14 @@ build: ## build the plugin into bin/
 reference: ## build cnitool and the reference CNI plugins into bin/
 	$(GO) build -trimpath -o $(BIN)/cni/ $(addprefix $(PLUGINS)/,$(REFERENCE))
 	$(GO) build -trimpath -o $(BIN)/ github.com/containernetworking/cni/cnitool
+
+image: ## build a container image to try with, bin/echo.tar
+	$(GO) -C test/runtimes build -trimpath -ldflags "-s -w" -o $(BIN)/ ./echo
+	$(GO) -C test/runtimes run ./image $(BIN)/echo localhost/xdp-port/echo:latest $(BIN)/echo.tar
+
+containerd: ## build containerd 2 into bin/containerd/, for the tests
+	$(GO) -C test/runtimes/containerd build -trimpath -ldflags "-s -w" -tags no_btrfs,no_devmapper,no_zfs,no_tracing \
+		-o $(BIN)/containerd/ tool
 
 generate: ## rebuild the BPF objects (needs clang-19, llvm-19 and libbpf-dev of Debian)
 	@command -v clang-19 llvm-strip-19 >/dev/null || \
@@ -38,6 +46,7 @@ lint: ## check the format of Go and C, and the Go code for mistakes
 		{ echo "these files want: make format"; exit 1; }
 	clang-format-19 --dry-run -Werror bpf/*.c bpf/*.h
 	$(LINT) golangci-lint run ./...
+	cd test/runtimes && $(LINT) golangci-lint run ./...
 
 # Packages one by one: they share the kernel, and some count what is loaded.
 test: root build reference ## run all tests (as root)
@@ -45,6 +54,9 @@ test: root build reference ## run all tests (as root)
 
 nightly: root build reference ## run the tests that take long, too (as root)
 	XDP_PORT_NIGHTLY=1 $(GO) test -count=1 -p 1 -timeout 60m ./...
+
+test-runtimes: root build reference image containerd ## run the tests with container runtimes (as root)
+	$(GO) -C test/runtimes test -count=1 -timeout 10m ./...
 
 demo: root build reference ## show the main job, for real (as root)
 	$(GO) run ./test/demo

@@ -1,0 +1,153 @@
+package runtimes
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+)
+
+// ctr is what ctr run --cni does in containerd 2: the container is on its own,
+// and ctr task kill runs DEL.
+type ctr struct{ *containerd }
+
+func TestCtr2(t *testing.T) {
+	c := startContainerd(t, containerd2)
+	testRuntime(t, c.m, ctr{c})
+}
+
+func (c ctr) run(name string) error {
+	_, err := c.m.Run(append([]string{"ctr", "run", "-d", "--cni", image, name}, serve...)...)
+	return err
+}
+
+func (c ctr) once(name string, command ...string) (string, error) {
+	return c.m.Run(append([]string{"ctr", "run", "--rm", "--cni", image, name}, command...)...)
+}
+
+func (c ctr) exec(name string, command ...string) (string, error) {
+	return c.m.Run(append([]string{"ctr", "task", "exec", "--exec-id", "exec", name}, command...)...)
+}
+
+func (c ctr) pid(name string) (string, error) {
+	tasks, err := c.m.Run("ctr", "task", "ls")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(tasks) {
+		if field := strings.Fields(line); field[0] == name {
+			return field[1], nil
+		}
+	}
+	return "", fmt.Errorf("no task %s in %s", name, tasks)
+}
+
+func (c ctr) remove(name string) error {
+	if err := c.kill(name); err != nil {
+		return err
+	}
+	if err := c.deleteTask(name); err != nil {
+		return err
+	}
+	_, err := c.m.Run("ctr", "container", "delete", name)
+	return err
+}
+
+func (c ctr) kill(name string) error {
+	_, err := c.m.Run("ctr", "task", "kill", "-s", "SIGKILL", name)
+	if err != nil && endedAlready.MatchString(err.Error()) {
+		return nil
+	}
+	return err
+}
+
+// endedAlready is what kill says after it has run DEL, and when there is nothing left.
+var endedAlready = regexp.MustCompile(`already finished|no running task found`)
+
+// deleteTask tries until the process has ended: the signal was only sent.
+func (c ctr) deleteTask(name string) error {
+	return eventually(func() error {
+		_, err := c.m.Run("ctr", "task", "delete", name)
+		if err != nil && strings.Contains(err.Error(), "not found") {
+			return nil
+		}
+		return err
+	})
+}
+
+// foreground is what ctr run --cni does in containerd 1: it stays while the
+// container lives, and runs DEL itself then. A detached one's DEL never comes.
+type foreground struct {
+	ctr
+	running map[string]*machine.Daemon
+}
+
+func TestCtr1(t *testing.T) {
+	c := startContainerd(t, containerd1)
+	testRuntime(t, c.m, foreground{ctr{c}, map[string]*machine.Daemon{}})
+}
+
+func (f foreground) run(name string) (err error) {
+	command := append([]string{"ctr", "run", "--rm", "--cni", image, name}, serve...)
+	if f.running[name], err = f.m.StartDaemon(f.log, command...); err != nil {
+		return err
+	}
+	return eventually(func() error {
+		_, err := f.exec(name, "/echo", "address")
+		return err
+	})
+}
+
+func (f foreground) remove(name string) error {
+	if err := f.kill(name); err != nil {
+		return err
+	}
+	return f.wait(name)
+}
+
+func (f foreground) wait(name string) error {
+	defer delete(f.running, name)
+	select {
+	case <-f.running[name].Ended():
+		return nil
+	case <-time.After(machine.Patience):
+		return fmt.Errorf("ctr run of %s does not end", name)
+	}
+}
+
+// restart has to start the containers anew: when the daemon goes away, each ctr
+// runs DEL and gives up.
+func (f foreground) restart() error {
+	var names []string
+	for name := range f.running {
+		names = append(names, name)
+	}
+	if err := f.containerd.restart(); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := f.wait(name); err != nil {
+			return err
+		}
+		if err := f.ctr.remove(name); err != nil {
+			return err
+		}
+		if err := f.run(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eventually tries for a while.
+func eventually(try func() error) (err error) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if err = try(); err == nil {
+			return nil
+		}
+	}
+	return err
+}

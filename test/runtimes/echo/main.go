@@ -1,0 +1,66 @@
+// Echo is all that the test image holds: a server that names the port at which
+// it was reached, and a client that asks.
+//
+//	echo serve PORT...          answer UDP and TCP at these ports until killed
+//	echo ask PROTOCOL ADDR:PORT print the answer; fail if there is none in 3 s
+//	echo address                print the IPv4 address of eth0
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "echo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) >= 1 && args[0] == "serve":
+		return serve(args[1:])
+	case len(args) == 3 && args[0] == "ask":
+		return ask(args[1], args[2])
+	case len(args) == 1 && args[0] == "address":
+		return address()
+	}
+	return errors.New("usage: echo serve PORT... | ask udp|tcp ADDR:PORT | address")
+}
+
+// serve also is what a pod sandbox runs, with no port at all.
+func serve(ports []string) error {
+	for _, port := range ports {
+		if err := errors.Join(serveUDP(port), serveTCP(port)); err != nil {
+			return err
+		}
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	<-stop
+	return nil
+}
+
+func address() error {
+	eth0, err := net.InterfaceByName("eth0")
+	if err != nil {
+		return err
+	}
+	addresses, err := eth0.Addrs()
+	if err != nil {
+		return err
+	}
+	for _, a := range addresses {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil {
+			fmt.Println(ip.IP)
+			return nil
+		}
+	}
+	return errors.New("eth0 has no IPv4 address")
+}

@@ -1,0 +1,84 @@
+package runtimes
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+)
+
+const stateFolder = "/sys/fs/bpf/xdp-port"
+
+// attachments returns the folders of the attachments that are pinned.
+func attachments(m *machine.Machine) []string {
+	found, _ := filepath.Glob(m.File(stateFolder + "/rulesets/*/attachments/*/*/*")) // the pattern is good
+	return found
+}
+
+// wantAttachments wants so many containers attached, and as many host sides of
+// veths.
+func wantAttachments(t *testing.T, m *machine.Machine, count int) {
+	t.Helper()
+	if found := attachments(m); len(found) != count {
+		t.Errorf("%d attachments are pinned, want %d: %s", len(found), count, strings.Join(found, " "))
+	}
+	ports, err := m.Run("sh", "-c", "ls -d /proc/sys/net/ipv4/conf/veth*; true")
+	must(t, err)
+	if found := strings.Fields(ports); len(found) != count {
+		t.Errorf("%d veths are there, want %d: %s", len(found), count, ports)
+	}
+}
+
+// loaded returns the programs that the pinned rulesets hold.
+func loaded(t *testing.T, m *machine.Machine) (ids []ebpf.ProgramID) {
+	t.Helper()
+	pins, _ := filepath.Glob(m.File(stateFolder + "/rulesets/*/*"))
+	for _, pin := range pins {
+		program, err := ebpf.LoadPinnedProgram(pin, nil)
+		if err != nil {
+			continue // a map or a folder
+		}
+		info, err := program.Info()
+		program.Close()
+		must(t, err)
+		id, _ := info.ID()
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// wantNothing wants the state gone, and the programs with it: one that is
+// attached anywhere, or pinned, or held by a process, still is in the kernel.
+func wantNothing(t *testing.T, m *machine.Machine, programs []ebpf.ProgramID) {
+	t.Helper()
+	wantAttachments(t, m, 0)
+	if _, err := os.Stat(m.File(stateFolder)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there (%v)", stateFolder, err)
+	}
+	for _, id := range programs {
+		if err := gone(id); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// gone waits for the kernel, which frees programs some time later.
+func gone(id ebpf.ProgramID) error {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		program, err := ebpf.NewProgramFromID(id)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		program.Close()
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the program %d is still loaded (%w)", id, err)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package runtimes
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+)
+
+// runtime is what the tests want of a container runtime. Containers run the
+// echo server at the ports of serve, in the network lab.
+type runtime interface {
+	// run starts a container.
+	run(name string) error
+	// once runs a container with another command to its end, removes it, and
+	// returns what it printed.
+	once(name string, command ...string) (string, error)
+	// exec runs a command in a container and returns what it printed.
+	exec(name string, command ...string) (string, error)
+	// pid is the number of the container's process, as its machine counts.
+	pid(name string) (string, error)
+	// remove stops a container unless it ended by itself, and removes it.
+	remove(name string) error
+	// restart starts the daemon anew. Where containers do not outlive it, those
+	// that ran are run again.
+	restart() error
+}
+
+// serve is what a container runs.
+var serve = []string{"/echo", "serve", "25", "6998", "7998", "7999"}
+
+// testRuntime tells the life of a server and its clients.
+func testRuntime(t *testing.T, m *machine.Machine, r runtime) {
+	must(t, r.run("server"))
+	server := address(t, r, "server")
+	programs := loaded(t, m)
+	if len(programs) == 0 {
+		t.Error("no program is pinned while a container runs")
+	}
+
+	t.Run("traffic", func(t *testing.T) {
+		must(t, r.run("client"))
+		wantRewritten(t, r, "client", server)
+		must(t, r.remove("client"))
+		wantAttachments(t, m, 1)
+	})
+	t.Run("restart", func(t *testing.T) {
+		must(t, r.run("client"))
+		must(t, r.restart())
+		server = address(t, r, "server")
+		wantRewritten(t, r, "client", server)
+		must(t, r.remove("client"))
+		wantAttachments(t, m, 1)
+	})
+	t.Run("kill", func(t *testing.T) {
+		must(t, r.run("client"))
+		pid, err := r.pid("client")
+		must(t, err)
+		_, err = m.Run("kill", "-9", pid)
+		must(t, err)
+		must(t, r.remove("client"))
+		wantAttachments(t, m, 1)
+	})
+	t.Run("cycles", func(t *testing.T) {
+		cycle(t, r, server)
+		wantAttachments(t, m, 1)
+	})
+	must(t, r.remove("server"))
+	wantNothing(t, m, programs)
+}
+
+func address(t *testing.T, r runtime, name string) string {
+	t.Helper()
+	printed, err := r.exec(name, "/echo", "address")
+	must(t, err)
+	return strings.TrimSpace(printed)
+}
+
+// wantRewritten wants both protocols to reach 7998 by 7999, and to hear the
+// answers, which a connected socket only does from the port that it asked.
+func wantRewritten(t *testing.T, r runtime, client, server string) {
+	t.Helper()
+	wantAnswer(t, r, client, "udp", server+":7999", "7998")
+	wantAnswer(t, r, client, "tcp", server+":7999", "7998")
+	wantAnswer(t, r, client, "udp", server+":6998", "6998")
+}
+
+func wantAnswer(t *testing.T, r runtime, client, protocol, target, port string) {
+	t.Helper()
+	got, err := r.exec(client, "/echo", "ask", protocol, target)
+	if want := protocol + " " + port; err != nil || strings.TrimSpace(got) != want {
+		t.Errorf("%s asks %s %s: got %q, want %q (%v)", client, protocol, target, got, want, err)
+	}
+}
+
+func wantSilence(t *testing.T, r runtime, client, protocol, target string) {
+	t.Helper()
+	if got, err := r.exec(client, "/echo", "ask", protocol, target); err == nil {
+		t.Errorf("%s asks %s %s: got %q, want no answer", client, protocol, target, got)
+	}
+}
+
+// Cycles are made by several at once, as on a busy node.
+const (
+	cycles = 50
+	atOnce = 4
+)
+
+// cycle creates and removes containers, each of which talks to the server.
+func cycle(t *testing.T, r runtime, server string) {
+	numbers := make(chan int)
+	var workers sync.WaitGroup
+	for range atOnce {
+		workers.Go(func() {
+			for n := range numbers {
+				if err := live(r, fmt.Sprintf("cycle-%d", n), server); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for n := range cycles {
+		numbers <- n
+	}
+	close(numbers)
+	workers.Wait()
+}
+
+func live(r runtime, name, server string) error {
+	got, err := r.once(name, "/echo", "ask", "udp", server+":7999")
+	if err == nil && strings.TrimSpace(got) != "udp 7998" {
+		err = fmt.Errorf("%s: the answer is %q", name, got)
+	}
+	return err
+}
