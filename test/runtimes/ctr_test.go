@@ -32,17 +32,17 @@ func (c ctr) exec(name string, command ...string) (string, error) {
 	return c.m.Run(append([]string{"ctr", "task", "exec", "--exec-id", "exec", name}, command...)...)
 }
 
-func (c ctr) pid(name string) (string, error) {
+func (c ctr) pids(name string) ([]string, error) {
 	tasks, err := c.m.Run("ctr", "task", "ls")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	for line := range strings.Lines(tasks) {
 		if field := strings.Fields(line); field[0] == name {
-			return field[1], nil
+			return field[1:2], nil
 		}
 	}
-	return "", fmt.Errorf("no task %s in %s", name, tasks)
+	return nil, fmt.Errorf("no task %s in %s", name, tasks)
 }
 
 func (c ctr) remove(name string) error {

@@ -19,8 +19,8 @@ type runtime interface {
 	once(name string, command ...string) (string, error)
 	// exec runs a command in a container and returns what it printed.
 	exec(name string, command ...string) (string, error)
-	// pid is the number of the container's process, as its machine counts.
-	pid(name string) (string, error)
+	// pids are the numbers of the container's processes, as its machine counts.
+	pids(name string) ([]string, error)
 	// remove stops a container unless it ended by itself, and removes it.
 	remove(name string) error
 	// restart starts the daemon anew. Where containers do not outlive it, those
@@ -56,9 +56,9 @@ func testRuntime(t *testing.T, m *machine.Machine, r runtime) {
 	})
 	t.Run("kill", func(t *testing.T) {
 		must(t, r.run("client"))
-		pid, err := r.pid("client")
+		pids, err := r.pids("client")
 		must(t, err)
-		_, err = m.Run("kill", "-9", pid)
+		_, err = m.Run(append([]string{"kill", "-9"}, pids...)...)
 		must(t, err)
 		must(t, r.remove("client"))
 		wantAttachments(t, m, 1)
