@@ -1,0 +1,66 @@
+package runtimes
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+)
+
+// podmanConfig takes away what hosts like CI's do not have: systemd, AppArmor
+// and CAP_SYS_RESOURCE to raise limits.
+const podmanConfig = `[containers]
+default_ulimits = []
+apparmor_profile = "unconfined"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+`
+
+const podmanNetwork = `[network]
+network_backend = "cni"
+`
+
+// podman is a runtime without a daemon.
+type podman struct{ m *machine.Machine }
+
+func TestPodman(t *testing.T) {
+	need(t, "podman", "conmon", "runc", "iptables")
+	m := newMachine(t)
+	must(t, m.WriteFile("/etc/containers/containers.conf.d/10-host.conf", podmanConfig))
+	must(t, m.WriteFile("/etc/containers/containers.conf.d/50-cni.conf", podmanNetwork))
+	_, err := m.Run("podman", "load", "-i", filepath.Join(binDir(t), "echo.tar"))
+	must(t, err)
+	testRuntime(t, m, podman{m})
+}
+
+func (p podman) run(name string) error {
+	_, err := p.m.Run(append([]string{"podman", "run", "-d", "--network", "lab", "--name", name, image}, serve[1:]...)...)
+	return err
+}
+
+func (p podman) once(name string, command ...string) (string, error) {
+	return p.m.Run(append([]string{"podman", "run", "--rm", "--network", "lab", "--name", name, image}, command[1:]...)...)
+}
+
+func (p podman) exec(name string, command ...string) (string, error) {
+	return p.m.Run(append([]string{"podman", "exec", name}, command...)...)
+}
+
+func (p podman) pids(name string) ([]string, error) {
+	printed, err := p.m.Run("podman", "inspect", "-f", "{{.State.Pid}}", name)
+	return strings.Fields(printed), err
+}
+
+func (p podman) remove(name string) error {
+	_, err := p.m.Run("podman", "rm", "-f", "-t", "0", name)
+	return err
+}
+
+// restart restarts the containers, since there is no daemon.
+func (p podman) restart() error {
+	_, err := p.m.Run("podman", "restart", "-t", "0", "--all")
+	return err
+}
