@@ -9,10 +9,13 @@ PLUGINS := github.com/containernetworking/plugins/plugins
 REFERENCE := main/bridge main/ptp main/loopback ipam/host-local \
 	meta/portmap meta/bandwidth meta/tuning meta/firewall
 
+# Modules of their own, for what the product does not need.
+MODULES := test/bench test/runtimes
+
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build reference image containerd generate lint format test test-runtimes nightly demo price clean root
+.PHONY: help build reference image containerd generate lint format test test-runtimes nightly demo bench report clean root
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,12 +48,12 @@ lint: ## check the format of Go and C, and the Go code for mistakes
 	@test -z "$$($(LINT) gofumpt -l $$(git ls-files -co --exclude-standard '*.go') | tee /dev/stderr)" || \
 		{ echo "these files want: make format"; exit 1; }
 	clang-format-19 --dry-run -Werror bpf/*.c bpf/*.h
-	$(LINT) golangci-lint run ./...
-	cd test/runtimes && $(LINT) golangci-lint run ./...
+	for module in . $(MODULES); do (cd $$module && $(LINT) golangci-lint run ./...) || exit 1; done
 
 # Packages one by one: they share the kernel, and some count what is loaded.
 test: root build reference ## run all tests (as root)
 	$(GO) test -count=1 -p 1 -timeout 20m ./...
+	cd test/bench && $(GO) test -count=1 -p 1 ./...
 
 nightly: root build reference ## run the tests that take long, too (as root)
 	XDP_PORT_NIGHTLY=1 $(GO) test -count=1 -p 1 -timeout 60m ./...
@@ -61,8 +64,15 @@ test-runtimes: root build reference image containerd ## run the tests with conta
 demo: root build reference ## show the main job, for real (as root)
 	$(GO) run ./test/demo
 
-price: root build reference ## measure what each mode costs beside nothing attached (as root)
-	$(GO) run ./test/price
+bench: root build reference ## measure beside what others use, 15 minutes; QUICK=1: 3 (as root)
+	@command -v iperf3 nft iptables-nft >/dev/null || \
+		apt-get install -y -qq --no-install-recommends iperf3 nftables iptables || \
+		{ echo "iperf3, nftables or iptables is missing, and apt-get could not install it"; exit 1; }
+	cd test/bench && $(GO) build -trimpath -o $(BIN)/bench .
+	$(BIN)/bench -o bench.json $(if $(QUICK),-quick)
+
+report: ## put bench.json into docs/ and the README
+	cd test/bench && $(GO) run ./report -i $(CURDIR)/bench.json -root $(CURDIR)
 
 root:
 	@test "$$(id -u)" = 0 || { echo "this target makes network namespaces: run it as root"; exit 1; }

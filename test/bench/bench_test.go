@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/test/bench/result"
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// TestAll makes every comparison, with so little in it that the figures mean
+// nothing: the bench is to run when it is wanted.
+func TestAll(t *testing.T) {
+	for _, tool := range []string{"iperf3", "nft", "iptables-nft"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+	found, output := node.State(), filepath.Join(t.TempDir(), "bench.json")
+	if err := run(context.Background(), effort{scale: 5000, least: 1}, "", output); err != nil {
+		t.Fatal(err)
+	}
+	if err := found.Unchanged(); err != nil {
+		t.Error(err)
+	}
+	if err := node.Leftovers(); err != nil {
+		t.Error(err)
+	}
+	got, err := result.Read(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, claim := range got.Claims {
+		if claim.Measured == (result.Spread{}) {
+			t.Errorf("%s: nothing was measured", claim.What)
+		}
+	}
+	for _, table := range got.Tables {
+		for _, row := range table.Rows {
+			if len(row.Samples) == 0 {
+				t.Errorf("%s: %s has no samples", table.Title, row.Name)
+			}
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"slices"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// Names of the ways to rewrite a port.
+const (
+	nothing    = "nothing attached"
+	auto       = "xdp-port, auto"
+	autoClsact = "xdp-port, auto, clsact"
+	native     = "xdp-port, native"
+	tc         = "xdp-port, tc"
+	tcClsact   = "xdp-port, tc, clsact"
+	nft        = "nft DNAT"
+	iptables   = "iptables-nft DNAT"
+	tutorial   = "the tutorial's XDP"
+)
+
+// setups is what each way does to a world in which nothing is attached.
+var setups = []struct {
+	name string
+	add  func(*world) error
+}{
+	{nothing, func(*world) error { return nil }},
+	{auto, xdpPort("auto", "auto", nil)},
+	{autoClsact, xdpPort("auto", "clsact", nil)},
+	{native, xdpPort("native", "auto", nil)},
+	{tc, xdpPort("tc", "auto", nil)},
+	{tcClsact, xdpPort("tc", "clsact", nil)},
+	{nft, addNFT},
+	{iptables, addIPTables},
+	{tutorial, addTutorial},
+}
+
+// worlds makes a machine for each of the names, or for all there are.
+func (b *bench) worlds(names ...string) (all []*world, err error) {
+	for _, setup := range setups {
+		if len(names) > 0 && !slices.Contains(names, setup.name) {
+			continue
+		}
+		w, err := b.world(setup.name, setup.add)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+// world makes a machine and sets it up.
+func (b *bench) world(name string, add func(*world) error) (*world, error) {
+	w, err := b.newWorld(name)
+	if err != nil {
+		return nil, fmt.Errorf("make the world of %s: %w", name, err)
+	}
+	if err := add(w); err != nil {
+		return nil, fmt.Errorf("set up %s: %w", name, err)
+	}
+	if w.undo != nil {
+		b.later(w.undo)
+	}
+	return w, nil
+}
+
+func xdpPort(mode, hook string, more map[string]any) func(*world) error {
+	return func(w *world) error {
+		options := map[string]any{"mode": mode, "tcHook": hook, "rules": portRules()}
+		for key, value := range more {
+			options[key] = value
+		}
+		return w.addXDPPort(options)
+	}
+}
+
+func addNFT(w *world) error {
+	w.rewrites, w.tcp = true, true
+	return onNode(w, fmt.Sprintf(`
+table ip bench {
+	chain prerouting {
+		type nat hook prerouting priority dstnat;
+		udp dport %[1]d dnat to :%[2]d
+		tcp dport %[1]d dnat to :%[2]d
+	}
+}`, asked, answered), "nft", "-f", "-")
+}
+
+func addIPTables(w *world) error {
+	w.rewrites, w.tcp = true, true
+	for _, protocol := range []string{"udp", "tcp"} {
+		err := onNode(w, "", "iptables-nft", "-w", "-t", "nat", "-A", "PREROUTING", "-p", protocol,
+			"--dport", fmt.Sprint(asked), "-j", "DNAT", "--to-destination", fmt.Sprint(":", answered))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onNode runs a program on the world's node.
+func onNode(w *world, stdin, name string, args ...string) error {
+	var output bytes.Buffer
+	command := exec.Command(name, args...)
+	command.Stdin, command.Stdout, command.Stderr = bytes.NewBufferString(stdin), &output, &output
+	if err := node.Run(w.node.NS, command, node.ToolTimeout); err != nil {
+		return fmt.Errorf("%s: %w: %s", command, err, output.Bytes())
+	}
+	return nil
+}
+
+// keepConntrack lets the entries of a world's flows live as long as the bench
+// runs.
+func keepConntrack(w *world) error {
+	return w.node.NS.Do(func(ns.NetNS) error {
+		return setSysctl("net/netfilter/nf_conntrack_udp_timeout", "3600")
+	})
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/xdp-port/xdp-port/test/bench/result"
+)
+
+const (
+	crowdSize   = 1000
+	crowdRounds = 40
+)
+
+// crowd compares a node with one attached container with one that has a
+// thousand. Those cannot take turns, so each is measured beside what does not
+// depend on the number of attachments, and that ratio is what is compared.
+func crowd(b *bench) error {
+	all, err := b.worlds(nothing, autoClsact)
+	if err != nil {
+		return err
+	}
+	c := &crowdBench{bench: b, idle: all[0], busy: all[1]}
+	if c.guest, err = b.newPod(c.busy.node, false); err != nil {
+		return err
+	}
+	if c.sendIdle, err = b.newSender(c.idle, asked, 1); err != nil {
+		return err
+	}
+	if c.sendBusy, err = b.newSender(c.busy, asked, 1); err != nil {
+		return err
+	}
+	alone, err := c.measure("1 attached")
+	if err != nil {
+		return err
+	}
+	size := b.less(crowdSize)
+	if err := c.grow(size); err != nil {
+		return err
+	}
+	crowded, err := c.measure(fmt.Sprint(size, " attached"))
+	if err != nil {
+		return err
+	}
+	c.reportCrowd(alone, crowded)
+	return nil
+}
+
+// crowdBench has a world in which nothing is attached and one with a crowd.
+type crowdBench struct {
+	*bench
+	idle, busy         *world
+	guest              *pod
+	sendIdle, sendBusy func(int) error
+}
+
+// crowdSample is what was measured with so many attached.
+type crowdSample struct {
+	floor, add, del *contender // a process each
+	idle, busy      *contender // a packet each
+}
+
+// crowdPlugin has the rules of the world that the crowd is in.
+func crowdPlugin() plugin {
+	return xdpPortPlugin(map[string]any{"mode": "auto", "tcHook": "clsact", "rules": portRules()})
+}
+
+func (c *crowdBench) grow(size int) error {
+	for range size - 1 {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		p, err := c.newPod(c.busy.node, false)
+		if err != nil {
+			return err
+		}
+		if _, err := p.add(crowdPlugin()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *crowdBench) measure(suffix string) (*crowdSample, error) {
+	verb := func(name string, run func() (time.Duration, error)) *contender {
+		return &contender{name: name + ", " + suffix, sample: process(run)}
+	}
+	s := &crowdSample{
+		floor: verb("tuning's ADD", func() (time.Duration, error) { return c.guest.call(tuningPlugin(), "ADD") }),
+		add:   verb("ADD", func() (time.Duration, error) { return c.guest.add(crowdPlugin()) }),
+		del:   verb("DEL", c.guest.del),
+	}
+	packets := c.lessWork(datagramsARound)
+	s.idle = &c.sending(nothing+", "+suffix, c.idle, asked, packets, c.sendIdle).contender
+	s.busy = &c.sending("through one container, "+suffix, c.busy, asked, packets, c.sendBusy).contender
+	return s, c.takeTurns(c.less(crowdRounds), []*contender{s.floor, s.add, s.del, s.idle, s.busy})
+}
+
+func (c *crowdBench) reportCrowd(alone, crowded *crowdSample) {
+	c.report(result.Table{
+		Name: "crowd-verbs", Title: "ADD and DEL beside many attached containers (clsact)", Unit: "ms",
+	}, []*contender{alone.floor, alone.add, alone.del, crowded.floor, crowded.add, crowded.del}, nil)
+	c.report(result.Table{
+		Name: "crowd-packets", Title: "A small UDP packet beside many attached containers (clsact)", Unit: "ns a packet",
+	}, []*contender{alone.idle, alone.busy, crowded.idle, crowded.busy}, nil)
+	compare := func(what string, of func(*crowdSample) (measured, beside *contender)) {
+		before, besideBefore := of(alone)
+		after, besideAfter := of(crowded)
+		c.claim(result.Claim{What: what, Bound: 1.2}, after.samples.Over(besideAfter.samples).OverMedian(before.samples.Over(besideBefore.samples)).Spread())
+	}
+	compare("ADD at 1,000 attached containers, of that at 1", func(s *crowdSample) (*contender, *contender) { return s.add, s.floor })
+	compare("DEL at 1,000 attached containers, of that at 1", func(s *crowdSample) (*contender, *contender) { return s.del, s.floor })
+	compare("a packet at 1,000 attached containers, of that at 1", func(s *crowdSample) (*contender, *contender) { return s.busy, s.idle })
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/xdp-port/xdp-port/test/bench/result"
+	"github.com/xdp-port/xdp-port/test/bench/traffic"
+)
+
+const (
+	datagramRounds   = 40
+	datagramsARound  = 25_000
+	noRuleSuffix     = ", no rule"
+	settlingTime     = time.Millisecond
+	toleratedPerMill = 1
+)
+
+const addedNote = "The time that the one core that does it all is busy with a packet: the sender's system call, the node, the far host's link."
+
+// bursts are how many datagrams a system call sends. Most programs send one.
+// That costs more than all the rest, but cold caches are what a packet meets
+// in real life; without it differences are clearer.
+var bursts = []struct {
+	name, words string
+	size        int
+}{
+	{"datagrams-single", "sent one by one", 1},
+	{"datagrams-burst", "sent in bursts of 64", 64},
+}
+
+// sendingContender measures what a packet costs in a world, and keeps the
+// cycles beside the time.
+type sendingContender struct {
+	contender
+	cycles result.Series
+}
+
+// datagrams compares what a small datagram of one flow costs, one that a rule is
+// about and one that none is.
+func datagrams(b *bench) error {
+	all, err := b.worlds()
+	if err != nil {
+		return err
+	}
+	for _, burst := range bursts {
+		var senders []*sendingContender
+		for _, w := range all {
+			s, err := b.sendingIn(w, burst.size)
+			if err != nil {
+				return err
+			}
+			senders = append(senders, s...)
+		}
+		contenders := asContenders(senders)
+		if err := b.takeTurns(b.less(datagramRounds), contenders); err != nil {
+			return err
+		}
+		b.report(result.Table{
+			Name: burst.name, Title: "A small UDP packet of one flow, " + burst.words, Unit: "ns a packet", Added: true, Note: addedNote,
+		}, contenders, find(contenders, nothing))
+		b.reportCycles(burst.name, senders)
+		b.claimDatagrams(burst.words, contenders)
+	}
+	return nil
+}
+
+// sendingIn makes the contenders of a world: packets that a rule is about, and
+// packets that none is, where there are rules.
+func (b *bench) sendingIn(w *world, burst int) (senders []*sendingContender, err error) {
+	for _, port := range []uint16{asked, other} {
+		name := w.name
+		if port == other {
+			if w.name == nothing || w.name == tutorial {
+				continue
+			}
+			name += noRuleSuffix
+		}
+		send, err := b.newSender(w, port, burst)
+		if err != nil {
+			return nil, err
+		}
+		senders = append(senders, b.sending(name, w, port, b.lessWork(datagramsARound), send))
+	}
+	return senders, nil
+}
+
+// newSender returns what sends so many datagrams of one flow to a port of the
+// far host.
+func (b *bench) newSender(w *world, port uint16, burst int) (send func(count int) error, err error) {
+	sender, err := traffic.NewSender(w.container.NS, netip.AddrPortFrom(far, port), burst)
+	if err != nil {
+		return nil, err
+	}
+	b.later(sender.Close)
+	return sender.Send, nil
+}
+
+// sending makes a contender that sends so many packets a round to a port, and
+// sees to it that they arrive as they should.
+func (b *bench) sending(name string, w *world, port uint16, count int, send func(int) error) *sendingContender {
+	s := &sendingContender{contender: contender{name: name}}
+	s.sample = func() (float64, error) {
+		before, err := w.sink.Arrived(w.arrivesAt(port))
+		if err != nil {
+			return 0, err
+		}
+		cost, err := b.core.Do(func() error { return send(count) })
+		if err != nil {
+			return 0, err
+		}
+		time.Sleep(settlingTime)
+		after, err := w.sink.Arrived(w.arrivesAt(port))
+		if err != nil {
+			return 0, err
+		}
+		if lost := count - int(after-before); lost*1000 > count*toleratedPerMill {
+			return 0, fmt.Errorf("%d of %d packets to port %d did not arrive at port %d", lost, count, port, w.arrivesAt(port))
+		}
+		s.cycles = append(s.cycles, float64(cost.Cycles)/float64(count))
+		return float64(cost.CPU.Nanoseconds()) / float64(count), nil
+	}
+	return s
+}
+
+func asContenders(senders []*sendingContender) []*contender {
+	var contenders []*contender
+	for _, s := range senders {
+		contenders = append(contenders, &s.contender)
+	}
+	return contenders
+}
+
+// reportCycles prints CPU cycles where the machine counts them.
+func (b *bench) reportCycles(name string, senders []*sendingContender) {
+	if b.core.CountsCycles() != nil {
+		return
+	}
+	var contenders []*contender
+	for _, s := range senders {
+		contenders = append(contenders, &contender{name: s.name, samples: s.cycles[min(b.warmUps, len(s.cycles)):]})
+	}
+	b.report(result.Table{
+		Name: name + "-cycles", Title: "The same in CPU cycles", Unit: "cycles a packet", Added: true,
+	}, contenders, contenders[0])
+}
+
+func (b *bench) claimDatagrams(words string, contenders []*contender) {
+	base, dnat := find(contenders, nothing), find(contenders, nft)
+	for _, asks := range []struct {
+		name  string
+		bound float64
+	}{{auto, 0.7}, {tc, 0.3}} {
+		hit := find(contenders, asks.name)
+		b.claim(result.Claim{
+			What: asks.name + ": what it adds to a small UDP packet " + words + ", of what nft DNAT adds", Bound: asks.bound,
+		}, addedRatio(hit, dnat, base))
+	}
+	for _, name := range []string{auto, tc} {
+		hit, miss := find(contenders, name), find(contenders, name+noRuleSuffix)
+		b.claim(result.Claim{
+			What: name + ": what it adds to a packet " + words + " that no rule is about, of one that hits", Bound: 0.7,
+		}, addedRatio(miss, hit, base))
+	}
+}

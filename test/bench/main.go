@@ -1,0 +1,87 @@
+// Bench measures xdp-port beside what people use today: each comparison in
+// turns, on nodes made of network namespaces. It prints tables, and writes
+// bench.json for the plotter (see the folder report).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/bench/result"
+	"github.com/xdp-port/xdp-port/test/bench/traffic"
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+func main() {
+	output := flag.String("o", "bench.json", "the file to write")
+	only := flag.String("only", "", "a regular expression: the comparisons to make")
+	quick := flag.Bool("quick", false, "few rounds, to see that all works: figures to quote take a full run")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	effort := fullEffort
+	if *quick {
+		effort = quickEffort
+	}
+	if err := run(ctx, effort, *only, *output); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// comparisons are run in this order, the same in every run.
+var comparisons = []struct {
+	name    string
+	measure func(*bench) error
+}{
+	{"datagrams", datagrams},
+	{"new-flows", newFlows},
+	{"bulk", bulk},
+	{"lookup", lookup},
+	{"startup", startup},
+	{"verbs", verbs},
+	{"crowd", crowd},
+	{"memory", memory},
+}
+
+func run(ctx context.Context, effort effort, only, output string) (err error) {
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	if err := node.Sweep(); err != nil {
+		return err
+	}
+	core, err := traffic.OpenCore()
+	if err != nil {
+		return err
+	}
+	defer core.Close()
+	began := time.Now()
+	b := &bench{ctx: ctx, effort: effort, core: core, out: &result.Result{
+		Date: began.UTC().Format(time.RFC3339), Quick: effort != fullEffort, Machine: describe(core),
+	}}
+	fmt.Println(b.out.Machine)
+	var errs []error
+	for _, c := range comparisons {
+		if !chosen.MatchString(c.name) || ctx.Err() != nil {
+			continue
+		}
+		if err := errors.Join(c.measure(b), b.finish()); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
+		}
+	}
+	b.out.Seconds = time.Since(began).Round(time.Second).Seconds()
+	fmt.Printf("\n### What it must show\n\n")
+	result.PrintClaims(os.Stdout, b.out.Claims)
+	fmt.Printf("\nThat took %.0f s.\n", b.out.Seconds)
+	return errors.Join(append(errs, ctx.Err(), b.out.Write(output))...)
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/bench/traffic"
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// pod is a container with no more than a veth, made without plugins: for what
+// is measured of the plugins themselves.
+type pod struct {
+	*node.Container
+	node *node.Node
+	host netlink.Link
+	// group is charged for what the plugins make, unless it is nil.
+	group *memoryGroup
+	// added is what DEL is still to be run for.
+	added []plugin
+}
+
+// plugin is a CNI plugin with a configuration.
+type plugin struct {
+	path   string // of its binary
+	config map[string]any
+}
+
+// Addresses of a pod's veth, for plugins that want any.
+const (
+	podHostAddress = "10.88.0.1/16"
+	podAddress     = "10.88.0.2/16"
+)
+
+// newNode makes a node that goes when the comparison is over.
+func (b *bench) newNode() (*node.Node, error) {
+	n, err := node.New()
+	if err == nil {
+		b.later(n.Close)
+	}
+	return n, err
+}
+
+// newPod makes a container on a node. Only one pod of a node has addresses.
+func (b *bench) newPod(n *node.Node, addressed bool) (*pod, error) {
+	c, err := n.Container()
+	if err != nil {
+		return nil, err
+	}
+	p := &pod{Container: c, node: n}
+	b.later(p.close)
+	b.pods++
+	name := fmt.Sprint("pod", b.pods)
+	err = n.NS.Do(func(ns.NetNS) error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = name
+		err := netlink.LinkAdd(&netlink.Veth{
+			LinkAttrs: attrs, PeerName: c.IfName, PeerNamespace: netlink.NsFd(int(c.NS.Fd())),
+		})
+		if err != nil {
+			return fmt.Errorf("make the veth %s: %w", name, err)
+		}
+		p.host, err = setUp(name, addressed, podHostAddress)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, c.NS.Do(func(ns.NetNS) error {
+		_, err := setUp(c.IfName, addressed, podAddress)
+		return err
+	})
+}
+
+func setUp(name string, addressed bool, address string) (netlink.Link, error) {
+	device, err := netlink.LinkByName(name)
+	if err != nil {
+		return nil, err
+	}
+	if addressed {
+		parsed, err := netlink.ParseAddr(address)
+		if err != nil {
+			return nil, err
+		}
+		if err := netlink.AddrAdd(device, parsed); err != nil {
+			return nil, err
+		}
+	}
+	return device, netlink.LinkSetUp(device)
+}
+
+// xdpPortPlugin is xdp-port with options of its configuration.
+func xdpPortPlugin(options map[string]any) plugin {
+	return plugin{"xdp-port", options}
+}
+
+// binary is the plugin's place.
+func (p plugin) binary() (string, error) {
+	dir, err := node.BinDir()
+	if err != nil {
+		return "", err
+	}
+	if p.path == "xdp-port" {
+		return filepath.Join(dir, p.path), nil
+	}
+	return filepath.Join(dir, "cni", p.path), nil
+}
+
+// stdin is the configuration as a runtime would hand it on.
+func (p plugin) stdin(in ns.NetNS) ([]byte, error) {
+	config := map[string]any{
+		"cniVersion": "1.0.0", "name": "bench", "type": p.path,
+		"prevResult": map[string]any{
+			"cniVersion": "1.0.0",
+			"interfaces": []any{map[string]any{"name": "eth0", "sandbox": in.Path()}},
+			"ips":        []any{map[string]any{"address": podAddress, "interface": 0}},
+		},
+	}
+	for key, value := range p.config {
+		config[key] = value
+	}
+	return json.Marshal(config)
+}
+
+// call runs a verb and returns how long the process took, from its start to its
+// end. It is real-time where that is allowed, like senders.
+func (p *pod) call(plugin plugin, verb string) (took time.Duration, err error) {
+	binary, err := plugin.binary()
+	if err != nil {
+		return 0, err
+	}
+	stdin, err := plugin.stdin(p.NS)
+	if err != nil {
+		return 0, err
+	}
+	var output bytes.Buffer
+	command := p.group.command(binary)
+	command.Env = []string{
+		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.PluginID(), "CNI_NETNS=" + p.NS.Path(),
+		"CNI_IFNAME=" + p.IfName, "CNI_PATH=" + filepath.Dir(binary), "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+	}
+	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(stdin), &output, &output
+	command.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	err = p.node.NS.Do(func(ns.NetNS) error {
+		return traffic.RealTime(func() error {
+			start := time.Now()
+			err := command.Run()
+			took = time.Since(start)
+			return err
+		})
+	})
+	if err != nil {
+		return took, fmt.Errorf("%s of %s: %w: %s", verb, plugin.path, err, output.Bytes())
+	}
+	return took, nil
+}
+
+// add runs ADD and has close run DEL.
+func (p *pod) add(plugin plugin) (time.Duration, error) {
+	p.added = append(p.added, plugin)
+	return p.call(plugin, "ADD")
+}
+
+// del runs DEL of the plugin that was added last.
+func (p *pod) del() (time.Duration, error) {
+	last := p.added[len(p.added)-1]
+	p.added = p.added[:len(p.added)-1]
+	return p.call(last, "DEL")
+}
+
+// close runs DEL of what is still there; the rest goes with the node.
+func (p *pod) close() error {
+	var errs []error
+	for len(p.added) > 0 {
+		_, err := p.del()
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// process makes a sample of how long a process takes.
+func process(run func() (time.Duration, error)) func() (float64, error) {
+	return func() (float64, error) {
+		took, err := run()
+		return milliseconds(took), err
+	}
+}
+
+// milliseconds is the unit of the tables about processes.
+func milliseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netlink"
+
+	"github.com/xdp-port/xdp-port/test/packet"
+)
+
+// hookKind is a kind of program that can be run without packets on the way.
+type hookKind struct {
+	kind ebpf.ProgramType
+	// attachTypes are those that its author may have chosen: only programs of
+	// the same can call each other.
+	attachTypes []ebpf.AttachType
+	// Where the context has the packet's bounds and the device.
+	data, dataEnd, device int
+	// attached returns the id of the program on a device.
+	attached func(netlink.Link) (ebpf.ProgramID, error)
+}
+
+// Layouts of struct xdp_md and struct __sk_buff (linux/bpf.h), in bytes.
+var (
+	xdpHook = hookKind{
+		kind:        ebpf.XDP,
+		attachTypes: []ebpf.AttachType{ebpf.AttachXDP, ebpf.AttachNone},
+		data:        0, dataEnd: 4, device: 12,
+		attached: func(device netlink.Link) (ebpf.ProgramID, error) {
+			if device.Attrs().Xdp == nil || !device.Attrs().Xdp.Attached {
+				return 0, errors.New("no XDP program is attached")
+			}
+			return ebpf.ProgramID(device.Attrs().Xdp.ProgId), nil
+		},
+	}
+	tcHook = hookKind{
+		kind:        ebpf.SchedCLS,
+		attachTypes: []ebpf.AttachType{ebpf.AttachNone, ebpf.AttachTCXIngress},
+		data:        76, dataEnd: 80, device: 40,
+		attached: func(device netlink.Link) (ebpf.ProgramID, error) {
+			found, err := link.QueryPrograms(link.QueryOptions{Target: device.Attrs().Index, Attach: ebpf.AttachTCXIngress})
+			if err != nil {
+				return 0, err
+			}
+			if len(found.Programs) != 1 {
+				return 0, fmt.Errorf("%d programs are at tcx ingress, not one", len(found.Programs))
+			}
+			return found.Programs[0].ID, nil
+		},
+	}
+)
+
+// attachedProgram opens what the plugin attached where the pod's packets come
+// in.
+func (h hookKind) attachedProgram(p *pod) (program *ebpf.Program, err error) {
+	err = p.node.NS.Do(func(ns.NetNS) error {
+		device, err := netlink.LinkByIndex(p.host.Attrs().Index)
+		if err != nil {
+			return err
+		}
+		id, err := h.attached(device)
+		if err != nil {
+			return err
+		}
+		program, err = ebpf.NewProgramFromID(id)
+		return err
+	})
+	return program, err
+}
+
+// emptyProgram does nothing: what it takes to be run is what all take.
+func (h hookKind) emptyProgram() (*ebpf.Program, error) {
+	return ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "empty", Type: h.kind, AttachType: h.attachTypes[0], License: "Dual BSD/GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+}
+
+// notCalled is what a caller returns that could not call.
+const notCalled = 0x77
+
+// calling is a program that lays the packet out as it was, since the run before
+// may have rewritten its port, and calls another one.
+type calling struct {
+	*ebpf.Program
+	callee *ebpf.Map // which forgets it when its last handle is closed
+}
+
+func (h hookKind) call(callee *ebpf.Program) (*calling, error) {
+	table, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return nil, err
+	}
+	var refused error
+	for _, attachType := range h.attachTypes {
+		program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Name: "caller", Type: h.kind, AttachType: attachType, License: "Dual BSD/GPL", Instructions: h.caller(table),
+		})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("load the calling program: %w", err), table.Close())
+		}
+		if refused = table.Put(uint32(0), callee); refused == nil {
+			return &calling{program, table}, nil
+		}
+		program.Close()
+	}
+	return nil, errors.Join(fmt.Errorf("put the program into a table: %w", refused), table.Close())
+}
+
+func (h hookKind) caller(table *ebpf.Map) asm.Instructions {
+	return asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, int16(h.data), asm.Word),
+		asm.LoadMem(asm.R3, asm.R1, int16(h.dataEnd), asm.Word),
+		asm.Mov.Reg(asm.R4, asm.R2),
+		asm.Add.Imm(asm.R4, headers),
+		asm.JGT.Reg(asm.R4, asm.R3, "out"),
+		asm.StoreImm(asm.R2, destination, int64(onTheWire(asked)), asm.Half),
+		asm.LoadMapPtr(asm.R2, table.FD()),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.FnTailCall.Call(),
+		asm.Mov.Imm(asm.R0, notCalled).WithSymbol("out"),
+		asm.Return(),
+	}
+}
+
+// Close closes the handles.
+func (c *calling) Close() error { return errors.Join(c.Program.Close(), c.callee.Close()) }
+
+// runner returns a sample of a program on a pod's device: the time of one run
+// in ns.
+func (b *bench) runner(h hookKind, p *pod, callee *ebpf.Program) (func() (float64, error), error) {
+	defer callee.Close()
+	caller, err := h.call(callee)
+	if err != nil {
+		return nil, err
+	}
+	b.later(caller.Close)
+	options := ebpf.RunOptions{
+		Data:    lookupPacket(),
+		Context: h.context(p.host.Attrs().Index),
+		Repeat:  uint32(b.lessWork(runsARound)),
+	}
+	return func() (float64, error) {
+		cost, err := b.core.DoIn(p.node.NS, func() error {
+			verdict, err := caller.Run(&options)
+			if err == nil && verdict == notCalled {
+				err = errors.New("the program was not called")
+			}
+			return err
+		})
+		return float64(cost.CPU.Nanoseconds()) / float64(options.Repeat), err
+	}, nil
+}
+
+// context is the packet's context with the device that it came from.
+func (h hookKind) context(ifindex int) []byte {
+	context := make([]byte, 192)
+	if h.kind == ebpf.XDP {
+		context = context[:24]
+		binary.NativeEndian.PutUint32(context[h.dataEnd:], uint32(len(lookupPacket())))
+	}
+	binary.NativeEndian.PutUint32(context[h.device:], uint32(ifindex))
+	return context
+}
+
+func lookupPacket() []byte {
+	return packet.Packet{
+		Source: netip.MustParseAddr("10.88.0.2"), Destination: far,
+		Load: packet.UDP{Source: 40000, Destination: asked, Payload: make([]byte, 18)},
+	}.Bytes()
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/xdp-port/xdp-port/test/bench/result"
+)
+
+// column is a column of a summary: the figure of each contender in a table.
+type column struct {
+	title string
+	table string
+	pick  func(*result.Row) *result.Spread
+}
+
+func added(row *result.Row) *result.Spread { return row.Added }
+func ratio(row *result.Row) *result.Spread { return row.Ratio }
+func value(row *result.Row) *result.Spread { return &row.Value }
+
+var packetColumns = []column{
+	{"adds to a small UDP packet, ns", "datagrams-single", added},
+	{"adds to the first of a flow, ns", "new-flows", added},
+	{"one TCP stream from the container, of nothing attached", "bulk-out", ratio},
+	{"and to it", "bulk-back", ratio},
+}
+
+var processColumns = []column{{"ADD, ms", "add", value}, {"DEL, ms", "del", value}}
+
+// summary is what the README has of a run.
+func summary(found *result.Result) []byte {
+	var out bytes.Buffer
+	met, missed := 0, 0
+	for i := range found.Claims {
+		if found.Claims[i].Met() {
+			met++
+		} else {
+			missed++
+		}
+	}
+	fmt.Fprintf(&out, "![What packets and containers cost](docs/bench.svg)\n\n")
+	writeSummary(&out, found, packetColumns)
+	fmt.Fprintln(&out)
+	writeSummary(&out, found, processColumns)
+	fmt.Fprintf(&out, "\nMedians of %s (%s). Of the bounds that we want to keep to, %d are met and %d are not: [docs/bench.md](docs/bench.md).\n",
+		strings.Split(found.Date, "T")[0], found.Machine, met, missed)
+	return out.Bytes()
+}
+
+// writeSummary has a line for each contender of the first column's table that
+// another column knows, too.
+func writeSummary(out *bytes.Buffer, found *result.Result, columns []column) {
+	fmt.Fprint(out, "| |")
+	for _, c := range columns {
+		fmt.Fprintf(out, " %s |", c.title)
+	}
+	fmt.Fprintf(out, "\n|---|%s\n", strings.Repeat("---|", len(columns)))
+	first := found.Table(columns[0].table)
+	if first == nil {
+		return
+	}
+	for i := range first.Rows {
+		name := first.Rows[i].Name
+		if row := lineOf(found, columns, name); row != "" {
+			fmt.Fprintf(out, "| %s |%s\n", name, row)
+		}
+	}
+}
+
+func lineOf(found *result.Result, columns []column, name string) string {
+	var line strings.Builder
+	known := 0
+	for _, c := range columns {
+		row := found.Table(c.table).Row(name)
+		if row == nil || c.pick(row) == nil {
+			line.WriteString(" |")
+			continue
+		}
+		known++
+		fmt.Fprintf(&line, " %s |", result.Number(c.pick(row).Median))
+	}
+	if known < 2 {
+		return ""
+	}
+	return line.String()
+}

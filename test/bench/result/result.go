@@ -1,0 +1,154 @@
+// Package result is what a run of the bench found, as bench.json has it.
+package result
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// Result is a run.
+type Result struct {
+	// Date is when it began, in RFC 3339.
+	Date string `json:"date"`
+	// Seconds is how long it took.
+	Seconds float64 `json:"seconds"`
+	// Quick says that there were too few rounds for figures to quote.
+	Quick   bool    `json:"quick"`
+	Machine Machine `json:"machine"`
+	Tables  []Table `json:"tables"`
+	Claims  []Claim `json:"claims"`
+}
+
+// Machine is where it ran.
+type Machine struct {
+	Kernel   string `json:"kernel"`
+	Arch     string `json:"arch"`
+	Cores    int    `json:"cores"`
+	Go       string `json:"go"`
+	Commit   string `json:"commit"`
+	RealTime bool   `json:"realTime"`
+	Cycles   string `json:"cycles"` // "counted", or why not
+}
+
+// Table compares contenders, whose samples were taken in turns.
+type Table struct {
+	// Name is for the plotter to find it by.
+	Name  string `json:"name"`
+	Title string `json:"title"`
+	Unit  string `json:"unit"`
+	// Base is the row that ratios refer to, or empty.
+	Base string `json:"base,omitempty"`
+	// Added says that the rows also have what they add to Base.
+	Added bool   `json:"added,omitempty"`
+	Note  string `json:"note,omitempty"`
+	Rows  []Row  `json:"rows"`
+}
+
+// Row is a contender in a table.
+type Row struct {
+	Name string `json:"name"`
+	// Value, Added and Ratio are in the table's unit, over the table's base.
+	Value   Spread  `json:"value"`
+	Added   *Spread `json:"added,omitempty"`
+	Ratio   *Spread `json:"ratio,omitempty"`
+	Samples Series  `json:"samples,omitempty"`
+}
+
+// Claim is something that the product must show.
+type Claim struct {
+	What string `json:"what"`
+	// Measured is a ratio, unless Unit says otherwise.
+	Measured Spread  `json:"measured"`
+	Unit     string  `json:"unit,omitempty"`
+	Bound    float64 `json:"bound"`
+	// AtLeast says that Bound is a lower one.
+	AtLeast bool `json:"atLeast,omitempty"`
+}
+
+// Met tells whether the median keeps to the bound.
+func (c *Claim) Met() bool {
+	if c.AtLeast {
+		return c.Measured.Median >= c.Bound
+	}
+	return c.Measured.Median <= c.Bound
+}
+
+// Verdict is what a table says about the claim.
+func (c *Claim) Verdict() string {
+	if c.Met() {
+		return "met"
+	}
+	return "not met"
+}
+
+// Limit is the bound with its direction.
+func (c *Claim) Limit() string {
+	sign := "≤"
+	if c.AtLeast {
+		sign = "≥"
+	}
+	return fmt.Sprintf("%s %g%s", sign, c.Bound, c.suffix())
+}
+
+func (c *Claim) suffix() string {
+	if c.Unit == "" {
+		return ""
+	}
+	return " " + c.Unit
+}
+
+// Write writes the run to a file.
+func (r *Result) Write(path string) error {
+	text, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
+
+// Read reads what Write wrote.
+func Read(path string) (*Result, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := new(Result)
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// String is the machine in a line.
+func (m Machine) String() string {
+	priority := "not real-time"
+	if m.RealTime {
+		priority = "real-time"
+	}
+	return fmt.Sprintf("Linux %s, %s, %d cores, %s, %s; senders are %s; cycles: %s",
+		m.Kernel, m.Arch, m.Cores, m.Go, m.Commit, priority, m.Cycles)
+}
+
+// Table returns the table of a name, or nil.
+func (r *Result) Table(name string) *Table {
+	for i := range r.Tables {
+		if r.Tables[i].Name == name {
+			return &r.Tables[i]
+		}
+	}
+	return nil
+}
+
+// Row returns the row of a name, or nil; a nil Table has none.
+func (t *Table) Row(name string) *Row {
+	if t == nil {
+		return nil
+	}
+	for i := range t.Rows {
+		if t.Rows[i].Name == name {
+			return &t.Rows[i]
+		}
+	}
+	return nil
+}

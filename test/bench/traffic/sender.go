@@ -1,0 +1,166 @@
+// Package traffic makes and counts packets faster than what they are to
+// measure: small datagrams of real UDP sockets, sent by sendmmsg from one
+// pinned core, and a BPF program that counts them where they arrive.
+package traffic
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"unsafe"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"golang.org/x/sys/unix"
+)
+
+// payloadSize is that of the smallest Ethernet frame, 60 bytes without its sum.
+const payloadSize = 18
+
+// sprayBurst is how many datagrams of a Spray one system call sends.
+const sprayBurst = 64
+
+// mmsghdr is struct mmsghdr of sendmmsg(2).
+type mmsghdr struct {
+	header unix.Msghdr
+	sent   uint32
+	_      uint32
+}
+
+// Sender sends datagrams of one flow.
+type Sender struct {
+	socket   int
+	messages []mmsghdr
+}
+
+// NewSender opens a connected socket in a namespace. One system call is to send
+// a burst of so many datagrams.
+func NewSender(in ns.NetNS, to netip.AddrPort, burst int) (*Sender, error) {
+	socket, err := openSocket(in, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Connect(socket, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to %s: %w", to, err), unix.Close(socket))
+	}
+	return &Sender{socket: socket, messages: newMessages(burst)}, nil
+}
+
+// Send sends so many datagrams.
+func (s *Sender) Send(count int) error {
+	for left := count; left > 0; {
+		sent, err := sendmmsg(s.socket, s.messages[:min(left, len(s.messages))])
+		if err != nil {
+			return err
+		}
+		left -= sent
+	}
+	return nil
+}
+
+// Close closes the socket.
+func (s *Sender) Close() error { return unix.Close(s.socket) }
+
+// Spray sends each datagram as the first of a new flow: from many ports of the
+// container to many addresses.
+type Spray struct {
+	sockets   []int
+	messages  []mmsghdr // one for each address
+	next      int       // the flow that comes next
+	addresses []unix.RawSockaddrInet4
+}
+
+// NewSpray opens one socket for each of so many source ports, from first on, and
+// sends to as many addresses as given. Together that is their product of flows.
+func NewSpray(in ns.NetNS, first uint16, ports int, to []netip.Addr, port uint16) (*Spray, error) {
+	s := &Spray{messages: newMessages(len(to)), addresses: make([]unix.RawSockaddrInet4, len(to))}
+	for i, address := range to {
+		s.addresses[i] = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: bigEndian(port), Addr: address.As4()}
+		s.messages[i].header.Name = (*byte)(unsafe.Pointer(&s.addresses[i]))
+		s.messages[i].header.Namelen = unix.SizeofSockaddrInet4
+	}
+	for i := range ports {
+		socket, err := openSocket(in, int(first)+i)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		s.sockets = append(s.sockets, socket)
+	}
+	return s, nil
+}
+
+// Flows is how many datagrams can be sent before a flow comes a second time.
+func (s *Spray) Flows() int { return len(s.sockets) * len(s.messages) }
+
+// Send sends so many datagrams, each of a flow that none was sent of before.
+func (s *Spray) Send(count int) error {
+	if s.next+count > s.Flows() {
+		return fmt.Errorf("there are no %d flows left of %d", count, s.Flows())
+	}
+	for last := s.next + count; s.next < last; {
+		socket, address := s.next/len(s.messages), s.next%len(s.messages)
+		upTo := min(len(s.messages), address+min(sprayBurst, last-s.next))
+		sent, err := sendmmsg(s.sockets[socket], s.messages[address:upTo])
+		if err != nil {
+			return err
+		}
+		s.next += sent
+	}
+	return nil
+}
+
+// Close closes the sockets.
+func (s *Spray) Close() error {
+	var errs []error
+	for _, socket := range s.sockets {
+		errs = append(errs, unix.Close(socket))
+	}
+	return errors.Join(errs...)
+}
+
+// openSocket opens a UDP socket in a namespace, on a port if that is not 0.
+func openSocket(in ns.NetNS, port int) (socket int, err error) {
+	err = in.Do(func(ns.NetNS) error {
+		socket, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open a socket: %w", err)
+		}
+		if err := unix.Bind(socket, &unix.SockaddrInet4{Port: port}); err != nil {
+			return errors.Join(fmt.Errorf("bind a socket to port %d: %w", port, err), unix.Close(socket))
+		}
+		return nil
+	})
+	return socket, err
+}
+
+func newMessages(count int) []mmsghdr {
+	payload := make([]byte, payloadSize)
+	vector := &unix.Iovec{Base: &payload[0]}
+	vector.SetLen(len(payload))
+	messages := make([]mmsghdr, count)
+	for i := range messages {
+		messages[i].header.Iov = vector
+		messages[i].header.SetIovlen(1)
+	}
+	return messages
+}
+
+func sendmmsg(socket int, messages []mmsghdr) (int, error) {
+	for {
+		sent, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(socket),
+			uintptr(unsafe.Pointer(&messages[0])), uintptr(len(messages)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(sent), nil
+		case unix.EINTR, unix.ECONNREFUSED:
+		default:
+			return 0, fmt.Errorf("send: %w", errno)
+		}
+	}
+}
+
+// bigEndian returns a number whose bytes in memory are those of the port on
+// the wire.
+func bigEndian(port uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, port))
+}

@@ -1,0 +1,101 @@
+package traffic
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Sink takes in all UDP packets that arrive at a device, at tc ingress, and
+// counts them by destination port. Everything else passes.
+type Sink struct {
+	arrived *ebpf.Map
+}
+
+// Offsets in an Ethernet frame with an IPv4 header without options.
+const (
+	etherType   = 12
+	protocol    = 23
+	destination = 36
+
+	etherTypeIPv4 = 0x0800
+	ports         = 1 << 16
+)
+
+// NewSink puts a sink on a device of a namespace; it goes with the device.
+func NewSink(in ns.NetNS, device string) (*Sink, error) {
+	arrived, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "arrived", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: ports,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the sink's counters: %w", err)
+	}
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "sink", Type: ebpf.SchedCLS, License: "Dual BSD/GPL", Instructions: sinkProgram(arrived),
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("load the sink: %w", err), arrived.Close())
+	}
+	defer program.Close()
+	err = in.Do(func(ns.NetNS) error { return attachIngress(device, program) })
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("attach the sink to %s: %w", device, err), arrived.Close())
+	}
+	return &Sink{arrived}, nil
+}
+
+func sinkProgram(arrived *ebpf.Map) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.LoadAbs(etherType, asm.Half),
+		asm.JNE.Imm(asm.R0, etherTypeIPv4, "pass"),
+		asm.LoadAbs(protocol, asm.Byte),
+		asm.JNE.Imm(asm.R0, unix.IPPROTO_UDP, "pass"),
+		asm.LoadAbs(destination, asm.Half),
+		asm.StoreMem(asm.RFP, -4, asm.R0, asm.Word),
+		asm.LoadMapPtr(asm.R1, arrived.FD()),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "drop"),
+		asm.Mov.Imm(asm.R1, 1),
+		asm.AddAtomic.Mem(asm.R0, asm.R1, asm.DWord, 0),
+		asm.Mov.Imm(asm.R0, int32(netlink.TC_ACT_SHOT)).WithSymbol("drop"),
+		asm.Return(),
+		asm.Mov.Imm(asm.R0, int32(netlink.TC_ACT_OK)).WithSymbol("pass"),
+		asm.Return(),
+	}
+}
+
+// attachIngress uses clsact, which every kernel has that the product runs on.
+func attachIngress(device string, program *ebpf.Program) error {
+	link, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	qdisc := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+	if err := netlink.QdiscAdd(qdisc); err != nil {
+		return fmt.Errorf("add the clsact qdisc: %w", err)
+	}
+	return netlink.FilterAdd(&netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: link.Attrs().Index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1, Priority: 1, Protocol: unix.ETH_P_ALL,
+		},
+		Fd: program.FD(), Name: "sink", DirectAction: true,
+	})
+}
+
+// Arrived returns how many packets to a port have arrived.
+func (s *Sink) Arrived(port uint16) (count uint64, err error) {
+	return count, s.arrived.Lookup(uint32(port), &count)
+}
+
+// Close closes the handle.
+func (s *Sink) Close() error { return s.arrived.Close() }

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/xdp-port/xdp-port/test/bench/result"
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+const verbRounds = 60
+
+// Contenders of ADD and DEL.
+const (
+	floorPlugin     = "tuning"
+	portmapIPTables = "portmap, iptables"
+	portmapNFTables = "portmap, nftables"
+	ownClsact       = "xdp-port, clsact"
+	ownTCX          = "xdp-port, tcx"
+	ownTC           = "xdp-port, tc, clsact"
+	manyRules       = ", 1024 rules"
+	firstOne        = ", the first one"
+	tcxWait         = "(the kernel's wait for two tcx links)"
+)
+
+// verbs compares ADD and DEL as whole processes: of a container whose rules are
+// loaded, but for those that are called the first.
+func verbs(b *bench) error {
+	v := &verbBench{bench: b}
+	if err := v.setUp(); err != nil {
+		return err
+	}
+	if err := b.takeTurns(b.less(verbRounds), v.inTurn()); err != nil {
+		return err
+	}
+	floor := find(v.adds, floorPlugin)
+	b.report(result.Table{
+		Name: "add", Title: "ADD, as a whole process", Unit: "ms",
+		Note: "One rule, or one mapping, if nothing else is said; the ruleset is loaded, but for the first one.",
+	}, append(v.adds[:len(v.adds):len(v.adds)], v.wait), floor)
+	b.report(result.Table{Name: "del", Title: "DEL, as a whole process", Unit: "ms"}, v.dels, find(v.dels, floorPlugin))
+	b.claimVerb("ADD", v.adds)
+	b.claimVerb("DEL", v.dels)
+	for _, hook := range []string{ownClsact, ownTCX} {
+		b.claim(result.Claim{What: hook + ": the first ADD, of a later one", Bound: 2},
+			ratio(find(v.adds, hook+firstOne), find(v.adds, hook)))
+	}
+	return nil
+}
+
+func (b *bench) claimVerb(verb string, contenders []*contender) {
+	c := func(name string) *contender { return find(contenders, name) }
+	for _, own := range []string{ownClsact, ownTC} {
+		b.claim(result.Claim{What: own + ": " + verb + ", of tuning's", Bound: 2.5}, ratio(c(own), c(floorPlugin)))
+		for _, portmap := range []string{portmapIPTables, portmapNFTables} {
+			b.claim(result.Claim{What: own + ": " + verb + ", of that of " + portmap, Bound: 0.2}, ratio(c(own), c(portmap)))
+		}
+	}
+	for _, portmap := range []string{portmapIPTables, portmapNFTables} {
+		b.claim(result.Claim{What: ownTCX + ": " + verb + ", of that of " + portmap, Bound: 1}, ratio(c(ownTCX), c(portmap)))
+	}
+	for _, own := range []string{ownClsact, ownTCX} {
+		b.claim(result.Claim{What: own + ": " + verb + " with 1,024 rules, of one with 1", Bound: 1.5}, ratio(c(own+manyRules), c(own)))
+	}
+}
+
+// verbBench has a node for the containers of loaded rulesets, and another for
+// those that are the first and only: rulesets belong to a node.
+type verbBench struct {
+	*bench
+	adds, dels []*contender
+	wait       *contender
+}
+
+func (v *verbBench) setUp() error {
+	shared, err := v.newNode()
+	if err != nil {
+		return err
+	}
+	clsactAlone, err := v.newNode()
+	if err != nil {
+		return err
+	}
+	tcxAlone, err := v.newNode()
+	if err != nil {
+		return err
+	}
+	one, many := ruleKinds[0].rules(1), ruleKinds[0].rules(1024)
+	own := func(mode, hook string, rules []any) plugin {
+		return xdpPortPlugin(map[string]any{"mode": mode, "tcHook": hook, "rules": rules})
+	}
+	for _, entry := range []struct {
+		name   string
+		on     *node.Node
+		plugin plugin
+		loaded bool
+	}{
+		{floorPlugin, shared, tuningPlugin(), false},
+		{ownClsact, shared, own("auto", "clsact", one), true},
+		{ownClsact + manyRules, shared, own("auto", "clsact", many), true},
+		{ownClsact + firstOne, clsactAlone, own("auto", "clsact", one), false},
+		{ownTCX, shared, own("auto", "tcx", one), true},
+		{ownTCX + manyRules, shared, own("auto", "tcx", many), true},
+		{ownTCX + firstOne, tcxAlone, own("auto", "tcx", one), false},
+		{ownTC, shared, own("tc", "clsact", one), true},
+		{portmapIPTables, shared, portmap("iptables"), false},
+		{portmapNFTables, shared, portmap("nftables"), false},
+	} {
+		if err := v.enter(entry.name, entry.on, entry.plugin, entry.loaded); err != nil {
+			return fmt.Errorf("%s: %w", entry.name, err)
+		}
+	}
+	return v.enterWait(shared)
+}
+
+// tuningPlugin is about the least that a plugin can do in a container.
+func tuningPlugin() plugin {
+	return plugin{"tuning", map[string]any{"sysctl": map[string]any{"net.core.somaxconn": "500"}}}
+}
+
+func portmap(backend string) plugin {
+	return plugin{"portmap", map[string]any{
+		"backend":       backend,
+		"runtimeConfig": map[string]any{"portMappings": []any{map[string]any{"hostPort": asked, "containerPort": answered, "protocol": "udp"}}},
+	}}
+}
+
+// enter makes a contender whose ADD and DEL are measured in turn. With loaded,
+// another container has the same rules all the time.
+func (v *verbBench) enter(name string, on *node.Node, plugin plugin, loaded bool) error {
+	add, del := &contender{name: name}, &contender{name: name}
+	v.adds, v.dels = append(v.adds, add), append(v.dels, del)
+	p, err := v.newPod(on, name == portmapIPTables)
+	if err != nil {
+		return err
+	}
+	if loaded {
+		companion, err := v.newPod(on, false)
+		if err != nil {
+			return err
+		}
+		if _, err := companion.add(plugin); err != nil {
+			return err
+		}
+	}
+	add.sample = process(func() (time.Duration, error) { return p.add(plugin) })
+	del.sample = process(p.del)
+	return nil
+}
+
+// enterWait measures what no plugin can change: the kernel waits for an RCU
+// grace period for each tcx link.
+func (v *verbBench) enterWait(on *node.Node) error {
+	p, err := v.newPod(on, false)
+	if err != nil {
+		return err
+	}
+	program, err := tcHook.emptyProgram()
+	if err != nil {
+		return err
+	}
+	v.wait = &contender{name: tcxWait, sample: func() (float64, error) {
+		var took time.Duration
+		err := on.NS.Do(func(ns.NetNS) error {
+			start := time.Now()
+			for _, side := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+				l, err := link.AttachTCX(link.TCXOptions{Interface: p.host.Attrs().Index, Program: program, Attach: side})
+				if err != nil {
+					return err
+				}
+				defer l.Close()
+			}
+			took = time.Since(start)
+			return nil
+		})
+		return milliseconds(took), err
+	}}
+	return nil
+}
+
+// inTurn has each ADD followed by its DEL.
+func (v *verbBench) inTurn() []*contender {
+	var all []*contender
+	for i := range v.adds {
+		all = append(all, v.adds[i], v.dels[i])
+	}
+	return append(all, v.wait)
+}
