@@ -10,7 +10,7 @@ REFERENCE := main/bridge main/ptp main/loopback ipam/host-local \
 	meta/portmap meta/bandwidth meta/tuning meta/firewall
 
 # Modules of their own, for what the product does not need.
-MODULES := test/bench test/runtimes
+MODULES := test/bench test/runtimes test/schema
 
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
@@ -53,7 +53,7 @@ lint: ## check the format of Go and C, and the Go code for mistakes
 # Packages one by one: they share the kernel, and some count what is loaded.
 test: root build reference ## run all tests (as root)
 	$(GO) test -count=1 -p 1 -timeout 20m ./...
-	cd test/bench && $(GO) test -count=1 -p 1 ./...
+	for module in test/bench test/schema; do (cd $$module && $(GO) test -count=1 -p 1 ./...) || exit 1; done
 
 nightly: root build reference ## run the tests that take long, too (as root)
 	XDP_PORT_NIGHTLY=1 $(GO) test -count=1 -p 1 -timeout 60m ./...
