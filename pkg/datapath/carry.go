@@ -23,7 +23,14 @@ func ReadCounters(folder, dir string) (*Counters, error) {
 		return nil, err
 	}
 	defer programs.Close()
-	counters, err := programs.Counters(record.Device.Index)
+	return programs.Totals(record)
+}
+
+// Totals returns the counters of an attachment of this ruleset together with
+// those that it carries from rulesets before. Returns an error wrapping
+// ebpf.ErrKeyNotExist if the programs do not heed its device.
+func (p *Programs) Totals(record *Record) (*Counters, error) {
+	counters, err := p.Counters(record.Device.Index)
 	if err != nil {
 		return nil, err
 	}

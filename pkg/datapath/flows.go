@@ -3,6 +3,7 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
@@ -27,23 +28,43 @@ func CopyFlows(from *ebpf.Map, dir string, ifindex int) error {
 	if same, err := sameMap(from, to); same || err != nil {
 		return err
 	}
-	var cursor ebpf.MapBatchCursor
-	keys, values := make([]programsFlowKey, flowBatch), make([]programsFlow, flowBatch)
-	for {
-		n, err := from.BatchLookup(&cursor, keys, values, nil)
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("read the flows: %w", err)
-		}
-		for i := range n {
-			if keys[i].Ifindex != uint32(ifindex) {
-				continue
-			}
-			if err := to.Update(&keys[i], &values[i], ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
-				return fmt.Errorf("copy a flow: %w", err)
-			}
-		}
+	for flow, err := range flowsOf(from, ifindex) {
 		if err != nil {
-			return nil // there are no more
+			return err
+		}
+		if err := to.Update(&flow.key, &flow.value, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+			return fmt.Errorf("copy a flow: %w", err)
+		}
+	}
+	return nil
+}
+
+// flowEntry is a flow as it is in the map.
+type flowEntry struct {
+	key   programsFlowKey
+	value programsFlow
+}
+
+// flowsOf reads the flows of a device.
+func flowsOf(m *ebpf.Map, ifindex int) iter.Seq2[flowEntry, error] {
+	return func(yield func(flowEntry, error) bool) {
+		var cursor ebpf.MapBatchCursor
+		keys, values := make([]programsFlowKey, flowBatch), make([]programsFlow, flowBatch)
+		for {
+			n, err := m.BatchLookup(&cursor, keys, values, nil)
+			isLast := errors.Is(err, ebpf.ErrKeyNotExist)
+			if err != nil && !isLast {
+				yield(flowEntry{}, fmt.Errorf("read the flows: %w", err))
+				return
+			}
+			for i := range n {
+				if keys[i].Ifindex == uint32(ifindex) && !yield(flowEntry{keys[i], values[i]}, nil) {
+					return
+				}
+			}
+			if isLast {
+				return
+			}
 		}
 	}
 }

@@ -1,0 +1,64 @@
+package datapath
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// Flow is a rewritten flow whose replies get the original port back.
+type Flow struct {
+	Direction rules.Direction
+	Protocol  rules.Protocol
+	// Container and Peer are its ends, with their ports as they are on the wire
+	// after the rewrite.
+	Container, Peer netip.AddrPort
+	// OriginalPort is the destination port before the rewrite.
+	OriginalPort uint16
+}
+
+// ReadFlows returns the flows of a device, of the ruleset pinned in dir, in no
+// order. One that is used meanwhile may be missing, since the least recently
+// used ones make room.
+func ReadFlows(dir string, ifindex int) ([]Flow, error) {
+	m, err := OpenFlows(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the flows: %w", err)
+	}
+	defer m.Close()
+	var flows []Flow
+	for entry, err := range flowsOf(m, ifindex) {
+		if err != nil {
+			return nil, err
+		}
+		flows = append(flows, decodeFlow(entry))
+	}
+	return flows, nil
+}
+
+func decodeFlow(entry flowEntry) Flow {
+	key := &entry.key
+	end := func(address [16]byte, port uint16) netip.AddrPort {
+		addr := netip.AddrFrom16(address)
+		if key.Family == 4 {
+			addr = addr.Unmap()
+		}
+		return netip.AddrPortFrom(addr, fromWire(port))
+	}
+	return Flow{
+		Direction:    rules.Direction(key.Direction),
+		Protocol:     rules.Protocol(key.Protocol),
+		Container:    end(key.Container, key.ContainerPort),
+		Peer:         end(key.Peer, key.PeerPort),
+		OriginalPort: fromWire(entry.value.OriginalPort),
+	}
+}
+
+// fromWire turns a __be16 as it was loaded from memory into a number.
+func fromWire(port uint16) uint16 {
+	var bytes [2]byte
+	binary.NativeEndian.PutUint16(bytes[:], port)
+	return binary.BigEndian.Uint16(bytes[:])
+}
