@@ -1,0 +1,73 @@
+// Package inspect reads what xdp-port has attached, out of bpffs and the
+// kernel, into plain values that can be shown, and changes nothing.
+//
+// What is damaged or half gone is no error: it is among the values, with its
+// problems.
+package inspect
+
+import (
+	"time"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// Attachment is the rules of one interface of one container, as they are in
+// force.
+type Attachment struct {
+	Network   string `json:"network"`
+	Container string `json:"container"`
+	Interface string `json:"interface"`
+	// Device is the host side of the veth, Index its index.
+	Device string `json:"device"`
+	Index  int    `json:"ifindex"`
+	// Mode and TCHook are what was obtained, not what was asked for.
+	Mode   string `json:"mode"`
+	TCHook string `json:"tcHook"`
+	// Ruleset names the loaded programs and maps, which others may share.
+	Ruleset  string    `json:"ruleset"`
+	Programs []Program `json:"programs"`
+	// AttachedAt is when ADD ran; a change of rules alone does not count.
+	AttachedAt time.Time `json:"attachedAt,omitzero"`
+	Healthy    bool      `json:"healthy"`
+	Problems   []string  `json:"problems,omitempty"`
+	// Gone tells that there is nothing left of it but what is pinned.
+	Gone      bool `json:"gone,omitempty"`
+	RuleCount int  `json:"ruleCount"`
+	// Rules and Counters are those of the container since ADD.
+	Rules    []Rule    `json:"rules,omitempty"`
+	Counters *Counters `json:"counters,omitempty"`
+
+	folder, rulesetFolder string
+	decided               []rules.Rule // what Rules are in words
+}
+
+// Program is one that is attached for a container, shared or not.
+type Program struct {
+	// Hook is xdp, tc_ingress or tc_egress.
+	Hook string `json:"hook"`
+	ID   uint32 `json:"id"`
+}
+
+// Counters are numbers of packets since ADD, each packet in one of the first
+// six.
+type Counters struct {
+	Passed             uint64 `json:"passed"`
+	Rewritten          uint64 `json:"rewritten"`
+	Dropped            uint64 `json:"dropped"`
+	RepliesRestored    uint64 `json:"repliesRestored"`
+	ICMPErrorsRestored uint64 `json:"icmpErrorsRestored"`
+	Malformed          uint64 `json:"malformed"`
+	// FlowConflicts counts pairs of sockets that used both ports of a rule.
+	FlowConflicts uint64 `json:"flowConflicts"`
+}
+
+// Packets is the number of all packets.
+func (c *Counters) Packets() uint64 {
+	return c.Passed + c.Rewritten + c.Dropped + c.RepliesRestored + c.ICMPErrorsRestored + c.Malformed
+}
+
+// Summary returns the attachment without its rules and counters.
+func (a Attachment) Summary() Attachment {
+	a.Rules, a.Counters = nil, nil
+	return a
+}

@@ -1,0 +1,61 @@
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrNotFound is returned where no container is meant by a name.
+var ErrNotFound = errors.New("nothing is attached")
+
+// AmbiguousError says that the beginning of an ID is that of several.
+type AmbiguousError struct {
+	Prefix string
+	// Containers are their whole IDs, in ascending order.
+	Containers []string
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("%q is the beginning of %d containers' IDs, write more of it:\n  %s",
+		e.Prefix, len(e.Containers), strings.Join(e.Containers, "\n  "))
+}
+
+// Container returns the attachments of the container with this ID, or with the
+// only ID that begins so. Returns an error wrapping ErrNotFound if there is
+// none, an *AmbiguousError if there are several.
+func Container(list []Attachment, prefix string) ([]Attachment, error) {
+	var found []Attachment
+	var ids []string
+	for _, a := range list {
+		if a.Container == prefix {
+			return attachmentsOf(list, prefix), nil
+		}
+		if !strings.HasPrefix(a.Container, prefix) {
+			continue
+		}
+		found = append(found, a)
+		if !slices.Contains(ids, a.Container) {
+			ids = append(ids, a.Container)
+		}
+	}
+	switch {
+	case len(ids) == 0:
+		return nil, fmt.Errorf("%w to a container whose ID begins with %q", ErrNotFound, prefix)
+	case len(ids) > 1:
+		slices.Sort(ids)
+		return nil, &AmbiguousError{Prefix: prefix, Containers: ids}
+	}
+	return found, nil
+}
+
+func attachmentsOf(list []Attachment, id string) []Attachment {
+	var found []Attachment
+	for _, a := range list {
+		if a.Container == id {
+			found = append(found, a)
+		}
+	}
+	return found
+}

@@ -1,0 +1,180 @@
+package inspect
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Stats are the counters of all attachments at one time, and what came on since
+// the time before.
+type Stats struct {
+	Time time.Time `json:"time"`
+	// Seconds is the time that the rates are over; 0 where there are none yet.
+	Seconds    float64         `json:"seconds"`
+	Total      Counters        `json:"total"`
+	Containers []ContainerStat `json:"containers"`
+	Rules      []RuleStat      `json:"rules"`
+}
+
+// ContainerStat are the counters of one interface of a container.
+type ContainerStat struct {
+	Network   string   `json:"network"`
+	Container string   `json:"container"`
+	Interface string   `json:"interface"`
+	Counters  Counters `json:"counters"`
+	Packets   uint64   `json:"packets"`
+	// The rates are a second.
+	PacketRate    float64 `json:"packetsPerSecond"`
+	RewrittenRate float64 `json:"rewrittenPerSecond"`
+	DroppedRate   float64 `json:"droppedPerSecond"`
+}
+
+// RuleStat is what one rule of one interface decided.
+type RuleStat struct {
+	Network   string `json:"network"`
+	Container string `json:"container"`
+	Interface string `json:"interface"`
+	Rule      string `json:"rule"`
+	Packets   uint64 `json:"packets"`
+	Bytes     uint64 `json:"bytes"`
+	// The rates are a second.
+	PacketRate float64 `json:"packetsPerSecond"`
+	ByteRate   float64 `json:"bytesPerSecond"`
+}
+
+// Order is what rows are sorted by, in descending order but for names.
+type Order string
+
+// The orders.
+const (
+	ByRate      Order = "rate"
+	ByPackets   Order = "packets"
+	ByRewritten Order = "rewritten"
+	ByDropped   Order = "dropped"
+	ByName      Order = "name"
+)
+
+// Orders are all of them.
+var Orders = []Order{ByRate, ByPackets, ByRewritten, ByDropped, ByName}
+
+// Sampler makes Stats of attachments read one time after the other. The zero
+// value is ready to use.
+type Sampler struct {
+	at         time.Time
+	containers map[string]ContainerStat
+	rules      map[string]RuleStat
+}
+
+// Sample returns the stats of attachments that were read at a time, in their
+// order.
+func (s *Sampler) Sample(list []Attachment, at time.Time) Stats {
+	stats := Stats{Time: at, Containers: []ContainerStat{}, Rules: []RuleStat{}}
+	if !s.at.IsZero() {
+		stats.Seconds = at.Sub(s.at).Seconds()
+	}
+	for i := range list {
+		stats.add(&list[i])
+	}
+	s.rate(&stats)
+	s.remember(&stats)
+	return stats
+}
+
+func (s *Stats) add(a *Attachment) {
+	c := ContainerStat{Network: a.Network, Container: a.Container, Interface: a.Interface}
+	if a.Counters != nil {
+		c.Counters, c.Packets = *a.Counters, a.Counters.Packets()
+	}
+	s.Containers = append(s.Containers, c)
+	s.Total.add(&c.Counters)
+	for _, rule := range a.Rules {
+		s.Rules = append(s.Rules, RuleStat{
+			Network: a.Network, Container: a.Container, Interface: a.Interface,
+			Rule: rule.Name, Packets: rule.Packets, Bytes: rule.Bytes,
+		})
+	}
+}
+
+func (c *Counters) add(more *Counters) {
+	c.Passed += more.Passed
+	c.Rewritten += more.Rewritten
+	c.Dropped += more.Dropped
+	c.RepliesRestored += more.RepliesRestored
+	c.ICMPErrorsRestored += more.ICMPErrorsRestored
+	c.Malformed += more.Malformed
+	c.FlowConflicts += more.FlowConflicts
+}
+
+// rate fills in the rates of what was there the time before.
+func (s *Sampler) rate(stats *Stats) {
+	since := func(now, before uint64) float64 {
+		if stats.Seconds <= 0 || now < before {
+			return 0 // a container of the same ID was attached anew
+		}
+		return float64(now-before) / stats.Seconds
+	}
+	for i := range stats.Containers {
+		c := &stats.Containers[i]
+		before, known := s.containers[c.key()]
+		if !known {
+			continue
+		}
+		c.PacketRate = since(c.Packets, before.Packets)
+		c.RewrittenRate = since(c.Counters.Rewritten, before.Counters.Rewritten)
+		c.DroppedRate = since(c.Counters.Dropped, before.Counters.Dropped)
+	}
+	for i := range stats.Rules {
+		r := &stats.Rules[i]
+		if before, known := s.rules[r.key()]; known {
+			r.PacketRate, r.ByteRate = since(r.Packets, before.Packets), since(r.Bytes, before.Bytes)
+		}
+	}
+}
+
+// remember keeps what the next rates are counted from.
+func (s *Sampler) remember(stats *Stats) {
+	s.at = stats.Time
+	s.containers, s.rules = map[string]ContainerStat{}, map[string]RuleStat{}
+	for _, c := range stats.Containers {
+		s.containers[c.key()] = c
+	}
+	for _, r := range stats.Rules {
+		s.rules[r.key()] = r
+	}
+}
+
+// key tells attachments apart; names have no slash.
+func (c *ContainerStat) key() string { return c.Network + "/" + c.Container + "/" + c.Interface }
+
+func (r *RuleStat) key() string {
+	return r.Network + "/" + r.Container + "/" + r.Interface + "/" + r.Rule
+}
+
+// Sort sorts the rows. Those that are equal keep their order.
+func (s *Stats) Sort(order Order) {
+	slices.SortStableFunc(s.Containers, func(a, b ContainerStat) int {
+		switch order {
+		case ByPackets:
+			return cmp.Compare(b.Packets, a.Packets)
+		case ByRewritten:
+			return cmp.Compare(b.Counters.Rewritten, a.Counters.Rewritten)
+		case ByDropped:
+			return cmp.Compare(b.Counters.Dropped, a.Counters.Dropped)
+		case ByName:
+			return cmp.Compare(a.key(), b.key())
+		default:
+			return cmp.Or(cmp.Compare(b.PacketRate, a.PacketRate), cmp.Compare(b.Packets, a.Packets))
+		}
+	})
+	slices.SortStableFunc(s.Rules, func(a, b RuleStat) int {
+		switch order {
+		case ByName:
+			return cmp.Compare(a.key(), b.key())
+		case ByRate:
+			return cmp.Or(cmp.Compare(b.PacketRate, a.PacketRate), cmp.Compare(b.Packets, a.Packets))
+		default:
+			return cmp.Compare(b.Packets, a.Packets)
+		}
+	})
+}

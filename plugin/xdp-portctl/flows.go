@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+)
+
+func (t *tool) flows() *cobra.Command {
+	return &cobra.Command{
+		Use:   "flows CONTAINER",
+		Short: "Show the live flows of a container: whose replies are put right",
+		Long: `Show the flows of a container that rules rewrite, whose replies get the original
+port back. RULE is the one that does so by now; it is empty for flows of rules
+that are no more.
+
+CONTAINER is the ID or the beginning of it.`,
+		Example: `  xdp-portctl flows 3f4a
+  xdp-portctl flows 3f4a -o json | jq length`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeContainer,
+		RunE: func(_ *cobra.Command, args []string) error {
+			list, err := container(args[0])
+			if err != nil {
+				return err
+			}
+			return t.printFlows(list)
+		},
+	}
+}
+
+// namedFlow is a flow and the interface that it goes by.
+type namedFlow struct {
+	Network   string `json:"network"`
+	Interface string `json:"interface"`
+	inspect.Flow
+}
+
+func (t *tool) printFlows(list []inspect.Attachment) error {
+	flows := []namedFlow{}
+	for i := range list {
+		a := &list[i]
+		found, err := a.Flows()
+		if err != nil {
+			return fmt.Errorf("%s in network %s: %w", a.Interface, a.Network, err)
+		}
+		for _, flow := range found {
+			flows = append(flows, namedFlow{a.Network, a.Interface, flow})
+		}
+	}
+	if t.wantsJSON() {
+		return t.printJSON(flows)
+	}
+	w := t.newTable("network", "interface", "direction", "protocol", "container", "peer", "asked for", "rule")
+	for _, f := range flows {
+		w.AppendRow([]any{f.Network, f.Interface, f.Direction, f.Protocol, f.Container, f.Peer, f.Original, f.Rule})
+	}
+	return t.printTable(w)
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// Exit codes.
+const (
+	exitFine  = 0
+	exitWrong = 1
+	exitUsage = 2
+)
+
+// errFound makes a command exit with 1 where its output has said all there is
+// to say.
+var errFound = errors.New("something is wrong")
+
+// failed is what a command came back with, as against what cobra found wrong
+// with its arguments.
+type failed struct{ error }
+
+func (f failed) Unwrap() error { return f.error }
+
+// tool is what all commands have in common.
+type tool struct {
+	in       io.Reader
+	out, err io.Writer
+	format   string
+}
+
+// run is main, with everything that it touches as a parameter.
+func run(args []string, in io.Reader, out, errs io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	t := &tool{in: in, out: out, err: errs}
+	root := t.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	command, err := root.ExecuteContextC(ctx)
+	return t.report(command, err)
+}
+
+// report says what went wrong, and returns the exit code.
+func (t *tool) report(command *cobra.Command, err error) int {
+	var mine failed
+	switch {
+	case err == nil:
+		return exitFine
+	case errors.Is(err, errFound), errors.Is(err, unix.EPIPE):
+		return exitWrong
+	case !errors.As(err, &mine):
+		fmt.Fprintf(t.err, "xdp-portctl: %v\nSee '%s --help'.\n", err, command.CommandPath())
+		return exitUsage
+	case errors.Is(err, os.ErrPermission):
+		fmt.Fprintf(t.err, "xdp-portctl: %v\nOnly root may look at bpffs and the kernel's programs: run it with sudo.\n", err)
+	default:
+		fmt.Fprintf(t.err, "xdp-portctl: %v\n", err)
+	}
+	return exitWrong
+}
+
+func (t *tool) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "xdp-portctl",
+		Short: "See, watch, trace and change what xdp-port does to containers' ports",
+		Long: `xdp-portctl shows what the CNI plugin xdp-port has attached on this node, what
+becomes of containers' packets, and changes the rules of running containers.
+
+All it says comes from bpffs and the kernel. It exits with 0 where all is well,
+1 where something is wrong, and 2 where it was called in a wrong way.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if !slices.Contains(formats, t.format) {
+				return fmt.Errorf("-o %s: there is %q and %q", t.format, formats[0], formats[1])
+			}
+			return nil
+		},
+	}
+	root.PersistentFlags().StringVarP(&t.format, "output", "o", formatTable, "how to print data: table or json")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	root.AddGroup(
+		&cobra.Group{ID: groupSee, Title: "See:"},
+		&cobra.Group{ID: groupChange, Title: "Change:"},
+		&cobra.Group{ID: groupCheck, Title: "Check:"},
+	)
+	t.add(root, groupSee, t.list(), t.show(), t.stats(), t.flows())
+	t.add(root, "", t.version())
+	return root
+}
+
+// The groups of commands in the help.
+const (
+	groupSee    = "see"
+	groupChange = "change"
+	groupCheck  = "check"
+)
+
+// add adds commands, and marks their errors as no mistakes of the caller.
+func (t *tool) add(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, command := range commands {
+		command.GroupID = group
+		work := command.RunE
+		command.RunE = func(command *cobra.Command, args []string) error {
+			if err := work(command, args); err != nil {
+				return failed{err}
+			}
+			return nil
+		}
+		root.AddCommand(command)
+	}
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+)
+
+// statsOptions are the flags of stats.
+type statsOptions struct {
+	container string
+	order     string
+	interval  time.Duration
+	watch     bool
+	count     int
+}
+
+func (t *tool) stats() *cobra.Command {
+	var o statsOptions
+	command := &cobra.Command{
+		Use:   "stats [CONTAINER]",
+		Short: "Show counters and rates of all containers, or of one; --watch goes on",
+		Long: `Show the counters of all containers, or of one, and what each rule decided, with
+rates a second over an interval, the busiest first. All counters are since ADD:
+they go on where the rules are changed.
+
+With --watch the view is redrawn each interval, on a terminal: q ends it, s
+changes what it is sorted by. In a pipe one report follows the other, with
+-o json each on a line.`,
+		Example: `  xdp-portctl stats
+  xdp-portctl stats 3f4a --watch
+  xdp-portctl stats --sort dropped --interval 5s
+  xdp-portctl stats --interval 0 -o json | jq .total`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeContainer,
+		PreRunE: func(_ *cobra.Command, args []string) error {
+			o.container = strings.Join(args, "")
+			return o.check()
+		},
+		RunE: func(command *cobra.Command, _ []string) error {
+			if o.watch {
+				return t.watchStats(command.Context(), o)
+			}
+			return t.statsOnce(command.Context(), o)
+		},
+	}
+	flags := command.Flags()
+	flags.BoolVarP(&o.watch, "watch", "w", false, "redraw each interval")
+	flags.DurationVarP(&o.interval, "interval", "i", time.Second, "what rates are measured over; 0: no rates, at once")
+	flags.StringVarP(&o.order, "sort", "s", string(inspect.ByRate), "sort by "+orders(", "))
+	flags.IntVarP(&o.count, "count", "n", 0, "end --watch after so many reports")
+	_ = command.RegisterFlagCompletionFunc("sort",
+		cobra.FixedCompletions(strings.Fields(orders(" ")), cobra.ShellCompDirectiveNoFileComp))
+	return command
+}
+
+func orders(separator string) string {
+	var words []string
+	for _, order := range inspect.Orders {
+		words = append(words, string(order))
+	}
+	return strings.Join(words, separator)
+}
+
+func (o *statsOptions) check() error {
+	switch {
+	case !slices.Contains(inspect.Orders, inspect.Order(o.order)):
+		return fmt.Errorf("--sort %s: there is %s", o.order, orders(", "))
+	case o.interval < 0 || o.watch && o.interval < 100*time.Millisecond:
+		return fmt.Errorf("--interval %s is too short (at least 100ms)", o.interval)
+	}
+	return nil
+}
+
+// sampling reads the stats again and again.
+type sampling struct {
+	statsOptions
+	sampler inspect.Sampler
+}
+
+func (s *sampling) take() (inspect.Stats, error) {
+	list, err := inspect.Attachments()
+	if err == nil && s.container != "" {
+		list, err = inspect.Container(list, s.container)
+	}
+	if err != nil {
+		return inspect.Stats{}, err
+	}
+	return s.sampler.Sample(list, time.Now()), nil
+}
+
+func (t *tool) statsOnce(ctx context.Context, o statsOptions) error {
+	s := sampling{statsOptions: o}
+	stats, err := s.take()
+	if err != nil {
+		return err
+	}
+	if o.interval > 0 && len(stats.Containers) > 0 {
+		if !sleep(ctx, o.interval) {
+			return nil
+		}
+		if stats, err = s.take(); err != nil {
+			return err
+		}
+	}
+	return t.printStats(&stats, inspect.Order(o.order))
+}
+
+// sleep tells whether the time passed, and nobody interrupted.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+func (t *tool) printStats(stats *inspect.Stats, order inspect.Order) error {
+	stats.Sort(order)
+	if t.wantsJSON() {
+		return t.printJSON(stats)
+	}
+	if len(stats.Containers) == 0 {
+		return t.printNothing()
+	}
+	_, err := fmt.Fprintln(t.out, t.statsText(stats, 0))
+	return err
+}
+
+// statsText has both tables, with so many rows each at most; 0 is all.
+func (t *tool) statsText(stats *inspect.Stats, rows int) string {
+	return t.containerTable(stats, rows).Render() + "\n\n" + t.ruleTable(stats, rows).Render()
+}
+
+func (t *tool) containerTable(stats *inspect.Stats, rows int) table.Writer {
+	w := t.newTable("network", "container", "interface", "packets", "pps", "passed", "rewritten", "rewritten/s",
+		"dropped", "dropped/s", "replies", "icmp errors", "malformed", "conflicts")
+	w.SetColumnConfigs(rightAligned(4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14))
+	for _, c := range first(stats.Containers, rows) {
+		n := &c.Counters
+		w.AppendRow([]any{
+			c.Network, shortID(c.Container), c.Interface, c.Packets, rate(c.PacketRate), n.Passed,
+			n.Rewritten, rate(c.RewrittenRate), n.Dropped, rate(c.DroppedRate),
+			n.RepliesRestored, n.ICMPErrorsRestored, n.Malformed, n.FlowConflicts,
+		})
+	}
+	if n := &stats.Total; len(stats.Containers) > 1 {
+		w.AppendRow([]any{
+			"total", "", "", n.Packets(), "", n.Passed, n.Rewritten, "", n.Dropped, "",
+			n.RepliesRestored, n.ICMPErrorsRestored, n.Malformed, n.FlowConflicts,
+		})
+	}
+	return w
+}
+
+func (t *tool) ruleTable(stats *inspect.Stats, rows int) table.Writer {
+	w := t.newTable("network", "container", "interface", "rule", "packets", "pps", "bytes", "bytes/s")
+	w.SetColumnConfigs(rightAligned(5, 6, 7, 8))
+	for _, r := range first(stats.Rules, rows) {
+		w.AppendRow([]any{
+			r.Network, shortID(r.Container), r.Interface, r.Rule, r.Packets, rate(r.PacketRate), r.Bytes, rate(r.ByteRate),
+		})
+	}
+	return w
+}
+
+func first[E any](list []E, rows int) []E {
+	if rows > 0 {
+		return list[:min(rows, len(list))]
+	}
+	return list
+}
+
+func rate(r float64) string { return fmt.Sprintf("%.0f", r) }
+
+// watchPiped prints one report after the other, where there is no terminal to
+// redraw.
+func (t *tool) watchPiped(ctx context.Context, s *sampling) error {
+	for n := 1; ; n++ {
+		stats, err := s.take()
+		if err != nil {
+			return err
+		}
+		stats.Sort(inspect.Order(s.order))
+		if t.wantsJSON() {
+			err = json.NewEncoder(t.out).Encode(stats)
+		} else {
+			_, err = fmt.Fprintf(t.out, "%s\n%s\n\n", stats.Time.Format(time.TimeOnly), t.statsText(&stats, 0))
+		}
+		if err != nil || n == s.count || !sleep(ctx, s.interval) {
+			return err
+		}
+	}
+}

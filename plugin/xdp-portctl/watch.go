@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+)
+
+func (t *tool) watchStats(ctx context.Context, o statsOptions) error {
+	s := &sampling{statsOptions: o}
+	if t.wantsJSON() || !isTerminal(t.out) {
+		return t.watchPiped(ctx, s)
+	}
+	view, err := tea.NewProgram(&statsView{tool: t, sampling: s}, tea.WithAltScreen(),
+		tea.WithContext(ctx), tea.WithInput(t.in), tea.WithOutput(t.out), tea.WithoutSignalHandler()).Run()
+	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
+		return nil // interrupted, as one ends it
+	}
+	if err != nil {
+		return err
+	}
+	return view.(*statsView).failure
+}
+
+// statsView is the live view: it takes a sample each interval and draws it.
+type statsView struct {
+	*tool
+	*sampling
+	stats         inspect.Stats
+	width, height int
+	taken         int
+	failure       error
+}
+
+// sampled is a message: the outcome of taking a sample.
+type sampled struct {
+	stats inspect.Stats
+	err   error
+}
+
+// Init takes the first sample.
+func (v *statsView) Init() tea.Cmd { return v.sample }
+
+func (v *statsView) sample() tea.Msg {
+	stats, err := v.take()
+	return sampled{stats, err}
+}
+
+// Update takes in a sample, a key or a new size of the terminal.
+func (v *statsView) Update(message tea.Msg) (tea.Model, tea.Cmd) {
+	switch m := message.(type) {
+	case tea.WindowSizeMsg:
+		v.width, v.height = m.Width, m.Height
+	case tea.KeyMsg:
+		return v, v.key(m.String())
+	case sampled:
+		v.taken++
+		if m.err != nil {
+			v.failure = m.err
+			return v, tea.Quit
+		}
+		v.stats = m.stats
+		v.stats.Sort(inspect.Order(v.order))
+		if v.taken == v.count {
+			return v, tea.Quit
+		}
+		return v, tea.Tick(v.interval, func(time.Time) tea.Msg { return v.sample() })
+	}
+	return v, nil
+}
+
+func (v *statsView) key(key string) tea.Cmd {
+	switch key {
+	case "q", "esc", "ctrl+c":
+		return tea.Quit
+	case "s":
+		at := slices.Index(inspect.Orders, inspect.Order(v.order))
+		v.order = string(inspect.Orders[(at+1)%len(inspect.Orders)])
+		v.stats.Sort(inspect.Order(v.order))
+	}
+	return nil
+}
+
+// View draws the last sample, cut to the size of the terminal.
+func (v *statsView) View() string {
+	head := fmt.Sprintf("%s  %d containers, %d packets  sorted by %s  (s: sort, q: quit)\n\n",
+		v.stats.Time.Format(time.TimeOnly), len(v.stats.Containers), v.stats.Total.Packets(), v.order)
+	const otherLines = 7 // head, two table heads, the total, what is between
+	rows := max(1, (v.height-otherLines)/2)
+	return cut(head+v.statsText(&v.stats, rows), v.width)
+}
+
+// cut shortens lines: one that wraps would push the others off the screen.
+func cut(text string, width int) string {
+	if width <= 0 {
+		return text
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if runes := []rune(line); len(runes) > width {
+			lines[i] = string(runes[:width])
+		}
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,173 @@
+// Package portctl tests the operator's tool as its binary, on nodes made of
+// network namespaces with real containers and packets.
+package portctl
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+func TestMain(m *testing.M) {
+	if err := node.Sweep(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	node.CloseOnSignal()
+	found := node.State()
+	code := m.Run()
+	if err := errors.Join(found.Unchanged(), node.Leftovers()); err != nil {
+		fmt.Fprintln(os.Stderr, "the tests left something behind:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newNode(t *testing.T) *node.Node {
+	t.Helper()
+	n, err := node.New()
+	must(t, err)
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// attach attaches a new container to the network.
+func attach(t *testing.T, n *node.Node, network string) *node.Container {
+	t.Helper()
+	c, err := n.Container()
+	must(t, err)
+	_, err = c.Attach(network)
+	must(t, err)
+	return c
+}
+
+type object = map[string]any
+
+// conflist builds a network of a bridge and xdp-port with these rules.
+func conflist(name string, rules ...object) object {
+	return object{
+		"cniVersion": "1.0.0", "name": name,
+		"plugins": []any{
+			object{
+				"type": "bridge", "bridge": "cni0", "isGateway": true,
+				"ipam": object{
+					"type":   "host-local",
+					"ranges": []any{[]any{object{"subnet": "10.88.0.0/16"}}},
+					"routes": []any{object{"dst": "0.0.0.0/0"}},
+				},
+			},
+			object{"type": "xdp-port", "rules": rules},
+		},
+	}
+}
+
+// write writes a conflist where the tool can read it, and returns its path.
+func write(t *testing.T, list object) string {
+	t.Helper()
+	text, err := json.MarshalIndent(list, "", "  ")
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "net.conflist")
+	must(t, os.WriteFile(path, text, 0o600))
+	return path
+}
+
+// outcome is what a run of the tool came to.
+type outcome struct {
+	stdout, stderr string
+	code           int
+}
+
+// portctl runs the tool on a node.
+func portctl(t *testing.T, n *node.Node, args ...string) outcome {
+	t.Helper()
+	return runTool(t, n, command(t, args...))
+}
+
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	bin, err := node.BinDir()
+	must(t, err)
+	return exec.Command(filepath.Join(bin, "xdp-portctl"), args...)
+}
+
+func runTool(t *testing.T, n *node.Node, tool *exec.Cmd) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	tool.Stdout, tool.Stderr = &stdout, &stderr
+	err := node.Run(n.NS, tool, time.Minute)
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	out := outcome{stdout.String(), stderr.String(), tool.ProcessState.ExitCode()}
+	if strings.Contains(out.stderr, "panic") || strings.Contains(out.stderr, "goroutine") {
+		t.Errorf("%v panics: %s", tool.Args, out.stderr)
+	}
+	return out
+}
+
+// want fails unless the tool exited with the code, and returns what it printed.
+func (o outcome) want(t *testing.T, code int) string {
+	t.Helper()
+	if o.code != code {
+		t.Fatalf("exit code %d, want %d; stdout:\n%s\nstderr:\n%s", o.code, code, o.stdout, o.stderr)
+	}
+	return o.stdout
+}
+
+// decode reads a JSON document that the tool printed.
+func decode[T any](t *testing.T, text string) (value T) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("%v in:\n%s", err, text)
+	}
+	return value
+}
+
+// showJSON returns what show says of the only attachment of a container.
+func showJSON(t *testing.T, n *node.Node, c *node.Container) inspect.Attachment {
+	t.Helper()
+	list := decode[[]inspect.Attachment](t, portctl(t, n, "show", c.ID(), "-o", "json").want(t, 0))
+	if len(list) != 1 {
+		t.Fatalf("%d attachments, want 1: %+v", len(list), list)
+	}
+	return list[0]
+}
+
+func far(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(node.FarIPv4), port)
+}
+
+// send sends so many datagrams to a port of the far host.
+func send(t *testing.T, c *node.Container, port uint16, count int) {
+	t.Helper()
+	conn, err := node.DialUDP(c.NS, far(port))
+	must(t, err)
+	defer conn.Close()
+	for range count {
+		// That nobody listens is told at the next one, and no matter.
+		_, _ = conn.Write([]byte("datagram"))
+	}
+}
