@@ -96,7 +96,7 @@ func (p *parser) annotated(v *value) *value {
 	}
 	var raw json.RawMessage
 	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		p.report(list, "%s: %v", position([]byte(text), err), err)
+		p.report(list, "%s: %v", syntaxPosition([]byte(text), err), err)
 		return nil
 	}
 	list.raw = raw

@@ -31,7 +31,8 @@ type value struct {
 func parseDocument(data []byte) (*value, error) {
 	document := &value{name: "configuration"}
 	if err := json.Unmarshal(data, (*json.RawMessage)(&document.raw)); err != nil {
-		return nil, &Error{Mistakes: []Mistake{{Place: position(data, err), Problem: err.Error()}}}
+		at := syntaxPosition(data, err)
+		return nil, &Error{Mistakes: []Mistake{{Place: at.String(), Problem: err.Error(), At: at}}}
 	}
 	if !document.isObject() {
 		return nil, &Error{Mistakes: []Mistake{{Place: document.place(), Problem: document.String() + " is not an object"}}}
@@ -39,16 +40,25 @@ func parseDocument(data []byte) (*value, error) {
 	return document, nil
 }
 
-// position tells the line and column of a syntax error, both from 1.
-func position(data []byte, err error) string {
-	before := data[:0]
+// syntaxPosition is where a syntax error is.
+func syntaxPosition(data []byte, err error) Position {
 	if syntax := new(json.SyntaxError); errors.As(err, &syntax) && syntax.Offset > 0 {
-		before = data[:syntax.Offset-1] // the offset counts the character at fault
+		return positionAt(data, int(syntax.Offset)-1) // the offset counts the character at fault
 	}
-	line := bytes.Count(before, []byte("\n")) + 1
-	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
-	return fmt.Sprintf("line %d, column %d", line, column)
+	return positionAt(data, 0)
 }
+
+// positionAt tells the line and column of an offset.
+func positionAt(data []byte, offset int) Position {
+	before := data[:min(offset, len(data))]
+	return Position{
+		Line:   bytes.Count(before, []byte("\n")) + 1,
+		Column: utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1,
+	}
+}
+
+// String returns the position as messages have it.
+func (p Position) String() string { return fmt.Sprintf("line %d, column %d", p.Line, p.Column) }
 
 func (v *value) isObject() bool { return v.raw[0] == '{' }
 func (v *value) isList() bool   { return v.raw[0] == '[' }

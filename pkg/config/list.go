@@ -1,7 +1,10 @@
 package config
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
@@ -18,22 +21,34 @@ type listed struct {
 }
 
 // allRules reads the network's rules and puts those of the container behind
-// them, where they cannot undo any.
-func (p *parser) allRules(o object, say say) []rules.Rule {
+// them, where they cannot undo any. It also returns those of the container as
+// they were written, nil if there are none.
+func (p *parser) allRules(o object, say say) (all []rules.Rule, own json.RawMessage) {
 	elements := p.elements(o.in["rules"], "rules")
 	if len(elements) > MaxRules {
 		p.report(o.in["rules"], "%d rules are too many (at most %d)", len(elements), MaxRules)
 		elements = elements[:MaxRules]
 	}
 	network := p.list(elements)
-	container := p.list(p.containerRules(o, say, len(network)))
+	written := p.containerRules(o, say, len(network))
+	container := p.list(written)
 	p.name(network, container)
 	p.forbidEvasion(network, container)
-	var all []rules.Rule
 	for _, l := range append(network, container...) {
 		all = append(all, l.Rule)
 	}
-	return all
+	return all, asList(written)
+}
+
+func asList(elements []*value) json.RawMessage {
+	if len(elements) == 0 {
+		return nil
+	}
+	raw := make([][]byte, len(elements))
+	for i, element := range elements {
+		raw[i] = element.raw
+	}
+	return slices.Concat([]byte("["), bytes.Join(raw, []byte(",")), []byte("]"))
 }
 
 // list reads rules, wherever they stand.

@@ -14,6 +14,9 @@ type Mistake struct {
 	Place string
 	// Problem says what is wrong there and how to mend it.
 	Problem string
+	// At is the same place as a position in the text. It is zero but for mistakes
+	// of ParseList and of JSON itself.
+	At Position
 
 	offset int
 }
@@ -56,7 +59,7 @@ type parser struct {
 // report notes a mistake at v.
 func (p *parser) report(v *value, format string, args ...any) {
 	v.bad = true
-	p.mistakes = append(p.mistakes, Mistake{v.place(), fmt.Sprintf(format, args...), v.offset})
+	p.mistakes = append(p.mistakes, Mistake{Place: v.place(), Problem: fmt.Sprintf(format, args...), offset: v.offset})
 }
 
 // err returns an *Error of the mistakes reported, or nil if there are none.

@@ -39,6 +39,9 @@ type Network struct {
 	// Rules are the network's own in the order written, then those of the
 	// container, each with a name that no other has.
 	Rules []rules.Rule
+	// ContainerRules are those of Rules that are the container's own, as they
+	// were written, a list; nil if there are none.
+	ContainerRules json.RawMessage
 	// OpenToContainers tells whether a container may have rules of its own: a
 	// capability that stands for them is declared.
 	OpenToContainers bool
@@ -70,6 +73,10 @@ func Parse(stdin []byte) (*Network, error) {
 
 func (p *parser) network(document *value) *Network {
 	o, _ := p.object(document, networkKeys)
+	return p.networkOf(o)
+}
+
+func (p *parser) networkOf(o object) *Network {
 	say := p.say(o.in["capabilities"])
 	network := &Network{
 		CNIVersion: require(p, o, "cniVersion", `write "1.1.0"`, readString),
@@ -78,10 +85,10 @@ func (p *parser) network(document *value) *Network {
 		Mode:       take(p, o.in["mode"], ModeAuto, readMode),
 		TCHook:     take(p, o.in["tcHook"], HookAuto, readTCHook),
 		Flows:      take(p, o.in["flows"], DefaultFlows, readFlows),
-		Rules:      p.allRules(o, say),
 
 		OpenToContainers: say.rules || say.annotations,
 	}
+	network.Rules, network.ContainerRules = p.allRules(o, say)
 	network.PrevResult = p.prevResult(o.in["prevResult"], network.CNIVersion)
 	return network
 }

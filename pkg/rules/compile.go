@@ -44,12 +44,7 @@ type compiler struct {
 }
 
 func (c *compiler) compileTable(dir Direction, proto Protocol) error {
-	var mine []int
-	for i := range c.table.Rules {
-		if r := &c.table.Rules[i]; r.Direction == dir && r.Protocol == proto {
-			mine = append(mine, i)
-		}
-	}
+	mine := ofTable(c.table.Rules, dir, proto)
 	if len(mine) == 0 {
 		return nil
 	}
@@ -60,6 +55,16 @@ func (c *compiler) compileTable(dir Direction, proto Protocol) error {
 	markTargets(entries, c.table.Rules, mine)
 	c.store(TableOf(dir, proto), entries)
 	return nil
+}
+
+// ofTable returns the indices of the rules of a direction and protocol.
+func ofTable(rules []Rule, dir Direction, proto Protocol) (mine []int) {
+	for i := range rules {
+		if r := &rules[i]; r.Direction == dir && r.Protocol == proto {
+			mine = append(mine, i)
+		}
+	}
+	return mine
 }
 
 // decide fills in which rule or class decides, interval by interval.

@@ -1,0 +1,167 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// PluginType is what a network's configuration calls xdp-port.
+const PluginType = "xdp-port"
+
+// List is a network configuration list, what runtimes keep in a conflist file,
+// without mistakes as far as xdp-port is concerned.
+type List struct {
+	Name string
+	// Entries are those of xdp-port, at least one. Of several in one network
+	// each takes the place of the one before.
+	Entries []Entry
+}
+
+// Entry is what a list has for xdp-port.
+type Entry struct {
+	*Network
+	// Index is its place in the list of plugins.
+	Index int
+	// RuleAt is where each rule is written.
+	RuleAt []Position
+	// At is where the entry itself is.
+	At Position
+	// raw is the plugin's configuration as it is written.
+	raw map[string]json.RawMessage
+}
+
+// Position is a place in a text, both from 1; a column is a character.
+type Position struct {
+	Line   int `json:"line"`
+	Column int `json:"column"`
+}
+
+// ParseList reads a network configuration list, or a single configuration of
+// xdp-port as runtimes take it too, from the text of a file.
+//
+// Returns an *Error that lists all mistakes, with their lines and columns, in
+// document order.
+func ParseList(text []byte) (*List, error) {
+	document, err := parseDocument(text)
+	if err != nil {
+		return nil, err
+	}
+	p := &listParser{text: text, start: len(text) - len(bytes.TrimLeft(text, " \t\r\n"))}
+	list := p.list(document)
+	if err := p.err(); err != nil {
+		mistakes := err.(*Error).Mistakes
+		for i := range mistakes {
+			mistakes[i].At = p.position(mistakes[i].offset)
+		}
+		return nil, err
+	}
+	return list, nil
+}
+
+// listParser also knows the text of a file, to tell lines.
+type listParser struct {
+	parser
+	text  []byte
+	start int // where in text the document begins
+}
+
+func (p *listParser) position(offset int) Position { return positionAt(p.text, p.start+offset) }
+
+func (p *listParser) list(document *value) *List {
+	if kind, _ := document.at("type").text(); document.at("plugins") == nil && kind == PluginType {
+		network := p.network(document)
+		return &List{Name: network.Name, Entries: []Entry{p.entry(document, network, 0)}}
+	}
+	o, _ := p.object(document, []string{"cniVersion", "cniVersions", "name", "plugins"})
+	given := map[string]*value{"name": o.in["name"], "cniVersion": p.version(o)}
+	list := &List{Name: require(&p.parser, o, "name", "give the network one", readNetworkName)}
+	if o.in["plugins"] == nil {
+		p.report(document, "plugins is missing: a conflist has a list of them")
+	}
+	for i, plugin := range p.elements(o.in["plugins"], "plugins") {
+		kind, ok := plugin.at("type").text()
+		switch {
+		case !ok:
+			p.report(plugin, "%s is not a plugin, an object with a type", plugin)
+		case kind == PluginType:
+			list.Entries = append(list.Entries, p.entry(plugin, p.chained(plugin, given), i))
+		}
+	}
+	p.checkChain(o, list)
+	return list
+}
+
+// checkChain looks for what xdp-port needs of the list.
+func (p *listParser) checkChain(o object, list *List) {
+	plugins := o.in["plugins"]
+	switch {
+	case len(p.mistakes) > 0:
+	case len(list.Entries) == 0:
+		p.report(plugins, "has no plugin of type %q", PluginType)
+	case list.Entries[0].Index == 0:
+		p.report(plugins.elements()[0], "xdp-port is a chained plugin: list it after the one that makes the interface")
+	}
+}
+
+// version returns the version that a list names, or the last of those that it
+// says it can be read as.
+func (p *listParser) version(o object) *value {
+	if versions := o.in["cniVersions"]; versions != nil {
+		if elements := p.elements(versions, `versions such as ["1.0.0"]`); len(elements) > 0 {
+			return elements[len(elements)-1]
+		}
+	}
+	require(&p.parser, o, "cniVersion", `write "1.0.0"`, readString)
+	return o.in["cniVersion"]
+}
+
+// chained reads a plugin's configuration as it is once the runtime has put in
+// the list's name and version. What is wrong with those is said already.
+func (p *listParser) chained(plugin *value, given map[string]*value) *Network {
+	o, _ := p.object(plugin, networkKeys)
+	for key, v := range given {
+		if v == nil {
+			v = &value{raw: []byte("0"), bad: true}
+		}
+		o.in[key] = v
+	}
+	return p.networkOf(o)
+}
+
+func (p *listParser) entry(plugin *value, network *Network, index int) Entry {
+	entry := Entry{Network: network, Index: index, At: p.position(plugin.offset), raw: map[string]json.RawMessage{}}
+	for _, m := range plugin.members() {
+		entry.raw[m.key] = m.raw
+	}
+	if rules := plugin.at("rules"); rules != nil {
+		for _, rule := range rules.elements() {
+			entry.RuleAt = append(entry.RuleAt, p.position(rule.offset))
+		}
+	}
+	return entry
+}
+
+// ForContainer returns the entry's configuration for a container that has rules
+// of its own, a list as JSON, if the entry lets containers have any.
+//
+// Returns an *Error if the container's rules do not go with those of the
+// network.
+func (e *Entry) ForContainer(own json.RawMessage) (*Network, error) {
+	if len(own) == 0 || !e.OpenToContainers {
+		return e.Network, nil
+	}
+	raw := map[string]json.RawMessage{}
+	for key, value := range e.raw {
+		raw[key] = value
+	}
+	raw["name"], _ = json.Marshal(e.Name)
+	raw["cniVersion"], _ = json.Marshal(e.CNIVersion)
+	raw["capabilities"] = json.RawMessage(fmt.Sprintf(`{%q: true}`, CapabilityRules))
+	raw["runtimeConfig"] = json.RawMessage(fmt.Sprintf(`{%q: %s}`, CapabilityRules, own))
+	text, err := json.Marshal(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the container's own rules: %w", err)
+	}
+	return Parse(text)
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/containernetworking/cni/libcni"
+	"github.com/spf13/cobra"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// conflist is a file with a network's configuration.
+type conflist struct {
+	*config.List
+	path string
+	text []byte
+}
+
+// read reads a configuration from a file, or stdin for "-". Returns a
+// *config.Error if it has mistakes.
+func (t *tool) read(path string) (*conflist, error) {
+	c := &conflist{path: path}
+	var err error
+	if path == "-" {
+		c.path = "stdin"
+		c.text, err = io.ReadAll(t.in)
+	} else {
+		c.text, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.List, err = config.ParseList(c.text); err != nil {
+		return c, err
+	}
+	return c, c.check()
+}
+
+// check looks for what the parser cannot say a line of: what the rule compiler
+// and CNI's own library refuse.
+func (c *conflist) check() error {
+	var mistakes []config.Mistake
+	for _, entry := range c.Entries {
+		if _, err := rules.Compile(entry.Rules); err != nil {
+			mistakes = append(mistakes, config.Mistake{
+				Place: fmt.Sprintf("plugins[%d].rules", entry.Index), Problem: err.Error(), At: entry.At,
+			})
+		}
+	}
+	if len(c.Entries) > 0 && c.Entries[0].Index > 0 {
+		if _, err := libcni.ConfListFromBytes(c.text); err != nil {
+			mistakes = append(mistakes, config.Mistake{
+				Place: "configuration", Problem: err.Error(), At: config.Position{Line: 1, Column: 1},
+			})
+		}
+	}
+	if len(mistakes) > 0 {
+		return &config.Error{Mistakes: mistakes}
+	}
+	return nil
+}
+
+// network returns the entry that is in force: of several the last.
+func (c *conflist) network() *config.Entry { return &c.Entries[len(c.Entries)-1] }
+
+// readValid is read for who has no use for mistakes but to print them.
+func (t *tool) readValid(path string) (*conflist, error) {
+	c, err := t.read(path)
+	var mistakes *config.Error
+	if errors.As(err, &mistakes) {
+		for _, m := range mistakes.Mistakes {
+			fmt.Fprintf(t.err, "%s\n", c.describe("mistake", m))
+		}
+		return nil, errFound
+	}
+	return c, err
+}
+
+// describe says where a mistake is, as compilers do, and what it is.
+func (c *conflist) describe(kind string, m config.Mistake) string {
+	at := fmt.Sprintf("%s:%d:%d: %s: ", c.path, m.At.Line, m.At.Column, kind)
+	if m.Place == m.At.String() {
+		return at + m.Problem
+	}
+	return at + m.String()
+}
+
+// completeConflist completes names of files in the shell.
+func completeConflist(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"conflist", "conf", "json"}, cobra.ShellCompDirectiveFilterFileExt
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/pkg/trial"
+)
+
+func (t *tool) test() *cobra.Command {
+	var texts []string
+	var direction string
+	var packets []trial.Packet
+	command := &cobra.Command{
+		Use:   "test CONFLIST --packet PACKET",
+		Short: "Tell what a configuration would do to a packet, and by which rule",
+		Long: `Tell what would become of a packet under a network's configuration, and by which
+rule. Nothing is touched, and no privileges are needed.
+
+A PACKET is "PROTOCOL SOURCE > DESTINATION", with "ingress" before it, or
+--direction ingress, where the container receives it. It is taken for the first
+of its two sockets: replies of rewritten packets are not for rules. --packet -
+reads one from each line of stdin.`,
+		Example: `  xdp-portctl test lab.conflist --packet 'udp 10.88.0.2:4000 > 1.1.1.1:53'
+  xdp-portctl test lab.conflist --packet 'ingress tcp [fd00::9]:4000 > [fd00::2]:80'
+  xdp-portctl test lab.conflist --packet - -o json < packets`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeConflist,
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			packets, err = t.packets(texts, direction)
+			return err
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, err := t.readValid(args[0])
+			if err != nil {
+				return err
+			}
+			return t.printOutcomes(packets, c.network().Rules)
+		},
+	}
+	command.Flags().StringArrayVarP(&texts, "packet", "p", nil, "a packet, or - for those on stdin; can be repeated")
+	command.Flags().StringVarP(&direction, "direction", "d", "egress",
+		"egress (what the container sends) or ingress, for packets that do not say")
+	_ = command.MarkFlagRequired("packet")
+	_ = command.RegisterFlagCompletionFunc("direction",
+		cobra.FixedCompletions([]string{"egress", "ingress"}, cobra.ShellCompDirectiveNoFileComp))
+	return command
+}
+
+// packets reads the packets that the flags name.
+func (t *tool) packets(texts []string, direction string) ([]trial.Packet, error) {
+	otherwise, known := map[string]rules.Direction{"egress": rules.Egress, "ingress": rules.Ingress}[direction]
+	if !known {
+		return nil, fmt.Errorf("--direction %s: there is egress and ingress", direction)
+	}
+	var lines []string
+	for _, text := range texts {
+		if text != "-" {
+			lines = append(lines, text)
+			continue
+		}
+		more, err := readLines(t.in)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, more...)
+	}
+	packets := make([]trial.Packet, len(lines))
+	for i, line := range lines {
+		var err error
+		if packets[i], err = trial.Parse(line, otherwise); err != nil {
+			return nil, err
+		}
+	}
+	return packets, nil
+}
+
+func readLines(in io.Reader) ([]string, error) {
+	var lines []string
+	scanner := bufio.NewScanner(in)
+	for scanner.Scan() {
+		if line := strings.TrimSpace(scanner.Text()); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines, scanner.Err()
+}
+
+// tested is the outcome of one packet.
+type tested struct {
+	Packet  string `json:"packet"`
+	Verdict string `json:"verdict"`
+	// Rule is the one that decides, nil for none.
+	Rule  *inspect.Rule `json:"rule"`
+	After string        `json:"after,omitempty"`
+	// RepliesRestored tells that replies get the original port back.
+	RepliesRestored bool `json:"repliesRestored"`
+}
+
+func (t *tool) printOutcomes(packets []trial.Packet, list []rules.Rule) error {
+	outcomes := make([]tested, len(packets))
+	for i, packet := range packets {
+		outcomes[i] = outcomeOf(packet, list)
+	}
+	if t.wantsJSON() {
+		return t.printJSON(outcomes)
+	}
+	for _, o := range outcomes {
+		fmt.Fprintf(t.out, "%s\n  %s\n  %s\n", o.Packet, t.verdict(o), o.because())
+	}
+	return nil
+}
+
+func outcomeOf(packet trial.Packet, list []rules.Rule) tested {
+	outcome := packet.Under(list)
+	out := tested{Packet: packet.String(), Verdict: outcome.Action.String(), RepliesRestored: outcome.Restored}
+	if outcome.Rule >= 0 {
+		rule := inspect.RuleOf(outcome.Rule, &list[outcome.Rule])
+		out.Rule = &rule
+	}
+	if outcome.Action != rules.Drop {
+		out.After = outcome.After.String()
+	}
+	return out
+}
+
+func (t *tool) verdict(o tested) string {
+	switch {
+	case o.Verdict == rules.Drop.String():
+		return t.paint(text.FgRed, "dropped")
+	case o.Verdict == rules.Pass.String():
+		return t.paint(text.FgGreen, "passed as it is")
+	case o.RepliesRestored:
+		return t.paint(text.FgYellow, "rewritten: "+o.After) + ", replies get their port back"
+	}
+	return t.paint(text.FgYellow, "rewritten: "+o.After) + ", replies are left alone"
+}
+
+func (o *tested) because() string {
+	if o.Rule == nil {
+		return "no rule is about it"
+	}
+	return fmt.Sprintf("by rule %d, %q: %s", o.Rule.Index, o.Rule.Name, o.Rule)
+}

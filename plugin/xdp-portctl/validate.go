@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// remark is what is wrong, or odd, at one place of a configuration.
+type remark struct {
+	Place string `json:"place"`
+	config.Position
+	Problem string `json:"problem"`
+}
+
+// validation is what validate says of a file.
+type validation struct {
+	Valid    bool     `json:"valid"`
+	Mistakes []remark `json:"mistakes"`
+	Warnings []remark `json:"warnings"`
+}
+
+func (t *tool) validate() *cobra.Command {
+	var strict bool
+	command := &cobra.Command{
+		Use:   "validate CONFLIST",
+		Short: "Check a network's configuration, without touching anything",
+		Long: `Say all mistakes of a network's configuration, with line and column, as ADD would
+refuse them; and warn of rules that can never match, because the rules before
+them have taken every packet that they are about. Nothing is touched, and no
+privileges are needed.
+
+CONFLIST is a file, or - for stdin. Exits with 1 if there are mistakes, with
+--strict also if there are warnings.`,
+		Example: `  xdp-portctl validate /etc/cni/net.d/10-lab.conflist
+  jq .networks.lab site.json | xdp-portctl validate --strict -`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeConflist,
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, err := t.read(args[0])
+			v, err := examine(c, err)
+			if err != nil {
+				return err
+			}
+			if err := t.printValidation(c, v); err != nil {
+				return err
+			}
+			if !v.Valid || strict && len(v.Warnings) > 0 {
+				return errFound
+			}
+			return nil
+		},
+	}
+	command.Flags().BoolVar(&strict, "strict", false, "exit with 1 also where there are warnings")
+	return command
+}
+
+// examine takes what reading came back with apart.
+func examine(c *conflist, err error) (validation, error) {
+	v := validation{Mistakes: []remark{}, Warnings: []remark{}}
+	var mistakes *config.Error
+	switch {
+	case errors.As(err, &mistakes):
+		for _, m := range mistakes.Mistakes {
+			v.Mistakes = append(v.Mistakes, remark{m.Place, m.At, m.Problem})
+		}
+	case err != nil:
+		return v, err
+	default:
+		v.Valid = true
+		v.Warnings = append(v.Warnings, c.warnings()...)
+	}
+	return v, nil
+}
+
+// warnings are about what is allowed, and hardly meant.
+func (c *conflist) warnings() []remark {
+	var warnings []remark
+	for i := range c.Entries {
+		entry := &c.Entries[i]
+		place := "rules"
+		if entry.Index > 0 {
+			place = fmt.Sprintf("plugins[%d].rules", entry.Index)
+		}
+		if i > 0 {
+			warnings = append(warnings, remark{fmt.Sprintf("plugins[%d]", entry.Index), entry.At,
+				"a second xdp-port in one network takes the place of the first: put all rules into one"})
+		}
+		if len(entry.Rules) == 0 {
+			warnings = append(warnings, remark{place, entry.At, "there are no rules: nothing will be attached"})
+		}
+		for _, u := range rules.FindUnreachable(entry.Rules) {
+			warnings = append(warnings, remark{fmt.Sprintf("%s[%d]", place, u.Rule), entry.RuleAt[u.Rule], unreachable(entry.Rules, u)})
+		}
+	}
+	return warnings
+}
+
+func unreachable(list []rules.Rule, u rules.Unreachable) string {
+	if u.Behind < 0 {
+		return fmt.Sprintf("rule %q can never match: the rules before it take all its packets between them", list[u.Rule].Name)
+	}
+	return fmt.Sprintf("rule %q can never match: rule %q before it takes all its packets",
+		list[u.Rule].Name, list[u.Behind].Name)
+}
+
+func (t *tool) printValidation(c *conflist, v validation) error {
+	if t.wantsJSON() {
+		return t.printJSON(v)
+	}
+	print := func(kind string, colour text.Color, remarks []remark) {
+		for _, r := range remarks {
+			m := config.Mistake{Place: r.Place, Problem: r.Problem, At: r.Position}
+			fmt.Fprintf(t.out, "%s\n", c.describe(t.paint(colour, kind), m))
+		}
+	}
+	print("mistake", text.FgRed, v.Mistakes)
+	print("warning", text.FgYellow, v.Warnings)
+	if v.Valid {
+		_, err := fmt.Fprintf(t.out, "%s: %s\n", c.path, c.summary())
+		return err
+	}
+	return nil
+}
+
+// summary says what a valid configuration has.
+func (c *conflist) summary() string {
+	e := c.network()
+	return fmt.Sprintf("valid: network %s, mode %s, tc hook %s, %d rules", c.Name, e.Mode, e.TCHook, len(e.Rules))
+}
