@@ -16,6 +16,8 @@ import (
 // Call is one run of the plugin itself, as a runtime makes it.
 type Call struct {
 	Verb, ContainerID, NetNS, IfName string
+	// Args are what CNI_ARGS is.
+	Args string
 	// Stdin is the network configuration.
 	Stdin []byte
 	// Through is a command that is to run the plugin, such as setpriv(1) with
@@ -57,7 +59,7 @@ func (n *Node) call(call Call) (*Answer, error) {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = []string{
 		"CNI_COMMAND=" + call.Verb, "CNI_CONTAINERID=" + call.ContainerID, "CNI_NETNS=" + call.NetNS,
-		"CNI_IFNAME=" + call.IfName, "CNI_PATH=" + bin,
+		"CNI_IFNAME=" + call.IfName, "CNI_ARGS=" + call.Args, "CNI_PATH=" + bin,
 	}
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	var stdout, stderr bytes.Buffer
