@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
 // claim is a folder of an attachment in the making or in removal. It lies in
@@ -37,7 +39,7 @@ func (s *Store) claimPublished(a attachment) (*claim, error) {
 		return nil, err
 	}
 	if err := os.Rename(a.folder, folder); err != nil {
-		return nil, fmt.Errorf("%w: remove %s: %w", ErrBPFFS, a.folder, err)
+		return nil, fmt.Errorf("%w to move %s out of the way: %w", datapath.ErrPin, a.folder, err)
 	}
 	return claimOf(folder)
 }

@@ -21,11 +21,12 @@ func (s *Store) Collect(network string, valid []Key, netns uint64) error {
 	for _, ruleset := range rulesets {
 		for _, path := range pathsOf(ruleset, network) {
 			a := attachment{ruleset: ruleset, folder: filepath.Join(attachments(ruleset), path)}
-			if keep[path] || !a.isIn(netns) {
+			key := keyOf(a.folder)
+			if keep[path] || keep[key.inJSON().path()] || !a.isIn(netns) {
 				continue
 			}
 			if err := s.remove(a); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", path, err))
+				errs = append(errs, fmt.Errorf("%s: %w", key, err))
 			}
 		}
 	}

@@ -71,6 +71,14 @@ func decodeKey(encoded string) (Key, error) {
 	return Key{Network: names[0], Container: names[1], Interface: names[2]}, nil
 }
 
+// inJSON returns the key as a runtime's list has it: JSON has U+FFFD for each
+// byte that is not UTF-8, which the kernel allows in the name of an interface.
+func (k Key) inJSON() Key {
+	return Key{
+		Network: string([]rune(k.Network)), Container: string([]rune(k.Container)), Interface: string([]rune(k.Interface)),
+	}
+}
+
 // path returns the key's folder below attachments.
 func (k Key) path() string {
 	return strings.Join([]string{fileName(k.Network), fileName(k.Container), fileName(k.Interface)}, "/")
