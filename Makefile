@@ -68,11 +68,11 @@ bench: root build reference ## measure beside what others use, 15 minutes; QUICK
 	@command -v iperf3 nft iptables-nft >/dev/null || \
 		apt-get install -y -qq --no-install-recommends iperf3 nftables iptables || \
 		{ echo "iperf3, nftables or iptables is missing, and apt-get could not install it"; exit 1; }
-	cd test/bench && $(GO) build -trimpath -o $(BIN)/bench .
+	$(GO) -C test/bench build -trimpath -o $(BIN)/bench .
 	$(BIN)/bench -o bench.json $(if $(QUICK),-quick)
 
 report: ## put bench.json into docs/ and the README
-	cd test/bench && $(GO) run ./report -i $(CURDIR)/bench.json -root $(CURDIR)
+	$(GO) -C test/bench run ./report -i $(CURDIR)/bench.json -root $(CURDIR)
 
 root:
 	@test "$$(id -u)" = 0 || { echo "this target makes network namespaces: run it as root"; exit 1; }

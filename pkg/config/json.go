@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -176,8 +175,6 @@ func (v *value) at(path ...string) *value {
 	return v
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
-
 // place is where the value stands, in JavaScript's notation: rules[2].port.
 func (v *value) place() string {
 	if v.parent == nil {
@@ -190,7 +187,7 @@ func (v *value) place() string {
 	switch {
 	case v.parent.isList():
 		return fmt.Sprintf("%s[%d]", before, v.index)
-	case !plainKey.MatchString(v.key):
+	case !isPlainKey(v.key):
 		return fmt.Sprintf("%s[%q]", before, shorten(v.key))
 	case before == "":
 		return v.key

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -100,13 +99,11 @@ var (
 	readDirection = oneOf("a direction", rules.Egress, rules.Ingress)
 	readProtocol  = oneOf("a protocol", rules.TCP, rules.UDP)
 	readAction    = oneOf("an action", rules.Rewrite, rules.Drop, rules.Pass)
-
-	ruleName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,63}$`)
 )
 
 func readRuleName(v *value) (string, error) {
 	name, _ := v.text()
-	if !ruleName.MatchString(name) {
+	if !isRuleName(name) {
 		return "", fmt.Errorf("%s is not a name (1 to 63 letters, digits, _ . and -)", v)
 	}
 	return name, nil
