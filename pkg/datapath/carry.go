@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -83,14 +84,14 @@ func CarryCounters(folder, dir string, next []rules.Rule) (*Counters, error) {
 	return counters, nil
 }
 
-// KeepCarried writes into the record of the attachment in folder what it
-// carries from now on.
-func KeepCarried(folder string, carried *Counters) error {
+// Carry writes into the record of the attachment in folder what it has from now
+// on: the counters that it goes on from, and the container's own rules.
+func Carry(folder string, carried *Counters, containerRules json.RawMessage) error {
 	record, err := ReadRecord(folder)
 	if err != nil {
 		return err
 	}
-	record.Carried = carried
+	record.Carried, record.ContainerRules = carried, containerRules
 	return record.pin(folder)
 }
 

@@ -1,7 +1,6 @@
 package datapath
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 
@@ -45,20 +44,13 @@ func decodeFlow(entry flowEntry) Flow {
 		if key.Family == 4 {
 			addr = addr.Unmap()
 		}
-		return netip.AddrPortFrom(addr, fromWire(port))
+		return netip.AddrPortFrom(addr, fromNetwork(port))
 	}
 	return Flow{
 		Direction:    rules.Direction(key.Direction),
 		Protocol:     rules.Protocol(key.Protocol),
 		Container:    end(key.Container, key.ContainerPort),
 		Peer:         end(key.Peer, key.PeerPort),
-		OriginalPort: fromWire(entry.value.OriginalPort),
+		OriginalPort: fromNetwork(entry.value.OriginalPort),
 	}
-}
-
-// fromWire turns a __be16 as it was loaded from memory into a number.
-func fromWire(port uint16) uint16 {
-	var bytes [2]byte
-	binary.NativeEndian.PutUint16(bytes[:], port)
-	return binary.BigEndian.Uint16(bytes[:])
 }

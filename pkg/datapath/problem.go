@@ -17,7 +17,7 @@ func (h hookPoint) String() string {
 
 // problem says in what the hook is not as it should be, or nothing.
 func (h hookPoint) problem(record *Record, folder string) string {
-	if record.Hook == Clsact && h.pin != pinXDP {
+	if h.isFilter(record) {
 		return h.problemOfFilter(record)
 	}
 	pin := filepath.Join(folder, h.pin)

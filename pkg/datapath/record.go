@@ -1,6 +1,9 @@
 package datapath
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Record is what an attachment's links do not tell, kept beside their pins.
 type Record struct {
@@ -21,6 +24,9 @@ type Record struct {
 	// Carried are the counters of the rulesets that this container was under
 	// before, as ReadCounters adds them up; nil if there was none.
 	Carried *Counters `json:",omitempty"`
+	// ContainerRules are the container's own rules as they were written, which
+	// it keeps where its network's rules are changed; nil if it has none.
+	ContainerRules json.RawMessage `json:",omitempty"`
 }
 
 const pinRecord = "record"

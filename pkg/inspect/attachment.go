@@ -6,9 +6,11 @@
 package inspect
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
 // Attachment is the rules of one interface of one container, as they are in
@@ -33,11 +35,14 @@ type Attachment struct {
 	// Gone tells that there is nothing left of it but what is pinned.
 	Gone      bool `json:"gone,omitempty"`
 	RuleCount int  `json:"ruleCount"`
+	// FlowLimit is how many flows the ruleset remembers.
+	FlowLimit int `json:"flowLimit"`
 	// Rules and Counters are those of the container since ADD.
 	Rules    []Rule    `json:"rules,omitempty"`
 	Counters *Counters `json:"counters,omitempty"`
 
 	folder, rulesetFolder string
+	containerRules        json.RawMessage
 	decided               []rules.Rule // what Rules are in words
 }
 
@@ -65,6 +70,15 @@ type Counters struct {
 func (c *Counters) Packets() uint64 {
 	return c.Passed + c.Rewritten + c.Dropped + c.RepliesRestored + c.ICMPErrorsRestored + c.Malformed
 }
+
+// Key is what the state knows the attachment by.
+func (a *Attachment) Key() state.Key {
+	return state.Key{Network: a.Network, Container: a.Container, Interface: a.Interface}
+}
+
+// ContainerRules are those of the rules that are the container's own, as they
+// were written, a list; nil if there are none.
+func (a *Attachment) ContainerRules() json.RawMessage { return a.containerRules }
 
 // Summary returns the attachment without its rules and counters.
 func (a Attachment) Summary() Attachment {

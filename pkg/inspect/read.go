@@ -69,6 +69,7 @@ func (r *loader) attachment(l *state.Listed) Attachment {
 	if err == nil { // else it is among the problems
 		a.Device, a.Index = record.Device.Name, record.Device.Index
 		a.Mode, a.TCHook, a.AttachedAt = record.Mode.String(), record.Hook.String(), record.AttachedAt
+		a.containerRules = record.ContainerRules
 	}
 	a.describe(r.description(l.RulesetFolder))
 	a.count(record)
@@ -92,7 +93,7 @@ func (a *Attachment) describe(d *described) {
 		return
 	}
 	a.decided = d.ruleset.Rules
-	a.RuleCount = len(a.decided)
+	a.RuleCount, a.FlowLimit = len(a.decided), d.ruleset.Flows
 	a.Rules = make([]Rule, a.RuleCount)
 	for i := range a.decided {
 		a.Rules[i] = RuleOf(i, &a.decided[i])

@@ -30,6 +30,8 @@ func Of(network *config.Network) (state.Wanted, error) {
 		},
 		Table: table,
 		Hook:  hooks[network.TCHook],
+
+		ContainerRules: network.ContainerRules,
 	}
 	if network.Mode == config.ModeAuto {
 		fallback := *wanted.Ruleset

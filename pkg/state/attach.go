@@ -22,13 +22,12 @@ func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
 	}
 	wanted = wanted.choose(existing, dev)
 	ruleset := s.folder(wanted)
-	for _, a := range existing {
-		if a.ruleset == ruleset && a.serves(dev, wanted) {
-			return nil
-		}
+	if served(existing, ruleset, dev, wanted) {
+		return nil
 	}
 	record := datapath.Record{
 		Owner: key.encode(), Device: dev, NetNS: wanted.Ruleset.NetNS, Mode: wanted.Ruleset.Mode, Hook: wanted.Hook,
+		ContainerRules: wanted.ContainerRules,
 	}
 	switch {
 	case len(existing) == 0:

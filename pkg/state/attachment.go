@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
@@ -65,6 +66,13 @@ func (s *Store) shared(replaced string) (datapath.Shared, error) {
 		}
 	}
 	return shared, nil
+}
+
+// served tells whether one of the attachments is what is wanted already.
+func served(existing []attachment, ruleset string, dev datapath.Device, wanted Wanted) bool {
+	return slices.ContainsFunc(existing, func(a attachment) bool {
+		return a.ruleset == ruleset && a.serves(dev, wanted)
+	})
 }
 
 // serves tells whether the attachment is already what is wanted of it on this

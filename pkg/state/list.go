@@ -20,8 +20,10 @@ type Listed struct {
 
 // List returns all attachments, in the order of network, container and
 // interface.
-func (r *Reader) List() ([]Listed, error) {
-	rulesets, err := r.store.listRulesets()
+func (r *Reader) List() ([]Listed, error) { return r.store.list() }
+
+func (s *Store) list() ([]Listed, error) {
+	rulesets, err := s.listRulesets()
 	if err != nil {
 		return nil, err
 	}

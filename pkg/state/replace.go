@@ -67,7 +67,7 @@ func carry(old attachment, wanted Wanted) error {
 	if err != nil {
 		return err
 	}
-	return datapath.KeepCarried(old.folder, carried)
+	return datapath.Carry(old.folder, carried, wanted.ContainerRules)
 }
 
 // move hands the attachment's folder over to the new ruleset.

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"encoding/json"
+
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
@@ -13,6 +15,9 @@ type Wanted struct {
 	Fallback *datapath.Ruleset
 	Table    *rules.Table
 	Hook     datapath.TCHook
+	// ContainerRules are those of the rules that are the container's own, as
+	// they were written; nil if there are none.
+	ContainerRules json.RawMessage
 }
 
 // with returns what is wanted with one of its two rulesets alone.

@@ -212,3 +212,15 @@ func (c *Container) ID() string {
 	sum := sha512.Sum512([]byte(c.NS.Path()))
 	return fmt.Sprintf("cnitool-%x", sum[:10])
 }
+
+// RemoveInterface removes the container's interface, and with it the host side,
+// as the end of its network namespace does.
+func (c *Container) RemoveInterface() error {
+	return c.NS.Do(func(ns.NetNS) error {
+		link, err := netlinksafe.LinkByName(c.IfName)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(link)
+	})
+}

@@ -78,7 +78,7 @@ func conflist(name string, rules ...object) object {
 					"routes": []any{object{"dst": "0.0.0.0/0"}},
 				},
 			},
-			object{"type": "xdp-port", "rules": rules},
+			object{"type": "xdp-port", "rules": append([]object{}, rules...)},
 		},
 	}
 }
@@ -163,11 +163,12 @@ func far(port uint16) netip.AddrPort {
 // send sends so many datagrams to a port of the far host.
 func send(t *testing.T, c *node.Container, port uint16, count int) {
 	t.Helper()
-	conn, err := node.DialUDP(c.NS, far(port))
+	// Unconnected, so that nobody tells it that nobody listens.
+	conn, err := node.ListenUDP(c.NS, 0)
 	must(t, err)
 	defer conn.Close()
 	for range count {
-		// That nobody listens is told at the next one, and no matter.
-		_, _ = conn.Write([]byte("datagram"))
+		_, err := conn.WriteToUDPAddrPort([]byte("datagram"), far(port))
+		must(t, err)
 	}
 }

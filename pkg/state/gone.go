@@ -1,0 +1,28 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+)
+
+// CollectGone removes the attachments whose device is gone, with or without its
+// container, as seen from a network namespace, the caller's. It goes on past
+// what cannot be removed, and reports it; it returns the keys of what was.
+func (s *Store) CollectGone(netns uint64) (collected []Key, err error) {
+	listed, err := s.list()
+	errs := []error{err}
+	for i := range listed {
+		l := &listed[i]
+		if !datapath.Examine(l.Folder, l.RulesetFolder, netns).Gone {
+			continue
+		}
+		if err := s.remove(attachment{ruleset: l.RulesetFolder, folder: l.Folder}); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", l.Key, err))
+			continue
+		}
+		collected = append(collected, l.Key)
+	}
+	return collected, errors.Join(errs...)
+}

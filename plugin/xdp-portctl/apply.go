@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/plan"
+	"github.com/xdp-port/xdp-port/pkg/state"
+)
+
+// applyOptions are the flags of apply.
+type applyOptions struct {
+	dryRun, detach bool
+}
+
+func (t *tool) apply() *cobra.Command {
+	var o applyOptions
+	command := &cobra.Command{
+		Use:   "apply CONFLIST",
+		Short: "Give every running container of a network the rules of its conflist, now",
+		Long: `Give every running container of a network the rules of its conflist, as a restart
+would, but now: its programs are exchanged one by one in atomic steps, so that
+each packet is under the old rules or the new. Counters and flows go on. A
+container's own rules stay behind those of the network.
+
+A conflist with mistakes changes nothing. If a container cannot be changed it
+keeps its rules, and the others go on. Another mode or tcHook cannot be had
+without a gap of some milliseconds.
+
+CONFLIST is a file, or - for stdin. Exits with 1 if a container was not changed
+that should have been.`,
+		Example: `  xdp-portctl apply /etc/cni/net.d/10-lab.conflist --dry-run
+  xdp-portctl apply /etc/cni/net.d/10-lab.conflist`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeConflist,
+		RunE: func(command *cobra.Command, args []string) error {
+			c, err := t.readValid(args[0])
+			if err != nil {
+				return err
+			}
+			changes, err := changesFor(c, o)
+			if err != nil {
+				return err
+			}
+			if o.dryRun {
+				return t.printDifferences(changes)
+			}
+			if !makeAll(command.Context(), changes) {
+				return errors.Join(t.printChanges(changes), errFound)
+			}
+			return t.printChanges(changes)
+		},
+	}
+	command.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would change, and change nothing")
+	command.Flags().BoolVar(&o.detach, "detach", false,
+		"let a conflist without rules detach the containers, which only their restart attaches again")
+	return command
+}
+
+// The outcomes of a change.
+const (
+	outcomeChanged   = "changed"
+	outcomeUnchanged = "unchanged"
+	outcomeDetached  = "detached"
+	outcomeGone      = "gone" // the container stopped meanwhile
+	outcomeFailed    = "failed"
+)
+
+// change is what one interface is to get, and what came of it.
+type change struct {
+	Network   string `json:"network"`
+	Container string `json:"container"`
+	Interface string `json:"interface"`
+	Outcome   string `json:"outcome"`
+	Error     string `json:"error,omitempty"`
+	// Difference is from the rules in force to those wanted, as diff has it.
+	Difference string `json:"difference,omitempty"`
+
+	from   *inspect.Attachment
+	wanted state.Wanted
+}
+
+// changesFor works out what each running container is to get, before any is
+// touched.
+func changesFor(c *conflist, o applyOptions) ([]*change, error) {
+	entry := c.network()
+	if len(entry.Rules) == 0 && !o.detach {
+		return nil, fmt.Errorf("%s has no rules, so that containers would be detached, and not found by the next apply: "+
+			"say --detach if that is meant", c.path)
+	}
+	list, err := inspect.Attachments()
+	if err != nil {
+		return nil, err
+	}
+	var changes []*change
+	var errs []error
+	for i := range list {
+		a := &list[i]
+		if a.Network != c.Name {
+			continue
+		}
+		network, err := entry.ForContainer(a.ContainerRules())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s with its own rules: %w", a.Key(), err))
+			continue
+		}
+		wanted, err := plan.Of(network)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", a.Key(), err))
+			continue
+		}
+		changes = append(changes, &change{
+			Network: a.Network, Container: a.Container, Interface: a.Interface, from: a, wanted: wanted,
+		})
+	}
+	return changes, errors.Join(errs...)
+}
+
+// makeAll makes the changes, and tells whether all went well.
+func makeAll(ctx context.Context, changes []*change) bool {
+	fine := true
+	for _, c := range changes {
+		err := ctx.Err()
+		if err == nil {
+			c.Outcome, err = c.make()
+		}
+		switch {
+		case errors.Is(err, state.ErrNotAttached):
+			c.Outcome = outcomeGone
+		case err != nil:
+			c.Outcome, c.Error, fine = outcomeFailed, err.Error(), false
+		}
+	}
+	return fine
+}
+
+// make holds the lock for one container only, so that others can start and
+// stop in between.
+func (c *change) make() (outcome string, err error) {
+	store, err := state.OpenExisting()
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if len(c.wanted.Ruleset.Rules) == 0 {
+		return outcomeDetached, store.Detach(c.from.Key())
+	}
+	changed, err := store.Change(c.from.Key(), c.wanted)
+	if changed {
+		return outcomeChanged, err
+	}
+	return outcomeUnchanged, err
+}
+
+func (t *tool) printChanges(changes []*change) error {
+	if t.wantsJSON() {
+		return t.printJSON(append([]*change{}, changes...))
+	}
+	if len(changes) == 0 {
+		_, err := fmt.Fprintln(t.err, "no container of this network is attached")
+		return err
+	}
+	colours := map[string]text.Color{outcomeChanged: text.FgGreen, outcomeFailed: text.FgRed}
+	w := t.newTable("network", "container", "interface", "outcome", "")
+	for _, c := range changes {
+		outcome := c.Outcome
+		if colour, has := colours[outcome]; has {
+			outcome = t.paint(colour, outcome)
+		}
+		w.AppendRow([]any{c.Network, shortID(c.Container), c.Interface, outcome, c.Error})
+	}
+	return t.printTable(w)
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/state"
+)
+
+// printDifferences shows what would change, the same change of several
+// containers once.
+func (t *tool) printDifferences(changes []*change) error {
+	if err := compareAll(changes); err != nil {
+		return err
+	}
+	if t.wantsJSON() || len(changes) == 0 {
+		return t.printChanges(changes)
+	}
+	var order []string
+	alike := map[string][]*change{}
+	for _, c := range changes {
+		kind := c.Outcome + c.Difference + c.Error
+		if alike[kind] == nil {
+			order = append(order, kind)
+		}
+		alike[kind] = append(alike[kind], c)
+	}
+	for _, kind := range order {
+		t.printAlike(alike[kind])
+	}
+	return nil
+}
+
+// compareAll finds out what would come of each change.
+func compareAll(changes []*change) error {
+	reader, err := state.OpenForReading()
+	if errors.Is(err, os.ErrNotExist) {
+		for _, c := range changes {
+			c.Outcome = outcomeGone
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	for _, c := range changes {
+		c.compare(reader)
+	}
+	return nil
+}
+
+func (c *change) compare(reader *state.Reader) {
+	changes, err := reader.WouldChange(c.from.Key(), c.wanted)
+	switch {
+	case errors.Is(err, state.ErrNotAttached):
+		c.Outcome = outcomeGone
+	case err != nil:
+		c.Outcome, c.Error = outcomeFailed, err.Error()
+	case !changes:
+		c.Outcome = outcomeUnchanged
+	default:
+		c.Outcome = outcomeChanged
+		if len(c.wanted.Ruleset.Rules) == 0 {
+			c.Outcome = outcomeDetached
+		}
+		c.Difference = string(diff.Diff("in force", inForce(c.from), "wanted", wantedText(c.from, c.wanted)))
+	}
+}
+
+// inForce has the options and the rules, one a line.
+func inForce(a *inspect.Attachment) []byte {
+	return lines(a.Mode, a.TCHook, a.FlowLimit, a.Rules)
+}
+
+func wantedText(a *inspect.Attachment, wanted state.Wanted) []byte {
+	mode, hook := wanted.Ruleset.Mode.String(), wanted.Hook.String()
+	if wanted.Fallback != nil && a.Mode == wanted.Fallback.Mode.String() {
+		mode = a.Mode
+	}
+	if wanted.Hook == datapath.AutoHook {
+		hook = a.TCHook
+	}
+	rules := make([]inspect.Rule, len(wanted.Ruleset.Rules))
+	for i := range rules {
+		rules[i] = inspect.RuleOf(i, &wanted.Ruleset.Rules[i])
+	}
+	return lines(mode, hook, wanted.Ruleset.Flows, rules)
+}
+
+func lines(mode, hook string, flows int, rules []inspect.Rule) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "mode %s, tc hook %s, %d flows\n", mode, hook, flows)
+	for _, rule := range rules {
+		fmt.Fprintf(&b, "%s: %s\n", rule.Name, rule)
+	}
+	return []byte(b.String())
+}
+
+func (t *tool) printAlike(changes []*change) {
+	var names []string
+	for _, c := range changes {
+		names = append(names, shortID(c.Container)+" "+c.Interface)
+	}
+	which := strings.Join(names, ", ")
+	switch c := changes[0]; {
+	case c.Error != "":
+		fmt.Fprintf(t.out, "cannot be changed: %s: %s\n", which, c.Error)
+	case c.Outcome == outcomeUnchanged:
+		fmt.Fprintf(t.out, "as wanted already: %s\n", which)
+	case c.Outcome == outcomeGone:
+		fmt.Fprintf(t.out, "gone: %s\n", which)
+	case c.Difference == "":
+		fmt.Fprintf(t.out, "would get the same rules by the programs of this build: %s\n", which)
+	default:
+		fmt.Fprintf(t.out, "would be %s: %s\n%s", c.Outcome, which, t.paintDiff(c.Difference))
+	}
+}
+
+// paintDiff colours the lines of a diff, and leaves its heading out.
+func (t *tool) paintDiff(difference string) string {
+	var b strings.Builder
+	for line := range strings.Lines(difference) {
+		bare := strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "@@"),
+			strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+			continue
+		case strings.HasPrefix(line, "+"):
+			bare = t.paint(text.FgGreen, bare)
+		case strings.HasPrefix(line, "-"):
+			bare = t.paint(text.FgRed, bare)
+		}
+		b.WriteString("  " + bare + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/pkg/veth"
+)
+
+func (t *tool) gc() *cobra.Command {
+	var dryRun bool
+	command := &cobra.Command{
+		Use:   "gc",
+		Short: "Remove attachments whose container or device is gone",
+		Long: `Remove what is left of containers that are gone, and with them their veth: they
+died without DEL, as all do when a node's runtime is reinstalled. Whatever a
+process that died has left half-made goes, too. What is attached to a device
+that is there stays, whoever owns it.
+
+With --dry-run it exits with 1 if there is anything to remove.`,
+		Example: `  xdp-portctl gc --dry-run
+  xdp-portctl gc`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if dryRun {
+				return t.showGone()
+			}
+			keys, err := collect()
+			return errors.Join(t.printCollected(keys, "removed"), err)
+		},
+	}
+	command.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be removed, and remove nothing")
+	return command
+}
+
+func collect() ([]state.Key, error) {
+	netns, err := veth.OwnNetNS()
+	if err != nil {
+		return nil, err
+	}
+	store, err := state.OpenExisting()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	keys, err := store.CollectGone(netns)
+	return keys, errors.Join(err, store.Close())
+}
+
+func (t *tool) showGone() error {
+	list, err := inspect.Attachments()
+	if err != nil {
+		return err
+	}
+	var keys []state.Key
+	for i := range list {
+		if list[i].Gone {
+			keys = append(keys, list[i].Key())
+		}
+	}
+	if err := t.printCollected(keys, "would be removed"); err != nil {
+		return err
+	}
+	if len(keys) > 0 {
+		return errFound
+	}
+	return nil
+}
+
+// collected is an attachment that gc removes.
+type collected struct {
+	Network   string `json:"network"`
+	Container string `json:"container"`
+	Interface string `json:"interface"`
+}
+
+func (t *tool) printCollected(keys []state.Key, what string) error {
+	if t.wantsJSON() {
+		list := make([]collected, len(keys))
+		for i, key := range keys {
+			list[i] = collected(key)
+		}
+		return t.printJSON(list)
+	}
+	if len(keys) == 0 {
+		_, err := fmt.Fprintln(t.err, "nothing is left over")
+		return err
+	}
+	w := t.newTable("network", "container", "interface", "")
+	for _, key := range keys {
+		w.AppendRow([]any{key.Network, shortID(key.Container), key.Interface, what})
+	}
+	return t.printTable(w)
+}

@@ -1,0 +1,322 @@
+package portctl
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// rewriteTo are the rules that the tests of apply exchange.
+func rewriteTo(port int) object {
+	return object{"protocol": "udp", "port": 7999, "toPort": port, "name": "main"}
+}
+
+// applied is what apply says of one interface.
+type applied struct{ Container, Outcome, Error, Difference string }
+
+func TestApplyUnderTraffic(t *testing.T) {
+	const containers = 100
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	attached := attachAll(t, n, containers)
+	arrivals := watchArrivals(t, n, 7997, 7998, 7999)
+	stop := sendAlways(t, attached)
+	time.Sleep(200 * time.Millisecond)
+
+	next := write(t, conflist("lab", rewriteTo(7997)))
+	dry := decode[[]applied](t, portctl(t, n, "apply", next, "--dry-run", "-o", "json").want(t, 0))
+	for _, a := range dry {
+		if a.Outcome != "changed" || !strings.Contains(a.Difference, "-main: egress udp 7999 -> 7998\n+main: egress udp 7999 -> 7997\n") {
+			t.Fatalf("%+v", a)
+		}
+	}
+	if len(dry) != containers || arrivals.count(7997) > 0 {
+		t.Fatalf("--dry-run says %d would change, and %d packets went by new rules", len(dry), arrivals.count(7997))
+	}
+	start := time.Now()
+	done := decode[[]applied](t, portctl(t, n, "apply", next, "-o", "json").want(t, 0))
+	t.Logf("%d containers in %s", len(done), time.Since(start))
+	for _, a := range done {
+		if a.Outcome != "changed" {
+			t.Errorf("%+v", a)
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	sent := stop()
+	time.Sleep(100 * time.Millisecond)
+	arrivals.wantOneSwitch(t, attached, 7998, 7997)
+	if got := arrivals.count(7999); got > 0 {
+		t.Errorf("%d of %d packets went under no rules", got, sent)
+	}
+	t.Logf("%d packets sent, %d by the old rules, %d by the new", sent, arrivals.count(7998), arrivals.count(7997))
+	for _, a := range decode[[]applied](t, portctl(t, n, "apply", next, "-o", "json").want(t, 0)) {
+		if a.Outcome != "unchanged" {
+			t.Errorf("again: %+v", a)
+		}
+	}
+	portctl(t, n, "list").want(t, 0)
+}
+
+func attachAll(t *testing.T, n *node.Node, count int) []*node.Container {
+	t.Helper()
+	const atOnce = 8
+	containers, failed := make([]*node.Container, count), make(chan error, count)
+	places := make(chan bool, atOnce)
+	for i := range containers {
+		c, err := n.Container()
+		must(t, err)
+		containers[i] = c
+		places <- true
+		go func() {
+			_, err := c.Attach("lab")
+			<-places
+			failed <- err
+		}()
+	}
+	for range containers {
+		must(t, <-failed)
+	}
+	return containers
+}
+
+// sendAlways has each container send datagrams to port 7999, numbered, one a
+// few milliseconds, until the result is called, which returns how many.
+func sendAlways(t *testing.T, containers []*node.Container) (stop func() int) {
+	t.Helper()
+	end := make(chan struct{})
+	var senders sync.WaitGroup
+	sent := make([]int, len(containers))
+	for i, c := range containers {
+		conn, err := node.DialUDP(c.NS, far(7999))
+		must(t, err)
+		senders.Go(func() {
+			defer conn.Close()
+			for {
+				select {
+				case <-end:
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+				message := binary.BigEndian.AppendUint32(nil, uint32(i))
+				if _, err := conn.Write(binary.BigEndian.AppendUint32(message, uint32(sent[i]))); err == nil {
+					sent[i]++
+				}
+			}
+		})
+	}
+	var once sync.Once
+	stop = func() (total int) {
+		once.Do(func() { close(end); senders.Wait() })
+		for _, count := range sent {
+			total += count
+		}
+		return total
+	}
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+// arrivals are the numbers of the datagrams that reached the ports of the far
+// host.
+type arrivals struct {
+	mutex sync.Mutex
+	// at has, by port and container, the numbers of the first and the last one.
+	at     map[int]map[uint32][2]uint32
+	counts map[int]int
+}
+
+func watchArrivals(t *testing.T, n *node.Node, ports ...int) *arrivals {
+	t.Helper()
+	a := &arrivals{at: map[int]map[uint32][2]uint32{}, counts: map[int]int{}}
+	for _, port := range ports {
+		a.at[port] = map[uint32][2]uint32{}
+		conn, err := node.ListenUDP(n.Far, port)
+		must(t, err)
+		must(t, conn.SetReadBuffer(8<<20))
+		t.Cleanup(func() { conn.Close() })
+		go func() {
+			message := make([]byte, 100)
+			for {
+				if count, err := conn.Read(message); err != nil {
+					return
+				} else if count == 8 {
+					a.note(port, binary.BigEndian.Uint32(message), binary.BigEndian.Uint32(message[4:]))
+				}
+			}
+		}()
+	}
+	return a
+}
+
+func (a *arrivals) note(port int, container, number uint32) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.counts[port]++
+	span, known := a.at[port][container]
+	if !known {
+		span = [2]uint32{number, number}
+	}
+	a.at[port][container] = [2]uint32{min(span[0], number), max(span[1], number)}
+}
+
+func (a *arrivals) count(port int) int {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return a.counts[port]
+}
+
+// wantOneSwitch wants the last datagram of each container at the old port to be
+// before the first at the new one.
+func (a *arrivals) wantOneSwitch(t *testing.T, containers []*node.Container, before, after int) {
+	t.Helper()
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	for i := range containers {
+		old, hadOld := a.at[before][uint32(i)]
+		fresh, hadFresh := a.at[after][uint32(i)]
+		if !hadOld || !hadFresh || old[1] >= fresh[0] {
+			t.Errorf("container %d: %v at %d, %v at %d", i, old, before, fresh, after)
+		}
+	}
+}
+
+// TestInvalidChangesNothing applies what has mistakes, and what goes against a
+// container's own rules.
+func TestInvalidChangesNothing(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n, "lab")
+	before := showJSON(t, n, c)
+	for what, rules := range map[string][]object{
+		"a mistake in the last rule": {rewriteTo(7997), {"protocol": "udp", "port": 70000, "action": "drop"}},
+		"no rules":                   {},
+	} {
+		out := portctl(t, n, "apply", write(t, conflist("lab", rules...)))
+		out.want(t, 1)
+		if out.stderr == "" {
+			t.Errorf("%s: nothing is said", what)
+		}
+	}
+	after := showJSON(t, n, c)
+	if before.Ruleset != after.Ruleset || fmt.Sprint(before.Programs) != fmt.Sprint(after.Programs) {
+		t.Errorf("%+v became %+v", before, after)
+	}
+	portctl(t, n, "apply", write(t, conflist("other", rewriteTo(7997)))).want(t, 0)
+	if now := showJSON(t, n, c); now.Ruleset != before.Ruleset {
+		t.Error("another network's rules were applied")
+	}
+	portctl(t, n, "apply", "--detach", write(t, conflist("lab"))).want(t, 0)
+	portctl(t, n, "show", c.ID()).want(t, 1)
+}
+
+// TestTotalsGoOn applies other rules, and wants what was counted to be there.
+func TestTotalsGoOn(t *testing.T) {
+	n := newNode(t)
+	rules := func(port int) object {
+		return conflist("lab", rewriteTo(port), object{"protocol": "udp", "port": 25, "action": "drop", "name": fmt.Sprint("drop-", port)})
+	}
+	must(t, n.Conflist(rules(7998)))
+	c := attach(t, n, "lab")
+	send(t, c, 7999, 1000)
+	send(t, c, 25, 100)
+	portctl(t, n, "apply", write(t, rules(7997))).want(t, 0)
+	send(t, c, 7999, 10)
+	send(t, c, 25, 1)
+	a := showJSON(t, n, c)
+	if a.Counters.Rewritten != 1010 || a.Counters.Dropped != 101 || a.Rules[0].Packets != 1010 || a.Rules[1].Packets != 1 {
+		t.Errorf("%+v %+v", a.Counters, a.Rules)
+	}
+	stats := decode[inspect.Stats](t, portctl(t, n, "stats", "-i", "0", "-o", "json").want(t, 0))
+	if stats.Total.Rewritten < 1010 || stats.Total.Dropped < 101 {
+		t.Errorf("%+v", stats.Total)
+	}
+}
+
+// TestContainersRulesStay applies other rules to a network whose container has
+// rules of its own.
+func TestContainersRulesStay(t *testing.T) {
+	n := newNode(t)
+	list := func(rules ...object) object {
+		list := conflist("lab", rules...)
+		list["plugins"].([]any)[1].(object)["capabilities"] = object{"xdpPortRules": true}
+		return list
+	}
+	must(t, n.Conflist(list(rewriteTo(7998))))
+	c, err := n.Container()
+	must(t, err)
+	c.CapArgs = `{"xdpPortRules": [{"protocol": "udp", "port": 6000, "toPort": 6001, "name": "own"}]}`
+	_, err = c.Attach("lab")
+	must(t, err)
+	portctl(t, n, "apply", write(t, list(rewriteTo(7997)))).want(t, 0)
+	a := showJSON(t, n, c)
+	if len(a.Rules) != 2 || a.Rules[0].ToPort.First != 7997 || a.Rules[1].Name != "own" || a.Rules[1].ToPort.First != 6001 {
+		t.Errorf("%+v", a.Rules)
+	}
+	// A rule of the network that the container's would get around.
+	out := portctl(t, n, "apply", write(t, list(object{"protocol": "udp", "port": 6001, "action": "drop"})))
+	out.want(t, 1)
+	if !strings.Contains(out.stderr, "6001") {
+		t.Errorf("%s", out.stderr)
+	}
+	if again := showJSON(t, n, c); again.Ruleset != a.Ruleset {
+		t.Error("the rules were changed all the same")
+	}
+}
+
+// TestGC removes a container's veth behind the plugin's back.
+func TestGC(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	stays, goes := attach(t, n, "lab"), attach(t, n, "lab")
+	must(t, goes.RemoveInterface())
+	portctl(t, n, "list").want(t, 1)
+	dry := portctl(t, n, "gc", "--dry-run", "-o", "json")
+	if gone := decode[[]applied](t, dry.want(t, 1)); len(gone) != 1 || gone[0].Container != goes.ID() {
+		t.Fatalf("%+v", gone)
+	}
+	if gone := decode[[]applied](t, portctl(t, n, "gc", "-o", "json").want(t, 0)); len(gone) != 1 || gone[0].Container != goes.ID() {
+		t.Fatalf("%+v", gone)
+	}
+	portctl(t, n, "gc", "--dry-run").want(t, 0)
+	portctl(t, n, "list").want(t, 0)
+	showJSON(t, n, stays)
+	if left, _ := filepath.Glob(node.StateFolder + "/rulesets/*/attachments/*/" + goes.ID()); len(left) > 0 {
+		t.Errorf("%v is still there", left)
+	}
+}
+
+// TestHalfDead shows what is left when pins are removed one after the other.
+func TestHalfDead(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n, "lab")
+	a := showJSON(t, n, c)
+	folder := filepath.Join(node.StateFolder, "rulesets", a.Ruleset, "attachments", "lab", c.ID(), c.IfName)
+	for _, pin := range []string{
+		folder + "/tc_egress", folder + "/xdp", folder + "/../../../../description", folder + "/../../../../flows",
+		folder + "/../../../../counters", folder + "/record", folder + "/tc_ingress",
+	} {
+		must(t, os.Remove(pin))
+		for _, args := range [][]string{
+			{"list"}, {"list", "-o", "json"}, {"show", c.ID()}, {"show", c.ID(), "-o", "json"},
+		} {
+			out := portctl(t, n, args...)
+			if text := out.want(t, 1); !strings.Contains(text, "lab") {
+				t.Errorf("without %s %v prints %q", filepath.Base(pin), args, text)
+			}
+		}
+		for _, args := range [][]string{{"stats", "-i", "0"}, {"stats", "-i", "0", "-o", "json"}} {
+			portctl(t, n, args...).want(t, 0)
+		}
+	}
+	t.Log(portctl(t, n, "list").stdout)
+	portctl(t, n, "gc").want(t, 0)
+}
