@@ -120,6 +120,9 @@ static __always_inline void *bytes_at(const struct frame *frame, __u32 offset,
 {
 	void *at;
 
+	/* One register for the check and the use: before Linux 6.10 the
+	 * verifier does not carry over to a copy what a check tells. */
+	barrier_var(offset);
 	if (offset > MAX_OFFSET)
 		return NULL;
 	at = frame->data + offset;

@@ -136,7 +136,10 @@ __noinline int trace_skb(struct __sk_buff *skb, const struct decision *decision,
 	if (!event)
 		return 0;
 	describe(event, decision, direction, skb->len);
-	if (!length || bpf_skb_load_bytes(skb, 0, event->headers, length))
+	/* Never 0, by a mask that any verifier understands. */
+	barrier_var(length);
+	length = ((length - 1) & (TRACED_BYTES - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, 0, event->headers, length))
 		length = 0;
 	event->captured = length;
 	bpf_ringbuf_submit(event, 0);
