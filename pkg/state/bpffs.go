@@ -12,19 +12,8 @@ import (
 // ErrBPFFS is returned when there is no BPF file system to keep the state in.
 var ErrBPFFS = errors.New("no BPF file system")
 
-// ensureBPFFS mounts a BPF file system at the path unless there is one, and
-// wants to write there.
+// ensureBPFFS mounts a BPF file system at the path unless there is one.
 func ensureBPFFS(path string) error {
-	if err := mountBPFFS(path); err != nil {
-		return err
-	}
-	if err := unix.Access(path, unix.W_OK); err != nil {
-		return fmt.Errorf("%w at %s that can be written: %w (mount -o remount,rw %s)", ErrBPFFS, path, err, path)
-	}
-	return nil
-}
-
-func mountBPFFS(path string) error {
 	if isBPFFS(path) {
 		return nil
 	}

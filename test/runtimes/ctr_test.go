@@ -24,8 +24,8 @@ func (c ctr) run(name string) error {
 	return err
 }
 
-func (c ctr) once(name string, command ...string) (string, error) {
-	return c.m.Run(append([]string{"ctr", "run", "--rm", "--cni", image, name}, command...)...)
+func (c ctr) cycle(name, server string) error {
+	return wantPrinted(c.m.Run("ctr", "run", "--rm", "--cni", image, name, "/echo", "ask", "udp", server+":7999"))
 }
 
 func (c ctr) exec(name string, command ...string) (string, error) {

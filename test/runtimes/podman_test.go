@@ -41,8 +41,8 @@ func (p podman) run(name string) error {
 	return err
 }
 
-func (p podman) once(name string, command ...string) (string, error) {
-	return p.m.Run(append([]string{"podman", "run", "--rm", "--network", "lab", "--name", name, image}, command[1:]...)...)
+func (p podman) cycle(name, server string) error {
+	return wantPrinted(p.m.Run("podman", "run", "--rm", "--network", "lab", "--name", name, image, "ask", "udp", server+":7999"))
 }
 
 func (p podman) exec(name string, command ...string) (string, error) {

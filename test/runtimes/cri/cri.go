@@ -31,8 +31,9 @@ type Client struct {
 type Pod struct {
 	Name        string
 	Annotations map[string]string
-	Image       string
-	Command     []string
+	// Image and Command are of the container; without them the pod has none.
+	Image   string
+	Command []string
 }
 
 // running has the identifiers that the runtime gave.
@@ -70,8 +71,10 @@ func (c *Client) Run(pod Pod) error {
 		return fmt.Errorf("run the sandbox of %s: %w", pod.Name, err)
 	}
 	ids := running{sandbox: sandbox.PodSandboxId}
-	if ids.container, err = c.start(ctx, pod, ids.sandbox, config); err != nil {
-		return errors.Join(fmt.Errorf("start the container of %s: %w", pod.Name, err), c.remove(ids))
+	if pod.Image != "" {
+		if ids.container, err = c.start(ctx, pod, ids.sandbox, config); err != nil {
+			return errors.Join(fmt.Errorf("start the container of %s: %w", pod.Name, err), c.remove(ids))
+		}
 	}
 	c.lock.Lock()
 	defer c.lock.Unlock()
