@@ -88,8 +88,10 @@ func (c *conflist) warnings() []remark {
 			place = fmt.Sprintf("plugins[%d].rules", entry.Index)
 		}
 		if i > 0 {
-			warnings = append(warnings, remark{fmt.Sprintf("plugins[%d]", entry.Index), entry.At,
-				"a second xdp-port in one network takes the place of the first: put all rules into one"})
+			warnings = append(warnings, remark{
+				fmt.Sprintf("plugins[%d]", entry.Index), entry.At,
+				"a second xdp-port in one network takes the place of the first: put all rules into one",
+			})
 		}
 		if len(entry.Rules) == 0 {
 			warnings = append(warnings, remark{place, entry.At, "there are no rules: nothing will be attached"})

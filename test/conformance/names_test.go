@@ -47,6 +47,7 @@ type named struct {
 
 // config has the tc hook that attaches faster: names do not depend on it.
 func (n named) config() config { return lab().with("name", n.network, "tcHook", "clsact") }
+
 func (n named) key() state.Key {
 	return state.Key{Network: n.network, Container: n.id, Interface: n.ifname}
 }

@@ -28,7 +28,7 @@ func TestTellsWhatTheKernelDoes(t *testing.T) {
 	const lists, packets = 100, 100
 	n := newNode(t)
 	onOneCPU(t)
-	random := rand.New(rand.NewPCG(10, 000))
+	random := rand.New(rand.NewPCG(10, 0o00))
 	seen := map[string]int{}
 	for i := range lists {
 		about := randomRules(random)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/xdp-port/xdp-port/test/runtimes/cri"
+	"github.com/xdp-port/xdp-port/test/runtimes/machine"
 )
 
 // pods are a runtime: what the kubelet has a runtime do.
@@ -31,11 +32,18 @@ func testPods(t *testing.T, e edition) pods {
 func startPods(t *testing.T, e edition) pods {
 	t.Helper()
 	c := startContainerd(t, e)
-	client, err := cri.Dial(c.m.File("/run/containerd/containerd.sock"))
+	equip(t, c.m)
+	return pods{c, dial(t, c.m)}
+}
+
+// dial waits until the runtime has found its network.
+func dial(t *testing.T, m *machine.Machine) *cri.Client {
+	t.Helper()
+	client, err := cri.Dial(m.File("/"))
 	must(t, err)
 	t.Cleanup(func() { client.Close() })
 	must(t, eventually(client.Network))
-	return pods{c, client}
+	return client
 }
 
 func (p pods) run(name string) error { return p.runAnnotated(name, "") }

@@ -16,6 +16,7 @@ type ctr struct{ *containerd }
 
 func TestCtr2(t *testing.T) {
 	c := startContainerd(t, containerd2)
+	equip(t, c.m)
 	testRuntime(t, c.m, ctr{c})
 }
 
@@ -87,6 +88,7 @@ type foreground struct {
 
 func TestCtr1(t *testing.T) {
 	c := startContainerd(t, containerd1)
+	equip(t, c.m)
 	testRuntime(t, c.m, foreground{ctr{c}, map[string]*machine.Daemon{}})
 }
 

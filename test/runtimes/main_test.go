@@ -23,8 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// newMachine makes a machine with the plugins and a network, which goes with
-// the test.
+// newMachine makes a machine that goes with the test.
 func newMachine(t *testing.T, path ...string) *machine.Machine {
 	t.Helper()
 	m, err := machine.New()
@@ -35,12 +34,17 @@ func newMachine(t *testing.T, path ...string) *machine.Machine {
 		}
 	})
 	m.Path = path
+	return m
+}
+
+// equip gives a machine the plugins and the network.
+func equip(t *testing.T, m *machine.Machine) {
+	t.Helper()
 	bin := binDir(t)
-	_, err = m.Run("install", "-Dt", "/opt/cni/bin", filepath.Join(bin, "xdp-port"),
+	_, err := m.Run("install", "-Dt", "/opt/cni/bin", filepath.Join(bin, "xdp-port"),
 		filepath.Join(bin, "cni/bridge"), filepath.Join(bin, "cni/host-local"), filepath.Join(bin, "cni/loopback"))
 	must(t, err)
 	must(t, m.WriteFile("/etc/cni/net.d/10-lab.conflist", conflist))
-	return m
 }
 
 // conflist has the rules of the tutorial, one that drops, and lets pods have

@@ -27,13 +27,20 @@ network_backend = "cni"
 type podman struct{ m *machine.Machine }
 
 func TestPodman(t *testing.T) {
-	need(t, "podman", "conmon", "runc", "iptables")
-	m := newMachine(t)
-	must(t, m.WriteFile("/etc/containers/containers.conf.d/10-host.conf", podmanConfig))
+	m := newPodmanMachine(t)
+	equip(t, m)
 	must(t, m.WriteFile("/etc/containers/containers.conf.d/50-cni.conf", podmanNetwork))
 	_, err := m.Run("podman", "load", "-i", filepath.Join(binDir(t), "echo.tar"))
 	must(t, err)
 	testRuntime(t, m, podman{m})
+}
+
+func newPodmanMachine(t *testing.T) *machine.Machine {
+	t.Helper()
+	need(t, "podman", "conmon", "runc")
+	m := newMachine(t)
+	must(t, m.WriteFile("/etc/containers/containers.conf.d/10-host.conf", podmanConfig))
+	return m
 }
 
 func (p podman) run(name string) error {

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ const patience = time.Minute
 
 // Client talks to one runtime, and remembers the pods that it ran.
 type Client struct {
+	root    string
 	conn    *grpc.ClientConn
 	runtime api.RuntimeServiceClient
 
@@ -32,21 +35,27 @@ type Pod struct {
 	Name        string
 	Annotations map[string]string
 	// Image and Command are of the container; without them the pod has none.
-	Image   string
-	Command []string
+	Image         string
+	Command, Args []string
 }
+
+// Where the kubelet has the runtime write what a container prints.
+const (
+	logs    = "/var/log/pods"
+	logName = "0.log"
+)
 
 // running has the identifiers that the runtime gave.
 type running struct{ sandbox, container string }
 
-// Dial returns a client of the runtime that listens at a Unix socket. It
-// connects with the first call, and anew after the runtime was away.
-func Dial(socket string) (*Client, error) {
-	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+// Dial returns a client of the containerd whose files are below root. It connects
+// with the first call, and anew after the runtime was away.
+func Dial(root string) (*Client, error) {
+	conn, err := grpc.NewClient("unix://"+filepath.Join(root, "run/containerd/containerd.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conn: conn, runtime: api.NewRuntimeServiceClient(conn), pods: map[string]running{}}, nil
+	return &Client{root: root, conn: conn, runtime: api.NewRuntimeServiceClient(conn), pods: map[string]running{}}, nil
 }
 
 // Close closes the connection; pods go on.
@@ -62,9 +71,10 @@ func (c *Client) Run(pod Pod) error {
 	ctx, cancel := within()
 	defer cancel()
 	config := &api.PodSandboxConfig{
-		Metadata:    &api.PodSandboxMetadata{Name: pod.Name, Namespace: "default", Uid: pod.Name},
-		Annotations: pod.Annotations,
-		Linux:       &api.LinuxPodSandboxConfig{},
+		Metadata:     &api.PodSandboxMetadata{Name: pod.Name, Namespace: "default", Uid: pod.Name},
+		LogDirectory: filepath.Join(logs, pod.Name),
+		Annotations:  pod.Annotations,
+		Linux:        &api.LinuxPodSandboxConfig{},
 	}
 	sandbox, err := c.runtime.RunPodSandbox(ctx, &api.RunPodSandboxRequest{Config: config})
 	if err != nil {
@@ -83,12 +93,17 @@ func (c *Client) Run(pod Pod) error {
 }
 
 func (c *Client) start(ctx context.Context, pod Pod, sandbox string, config *api.PodSandboxConfig) (string, error) {
+	if err := os.MkdirAll(filepath.Join(c.root, logs, pod.Name), 0o755); err != nil {
+		return "", err
+	}
 	created, err := c.runtime.CreateContainer(ctx, &api.CreateContainerRequest{
 		PodSandboxId: sandbox,
 		Config: &api.ContainerConfig{
 			Metadata: &api.ContainerMetadata{Name: pod.Name},
 			Image:    &api.ImageSpec{Image: pod.Image},
 			Command:  pod.Command,
+			Args:     pod.Args,
+			LogPath:  logName,
 			Linux:    &api.LinuxContainerConfig{},
 		},
 		SandboxConfig: config,
@@ -98,6 +113,26 @@ func (c *Client) start(ctx context.Context, pod Pod, sandbox string, config *api
 	}
 	_, err = c.runtime.StartContainer(ctx, &api.StartContainerRequest{ContainerId: created.ContainerId})
 	return created.ContainerId, err
+}
+
+// Ended returns an error while the container of a pod runs, or if it failed.
+func (c *Client) Ended(name string) error {
+	ctx, cancel := within()
+	defer cancel()
+	answer, err := c.runtime.ContainerStatus(ctx, &api.ContainerStatusRequest{ContainerId: c.ids(name).container})
+	if err != nil {
+		return err
+	}
+	if s := answer.Status; s.State != api.ContainerState_CONTAINER_EXITED || s.ExitCode != 0 {
+		return fmt.Errorf("the container of %s: %s, exit status %d: %s", name, s.State, s.ExitCode, s.Message)
+	}
+	return nil
+}
+
+// Log returns what the container of a pod printed, in the format of the kubelet.
+func (c *Client) Log(name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(c.root, logs, name, logName))
+	return string(text), err
 }
 
 // Exec runs a command in a pod's container and returns what it printed to

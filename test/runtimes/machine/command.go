@@ -50,7 +50,7 @@ func (m *Machine) command(ctx context.Context, folder string, command []string) 
 	cmd := exec.CommandContext(ctx, "/usr/bin/env", command...)
 	cmd.Dir = folder
 	path := strings.Join(append(m.Path, os.Getenv("PATH")), ":")
-	cmd.Env = append(os.Environ(), "PATH="+path, "TMPDIR=/run/tmp", "HOME=/root")
+	cmd.Env = append(os.Environ(), "PATH="+path, "TMPDIR=/run/tmp")
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	return cmd

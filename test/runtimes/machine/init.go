@@ -75,13 +75,14 @@ func mountAll() error {
 	if err := errors.Join(mount("proc", "/proc", ""), mount("tmpfs", "/run", "mode=755"), mount("tmpfs", "/dev/shm", "")); err != nil {
 		return err
 	}
-	for _, folder := range []string{"/etc", "/opt", "/var/lib"} {
+	for _, folder := range []string{"/etc", "/opt", "/var/lib", "/var/log"} {
 		if err := mountOverlay(folder); err != nil {
 			return err
 		}
 	}
 	for _, folder := range []string{
-		"/etc/cni", "/etc/containerd", "/opt/cni", "/var/lib/cni", "/var/lib/containerd", "/var/lib/containers", "/run/tmp",
+		"/etc/cni", "/etc/containerd", "/opt/cni", "/var/lib/cni", "/var/lib/containerd", "/var/lib/containers",
+		"/var/log/pods", "/run/tmp",
 	} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
