@@ -95,7 +95,7 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 		&cobra.Group{ID: groupChange, Title: "Change:"},
 		&cobra.Group{ID: groupCheck, Title: "Check:"},
 	)
-	t.add(root, groupSee, t.list(), t.show(), t.stats(), t.flows())
+	t.add(root, groupSee, t.list(), t.show(), t.stats(), t.trace(), t.flows())
 	t.add(root, groupChange, t.apply(), t.gc())
 	t.add(root, groupCheck, t.validate(), t.test())
 	t.add(root, "", t.version())

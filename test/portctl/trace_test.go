@@ -1,0 +1,225 @@
+package portctl
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// tracing is a trace that runs.
+type tracing struct {
+	*exec.Cmd
+	stdout bytes.Buffer
+	stderr *bufio.Reader
+	said   bytes.Buffer // on stderr
+}
+
+// startTrace returns when the trace listens.
+func startTrace(t *testing.T, n *node.Node, args ...string) *tracing {
+	t.Helper()
+	r := &tracing{Cmd: command(t, append([]string{"trace"}, args...)...)}
+	r.Stdout = &r.stdout
+	pipe, err := r.StderrPipe()
+	must(t, err)
+	r.stderr = bufio.NewReader(io.TeeReader(pipe, &r.said))
+	must(t, n.NS.Do(func(ns.NetNS) error { return r.Start() }))
+	t.Cleanup(func() { _ = r.Process.Kill() })
+	if line, err := r.stderr.ReadString('\n'); err != nil || !strings.HasPrefix(line, "tracing ") {
+		t.Fatalf("it begins with %q, %v", line, err)
+	}
+	return r
+}
+
+// end waits until the trace ends by itself, or is interrupted if it is to be,
+// and returns what it printed.
+func (r *tracing) end(t *testing.T, interrupt bool) string {
+	t.Helper()
+	if interrupt {
+		must(t, r.Process.Signal(unix.SIGINT))
+	}
+	timer := time.AfterFunc(time.Minute, func() { _ = r.Process.Kill() })
+	defer timer.Stop()
+	_, _ = io.Copy(io.Discard, r.stderr)
+	if err := r.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, r.said.Bytes())
+	}
+	return r.stdout.String()
+}
+
+func decisions(t *testing.T, text string) (list []inspect.Decision) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		list = append(list, decode[inspect.Decision](t, line))
+	}
+	return list
+}
+
+// TestTraceTellsEachOnce sends 1,000 slow packets from as many ports, and wants
+// each told once, in order.
+func TestTraceTellsEachOnce(t *testing.T) {
+	const packets = 1000
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c, other := attach(t, n, "lab"), attach(t, n, "lab")
+	file := filepath.Join(t.TempDir(), "trace.pcap")
+	r := startTrace(t, n, c.ID(), "--protocol", "udp", "--port", "7999", "--rule", "main", "-o", "json", "--pcap", file)
+	var ports []uint16
+	for range packets {
+		send(t, other, 7999, 1)
+		ports = append(ports, sendOne(t, c, 7999))
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(300 * time.Millisecond)
+	told := decisions(t, r.end(t, true))
+	if len(told) != packets {
+		t.Fatalf("%d packets were told, %d sent; %s", len(told), packets, r.said.Bytes())
+	}
+	for i, d := range told {
+		if d.Before.Source.Port() != ports[i] || d.Before.Destination.AddrPort != far(7999) ||
+			d.After.Destination.AddrPort != far(7998) || d.Verdict != "rewritten" || d.Rule != "main" ||
+			d.Container != c.ID() || d.Direction != "egress" || i > 0 && !d.Time.After(told[i-1].Time) {
+			t.Fatalf("packet %d, of port %d, is told as %+v", i, ports[i], d)
+		}
+	}
+	wantPcap(t, file, ports)
+}
+
+// sendOne sends a datagram from a new port, which it returns.
+func sendOne(t *testing.T, c *node.Container, port uint16) uint16 {
+	t.Helper()
+	conn, err := node.DialUDP(c.NS, far(port))
+	must(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("datagram"))
+	must(t, err)
+	_, text, _ := strings.Cut(conn.LocalAddr().String(), ":")
+	own, err := strconv.ParseUint(text, 10, 16)
+	must(t, err)
+	return uint16(own)
+}
+
+// wantPcap wants the packets in a file, as they went on.
+func wantPcap(t *testing.T, path string, ports []uint16) {
+	t.Helper()
+	file, err := os.Open(path)
+	must(t, err)
+	defer file.Close()
+	reader, err := pcapgo.NewReader(file)
+	must(t, err)
+	for i := 0; ; i++ {
+		data, info, err := reader.ReadPacketData()
+		if errors.Is(err, io.EOF) && i == len(ports) {
+			return
+		}
+		must(t, err)
+		udp, isUDP := gopacket.NewPacket(data, layers.LinkTypeEthernet, gopacket.Default).Layer(layers.LayerTypeUDP).(*layers.UDP)
+		if !isUDP || uint16(udp.SrcPort) != ports[i] || udp.DstPort != 7998 || info.Length != 14+20+8+8 {
+			t.Fatalf("packet %d is %+v: %x", i, info, data)
+		}
+	}
+}
+
+// TestTraceFilters wants only what each filter asks for.
+func TestTraceFilters(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998),
+		object{"protocol": "udp", "port": 25, "action": "drop", "name": "no-smtp"},
+		object{"protocol": "udp", "port": 26, "action": "pass", "name": "fine"})))
+	c := attach(t, n, "lab")
+	for _, test := range []struct{ filters, want string }{
+		// First, for the far host sends few errors in a short time.
+		{"--direction ingress --protocol icmp --verdict icmp-error-restored",
+			`ingress icmp 10\.99\.0\.2 > 10\.88\.0\.2, quoting port 7999 instead of 7998  icmp-error-restored`},
+		{"--verdict dropped", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:25  dropped by no-smtp`},
+		{"--verdict dropped,rewritten --rule main", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:7999 -> 10\.99\.0\.2:7998  rewritten by main`},
+		{"--port 26 --direction egress", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:26  passed by fine`},
+		{"--address 10.99.0.0/24 --protocol udp --port 25", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:25  dropped by no-smtp`},
+	} {
+		filters, want := test.filters, test.want
+		r := startTrace(t, n, append(strings.Fields(filters), "--count", "1")...)
+		for _, port := range []uint16{25, 26, 7999} {
+			send(t, c, port, 1)
+		}
+		got := r.end(t, false)
+		if !regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{6} ` + c.ID()[:12] + ` ` + want + "\n$").MatchString(got) {
+			t.Errorf("%s: %q, want %s", filters, got, want)
+		}
+	}
+}
+
+// TestTraceUnderFlood wants told and left out to be all.
+func TestTraceUnderFlood(t *testing.T) {
+	const packets = 100_000
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n, "lab")
+	r := startTrace(t, n, "-o", "json", "--buffer", "16")
+	must(t, r.Process.Signal(unix.SIGSTOP))
+	send(t, c, 7999, packets/2)
+	must(t, r.Process.Signal(unix.SIGCONT))
+	send(t, c, 7999, packets/2)
+	time.Sleep(500 * time.Millisecond)
+	out := r.end(t, true)
+	told, leftOut := 0, 0
+	if _, err := fmt.Sscanf(lastLine(r.said.String()), "%d packets told, %d left out", &told, &leftOut); err != nil {
+		t.Fatalf("%v: %s", err, r.said.Bytes())
+	}
+	t.Logf("%d packets told, %d left out", told, leftOut)
+	counted := 0
+	for _, d := range decisions(t, out) {
+		if d.Rule == "main" {
+			counted++
+		}
+	}
+	// The counters know how many there were, with neighbour discovery.
+	all := showJSON(t, n, c).Counters.Packets()
+	if leftOut == 0 || told < counted || told+leftOut < packets || uint64(told+leftOut) > all {
+		t.Errorf("%d told, %d of the rule, %d left out, %d packets in all", told, counted, leftOut, all)
+	}
+	if !strings.Contains(r.said.String(), "packets left out: they came faster") {
+		t.Errorf("only %q was said", r.said.String())
+	}
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+// TestTraceRefuses wants one trace at a time, and words that mean something.
+func TestTraceRefuses(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n, "lab")
+	r := startTrace(t, n)
+	if out := portctl(t, n, "trace", "--count", "1"); out.code != 1 || !strings.Contains(out.stderr, "somebody else is tracing") {
+		t.Errorf("a second one: %+v", out)
+	}
+	r.end(t, true)
+	for _, args := range [][]string{
+		{"--verdict", "pass"}, {"--protocol", "sctp"}, {"--port", "0"}, {"--address", "10.0.0"}, {"--direction", "in"}, {"a", "b"},
+	} {
+		portctl(t, n, append([]string{"trace"}, args...)...).want(t, 2)
+	}
+	portctl(t, n, "trace", "no-such-container").want(t, 1)
+	must(t, c.Detach("lab"))
+}
