@@ -14,8 +14,9 @@ func Ready() error {
 	if !isBPFFS(DefaultMount) {
 		return couldMount(DefaultMount)
 	}
-	if err := unix.Faccessat(unix.AT_FDCWD, DefaultMount, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		return fmt.Errorf("%w to write to: %s: %w", ErrBPFFS, DefaultMount, err)
+	if err := unix.Access(DefaultMount, unix.W_OK); err != nil {
+		return fmt.Errorf("%w at %s that can be written: %w (mount -o remount,rw %s)",
+			ErrBPFFS, DefaultMount, err, DefaultMount)
 	}
 	folder, err := openOwnFolder(DefaultRoot)
 	if errors.Is(err, os.ErrNotExist) {

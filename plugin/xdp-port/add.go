@@ -35,8 +35,8 @@ func parseForAdd(args *skel.CmdArgs) (*config.Network, error) {
 		return nil, err
 	}
 	if network.PrevResult == nil {
-		return nil, types.NewError(codeConfig, "prevResult is missing: xdp-port is a chained plugin, "+
-			"list it after the one that makes the interface", "")
+		return nil, types.NewError(codeConfig, fmt.Sprintf("%s: prevResult is missing: xdp-port is a chained plugin, "+
+			"list it after the one that makes the interface", keyOf(args, network.Name)), "")
 	}
 	return network, nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -334,6 +335,31 @@ func TestCheckFindsOtherConfiguration(t *testing.T) {
 	} {
 		l.succeed(t, "CHECK", same)
 	}
+}
+
+// TestCheckTakesEarlierBuild gives the ruleset the name that another build of
+// the programs would have: the container keeps it, ADD again moves it on.
+func TestCheckTakesEarlierBuild(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	l.succeed(t, "ADD", lab())
+	current := filepath.Clean(l.ruleset(t))
+	earlier := filepath.Join(filepath.Dir(current), strings.Repeat("0", len(filepath.Base(current))))
+	must(t, os.Rename(current, earlier))
+	l.succeed(t, "CHECK", lab())
+	fail(t, n, l.call(t, "CHECK", lab().with("flows", 2048)), 100, "flows")
+	l.succeed(t, "ADD", lab())
+	if now := filepath.Clean(l.ruleset(t)); now != current {
+		t.Errorf("ADD again moved it to %s, should be %s", now, current)
+	}
+	if _, err := os.Stat(earlier); !os.IsNotExist(err) {
+		t.Errorf("the earlier ruleset is still there: %v", err)
+	}
+	l.succeed(t, "CHECK", lab())
+	l.wantRules(t)
+	must(t, os.Rename(current, earlier))
+	l.succeed(t, "DEL", lab())
+	l.wantNoPrograms(t)
 }
 
 // TestCheckWithoutAttachment has nothing to compare with.

@@ -34,6 +34,9 @@ func TestDel(t *testing.T) {
 		"netns that never was": func(_ *testing.T, _ *line, del *node.Call) {
 			del.NetNS = "/run/netns/never-was"
 		},
+		"netns the host's by now": func(_ *testing.T, l *line, del *node.Call) {
+			del.NetNS = l.node.NS.Path()
+		},
 		"netns path gone": func(t *testing.T, l *line, _ *node.Call) {
 			must(t, unix.Unmount(l.container.NS.Path(), unix.MNT_DETACH))
 			must(t, os.Remove(l.container.NS.Path()))
