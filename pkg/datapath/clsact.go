@@ -92,9 +92,13 @@ func (r *Record) filter(at side) *netlink.BpfFilter {
 			Priority:  filterPriority,
 			Protocol:  unix.ETH_P_ALL,
 		},
-		Name:         fmt.Sprintf("xdp-port-%d", r.AttachedAt.UnixNano()),
+		Name:         r.filterName(),
 		DirectAction: true,
 	}
+}
+
+func (r *Record) filterName() string {
+	return fmt.Sprintf("%s%d", filterPrefix, r.AttachedAt.UnixNano())
 }
 
 func (r *Record) hasFilter(at side) bool {

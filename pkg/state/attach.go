@@ -41,6 +41,9 @@ func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
 
 // attachNew attaches where nothing is.
 func (s *Store) attachNew(key Key, record datapath.Record, ruleset string, wanted Wanted) error {
+	if err := s.removeLost(record.Device); err != nil {
+		return err
+	}
 	programs, err := s.ensureRuleset(ruleset, wanted, "")
 	if err != nil {
 		return err

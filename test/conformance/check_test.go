@@ -251,18 +251,32 @@ func TestCheckFindsFilterOfSomebody(t *testing.T) {
 	}
 }
 
-// TestCheckFindsLostFilters has the pins gone that alone tell of clsact filters.
-func TestCheckFindsLostFilters(t *testing.T) {
+// TestLostFilters has the pins gone that alone tell of clsact filters: ADD again
+// finds them, by whatever hook it attaches, and leaves those of others.
+func TestLostFilters(t *testing.T) {
 	n := answering(t)
+	c := newContainer(t, n)
+	neighbour := lay(t, n, c, "b", "eth1", 2)
 	configured := lab().with("tcHook", "clsact")
+	neighbour.succeed(t, "ADD", configured)
+	others := configured.with("name", "others", "rules", []any{rule("protocol", "udp", "port", 7999, "toPort", 7997)})
 	for path, part := range map[string]string{"record": "no such file", "../../../..": "nothing is attached"} {
-		l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
-		l.succeed(t, "ADD", configured)
-		unpin(path)(t, l)
-		fail(t, n, l.call(t, "CHECK", configured), 100, part)
-		l.succeed(t, "DEL", configured)
-		l.remove(t)
+		for _, hook := range []string{"clsact", "tcx"} {
+			l := lay(t, n, c, "a", "eth0", 1)
+			l.succeed(t, "ADD", others)
+			unpin(path)(t, l)
+			fail(t, n, l.call(t, "CHECK", others), 100, part)
+			again := others.with("tcHook", hook, "rules", lab()["rules"])
+			l.succeed(t, "ADD", again)
+			l.succeed(t, "CHECK", again)
+			l.wantRules(t)
+			l.succeed(t, "DEL", again)
+			l.wantNoPrograms(t)
+			l.remove(t)
+		}
 	}
+	neighbour.succeed(t, "CHECK", configured)
+	neighbour.wantRules(t)
 }
 
 // TestCheckNamesSuccessor has somebody's XDP program where ours was.

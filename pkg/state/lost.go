@@ -1,0 +1,41 @@
+package state
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+)
+
+// removeLost takes clsact filters off a device that are of no attachment on
+// record: somebody removed the pins, or mounted another BPF file system. Links
+// would be gone with their pins; filters would go on beside the new ones.
+func (s *Store) removeLost(dev datapath.Device) error {
+	filters, err := datapath.Filters(dev)
+	if err != nil || len(filters) == 0 {
+		return err
+	}
+	records := s.recordsOn(dev)
+	var errs []error
+	for _, filter := range filters {
+		if !slices.ContainsFunc(records, filter.IsOf) {
+			errs = append(errs, filter.Remove())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// recordsOn returns the records of all attachments on a device, also of those
+// that are in the making or in removal.
+func (s *Store) recordsOn(dev datapath.Device) (records []*datapath.Record) {
+	for _, pattern := range []string{attachments("*") + "/*/*/*", claims("*") + "/*"} {
+		folders, _ := filepath.Glob(filepath.Join(s.rulesets(), pattern)) // the pattern is good
+		for _, folder := range folders {
+			if record, err := datapath.ReadRecord(folder); err == nil && record.Device.Index == dev.Index {
+				records = append(records, record)
+			}
+		}
+	}
+	return records
+}
