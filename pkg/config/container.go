@@ -17,30 +17,30 @@ const (
 	Annotation            = "xdp-port/rules"
 )
 
-// say is what a network's containers may ask for.
-type say struct{ rules, annotations bool }
+// grants are the capabilities by which a network gives its containers a say.
+type grants struct{ rules, annotations bool }
 
-func (p *parser) say(capabilities *value) say {
+func (p *parser) grants(capabilities *value) grants {
 	declared := p.inner(capabilities, CapabilityRules, CapabilityAnnotations)
-	return say{
+	return grants{
 		rules:       take(p, declared.in[CapabilityRules], false, readBool),
 		annotations: take(p, declared.in[CapabilityAnnotations], false, readBool),
 	}
 }
 
 // containerRules returns the rules for one container, which come after so many
-// of its network. Where it has no say nothing is even looked at.
+// of its network. What is not granted is not even looked at.
 //
 // libcni keeps out of runtimeConfig what is not declared, and leaves the
 // declaration in what it hands to plugins, so that it can count for args too,
 // which Multus fills with whatever a pod asks for.
-func (p *parser) containerRules(o object, say say, network int) []*value {
+func (p *parser) containerRules(o object, granted grants, network int) []*value {
 	var runtimes, annotated, args *value
-	if say.rules {
+	if granted.rules {
 		runtimes = p.follow(o.in["runtimeConfig"], CapabilityRules)
 		args = p.follow(o.in["args"], "cni", CapabilityRules)
 	}
-	if say.annotations {
+	if granted.annotations {
 		annotated = p.annotated(p.follow(o.in["runtimeConfig"], CapabilityAnnotations, Annotation))
 	}
 	return p.gather([]*value{runtimes, annotated, args}, network)

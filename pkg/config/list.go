@@ -23,14 +23,14 @@ type listed struct {
 // allRules reads the network's rules and puts those of the container behind
 // them, where they cannot undo any. It also returns those of the container as
 // they were written, nil if there are none.
-func (p *parser) allRules(o object, say say) (all []rules.Rule, own json.RawMessage) {
+func (p *parser) allRules(o object, granted grants) (all []rules.Rule, own json.RawMessage) {
 	elements := p.elements(o.in["rules"], "rules")
 	if len(elements) > MaxRules {
 		p.report(o.in["rules"], "%d rules are too many (at most %d)", len(elements), MaxRules)
 		elements = elements[:MaxRules]
 	}
 	network := p.list(elements)
-	written := p.containerRules(o, say, len(network))
+	written := p.containerRules(o, granted, len(network))
 	container := p.list(written)
 	p.name(network, container)
 	p.forbidEvasion(network, container)

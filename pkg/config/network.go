@@ -77,7 +77,7 @@ func (p *parser) network(document *value) *Network {
 }
 
 func (p *parser) networkOf(o object) *Network {
-	say := p.say(o.in["capabilities"])
+	granted := p.grants(o.in["capabilities"])
 	network := &Network{
 		CNIVersion: require(p, o, "cniVersion", `write "1.1.0"`, readString),
 		Name:       require(p, o, "name", "give the network one", readNetworkName),
@@ -86,9 +86,9 @@ func (p *parser) networkOf(o object) *Network {
 		TCHook:     take(p, o.in["tcHook"], HookAuto, readTCHook),
 		Flows:      take(p, o.in["flows"], DefaultFlows, readFlows),
 
-		OpenToContainers: say.rules || say.annotations,
+		OpenToContainers: granted.rules || granted.annotations,
 	}
-	network.Rules, network.ContainerRules = p.allRules(o, say)
+	network.Rules, network.ContainerRules = p.allRules(o, granted)
 	network.PrevResult = p.prevResult(o.in["prevResult"], network.CNIVersion)
 	return network
 }
