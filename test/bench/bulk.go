@@ -23,7 +23,7 @@ const (
 
 // bulk compares how fast one TCP stream is, from the container and to it.
 func bulk(b *bench) error {
-	all, err := b.worlds()
+	all, err := b.worlds(nothing, auto, native, tc, nft, iptables, tutorial, emptyXDP)
 	if err != nil {
 		return err
 	}

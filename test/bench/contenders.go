@@ -22,6 +22,10 @@ const (
 	nft        = "nft DNAT"
 	iptables   = "iptables-nft DNAT"
 	tutorial   = "the tutorial's XDP"
+	// Programs that do nothing: what any program at the hook costs.
+	emptyXDP  = "(an empty XDP program, generic)"
+	emptyBoth = "(the same, and an empty tc program)"
+	emptyTC   = "(an empty tc program)"
 )
 
 // setups is what each way does to a world in which nothing is attached.
@@ -38,6 +42,9 @@ var setups = []struct {
 	{nft, addNFT},
 	{iptables, addIPTables},
 	{tutorial, addTutorial},
+	{emptyXDP, addEmpty(&xdpHook)},
+	{emptyBoth, addEmpty(&xdpHook, &tcHook)},
+	{emptyTC, addEmpty(&tcHook)},
 }
 
 // worlds makes a machine for each of the names, or for all there are.
@@ -64,8 +71,8 @@ func (b *bench) world(name string, add func(*world) error) (*world, error) {
 	if err := add(w); err != nil {
 		return nil, fmt.Errorf("set up %s: %w", name, err)
 	}
-	if w.undo != nil {
-		b.later(w.undo)
+	for _, undo := range w.undo {
+		b.later(undo)
 	}
 	return w, nil
 }

@@ -72,8 +72,8 @@ func (b *bench) sendingIn(w *world, burst int) (senders []*sendingContender, err
 	for _, port := range []uint16{asked, other} {
 		name := w.name
 		if port == other {
-			if w.name == nothing || w.name == tutorial {
-				continue
+			if !w.tcp {
+				continue // there are no rules, or the tutorial's
 			}
 			name += noRuleSuffix
 		}

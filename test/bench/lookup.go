@@ -23,12 +23,12 @@ func lookup(b *bench) error {
 		return err
 	}
 	return errors.Join(
-		b.lookupIn(n, "auto", xdpHook, "mode auto, the XDP program alone"),
-		b.lookupIn(n, "tc", tcHook, "mode tc, the ingress program alone"),
+		b.lookupIn(n, "auto", &xdpHook, "mode auto, the XDP program alone"),
+		b.lookupIn(n, "tc", &tcHook, "mode tc, the ingress program alone"),
 	)
 }
 
-func (b *bench) lookupIn(n *node.Node, mode string, hook hookKind, title string) error {
+func (b *bench) lookupIn(n *node.Node, mode string, hook *hookKind, title string) error {
 	floor := &contender{name: "an empty program"}
 	contenders := []*contender{floor}
 	var pods []*pod

@@ -75,9 +75,11 @@ func run(ctx context.Context, effort effort, only, output string) (err error) {
 		if !chosen.MatchString(c.name) || ctx.Err() != nil {
 			continue
 		}
+		began := time.Now()
 		if err := errors.Join(c.measure(b), b.finish()); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
 		}
+		fmt.Printf("\n(%s: %.0f s)\n", c.name, time.Since(began).Seconds())
 	}
 	b.out.Seconds = time.Since(began).Round(time.Second).Seconds()
 	fmt.Printf("\n### What it must show\n\n")

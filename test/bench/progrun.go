@@ -18,6 +18,8 @@ import (
 // hookKind is a kind of program that can be run without packets on the way.
 type hookKind struct {
 	kind ebpf.ProgramType
+	// pass is the verdict that lets a packet through.
+	pass int32
 	// attachTypes are those that its author may have chosen: only programs of
 	// the same can call each other.
 	attachTypes []ebpf.AttachType
@@ -31,6 +33,7 @@ type hookKind struct {
 var (
 	xdpHook = hookKind{
 		kind:        ebpf.XDP,
+		pass:        2, // XDP_PASS
 		attachTypes: []ebpf.AttachType{ebpf.AttachXDP, ebpf.AttachNone},
 		data:        0, dataEnd: 4, device: 12,
 		attached: func(device netlink.Link) (ebpf.ProgramID, error) {
@@ -42,6 +45,7 @@ var (
 	}
 	tcHook = hookKind{
 		kind:        ebpf.SchedCLS,
+		pass:        -1, // TCX_NEXT
 		attachTypes: []ebpf.AttachType{ebpf.AttachNone, ebpf.AttachTCXIngress},
 		data:        76, dataEnd: 80, device: 40,
 		attached: func(device netlink.Link) (ebpf.ProgramID, error) {
@@ -59,7 +63,7 @@ var (
 
 // attachedProgram opens what the plugin attached where the pod's packets come
 // in.
-func (h hookKind) attachedProgram(p *pod) (program *ebpf.Program, err error) {
+func (h *hookKind) attachedProgram(p *pod) (program *ebpf.Program, err error) {
 	err = p.node.NS.Do(func(ns.NetNS) error {
 		device, err := netlink.LinkByIndex(p.host.Attrs().Index)
 		if err != nil {
@@ -76,10 +80,10 @@ func (h hookKind) attachedProgram(p *pod) (program *ebpf.Program, err error) {
 }
 
 // emptyProgram does nothing: what it takes to be run is what all take.
-func (h hookKind) emptyProgram() (*ebpf.Program, error) {
+func (h *hookKind) emptyProgram() (*ebpf.Program, error) {
 	return ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "empty", Type: h.kind, AttachType: h.attachTypes[0], License: "Dual BSD/GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, h.pass), asm.Return()},
 	})
 }
 
@@ -93,7 +97,7 @@ type calling struct {
 	callee *ebpf.Map // which forgets it when its last handle is closed
 }
 
-func (h hookKind) call(callee *ebpf.Program) (*calling, error) {
+func (h *hookKind) call(callee *ebpf.Program) (*calling, error) {
 	table, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if err != nil {
 		return nil, err
@@ -114,7 +118,7 @@ func (h hookKind) call(callee *ebpf.Program) (*calling, error) {
 	return nil, errors.Join(fmt.Errorf("put the program into a table: %w", refused), table.Close())
 }
 
-func (h hookKind) caller(table *ebpf.Map) asm.Instructions {
+func (h *hookKind) caller(table *ebpf.Map) asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMem(asm.R2, asm.R1, int16(h.data), asm.Word),
 		asm.LoadMem(asm.R3, asm.R1, int16(h.dataEnd), asm.Word),
@@ -135,7 +139,7 @@ func (c *calling) Close() error { return errors.Join(c.Program.Close(), c.callee
 
 // runner returns a sample of a program on a pod's device: the time of one run
 // in ns.
-func (b *bench) runner(h hookKind, p *pod, callee *ebpf.Program) (func() (float64, error), error) {
+func (b *bench) runner(h *hookKind, p *pod, callee *ebpf.Program) (func() (float64, error), error) {
 	defer callee.Close()
 	caller, err := h.call(callee)
 	if err != nil {
@@ -160,7 +164,7 @@ func (b *bench) runner(h hookKind, p *pod, callee *ebpf.Program) (func() (float6
 }
 
 // context is the packet's context with the device that it came from.
-func (h hookKind) context(ifindex int) []byte {
+func (h *hookKind) context(ifindex int) []byte {
 	context := make([]byte, 192)
 	if h.kind == ebpf.XDP {
 		context = context[:24]

@@ -32,7 +32,7 @@ func addTutorial(w *world) error {
 		if err != nil {
 			return fmt.Errorf("attach the tutorial's program: %w", err)
 		}
-		w.undo = l.Close
+		w.undo = append(w.undo, l.Close)
 		return nil
 	})
 }

@@ -41,7 +41,7 @@ type world struct {
 	container *node.Container
 	attached  json.RawMessage // what the container's main plugin answered
 	sink      *traffic.Sink
-	undo      func() error // of what was set up, if it does not go with the node
+	undo      []func() error // of what was set up and does not go with the node
 }
 
 // newWorld makes a world in which nothing is attached.

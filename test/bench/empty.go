@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/containernetworking/plugins/pkg/ns"
+)
+
+// addEmpty attaches programs that do nothing to the host side: what they cost
+// no program at these hooks can avoid. XDP is generic.
+func addEmpty(hooks ...*hookKind) func(*world) error {
+	return func(w *world) error {
+		device, err := w.hostSide()
+		if err != nil {
+			return err
+		}
+		for _, hook := range hooks {
+			program, err := hook.emptyProgram()
+			if err != nil {
+				return err
+			}
+			defer program.Close()
+			var l link.Link
+			err = w.node.NS.Do(func(ns.NetNS) error {
+				l, err = hook.attach(program, device.Attrs().Index)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("attach an empty program: %w", err)
+			}
+			w.undo = append(w.undo, l.Close)
+		}
+		return nil
+	}
+}
+
+// attach attaches a program where the container's packets come in.
+func (h *hookKind) attach(program *ebpf.Program, ifindex int) (link.Link, error) {
+	if h.kind == ebpf.XDP {
+		return link.AttachXDP(link.XDPOptions{Program: program, Interface: ifindex, Flags: link.XDPGenericMode})
+	}
+	return link.AttachTCX(link.TCXOptions{Program: program, Interface: ifindex, Attach: ebpf.AttachTCXIngress})
+}
