@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xdp-port/xdp-port/test/runtimes/machine"
 )
 
@@ -85,10 +87,15 @@ func (c *containerd) start() (err error) {
 	})
 }
 
-// restart is restart of a runtime.
+// restart stops the daemon as an operator does, and then as a crash does.
 func (c *containerd) restart() error {
-	if err := c.daemon.Stop(); err != nil {
-		return err
+	for _, signal := range []os.Signal{unix.SIGTERM, unix.SIGKILL} {
+		if err := c.daemon.Stop(signal); err != nil {
+			return err
+		}
+		if err := c.start(); err != nil {
+			return err
+		}
 	}
-	return c.start()
+	return nil
 }

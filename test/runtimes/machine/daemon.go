@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Daemon is a program that keeps running in a machine.
@@ -43,9 +41,9 @@ func (m *Machine) StartDaemon(log string, command ...string) (*Daemon, error) {
 // Ended is closed when the daemon has ended.
 func (d *Daemon) Ended() <-chan struct{} { return d.ended }
 
-// Stop asks the daemon to end, and waits for it. What it started goes on.
-func (d *Daemon) Stop() error {
-	if err := d.cmd.Process.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+// Stop ends the daemon by a signal, and waits for it. What it started goes on.
+func (d *Daemon) Stop(signal os.Signal) error {
+	if err := d.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	select {

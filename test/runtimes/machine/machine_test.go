@@ -1,50 +1,101 @@
 package machine
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) {
 	Main()
+	if err := Sweep(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
-// TestMachine looks around in a machine, and for what is left of it.
-func TestMachine(t *testing.T) {
+func newMachine(t *testing.T) *Machine {
+	t.Helper()
 	m, err := New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
-	for command, want := range map[string]string{
-		"stat -fc %T /sys/fs/bpf":                 "bpf_fs",
-		"ls /etc/cni /opt/cni/ | wc -w":           "2", // the names of the folders
-		"ls /sys/class/net | wc -l; true":         "",
-		"cat /sys/fs/bpf/x || echo nothing":       "nothing",
-		"ip -br link 2>/dev/null | wc -l":         "1",
-		"cat /proc/1/cmdline | tr -d '\\0'":       initName,
-		"cat /proc/self/cgroup | grep -c machine": "0",
-		"echo hello > /etc/hello; cat /etc/hello": "hello",
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// TestMachine looks around in a machine.
+func TestMachine(t *testing.T) {
+	m := newMachine(t)
+	for _, look := range []struct{ command, want string }{
+		{"stat -fc %T /sys/fs/bpf", "bpf_fs"},
+		{"ls -A /etc/cni /opt/cni | tr -d '\\n'", "/etc/cni:/opt/cni:"},
+		{"ls /run/systemd 2>/dev/null || echo none", "none"},
+		{"tr -d '\\0' </proc/1/cmdline", initName},
+		{"grep -c machine- /proc/self/cgroup || true", "0"},
+		{"tail -n +3 /proc/net/dev | wc -l", "1"},
+		{"echo hello >/etc/hello; cat /etc/hello", "hello"},
 	} {
-		got, err := m.Run("sh", "-c", command+"; true")
+		got, err := m.Run("sh", "-c", look.command)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-		if got = strings.TrimSpace(got); want != "" && got != want {
-			t.Errorf("%s: got %q, want %q", command, got, want)
+		if got = strings.TrimSpace(got); got != look.want {
+			t.Errorf("%s: got %q, want %q", look.command, got, look.want)
 		}
-	}
-	if err := m.Close(); err != nil {
-		t.Error(err)
 	}
 	if _, err := os.Stat("/etc/hello"); err == nil {
 		t.Error("a file of the machine is on the host")
 	}
-	left, _ := filepath.Glob("/sys/fs/cgroup/*/" + cgroupPrefix + "*")
-	if len(left) > 0 {
-		t.Error(left)
+}
+
+// TestClose leaves what daemons started, and wants all of it gone.
+func TestClose(t *testing.T) {
+	m := newMachine(t)
+	daemon, err := m.StartDaemon(filepath.Join(t.TempDir(), "log"), "sleep", "1000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan, err := m.Run("sh", "-c", "mkdir /sys/fs/cgroup/*/below; setsid sleep 1000 >/dev/null 2>&1 & echo $!")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stat unix.Stat_t
+	if err := unix.Stat(m.File("/proc/"+strings.TrimSpace(orphan)), &stat); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-daemon.Ended():
+	case <-time.After(5 * time.Second):
+		t.Error("the daemon goes on")
+	}
+	left, err := filepath.Glob(fmt.Sprintf("%s/*/%s%d-*", cgroupTop, cgroupPrefix, os.Getpid()))
+	if err != nil || len(left) > 0 {
+		t.Error(left, err)
+	}
+}
+
+// TestRunEnds bounds a command that does not end by itself.
+func TestRunEnds(t *testing.T) {
+	m := newMachine(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := m.RunIn(ctx, "/", "sleep", "1000"); err == nil || errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a command that takes too long: %v", err)
 	}
 }
