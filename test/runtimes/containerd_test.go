@@ -13,12 +13,13 @@ import (
 // edition is a version of containerd.
 type edition struct {
 	config string
-	// path is the folder with its programs; empty for Debian's.
+	// path is the folder with its programs.
 	path func(*testing.T) string
 }
 
-// What the configurations take away from the runtime, hosts like CI's do not
-// have: AppArmor, and CAP_SYS_RESOURCE to give a process a lower OOM score.
+// The configurations do without what a host may lack: AppArmor, CAP_SYS_RESOURCE
+// to give a process a better OOM score, and a registry to fetch the sandbox image
+// from.
 var containerd1 = edition{
 	config: `version = 2
 [plugins."io.containerd.grpc.v1.cri"]

@@ -146,7 +146,7 @@ func (f foreground) restart() error {
 
 // eventually tries for a while.
 func eventually(try func() error) (err error) {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(machine.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if err = try(); err == nil {
 			return nil
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/runtimes/machine"
 )
 
-// podmanConfig takes away what hosts like CI's do not have: systemd, AppArmor
-// and CAP_SYS_RESOURCE to raise limits.
+// podmanConfig does without what a host may lack: systemd, AppArmor, and
+// CAP_SYS_RESOURCE to raise limits.
 const podmanConfig = `[containers]
 default_ulimits = []
 apparmor_profile = "unconfined"
