@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
@@ -69,6 +70,19 @@ type Counters struct {
 // Packets is the number of all packets.
 func (c *Counters) Packets() uint64 {
 	return c.Passed + c.Rewritten + c.Dropped + c.RepliesRestored + c.ICMPErrorsRestored + c.Malformed
+}
+
+// ByVerdict are the numbers of packets by the words of verdicts, as a trace has
+// them too.
+func (c *Counters) ByVerdict() map[string]uint64 {
+	return map[string]uint64{
+		datapath.Passed.String():            c.Passed,
+		datapath.Rewritten.String():         c.Rewritten,
+		datapath.Dropped.String():           c.Dropped,
+		datapath.ReplyRestored.String():     c.RepliesRestored,
+		datapath.ICMPErrorRestored.String(): c.ICMPErrorsRestored,
+		datapath.Malformed.String():         c.Malformed,
+	}
 }
 
 // Key is what the state knows the attachment by.

@@ -98,7 +98,8 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 	t.add(root, groupSee, t.list(), t.show(), t.stats(), t.trace(), t.flows())
 	t.add(root, groupChange, t.apply(), t.gc())
 	t.add(root, groupCheck, t.validate(), t.test())
-	t.add(root, "", t.version())
+	t.add(root, groupCheck, t.metrics())
+	t.add(root, "", t.docs(), t.version())
 	return root
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -13,6 +15,8 @@ type build struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
 	Go      string `json:"go"`
+
+	time *time.Time // of the commit; nil where it is not known
 }
 
 // buildOf reads what the Go tool has noted down.
@@ -26,8 +30,13 @@ func buildOf() build {
 		b.Version = info.Main.Version
 	}
 	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
+		switch setting.Key {
+		case "vcs.revision":
 			b.Commit = setting.Value
+		case "vcs.time":
+			if at, err := time.Parse(time.RFC3339, setting.Value); err == nil {
+				b.time = &at
+			}
 		}
 	}
 	return b
@@ -44,7 +53,7 @@ func (t *tool) version() *cobra.Command {
 			if t.wantsJSON() {
 				return t.printJSON(b)
 			}
-			_, err := fmt.Fprintf(t.out, "xdp-portctl %s %s %s\n", b.Version, b.Commit, b.Go)
+			_, err := fmt.Fprintln(t.out, strings.Join(strings.Fields("xdp-portctl "+b.Version+" "+b.Commit+" "+b.Go), " "))
 			return err
 		},
 	}

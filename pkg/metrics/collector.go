@@ -1,0 +1,157 @@
+// Package metrics tells Prometheus what xdp-port has attached and counted.
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+)
+
+// Limits bound the number of series, so that a node with many containers and
+// rules does not drown its Prometheus.
+type Limits struct {
+	// Attachments is how many are told one by one; the others are counted.
+	Attachments int
+	// Rules is how many of each attachment are told one by one, the first in
+	// order; the others are summed up as OtherRules.
+	Rules int
+}
+
+// OtherRules is the rule label of those beyond the limit. No rule can have that
+// name.
+const OtherRules = "(other)"
+
+// Collector reads all attachments at each scrape.
+type Collector struct {
+	read   func() ([]inspect.Attachment, error)
+	limits Limits
+}
+
+// NewCollector returns a collector that gets the attachments by read, mostly
+// inspect.Attachments.
+func NewCollector(read func() ([]inspect.Attachment, error), limits Limits) *Collector {
+	return &Collector{read: read, limits: limits}
+}
+
+// The names of labels.
+var (
+	attachmentLabels = []string{"network", "container", "interface"}
+	verdictLabels    = append(attachmentLabels[:3:3], "verdict")
+	ruleLabels       = append(attachmentLabels[:3:3], "rule")
+	infoLabels       = append(attachmentLabels[:3:3], "device", "mode", "tc_hook", "ruleset")
+)
+
+var (
+	attachments = describe("attachments", "Interfaces of containers that have rules.")
+	rulesets    = describe("rulesets", "Distinct rulesets that are loaded.")
+	leftOut     = describe("attachments_left_out", "Interfaces that are beyond the limit of series, and not told one by one.")
+	info        = describe("attachment_info", "An interface that has rules, and how they are attached.", infoLabels...)
+	healthy     = describe("attachment_healthy", "Whether all is as ADD left it.", attachmentLabels...)
+	attachedAt  = describe("attachment_created_timestamp_seconds", "When ADD attached it, since the epoch.", attachmentLabels...)
+	packets     = describe("packets_total", "Packets by what became of them.", verdictLabels...)
+	conflicts   = describe("flow_conflicts_total", "Pairs of sockets that used both ports of a rule at once.", attachmentLabels...)
+	rulePackets = describe("rule_packets_total", "Packets that a rule decided.", ruleLabels...)
+	ruleBytes   = describe("rule_bytes_total", "Bytes of whole frames of the packets that a rule decided.", ruleLabels...)
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName("xdp_port", "", name), help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(out chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		attachments, rulesets, leftOut, info, healthy, attachedAt, packets, conflicts, rulePackets, ruleBytes,
+	} {
+		out <- desc
+	}
+}
+
+// Collect implements prometheus.Collector. Where nothing can be read the scrape
+// fails, and does not look like a node without containers.
+func (c *Collector) Collect(out chan<- prometheus.Metric) {
+	list, err := c.read()
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(attachments, err)
+		return
+	}
+	list = unique(list)
+	loaded := map[string]bool{}
+	for i := range list {
+		loaded[list[i].Ruleset] = true
+	}
+	told := list[:min(len(list), c.limits.Attachments)]
+	gauge := sender{out, prometheus.GaugeValue}
+	gauge.send(attachments, float64(len(list)))
+	gauge.send(rulesets, float64(len(loaded)))
+	gauge.send(leftOut, float64(len(list)-len(told)))
+	for i := range told {
+		c.attachment(out, &told[i])
+	}
+}
+
+// unique leaves out the second of two attachments of the same interface, which
+// a change that failed half-way can leave: series must not be told twice.
+func unique(list []inspect.Attachment) []inspect.Attachment {
+	seen := map[any]bool{}
+	var kept []inspect.Attachment
+	for i := range list {
+		if key := list[i].Key(); !seen[key] {
+			seen[key] = true
+			kept = append(kept, list[i])
+		}
+	}
+	return kept
+}
+
+// sender sends metrics of one type.
+type sender struct {
+	out  chan<- prometheus.Metric
+	kind prometheus.ValueType
+}
+
+func (s sender) send(desc *prometheus.Desc, value float64, labels ...string) {
+	s.out <- prometheus.MustNewConstMetric(desc, s.kind, value, labels...)
+}
+
+func (c *Collector) attachment(out chan<- prometheus.Metric, a *inspect.Attachment) {
+	gauge, counter := sender{out, prometheus.GaugeValue}, sender{out, prometheus.CounterValue}
+	labels := []string{a.Network, a.Container, a.Interface}
+	and := func(more ...string) []string { return append(labels[:3:3], more...) }
+	gauge.send(info, 1, and(a.Device, a.Mode, a.TCHook, a.Ruleset)...)
+	gauge.send(healthy, asFloat(a.Healthy), labels...)
+	if !a.AttachedAt.IsZero() {
+		gauge.send(attachedAt, float64(a.AttachedAt.UnixMilli())/1000, labels...)
+	}
+	if a.Counters == nil {
+		return
+	}
+	for verdict, count := range a.Counters.ByVerdict() {
+		counter.send(packets, float64(count), and(verdict)...)
+	}
+	counter.send(conflicts, float64(a.Counters.FlowConflicts), labels...)
+	for _, rule := range c.limits.rules(a.Rules) {
+		counter.send(rulePackets, float64(rule.Packets), and(rule.Name)...)
+		counter.send(ruleBytes, float64(rule.Bytes), and(rule.Name)...)
+	}
+}
+
+// rules returns the first rules and the sum of the others.
+func (l Limits) rules(list []inspect.Rule) []inspect.Rule {
+	if len(list) <= l.Rules {
+		return list
+	}
+	other := inspect.Rule{Name: OtherRules}
+	for _, rule := range list[l.Rules:] {
+		other.Packets += rule.Packets
+		other.Bytes += rule.Bytes
+	}
+	return append(list[:l.Rules:l.Rules], other)
+}
+
+func asFloat(flag bool) float64 {
+	if flag {
+		return 1
+	}
+	return 0
+}
