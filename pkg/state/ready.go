@@ -60,3 +60,6 @@ func mountNowhere() error {
 	}
 	return unix.Close(mount)
 }
+
+// Mounted tells whether the BPF file system is in its place already.
+func Mounted() bool { return isBPFFS(DefaultMount) }

@@ -95,10 +95,9 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 		&cobra.Group{ID: groupChange, Title: "Change:"},
 		&cobra.Group{ID: groupCheck, Title: "Check:"},
 	)
-	t.add(root, groupSee, t.list(), t.show(), t.stats(), t.trace(), t.flows())
+	t.add(root, groupSee, t.list(), t.show(), t.stats(), t.trace(), t.flows(), t.metrics())
 	t.add(root, groupChange, t.apply(), t.gc())
-	t.add(root, groupCheck, t.validate(), t.test())
-	t.add(root, groupCheck, t.metrics())
+	t.add(root, groupCheck, t.validate(), t.test(), t.doctor())
 	t.add(root, "", t.docs(), t.version())
 	return root
 }
@@ -110,12 +109,24 @@ const (
 	groupCheck  = "check"
 )
 
+// asRoot refuses commands that look into the state to others: what they may not
+// see would look like a node where nothing is attached.
+func asRoot(group string) error {
+	if (group == groupSee || group == groupChange) && os.Geteuid() != 0 {
+		return fmt.Errorf("user %d: %w", os.Geteuid(), os.ErrPermission)
+	}
+	return nil
+}
+
 // add adds commands, and marks their errors as no mistakes of the caller.
 func (t *tool) add(root *cobra.Command, group string, commands ...*cobra.Command) {
 	for _, command := range commands {
 		command.GroupID = group
 		work := command.RunE
 		command.RunE = func(command *cobra.Command, args []string) error {
+			if err := asRoot(group); err != nil {
+				return failed{err}
+			}
 			if err := work(command, args); err != nil {
 				return failed{err}
 			}

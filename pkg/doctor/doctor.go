@@ -1,0 +1,156 @@
+// Package doctor looks what of this machine xdp-port can use, and what stands
+// in its way. It changes nothing.
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/state"
+)
+
+// Status is how a check came out.
+type Status string
+
+// The outcomes of a check.
+const (
+	// Fine needs nothing to be done.
+	Fine Status = "fine"
+	// Warning works, but not as well as it could.
+	Warning Status = "warning"
+	// Wrong does not work.
+	Wrong Status = "wrong"
+	// Unknown could not be looked at, mostly for want of privileges.
+	Unknown Status = "unknown"
+)
+
+// Finding is what one check found.
+type Finding struct {
+	Check  string `json:"check"`
+	Status Status `json:"status"`
+	// Detail says what is there.
+	Detail string `json:"detail"`
+	// Mend says what to do; empty where nothing is to be done.
+	Mend string `json:"mend,omitempty"`
+}
+
+// Examine runs all checks.
+func Examine() []Finding {
+	if err := datapath.Privileged(); err != nil {
+		return []Finding{
+			kernel(),
+			{"privileges", Wrong, err.Error(), "run this as root, as the container runtime runs"},
+			jit(), typeInformation(),
+			{"the rest", Unknown, "cannot be looked at without privileges", ""},
+		}
+	}
+	list, err := inspect.Attachments()
+	findings := []Finding{
+		kernel(),
+		{"privileges", Fine, "all that ADD takes", ""},
+		programs(), tcx(), jit(), typeInformation(), bpffs(),
+		attached(list, err),
+	}
+	return append(findings, devices(list)...)
+}
+
+func kernel() Finding {
+	f := Finding{Check: "kernel", Status: Fine}
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return Finding{f.Check, Unknown, err.Error(), ""}
+	}
+	f.Detail = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
+		f.Status = Unknown
+		return f
+	}
+	const oldest = 5*1000 + 15
+	if major*1000+minor < oldest {
+		f.Status, f.Mend = Warning, "xdp-port is made for Linux 5.15 and later"
+	}
+	return f
+}
+
+func programs() Finding {
+	if err := datapath.Ready(); err != nil {
+		return Finding{"programs", Wrong, err.Error(), "a kernel with CONFIG_BPF_SYSCALL, CONFIG_NET_CLS_BPF and Linux 5.15 or later"}
+	}
+	return Finding{"programs", Fine, "XDP, tc and the maps they need", ""}
+}
+
+func tcx() Finding {
+	if !datapath.HaveTCX() {
+		return Finding{"tcx", Warning, "not in this kernel: clsact filters are used, which cannot share a device with " +
+			"the bandwidth plugin's qdisc", "Linux 6.6 has tcx"}
+	}
+	return Finding{"tcx", Fine, "tc programs are attached by links", ""}
+}
+
+// jit looks at net/core/sysctl_net_core.c's bpf_jit_enable.
+func jit() Finding {
+	text, err := os.ReadFile("/proc/sys/net/core/bpf_jit_enable")
+	switch value := strings.TrimSpace(string(text)); {
+	case err != nil:
+		return Finding{"JIT", Unknown, err.Error(), ""}
+	case value == "0":
+		return Finding{"JIT", Warning, "off: programs are interpreted, which costs several times as much",
+			"sysctl -w net.core.bpf_jit_enable=1"}
+	}
+	return Finding{"JIT", Fine, "on", ""}
+}
+
+func typeInformation() Finding {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		return Finding{"BTF", Fine, "the kernel has none; xdp-port does without", ""}
+	}
+	return Finding{"BTF", Fine, "there; xdp-port does without, bpftool shows more with it", ""}
+}
+
+func bpffs() Finding {
+	const name = "BPF file system"
+	if err := state.Ready(); err != nil {
+		return Finding{name, Wrong, err.Error(), "mount -t bpf bpf " + state.DefaultMount}
+	}
+	if !state.Mounted() {
+		return Finding{name, Warning, "not mounted at " + state.DefaultMount + "; ADD mounts it, in the mount namespace that it runs in",
+			"mount -t bpf bpf " + state.DefaultMount + ", before the container runtime starts"}
+	}
+	return Finding{name, Fine, "mounted at " + state.DefaultMount, ""}
+}
+
+func attached(list []inspect.Attachment, err error) Finding {
+	const name = "attachments"
+	if err != nil {
+		mend := ""
+		if errors.Is(err, state.ErrBusy) {
+			mend = "find out who holds the lock: fuser -v " + state.DefaultRoot
+		}
+		return Finding{name, Wrong, err.Error(), mend}
+	}
+	var gone, sick int
+	for i := range list {
+		switch {
+		case list[i].Gone:
+			gone++
+		case !list[i].Healthy:
+			sick++
+		}
+	}
+	detail := fmt.Sprintf("%d interfaces", len(list))
+	switch {
+	case sick > 0:
+		return Finding{name, Wrong, fmt.Sprintf("%s, %d of them not as ADD left them", detail, sick),
+			"xdp-portctl list says what is wrong; xdp-portctl apply, or ADD again, puts it right"}
+	case gone > 0:
+		return Finding{name, Warning, fmt.Sprintf("%s, of %d the device is gone", detail, gone), "xdp-portctl gc"}
+	}
+	return Finding{name, Fine, detail + ", all healthy", ""}
+}

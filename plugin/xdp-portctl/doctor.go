@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/xdp-port/xdp-port/pkg/doctor"
+)
+
+func (t *tool) doctor() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Look what of this machine works for xdp-port, what does not, and how to mend it",
+		Long: `Look at the kernel, privileges, the BPF file system, tcx, the JIT, offloads, and
+programs of others; say what works, what does not, and the mend. Nothing is
+changed. Run it in the network and mount namespace of the container runtime.
+
+Exits with 1 if something does not work; what only works less well is a warning.`,
+		Example: `  xdp-portctl doctor
+  xdp-portctl doctor -o json | jq '.[] | select(.status != "fine")'`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			findings := doctor.Examine()
+			if err := t.printFindings(findings); err != nil {
+				return err
+			}
+			for _, f := range findings {
+				if f.Status == doctor.Wrong {
+					return errFound
+				}
+			}
+			return nil
+		},
+	}
+}
+
+var statusColours = map[doctor.Status]text.Color{
+	doctor.Fine: text.FgGreen, doctor.Warning: text.FgYellow, doctor.Wrong: text.FgRed, doctor.Unknown: text.FgYellow,
+}
+
+func (t *tool) printFindings(findings []doctor.Finding) error {
+	if t.wantsJSON() {
+		return t.printJSON(findings)
+	}
+	w := t.newTable("check", "status", "")
+	for _, f := range findings {
+		w.AppendRow([]any{f.Check, t.paint(statusColours[f.Status], string(f.Status)), f.Detail})
+		if f.Mend != "" {
+			w.AppendRow([]any{"", "", fmt.Sprint("-> ", f.Mend)})
+		}
+	}
+	return t.printTable(w)
+}
