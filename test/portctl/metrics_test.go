@@ -1,0 +1,86 @@
+package portctl
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// TestMetrics wants the same true numbers on stdout, in a textfile and by HTTP,
+// in a form that the client library's linter accepts.
+func TestMetrics(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n, "lab")
+	send(t, c, 7999, 123)
+	printed := portctl(t, n, "metrics").want(t, 0)
+	file := filepath.Join(t.TempDir(), "xdp_port.prom")
+	portctl(t, n, "metrics", "--textfile", file).want(t, 0)
+	written, err := os.ReadFile(file)
+	must(t, err)
+	if left, _ := filepath.Glob(filepath.Dir(file) + "/*"); len(left) != 1 {
+		t.Errorf("beside the textfile there is %v", left)
+	}
+	want := fmt.Sprintf("\nxdp_port_rule_packets_total{container=%q,interface=\"eth0\",network=\"lab\",rule=\"main\"} 123\n", c.ID())
+	for where, text := range map[string]string{
+		"stdout": printed, "the textfile": string(written), "HTTP": scrape(t, n),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s has no %q:\n%s", where, want, text)
+		}
+		if problems, err := promlint.New(strings.NewReader(text)).Lint(); err != nil || len(problems) > 0 {
+			t.Errorf("%s: %v, %v", where, problems, err)
+		}
+	}
+	if text := portctl(t, n, "metrics", "-o", "json").want(t, 0); !strings.Contains(text, `"value": 123`) {
+		t.Errorf("%s", text)
+	}
+	portctl(t, n, "metrics", "--listen", "127.0.0.1:1", "--textfile", file).want(t, 2)
+}
+
+// scrape serves on the node's loopback, and asks there.
+func scrape(t *testing.T, n *node.Node) (text string) {
+	t.Helper()
+	server := command(t, "metrics", "--listen", "127.0.0.1:0")
+	stderr, err := server.StderrPipe()
+	must(t, err)
+	must(t, n.NS.Do(func(ns.NetNS) error { return server.Start() }))
+	defer func() {
+		must(t, server.Process.Signal(unix.SIGTERM))
+		must(t, server.Wait())
+	}()
+	var url string
+	_, err = fmt.Fscanf(stderr, "serving %s Ctrl-C ends it\n", &url)
+	must(t, err)
+	url = strings.TrimSuffix(url, ",")
+	client := http.Client{Transport: &http.Transport{
+		Dial: func(network, address string) (conn net.Conn, err error) {
+			err = n.NS.Do(func(ns.NetNS) error {
+				conn, err = net.Dial(network, address)
+				return err
+			})
+			return conn, err
+		},
+		DisableKeepAlives: true,
+	}}
+	response, err := client.Get(url)
+	must(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	must(t, err)
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", response.Status, body)
+	}
+	return string(body)
+}

@@ -1,0 +1,175 @@
+package portctl
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// everyCommand that looks at the state or at the kernel.
+var everyCommand = [][]string{
+	{"list"}, {"show", "c"}, {"stats"}, {"stats", "--watch"}, {"trace"}, {"flows", "c"}, {"metrics"}, {"gc"},
+}
+
+// TestUnprivileged wants a clear error of each command, and of those that need
+// no privileges none.
+func TestUnprivileged(t *testing.T) {
+	n := newNode(t)
+	valid := write(t, conflist("lab", rewriteTo(7998)))
+	must(t, os.Chmod(valid, 0o644))
+	must(t, os.Chmod(filepath.Dir(valid), 0o755))
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(valid)), 0o755))
+	asNobody := func(args ...string) outcome {
+		tool := command(t, args...)
+		tool.Path = openToAll(t, tool.Path)
+		tool.SysProcAttr = &unix.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		return runTool(t, n, tool)
+	}
+	for _, args := range append(everyCommand, []string{"apply", valid}) {
+		out := asNobody(args...)
+		if out.code != 1 || !strings.Contains(out.stderr, "permission denied") || !strings.Contains(out.stderr, "root") || out.stdout != "" {
+			t.Errorf("%v: %+v", args, out)
+		}
+	}
+	if text := asNobody("doctor").want(t, 1); !strings.Contains(text, "CAP_") {
+		t.Errorf("doctor: %s", text)
+	}
+	asNobody("validate", valid).want(t, 0)
+	asNobody("test", valid, "-p", "udp 1.1.1.1:1 > 2.2.2.2:2").want(t, 0)
+	asNobody("version").want(t, 0)
+}
+
+// openToAll copies a program to where everybody may run it.
+func openToAll(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	folder, err := os.MkdirTemp("", "xdp-portctl-")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	must(t, os.Chmod(folder, 0o755))
+	program := filepath.Join(folder, "xdp-portctl")
+	must(t, os.WriteFile(program, text, 0o755))
+	return program
+}
+
+// TestNothingAttached wants sense where there is no state, and no bpffs.
+func TestNothingAttached(t *testing.T) {
+	n := newNode(t)
+	valid := write(t, conflist("lab", rewriteTo(7998)))
+	unshared := func(args ...string) outcome {
+		// A mount namespace with an empty folder in the place of bpffs.
+		script := `mount -t tmpfs none /sys/fs/bpf && exec "$@"`
+		tool := command(t, args...)
+		tool.Args = append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"}, tool.Args...)
+		path, err := exec.LookPath("unshare")
+		must(t, err)
+		tool.Path = path
+		return runTool(t, n, tool)
+	}
+	for _, test := range []struct {
+		code int
+		args []string
+	}{
+		{0, []string{"list"}},
+		{0, []string{"list", "-o", "json"}},
+		{1, []string{"show", "c"}},
+		{1, []string{"flows", "c"}},
+		{0, []string{"stats"}},
+		{0, []string{"stats", "-o", "json"}},
+		{1, []string{"trace"}},
+		{0, []string{"metrics"}},
+		{0, []string{"gc"}},
+		{0, []string{"gc", "--dry-run"}},
+		{0, []string{"apply", valid}},
+		{0, []string{"apply", "--dry-run", valid}},
+		{0, []string{"doctor"}},
+	} {
+		out := unshared(test.args...)
+		out.want(t, test.code)
+		if out.stdout+out.stderr == "" {
+			t.Errorf("%v says nothing", test.args)
+		}
+	}
+	if list := strings.TrimSpace(unshared("list", "-o", "json").stdout); list != "[]" {
+		t.Errorf("no attachments are %s", list)
+	}
+	if text := unshared("doctor").stdout; !strings.Contains(text, "mount -t bpf bpf /sys/fs/bpf") {
+		t.Errorf("doctor does not know the mend: %s", text)
+	}
+}
+
+// TestUsage wants 2 for each wrong call, with a hint.
+func TestUsage(t *testing.T) {
+	n := newNode(t)
+	for _, args := range [][]string{
+		{"lst"}, {"list", "more"}, {"list", "--frob"}, {"list", "-o", "xml"}, {"show"}, {"flows", "a", "b"},
+		{"stats", "--sort", "size"}, {"stats", "--watch", "--interval", "1ms"}, {"validate"}, {"test", "x"}, {"apply"},
+		{"test", "x", "--packet", "sctp 1.1.1.1:1 > 2.2.2.2:2"}, {"test", "x", "-d", "up", "-p", "udp 1.1.1.1:1 > 2.2.2.2:2"},
+	} {
+		out := portctl(t, n, args...)
+		if out.code != 2 || !strings.Contains(out.stderr, "--help") || out.stdout != "" {
+			t.Errorf("%v: %+v", args, out)
+		}
+	}
+	for _, args := range [][]string{{}, {"--help"}, {"help", "trace"}, {"completion", "bash"}, {"version"}, {"version", "-o", "json"}} {
+		if out := portctl(t, n, args...); out.code != 0 || out.stdout == "" {
+			t.Errorf("%v: %+v", args, out)
+		}
+	}
+}
+
+// TestEveryCommandHasAnExample wants help that helps.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	n := newNode(t)
+	for _, name := range []string{
+		"list", "show", "stats", "trace", "flows", "apply", "validate", "test", "gc", "doctor", "metrics", "docs", "version",
+	} {
+		if text := portctl(t, n, name, "--help").want(t, 0); !strings.Contains(text, "Examples:\n  xdp-portctl "+name) &&
+			!strings.Contains(text, "| xdp-portctl "+name) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	folder := filepath.Join(t.TempDir(), "man")
+	portctl(t, n, "docs", folder).want(t, 0)
+	if pages, _ := filepath.Glob(folder + "/xdp-portctl*.8"); len(pages) < 14 {
+		t.Errorf("only %v", pages)
+	}
+}
+
+// TestForeignProgram takes our XDP link off and puts another in its place.
+func TestForeignProgram(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n, "lab")
+	a := showJSON(t, n, c)
+	folder := filepath.Join(node.StateFolder, "rulesets", a.Ruleset, "attachments", "lab", c.ID(), c.IfName)
+	replaceXDP(t, n, a.Index, filepath.Join(folder, "xdp"))
+	if text := portctl(t, n, "list").want(t, 1); !strings.Contains(text, "stranger") || !strings.Contains(text, "detached") {
+		t.Errorf("%s", text)
+	}
+	if text := portctl(t, n, "doctor").want(t, 1); !strings.Contains(text, "stranger") {
+		t.Errorf("%s", text)
+	}
+}
+
+// TestAmbiguous wants the IDs that a beginning may mean.
+func TestAmbiguous(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	one, two := attach(t, n, "lab"), attach(t, n, "lab")
+	out := portctl(t, n, "show", "cnitool-")
+	out.want(t, 1)
+	if !strings.Contains(out.stderr, one.ID()) || !strings.Contains(out.stderr, two.ID()) {
+		t.Errorf("%s", out.stderr)
+	}
+	portctl(t, n, "show", one.ID()).want(t, 0)
+	portctl(t, n, "show", one.ID()[:len(one.ID())-1]).want(t, 0)
+}
