@@ -11,5 +11,5 @@ require (
 
 require (
 	github.com/containernetworking/cni v1.3.1 // indirect
-	golang.org/x/text v0.17.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
 )
