@@ -18,7 +18,8 @@ import (
 const (
 	bulkRounds = 11
 	bulkTime   = 1         // seconds
-	bulkShort  = 128 << 20 // bytes, in a quick run
+	bulkBytes  = 640 << 20 // in a shorter run, over its scale
+	bulkLeast  = 16 << 20
 )
 
 // bulk compares how fast one TCP stream is, from the container and to it.
@@ -105,12 +106,12 @@ func (b *bench) iperfOnce(w *world, more ...string) (float64, error) {
 	if b.effort == fullEffort {
 		args = append(args, "-t", fmt.Sprint(bulkTime))
 	} else {
-		args = append(args, "-n", fmt.Sprint(bulkShort))
+		args = append(args, "-n", fmt.Sprint(max(bulkLeast, bulkBytes/b.scale)))
 	}
 	client := exec.Command("nice", append(args, more...)...)
 	var stdout bytes.Buffer
 	client.Stdout = &stdout
-	err := node.Run(w.container.NS, client, node.ToolTimeout)
+	err := node.Run(w.NS, client, node.ToolTimeout)
 	var answer struct {
 		Error string
 		End   struct {

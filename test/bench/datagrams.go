@@ -89,7 +89,7 @@ func (b *bench) sendingIn(w *world, burst int) (senders []*sendingContender, err
 // newSender returns what sends so many datagrams of one flow to a port of the
 // far host.
 func (b *bench) newSender(w *world, port uint16, burst int) (send func(count int) error, err error) {
-	sender, err := traffic.NewSender(w.container.NS, netip.AddrPortFrom(far, port), burst)
+	sender, err := traffic.NewSender(w.NS, netip.AddrPortFrom(far, port), burst)
 	if err != nil {
 		return nil, err
 	}

@@ -12,10 +12,6 @@ import (
 // no program at these hooks can avoid. XDP is generic.
 func addEmpty(hooks ...*hookKind) func(*world) error {
 	return func(w *world) error {
-		device, err := w.hostSide()
-		if err != nil {
-			return err
-		}
 		for _, hook := range hooks {
 			program, err := hook.emptyProgram()
 			if err != nil {
@@ -24,7 +20,7 @@ func addEmpty(hooks ...*hookKind) func(*world) error {
 			defer program.Close()
 			var l link.Link
 			err = w.node.NS.Do(func(ns.NetNS) error {
-				l, err = hook.attach(program, device.Attrs().Index)
+				l, err = hook.attach(program, w.host.Attrs().Index)
 				return err
 			})
 			if err != nil {

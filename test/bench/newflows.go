@@ -50,7 +50,7 @@ func newFlows(b *bench) error {
 				return err
 			}
 		}
-		spray, err := traffic.NewSpray(w.container.NS, sprayFirstPort, sprayPorts, sprayAddressList(), asked)
+		spray, err := traffic.NewSpray(w.NS, sprayFirstPort, sprayPorts, sprayAddressList(), asked)
 		if err != nil {
 			return err
 		}

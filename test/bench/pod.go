@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -16,8 +17,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// pod is a container with no more than a veth, made without plugins: for what
-// is measured of the plugins themselves.
+// pod is a container with no more than a veth, made without plugins.
 type pod struct {
 	*node.Container
 	node *node.Node
@@ -34,9 +34,10 @@ type plugin struct {
 	config map[string]any
 }
 
-// Addresses of a pod's veth, for plugins that want any.
+// Addresses of a pod's veth.
 const (
-	podHostAddress = "10.88.0.1/16"
+	podGateway     = "10.88.0.1"
+	podHostAddress = podGateway + "/16"
 	podAddress     = "10.88.0.2/16"
 )
 
@@ -76,7 +77,10 @@ func (b *bench) newPod(n *node.Node, addressed bool) (*pod, error) {
 	}
 	return p, c.NS.Do(func(ns.NetNS) error {
 		_, err := setUp(c.IfName, addressed, podAddress)
-		return err
+		if err != nil || !addressed {
+			return err
+		}
+		return netlink.RouteAdd(&netlink.Route{Gw: net.ParseIP(podGateway)})
 	})
 }
 

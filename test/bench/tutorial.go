@@ -22,13 +22,9 @@ func addTutorial(w *world) error {
 		return fmt.Errorf("load the tutorial's program: %w", err)
 	}
 	defer program.Close()
-	device, err := w.hostSide()
-	if err != nil {
-		return err
-	}
 	w.rewrites = true
 	return w.node.NS.Do(func(ns.NetNS) error {
-		l, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: device.Attrs().Index})
+		l, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: w.host.Attrs().Index})
 		if err != nil {
 			return fmt.Errorf("attach the tutorial's program: %w", err)
 		}

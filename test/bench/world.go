@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -37,50 +36,29 @@ type world struct {
 	// works that way, too.
 	rewrites, tcp bool
 
-	node      *node.Node
-	container *node.Container
-	attached  json.RawMessage // what the container's main plugin answered
-	sink      *traffic.Sink
-	undo      []func() error // of what was set up and does not go with the node
+	*pod
+	sink *traffic.Sink
+	undo []func() error // of what was set up and does not go with the node
 }
 
 // newWorld makes a world in which nothing is attached.
 func (b *bench) newWorld(name string) (w *world, err error) {
 	w = &world{name: name}
-	if w.node, err = b.newNode(); err != nil {
-		return w, err
+	n, err := b.newNode()
+	if err != nil {
+		return nil, err
 	}
-	if err := w.node.Conflist(plainNetwork()); err != nil {
-		return w, err
+	if w.pod, err = b.newPod(n, true); err != nil {
+		return nil, err
 	}
-	if w.container, err = w.node.Container(); err != nil {
-		return w, err
+	if err := n.NS.Do(routeBehindFar); err != nil {
+		return nil, err
 	}
-	if w.attached, err = w.container.Attach("bench"); err != nil {
-		return w, err
-	}
-	if err := w.node.NS.Do(routeBehindFar); err != nil {
-		return w, err
-	}
-	if w.sink, err = traffic.NewSink(w.node.Far, node.ToNode); err != nil {
-		return w, err
+	if w.sink, err = traffic.NewSink(n.Far, node.ToNode); err != nil {
+		return nil, err
 	}
 	b.later(w.sink.Close)
 	return w, nil
-}
-
-func plainNetwork() map[string]any {
-	return map[string]any{
-		"cniVersion": "1.0.0", "name": "bench",
-		"plugins": []any{map[string]any{
-			"type": "ptp",
-			"ipam": map[string]any{
-				"type":   "host-local",
-				"ranges": []any{[]any{map[string]any{"subnet": "10.88.0.0/16"}}},
-				"routes": []any{map[string]any{"dst": "0.0.0.0/0"}},
-			},
-		}},
-	}
 }
 
 func routeBehindFar(ns.NetNS) error {
@@ -99,41 +77,11 @@ func (w *world) arrivesAt(port uint16) uint16 {
 	return port
 }
 
-// hostSide returns the node's end of the container's veth.
-func (w *world) hostSide() (device netlink.Link, err error) {
-	var index int
-	err = w.container.NS.Do(func(ns.NetNS) error {
-		inside, err := netlink.LinkByName(w.container.IfName)
-		if err == nil {
-			index = inside.Attrs().ParentIndex
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = w.node.NS.Do(func(ns.NetNS) error {
-		device, err = netlink.LinkByIndex(index)
-		return err
-	})
-	return device, err
-}
-
 // addXDPPort puts the world's container under a configuration of xdp-port.
 func (w *world) addXDPPort(options map[string]any) error {
-	config := map[string]any{"cniVersion": "1.0.0", "name": "bench", "type": "xdp-port", "prevResult": w.attached}
-	for key, value := range options {
-		config[key] = value
-	}
-	refusal, err := w.container.Plugin("ADD", config)
-	if err != nil {
-		return err
-	}
-	if refusal != nil {
-		return refusal
-	}
 	w.rewrites, w.tcp = true, true
-	return nil
+	_, err := w.add(xdpPortPlugin(options))
+	return err
 }
 
 // setSysctl sets a variable of the namespace of this thread.
