@@ -49,11 +49,10 @@ func ParseList(text []byte) (*List, error) {
 	}
 	p := &listParser{text: text, start: len(text) - len(bytes.TrimLeft(text, " \t\r\n"))}
 	list := p.list(document)
+	for i := range p.mistakes {
+		p.mistakes[i].At = p.position(p.mistakes[i].offset)
+	}
 	if err := p.err(); err != nil {
-		mistakes := err.(*Error).Mistakes
-		for i := range mistakes {
-			mistakes[i].At = p.position(mistakes[i].offset)
-		}
 		return nil, err
 	}
 	return list, nil

@@ -63,8 +63,10 @@ func inFront(list []inspect.Attachment, ours map[uint32]bool) Finding {
 		}
 	}
 	if len(found) > 0 {
-		return Finding{"order at tc ingress", Warning, some(found),
-			"if it redirects packets their checksums are not settled yet: attach it behind xdp-port's"}
+		return Finding{
+			"order at tc ingress", Warning, some(found),
+			"if it redirects packets their checksums are not settled yet: attach it behind xdp-port's",
+		}
 	}
 	return Finding{"order at tc ingress", Fine, "ours come first", ""}
 }

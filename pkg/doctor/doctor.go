@@ -101,8 +101,10 @@ func jit() Finding {
 	case err != nil:
 		return Finding{"JIT", Unknown, err.Error(), ""}
 	case value == "0":
-		return Finding{"JIT", Warning, "off: programs are interpreted, which costs several times as much",
-			"sysctl -w net.core.bpf_jit_enable=1"}
+		return Finding{
+			"JIT", Warning, "off: programs are interpreted, which costs several times as much",
+			"sysctl -w net.core.bpf_jit_enable=1",
+		}
 	}
 	return Finding{"JIT", Fine, "on", ""}
 }
@@ -120,8 +122,10 @@ func bpffs() Finding {
 		return Finding{name, Wrong, err.Error(), "mount -t bpf bpf " + state.DefaultMount}
 	}
 	if !state.Mounted() {
-		return Finding{name, Warning, "not mounted at " + state.DefaultMount + "; ADD mounts it, in the mount namespace that it runs in",
-			"mount -t bpf bpf " + state.DefaultMount + ", before the container runtime starts"}
+		return Finding{
+			name, Warning, "not mounted at " + state.DefaultMount + "; ADD mounts it, in the mount namespace that it runs in",
+			"mount -t bpf bpf " + state.DefaultMount + ", before the container runtime starts",
+		}
 	}
 	return Finding{name, Fine, "mounted at " + state.DefaultMount, ""}
 }
@@ -147,8 +151,10 @@ func attached(list []inspect.Attachment, err error) Finding {
 	detail := fmt.Sprintf("%d interfaces", len(list))
 	switch {
 	case sick > 0:
-		return Finding{name, Wrong, fmt.Sprintf("%s, %d of them not as ADD left them", detail, sick),
-			"xdp-portctl list says what is wrong; xdp-portctl apply, or ADD again, puts it right"}
+		return Finding{
+			name, Wrong, fmt.Sprintf("%s, %d of them not as ADD left them", detail, sick),
+			"xdp-portctl list says what is wrong; xdp-portctl apply, or ADD again, puts it right",
+		}
 	case gone > 0:
 		return Finding{name, Warning, fmt.Sprintf("%s, of %d the device is gone", detail, gone), "xdp-portctl gc"}
 	}

@@ -193,7 +193,7 @@ func (a *arrivals) wantOneSwitch(t *testing.T, containers []*node.Container, bef
 func TestInvalidChangesNothing(t *testing.T) {
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
-	c := attach(t, n, "lab")
+	c := attach(t, n)
 	before := showJSON(t, n, c)
 	for what, rules := range map[string][]object{
 		"a mistake in the last rule": {rewriteTo(7997), {"protocol": "udp", "port": 70000, "action": "drop"}},
@@ -224,7 +224,7 @@ func TestTotalsGoOn(t *testing.T) {
 		return conflist("lab", rewriteTo(port), object{"protocol": "udp", "port": 25, "action": "drop", "name": fmt.Sprint("drop-", port)})
 	}
 	must(t, n.Conflist(rules(7998)))
-	c := attach(t, n, "lab")
+	c := attach(t, n)
 	send(t, c, 7999, 1000)
 	send(t, c, 25, 100)
 	portctl(t, n, "apply", write(t, rules(7997))).want(t, 0)
@@ -275,7 +275,7 @@ func TestContainersRulesStay(t *testing.T) {
 func TestGC(t *testing.T) {
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
-	stays, goes := attach(t, n, "lab"), attach(t, n, "lab")
+	stays, goes := attach(t, n), attach(t, n)
 	must(t, goes.RemoveInterface())
 	portctl(t, n, "list").want(t, 1)
 	dry := portctl(t, n, "gc", "--dry-run", "-o", "json")
@@ -297,7 +297,7 @@ func TestGC(t *testing.T) {
 func TestHalfDead(t *testing.T) {
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
-	c := attach(t, n, "lab")
+	c := attach(t, n)
 	a := showJSON(t, n, c)
 	folder := filepath.Join(node.StateFolder, "rulesets", a.Ruleset, "attachments", "lab", c.ID(), c.IfName)
 	for _, pin := range []string{

@@ -53,12 +53,12 @@ func newNode(t *testing.T) *node.Node {
 	return n
 }
 
-// attach attaches a new container to the network.
-func attach(t *testing.T, n *node.Node, network string) *node.Container {
+// attach attaches a new container to the network lab.
+func attach(t *testing.T, n *node.Node) *node.Container {
 	t.Helper()
 	c, err := n.Container()
 	must(t, err)
-	_, err = c.Attach(network)
+	_, err = c.Attach("lab")
 	must(t, err)
 	return c
 }

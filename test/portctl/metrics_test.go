@@ -1,6 +1,7 @@
 package portctl
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -22,7 +23,7 @@ import (
 func TestMetrics(t *testing.T) {
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
-	c := attach(t, n, "lab")
+	c := attach(t, n)
 	send(t, c, 7999, 123)
 	printed := portctl(t, n, "metrics").want(t, 0)
 	file := filepath.Join(t.TempDir(), "xdp_port.prom")
@@ -65,7 +66,7 @@ func scrape(t *testing.T, n *node.Node) (text string) {
 	must(t, err)
 	url = strings.TrimSuffix(url, ",")
 	client := http.Client{Transport: &http.Transport{
-		Dial: func(network, address string) (conn net.Conn, err error) {
+		DialContext: func(_ context.Context, network, address string) (conn net.Conn, err error) {
 			err = n.NS.Do(func(ns.NetNS) error {
 				conn, err = net.Dial(network, address)
 				return err

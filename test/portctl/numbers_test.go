@@ -16,7 +16,7 @@ func TestNumbersAreTrue(t *testing.T) {
 		object{"protocol": "udp", "port": 25, "action": "drop", "name": "dropped"},
 		object{"protocol": "udp", "port": 7000, "action": "pass", "name": "passed"},
 	)))
-	c := attach(t, n, "lab")
+	c := attach(t, n)
 	for _, port := range []uint16{7999, 25, 7000} {
 		send(t, c, port, packets)
 	}

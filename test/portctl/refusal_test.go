@@ -53,7 +53,7 @@ func openToAll(t *testing.T, path string) string {
 	must(t, err)
 	folder, err := os.MkdirTemp("", "xdp-portctl-")
 	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(folder) })
+	t.Cleanup(func() { must(t, os.RemoveAll(folder)) })
 	must(t, os.Chmod(folder, 0o755))
 	program := filepath.Join(folder, "xdp-portctl")
 	must(t, os.WriteFile(program, text, 0o755))
@@ -110,9 +110,19 @@ func TestNothingAttached(t *testing.T) {
 func TestUsage(t *testing.T) {
 	n := newNode(t)
 	for _, args := range [][]string{
-		{"lst"}, {"list", "more"}, {"list", "--frob"}, {"list", "-o", "xml"}, {"show"}, {"flows", "a", "b"},
-		{"stats", "--sort", "size"}, {"stats", "--watch", "--interval", "1ms"}, {"validate"}, {"test", "x"}, {"apply"},
-		{"test", "x", "--packet", "sctp 1.1.1.1:1 > 2.2.2.2:2"}, {"test", "x", "-d", "up", "-p", "udp 1.1.1.1:1 > 2.2.2.2:2"},
+		{"lst"},
+		{"list", "more"},
+		{"list", "--frob"},
+		{"list", "-o", "xml"},
+		{"show"},
+		{"flows", "a", "b"},
+		{"stats", "--sort", "size"},
+		{"stats", "--watch", "--interval", "1ms"},
+		{"validate"},
+		{"test", "x"},
+		{"apply"},
+		{"test", "x", "--packet", "sctp 1.1.1.1:1 > 2.2.2.2:2"},
+		{"test", "x", "-d", "up", "-p", "udp 1.1.1.1:1 > 2.2.2.2:2"},
 	} {
 		out := portctl(t, n, args...)
 		if out.code != 2 || !strings.Contains(out.stderr, "--help") || out.stdout != "" {
@@ -148,7 +158,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 func TestForeignProgram(t *testing.T) {
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
-	c := attach(t, n, "lab")
+	c := attach(t, n)
 	a := showJSON(t, n, c)
 	folder := filepath.Join(node.StateFolder, "rulesets", a.Ruleset, "attachments", "lab", c.ID(), c.IfName)
 	replaceXDP(t, n, a.Index, filepath.Join(folder, "xdp"))
@@ -164,7 +174,7 @@ func TestForeignProgram(t *testing.T) {
 func TestAmbiguous(t *testing.T) {
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
-	one, two := attach(t, n, "lab"), attach(t, n, "lab")
+	one, two := attach(t, n), attach(t, n)
 	out := portctl(t, n, "show", "cnitool-")
 	out.want(t, 1)
 	if !strings.Contains(out.stderr, one.ID()) || !strings.Contains(out.stderr, two.ID()) {

@@ -79,7 +79,7 @@ func TestTraceTellsEachOnce(t *testing.T) {
 	const packets = 1000
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
-	c, other := attach(t, n, "lab"), attach(t, n, "lab")
+	c, other := attach(t, n), attach(t, n)
 	file := filepath.Join(t.TempDir(), "trace.pcap")
 	r := startTrace(t, n, c.ID(), "--protocol", "udp", "--port", "7999", "--rule", "main", "-o", "json", "--pcap", file)
 	var ports []uint16
@@ -144,11 +144,13 @@ func TestTraceFilters(t *testing.T) {
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998),
 		object{"protocol": "udp", "port": 25, "action": "drop", "name": "no-smtp"},
 		object{"protocol": "udp", "port": 26, "action": "pass", "name": "fine"})))
-	c := attach(t, n, "lab")
+	c := attach(t, n)
 	for _, test := range []struct{ filters, want string }{
 		// First, for the far host sends few errors in a short time.
-		{"--direction ingress --protocol icmp --verdict icmp-error-restored",
-			`ingress icmp 10\.99\.0\.2 > 10\.88\.0\.2, quoting port 7999 instead of 7998  icmp-error-restored`},
+		{
+			"--direction ingress --protocol icmp --verdict icmp-error-restored",
+			`ingress icmp 10\.99\.0\.2 > 10\.88\.0\.2, quoting port 7999 instead of 7998  icmp-error-restored`,
+		},
 		{"--verdict dropped", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:25  dropped by no-smtp`},
 		{"--verdict dropped,rewritten --rule main", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:7999 -> 10\.99\.0\.2:7998  rewritten by main`},
 		{"--port 26 --direction egress", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:26  passed by fine`},
@@ -171,7 +173,7 @@ func TestTraceUnderFlood(t *testing.T) {
 	const packets = 100_000
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
-	c := attach(t, n, "lab")
+	c := attach(t, n)
 	r := startTrace(t, n, "-o", "json", "--buffer", "4") // room for some 20 packets
 	send(t, c, 7999, packets)
 	time.Sleep(500 * time.Millisecond)
@@ -206,7 +208,7 @@ func lastLine(text string) string {
 func TestTraceRefuses(t *testing.T) {
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
-	c := attach(t, n, "lab")
+	c := attach(t, n)
 	r := startTrace(t, n)
 	if out := portctl(t, n, "trace", "--count", "1"); out.code != 1 || !strings.Contains(out.stderr, "somebody else is tracing") {
 		t.Errorf("a second one: %+v", out)

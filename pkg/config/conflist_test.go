@@ -1,0 +1,101 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestParseListTellsLines(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       []string // position and mistake
+	}{
+		{
+			"a mistake in a rule", "\n{\"cniVersion\": \"1.0.0\", \"name\": \"lab\",\n \"plugins\": [{\"type\": \"bridge\"},\n  {\"type\": \"xdp-port\", \"rules\": [\n    {\"protocol\": \"udp\", \"port\": 0, \"action\": \"drop\"}]}]}",
+			[]string{"5:33 plugins[1].rules[0].port: 0 is not a port (1-65535)"},
+		},
+		{
+			"wide characters before", `{"name": "lab", "cniVersion": "1.0.0", "ä": "ö", "plugins": [{"type": "ptp"}, {"type": "xdp-port", "mode": "fast"}]}`,
+			[]string{`1:108 plugins[1].mode: "fast" is not a mode`},
+		},
+		{
+			"what the list lacks, once", `{"plugins": [{"type": "ptp"}, {"type": "xdp-port"}, {"type": "xdp-port"}]}`,
+			[]string{"1:1 configuration: cniVersion is missing", "1:1 configuration: name is missing"},
+		},
+		{
+			"not chained", `{"name": "lab", "cniVersion": "1.0.0", "plugins": [{"type": "xdp-port"}]}`,
+			[]string{"1:52 plugins[0]: xdp-port is a chained plugin"},
+		},
+		{
+			"another's network", `{"name": "lab", "cniVersion": "1.0.0", "plugins": [{"type": "ptp"}]}`,
+			[]string{`1:51 plugins: has no plugin of type "xdp-port"`},
+		},
+		{"no plugins", `{"name": "lab", "cniVersion": "1.0.0"}`, []string{"1:1 configuration: plugins is missing"}},
+		{
+			"no plugin", `{"name": "lab", "cniVersion": "1.0.0", "plugins": ["xdp-port"]}`,
+			[]string{`1:52 plugins[0]: "xdp-port" is not a plugin`},
+		},
+		{"syntax", "{\n \"name\": }", []string{"2:10 line 2, column 10: invalid character"}},
+		{
+			"alone", `{"name": "lab", "cniVersion": "1.0.0", "type": "xdp-port", "flows": 1}`,
+			[]string{"1:69 flows: 1 is not a number of flows"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := ParseList([]byte(test.text))
+			var mistakes *Error
+			if !errors.As(err, &mistakes) || len(mistakes.Mistakes) != len(test.want) {
+				t.Fatalf("got %v, want %v", err, test.want)
+			}
+			for i, m := range mistakes.Mistakes {
+				if got := strings.NewReplacer("line ", "", ", column ", ":").Replace(m.At.String()) + " " + m.String(); !strings.HasPrefix(got, test.want[i]) {
+					t.Errorf("got %s, want %s", got, test.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestParseListReadsAsARuntimeWould(t *testing.T) {
+	list, err := ParseList([]byte(`{"name": "lab", "cniVersions": ["0.4.0", "1.1.0"], "plugins": [
+  {"type": "bridge"},
+  {"type": "xdp-port", "name": "not this one", "rules": [{"protocol": "udp", "port": 5, "toPort": 6}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := list.Entries[0]
+	if list.Name != "lab" || len(list.Entries) != 1 || entry.Name != "lab" || entry.CNIVersion != "1.1.0" || entry.Index != 1 ||
+		len(entry.Rules) != 1 || entry.RuleAt[0] != (Position{3, 58}) || entry.At != (Position{3, 3}) {
+		t.Errorf("%+v %+v", list, entry)
+	}
+}
+
+// TestForContainer puts a container's own rules behind those of a list, as ADD
+// does.
+func TestForContainer(t *testing.T) {
+	read := func(capabilities string) Entry {
+		list, err := ParseList([]byte(`{"name": "lab", "cniVersion": "1.0.0", "plugins": [{"type": "ptp"},
+  {"type": "xdp-port", "capabilities": {` + capabilities + `}, "rules": [{"protocol": "udp", "port": 5, "action": "drop"}]}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list.Entries[0]
+	}
+	own := json.RawMessage(`[{"protocol": "udp", "port": 7, "toPort": 8, "name": "own"}]`)
+	for _, capabilities := range []string{`"xdpPortRules": true`, `"io.kubernetes.cri.pod-annotations": true`} {
+		entry := read(capabilities)
+		network, err := entry.ForContainer(own)
+		if err != nil || len(network.Rules) != 2 || network.Rules[1].Name != "own" || len(network.ContainerRules) == 0 {
+			t.Errorf("%s: %+v, %v", capabilities, network, err)
+		}
+		if _, err := entry.ForContainer(json.RawMessage(`[{"protocol": "udp", "port": 7, "toPort": 5}]`)); err == nil {
+			t.Errorf("%s: a rule that gets around the network's is taken", capabilities)
+		}
+	}
+	silent := read("")
+	if network, err := silent.ForContainer(own); err != nil || len(network.Rules) != 1 {
+		t.Errorf("a container without a say has one: %+v, %v", network, err)
+	}
+}
