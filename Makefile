@@ -12,10 +12,14 @@ REFERENCE := main/bridge main/ptp main/loopback ipam/host-local \
 # Modules of their own, for what the product does not need.
 MODULES := test/bench test/runtimes test/schema
 
+# Versions of the kernels of test-kernels, and its packages.
+KERNELS ?= 6.1
+KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance
+
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build reference image containerd generate lint format test test-runtimes nightly demo bench report clean root
+.PHONY: help build reference image containerd generate lint format test test-runtimes test-kernels nightly demo bench report clean root
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -60,6 +64,11 @@ nightly: root build reference ## run the tests that take long, too (as root)
 
 test-runtimes: root build reference image containerd ## run the tests with container runtimes (as root)
 	$(GO) -C test/runtimes test -count=1 -timeout 20m ./...
+
+# Emulated processors are slow: XDP_PORT_SLOW has the tests wait so many times
+# longer, and send so many times less.
+test-kernels: root build reference ## run tests on other kernels, in emulated machines (as root)
+	XDP_PORT_SLOW=$${XDP_PORT_SLOW:-10} $(GO) run ./test/kernels -kernels "$(KERNELS)" $(KERNEL_TESTS)
 
 demo: root build reference ## show the main job, for real (as root)
 	$(GO) run ./test/demo

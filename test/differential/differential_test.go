@@ -18,6 +18,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/test/model"
+	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
@@ -32,7 +33,7 @@ const testDevice = 1
 
 func TestProgramsDoWhatTheModelDoes(t *testing.T) {
 	pinToOneCPU(t)
-	count := scenarios
+	count := pace.Share(scenarios)
 	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
 		count = nightlyScenarios
 	}

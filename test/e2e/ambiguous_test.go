@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
 // ambiguousPackets is how many packets a test sends, each from another port.
-const ambiguousPackets = 200
+var ambiguousPackets = pace.Share(200)
 
 // TestAmbiguousChecksums sends packets whose complete checksum happens to be
 // the pseudo-header's sum, so that the same bytes could be those of a packet
@@ -85,7 +86,7 @@ func socketAt(t *testing.T, c *node.Container, p packet.Packet) (conn *net.UDPCo
 
 func wantAnswerTo(t *testing.T, conn *net.UDPConn, p packet.Packet) {
 	t.Helper()
-	must(t, conn.SetReadDeadline(time.Now().Add(2*time.Second)))
+	must(t, conn.SetReadDeadline(time.Now().Add(pace.Patience(2*time.Second))))
 	answer := make([]byte, 2000)
 	length, err := conn.Read(answer)
 	if err != nil {
@@ -112,8 +113,8 @@ func testAmbiguousTCP(t *testing.T, n *node.Node, c *node.Container, template pa
 		inject(p.Ambiguous())
 	}
 	var answered uint64
-	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if answered = countersOf(t, n, c).RepliesRestored - before; answered >= ambiguousPackets {
+	for deadline := time.Now().Add(pace.Patience(3 * time.Second)); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if answered = countersOf(t, n, c).RepliesRestored - before; answered >= uint64(ambiguousPackets) {
 			return
 		}
 	}

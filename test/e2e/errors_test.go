@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // TestNobodyListens wants ICMP's "port unreachable" to reach the socket that
@@ -62,10 +63,10 @@ func TestPathMTU(t *testing.T) {
 		for family := range families {
 			t.Run(mode+"/client/"+family, func(t *testing.T) {
 				wantLearned(t, c.NS, family, 0, far(family, 7999))
-				must(t, node.ExchangeTCP(c.NS, far(family, 7999), 10<<20))
+				must(t, node.ExchangeTCP(c.NS, far(family, 7999), pace.Share[int64](10<<20)))
 			})
 			t.Run(mode+"/server/"+family, func(t *testing.T) {
-				must(t, node.ExchangeTCP(n.Far, netip.AddrPortFrom(own[family], 80), 10<<20))
+				must(t, node.ExchangeTCP(n.Far, netip.AddrPortFrom(own[family], 80), pace.Share[int64](10<<20)))
 			})
 			t.Run(mode+"/udp server/"+family, func(t *testing.T) {
 				client := askFirst(t, n, c, own[family])

@@ -9,10 +9,11 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // bulk is how much goes either way at once, in bytes.
-const bulk = 200 << 20
+var bulk = pace.Share[int64](200 << 20)
 
 // place is where the other end of a container's connection may be.
 type place struct {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // TestRewrite sends UDP and TCP through a rule to a server behind a second hop
@@ -33,8 +34,8 @@ func testRewrite(t *testing.T, list map[string]any) {
 		must(t, node.SetTxOffload(c.NS, c.IfName, offload))
 		for family := range families {
 			t.Run(fmt.Sprintf("%s/offload=%t", family, offload), func(t *testing.T) {
-				must(t, node.ExchangeUDP(c.NS, far(family, 7999), node.Sizes(1000, 0, 1472)))
-				must(t, node.ConnectTCP(c.NS, far(family, 7999), 1000))
+				must(t, node.ExchangeUDP(c.NS, far(family, 7999), node.Sizes(pace.Share(1000), 0, 1472)))
+				must(t, node.ConnectTCP(c.NS, far(family, 7999), pace.Share(1000)))
 			})
 		}
 	}
@@ -59,7 +60,7 @@ func TestFragmentsAndSegments(t *testing.T) {
 				must(t, node.SetTxOffload(n.NS, node.ToFar, offload))
 				for family := range families {
 					must(t, node.ExchangeUDP(c.NS, far(family, 7999), node.Sizes(100, 8000, 8000)))
-					must(t, node.SendTCP(c.NS, far(family, 7999), 100<<20))
+					must(t, node.SendTCP(c.NS, far(family, 7999), pace.Share[int64](100<<20)))
 				}
 			}
 		})

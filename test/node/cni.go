@@ -17,6 +17,8 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // BinDir is where the plugin and cnitool are, with the reference plugins in
@@ -59,7 +61,7 @@ func (c *Container) Interface(name string) *Container {
 }
 
 // ToolTimeout bounds one run of cnitool.
-const ToolTimeout = 30 * time.Second
+var ToolTimeout = pace.Patience(30 * time.Second)
 
 // Conflist writes a network configuration list where cnitool of this node
 // finds it. IPAM state is kept in the node's folder.

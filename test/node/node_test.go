@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 func TestMain(m *testing.M) {
@@ -77,7 +78,7 @@ func reachFar(t *testing.T, n *node.Node, c *node.Container) {
 	defer tcp.Close()
 	for _, address := range []string{node.FarIPv4, node.FarIPv6} {
 		to := netip.AddrPortFrom(netip.MustParseAddr(address), port)
-		if err := node.ExchangeUDP(c.NS, to, node.Sizes(1000, 0, 1472)); err != nil {
+		if err := node.ExchangeUDP(c.NS, to, node.Sizes(pace.Share(1000), 0, 1472)); err != nil {
 			t.Errorf("UDP to %s: %v", to, err)
 		}
 		if err := node.ExchangeUDP(c.NS, to, []int{8000}); err != nil {
@@ -86,7 +87,7 @@ func reachFar(t *testing.T, n *node.Node, c *node.Container) {
 		if err := node.ConnectTCP(c.NS, to, 100); err != nil {
 			t.Errorf("TCP to %s: %v", to, err)
 		}
-		if err := node.ExchangeTCP(c.NS, to, 10<<20); err != nil {
+		if err := node.ExchangeTCP(c.NS, to, pace.Share[int64](10<<20)); err != nil {
 			t.Errorf("TCP bulk to %s: %v", to, err)
 		}
 	}

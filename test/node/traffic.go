@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // ioTimeout bounds every wait for a packet.
-const ioTimeout = 5 * time.Second
+var ioTimeout = pace.Patience(5 * time.Second)
 
 // UDPEcho answers every datagram to the port, of either IP version, with its
 // own content until closed.
@@ -200,7 +202,7 @@ func pingTCP(from ns.NetNS, to netip.AddrPort, question []byte) error {
 }
 
 // bulkTimeout bounds a bulk transfer.
-const bulkTimeout = 2 * time.Minute
+var bulkTimeout = pace.Patience(2 * time.Minute)
 
 // SendTCP sends so many bytes to a TCPHash and compares the hash.
 func SendTCP(from ns.NetNS, to netip.AddrPort, size int64) error {

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// bootModules are what it takes to see the files of the host.
+var bootModules = []string{"virtio_pci", "virtiofs", "overlay"}
+
+// writeInitramfs writes what the machine starts with.
+func (k *kernel) writeInitramfs(path, scratch string) error {
+	root := filepath.Join(scratch, "root")
+	for name, content := range map[string][]byte{"init": guestInit, "start": guestStart} {
+		if err := writeFile(filepath.Join(root, name), content); err != nil {
+			return err
+		}
+	}
+	busybox, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		return fmt.Errorf("%w: apt-get install busybox-static", err)
+	}
+	if err := writeFile(filepath.Join(root, "bin/busybox"), busybox); err != nil {
+		return err
+	}
+	if err := k.copyModules(filepath.Join(root, "modules")); err != nil {
+		return err
+	}
+	pack := exec.Command("sh", "-c", `find . | cpio --quiet -o -H newc >"$0"`, path)
+	pack.Dir, pack.Stderr = root, os.Stderr
+	return pack.Run()
+}
+
+func writeFile(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, content, 0o755)
+}
+
+// copyModules copies the modules under names whose order is that of loading.
+func (k *kernel) copyModules(folder string) error {
+	list, err := output("modprobe", append([]string{
+		"-d", k.root, "-S", k.release, "--show-depends", "-a",
+	}, bootModules...)...)
+	if err != nil {
+		return err
+	}
+	number, seen := 100, map[string]bool{}
+	for line := range strings.Lines(list) {
+		path, isModule := strings.CutPrefix(strings.TrimSpace(line), "insmod ")
+		if !isModule || seen[path] {
+			continue // built in, or needed by another, too
+		}
+		seen[path] = true
+		number++
+		module, err := decompressed(path)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(folder, fmt.Sprint(number)), module); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decompressed returns a module as busybox can load it.
+func decompressed(path string) ([]byte, error) {
+	if strings.HasSuffix(path, ".xz") {
+		text, err := output("xz", "-dc", path)
+		return []byte(text), err
+	}
+	return os.ReadFile(path)
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The first programs of the machine.
+var (
+	//go:embed guest/init
+	guestInit []byte
+	//go:embed guest/start
+	guestStart []byte
+)
+
+// patience bounds the life of a machine. An emulated processor is some ten
+// times slower than a real one.
+const patience = 20 * time.Minute
+
+// run boots the kernel and has it run the script, whose output goes to w. The
+// machine sees the files of this one, at the same places.
+func (k *kernel) run(script string, w io.Writer) error {
+	scratch, err := os.MkdirTemp("", "kernels-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	initramfs := filepath.Join(scratch, "initramfs")
+	if err := k.writeInitramfs(initramfs, scratch); err != nil {
+		return fmt.Errorf("make the initramfs: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	socket := filepath.Join(scratch, "files")
+	stop, err := serveFiles(ctx, socket, filepath.Join(scratch, "files.log"))
+	if err != nil {
+		return err
+	}
+	defer stop()
+	console := filepath.Join(scratch, "console")
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", k.arguments(script, initramfs, socket, console)...)
+	cmd.Stdout, cmd.Stderr = w, os.Stderr
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(console)
+		return fmt.Errorf("%w: the console says:\n%s", errors.Join(err, ctx.Err()), said)
+	}
+	return nil
+}
+
+// arguments are qemu's. The first serial line is the console, the second has the
+// results.
+func (k *kernel) arguments(script, initramfs, socket, console string) []string {
+	return []string{
+		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", memory,
+		"-nodefaults", "-nographic", "-no-reboot",
+		"-serial", "file:" + console, "-serial", "stdio",
+		"-object", "memory-backend-memfd,id=memory,share=on,size=" + memory, "-numa", "node,memdev=memory",
+		"-chardev", "socket,id=files,path=" + socket, "-device", "vhost-user-fs-pci,chardev=files,tag=host",
+		"-kernel", k.image(), "-initrd", initramfs,
+		"-append", "console=ttyS0 panic=-1 loglevel=4 " + k.environment(script),
+	}
+}
+
+const memory = "3G"
+
+// environment is handed to the first process by way of the kernel.
+func (k *kernel) environment(script string) string {
+	words := []string{"MODULES=" + k.modules(), "SCRIPT=" + script}
+	for _, variable := range os.Environ() {
+		if strings.HasPrefix(variable, "XDP_PORT_") {
+			words = append(words, variable)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// serveFiles serves this machine's files to the other.
+func serveFiles(ctx context.Context, socket, log string) (stop func(), err error) {
+	program, err := lookVirtiofsd()
+	if err != nil {
+		return nil, err
+	}
+	output, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close()
+	server := exec.CommandContext(ctx, program, "--socket-path="+socket, "-o", "source=/", "-o", "cache=always", "-o", "sandbox=chroot")
+	server.Stdout, server.Stderr = output, output
+	if err := server.Start(); err != nil {
+		return nil, err
+	}
+	stop = func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(socket); err == nil {
+			return stop, nil
+		}
+	}
+	stop()
+	said, _ := os.ReadFile(log)
+	return nil, fmt.Errorf("%s does not serve: %s", program, said)
+}
+
+// lookVirtiofsd finds the server where Debian 12 and later ones have it.
+func lookVirtiofsd() (string, error) {
+	for _, path := range []string{"/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("virtiofsd is missing: apt-get install qemu-system-common, or virtiofsd from Debian 13 on")
+}

@@ -1,0 +1,52 @@
+// Command kernels runs tests on other kernels: each is Debian's, booted in an
+// emulated machine that has the files of this one. The same tests then run on
+// the kernel that is running, so that the two can be told apart.
+//
+//	go run ./test/kernels -kernels 6.1 ./test/e2e ./test/differential
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func main() {
+	versions := flag.String("kernels", "6.1", "`versions` of the kernels, with spaces between them; of each the newest that Debian has")
+	out := flag.String("out", "bin/kernels", "`folder` for what is downloaded and built")
+	flag.Parse()
+	if err := run(strings.Fields(*versions), *out, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "kernels:", err)
+		os.Exit(1)
+	}
+}
+
+func run(versions []string, out string, packages []string) error {
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	script, err := build(out, packages)
+	if err != nil {
+		return err
+	}
+	var reports []*report
+	for _, version := range versions {
+		k, err := fetch(version, out)
+		if err != nil {
+			return fmt.Errorf("get a kernel %s: %w", version, err)
+		}
+		reports = append(reports, listen("Linux "+k.release, func(w io.Writer) error { return k.run(script, w) }))
+	}
+	reports = append(reports, listen("Linux "+runningRelease()+", here", func(w io.Writer) error { return runHere(script, w) }))
+	var errs []error
+	for _, r := range reports {
+		r.summary(os.Stdout)
+		errs = append(errs, r.err())
+	}
+	return errors.Join(errs...)
+}
