@@ -3,7 +3,9 @@ package veth
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -36,7 +38,7 @@ func refuseOwn(container netns.NsHandle, path string) error {
 	}
 	own, err := netns.Get()
 	if err != nil {
-		return fmt.Errorf("open the host's network namespace: %w", err)
+		return fmt.Errorf("%w: open the host's network namespace: %w", ErrUnknown, err)
 	}
 	defer own.Close()
 	if container.Equal(own) {
@@ -44,4 +46,31 @@ func refuseOwn(container netns.NsHandle, path string) error {
 			ErrNetNS, path)
 	}
 	return nil
+}
+
+// handleIn opens netlink in a namespace. It does not lend itself to
+// netlink.NewHandleAt, which takes no notice when the thread cannot come back:
+// whatever was attached from there would be attached inside of the container.
+// Such a thread ends here, with its goroutine.
+func handleIn(container netns.NsHandle) (handle netlinksafe.Handle, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		var own netns.NsHandle
+		if own, err = netns.Get(); err != nil {
+			return
+		}
+		defer own.Close()
+		if err = netns.Set(container); err != nil {
+			return
+		}
+		// Only the route family: a kernel without, say, xfrm refuses the others.
+		handle, err = netlinksafe.NewHandle(unix.NETLINK_ROUTE)
+		if netns.Set(own) == nil {
+			runtime.UnlockOSThread()
+		}
+	}()
+	<-done
+	return handle, err
 }

@@ -22,7 +22,7 @@ func peerOf(inside netlink.Link, container netns.NsHandle, path string) (netlink
 	}
 	here, err := netlinksafe.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("open netlink in the host's network namespace: %w", err)
+		return nil, fmt.Errorf("%w: open netlink in the host's network namespace: %w", ErrUnknown, err)
 	}
 	defer here.Close()
 	index := inside.Attrs().ParentIndex
@@ -32,13 +32,13 @@ func peerOf(inside netlink.Link, container netns.NsHandle, path string) (netlink
 	case errors.As(err, &missing):
 		return nil, elsewhere(fmt.Sprintf("no interface has index %d there", index))
 	case err != nil:
-		return nil, fmt.Errorf("look for the peer of %q in %q, index %d: %w", inside.Attrs().Name, path, index, err)
+		return nil, fmt.Errorf("%w: look for the peer of %q in %q, index %d: %w", ErrUnknown, inside.Attrs().Name, path, index, err)
 	case host.Type() != "veth" || host.Attrs().ParentIndex != inside.Attrs().Index:
 		return nil, elsewhere(fmt.Sprintf("index %d there is %q, another device", index, host.Attrs().Name))
 	}
 	id, err := here.GetNetNsIdByFd(int(container))
 	if err != nil {
-		return nil, fmt.Errorf("ask for the id of the network namespace %q: %w", path, err)
+		return nil, fmt.Errorf("%w: ask for the id of the network namespace %q: %w", ErrUnknown, path, err)
 	}
 	if host.Attrs().NetNsID != id {
 		return nil, elsewhere(fmt.Sprintf("index %d there is %q, a veth whose peer is in a third", index, host.Attrs().Name))

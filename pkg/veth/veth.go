@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -20,6 +19,10 @@ import (
 // ErrNoVeth is returned when the interface has no host side here: it is not
 // there, it is no veth, or its peer is elsewhere.
 var ErrNoVeth = errors.New("the interface has no host side here")
+
+// ErrUnknown is returned when the kernel refuses to say where the interface's
+// host side is, for lack of memory for one.
+var ErrUnknown = errors.New("the interface's host side cannot be found out")
 
 // End is one end of a veth pair, by its index and name in its own namespace.
 type End struct {
@@ -36,7 +39,7 @@ type Pair struct {
 // at netnsPath, any path that leads to one, belongs to. Both ends are asked
 // for the other, since an index alone means nothing across namespaces.
 //
-// Returns an error wrapping ErrNetNS or ErrNoVeth.
+// Returns an error wrapping ErrNetNS, ErrNoVeth or ErrUnknown.
 func HostSide(netnsPath, ifname string) (*Pair, error) {
 	container, err := openForeign(netnsPath)
 	if err != nil {
@@ -60,8 +63,7 @@ func endOf(link netlink.Link) End {
 
 // vethIn returns the container's interface, which must be a veth.
 func vethIn(container netns.NsHandle, path, ifname string) (netlink.Link, error) {
-	// Only the route family: a kernel without, say, xfrm refuses the others.
-	handle, err := netlinksafe.NewHandleAt(container, unix.NETLINK_ROUTE)
+	handle, err := handleIn(container)
 	switch {
 	case errors.Is(err, unix.EPERM):
 		return nil, fmt.Errorf("%w %q cannot be entered, CAP_SYS_ADMIN is needed: %w", ErrNetNS, path, err)
@@ -76,7 +78,7 @@ func vethIn(container netns.NsHandle, path, ifname string) (netlink.Link, error)
 		return nil, fmt.Errorf("%w: %q is not in the network namespace %q: put xdp-port behind the plugin "+
 			"that makes it", ErrNoVeth, ifname, path)
 	case err != nil:
-		return nil, fmt.Errorf("look for %q in the network namespace %q: %w", ifname, path, err)
+		return nil, fmt.Errorf("%w: look for %q in the network namespace %q: %w", ErrUnknown, ifname, path, err)
 	case link.Type() != "veth":
 		return nil, fmt.Errorf("%w: %q in the network namespace %q is a %s, not a veth: put xdp-port behind a "+
 			"plugin that makes one, such as bridge or ptp", ErrNoVeth, ifname, path, kindOf(link))
