@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // TCHook is how the tc programs are attached.
@@ -46,7 +47,10 @@ const (
 func (p *Programs) Attach(record Record, dir string) error {
 	record.AttachedAt = time.Now()
 	if record.Hook == AutoHook {
-		record.Hook = bestHook()
+		var err error
+		if record.Hook, err = bestHook(); err != nil {
+			return err
+		}
 	}
 	if err := p.attachAll(&record, dir); err != nil {
 		return errors.Join(err, Detach(dir))
@@ -55,11 +59,15 @@ func (p *Programs) Attach(record Record, dir string) error {
 }
 
 // bestHook is TCX, which is owned by a link, where the kernel has it.
-func bestHook() TCHook {
-	if haveTCX() {
-		return TCX
+func bestHook() (TCHook, error) {
+	err := queryTCX()
+	switch {
+	case err == nil:
+		return TCX, nil
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
+		return Clsact, nil
 	}
-	return Clsact
+	return AutoHook, fmt.Errorf("%w: ask for tcx: %w", ErrAttach, err)
 }
 
 // attachAll writes the record first: whoever finds it, finds all that has to
@@ -103,17 +111,27 @@ func pinAndClose(l link.Link, path string) error {
 	return nil
 }
 
+// ErrDetach is returned when the kernel refused to take a program off. The
+// message says which.
+var ErrDetach = errors.New("the kernel refused to detach")
+
 // Detach undoes Attach by what it left in dir: it detaches the programs and
 // removes the pins. Nothing missing is an error: the device, and with it the
-// attachments, may be gone already. dir itself stays.
+// attachments, may be gone already. dir itself stays. What cannot be detached
+// keeps its pins, for another try.
+//
+// Returns an error wrapping ErrDetach or ErrPin.
 func Detach(dir string) error {
 	record, err := ReadRecord(dir)
-	if err != nil {
-		record = nil // missing, or of another build: the pins tell enough
+	if err != nil && !isNoRecord(err) {
+		return fmt.Errorf("%w: %w", ErrDetach, err) // there may be filters
 	}
 	errs := []error{detachXDP(filepath.Join(dir, pinXDP))}
 	if record != nil {
 		errs = append(errs, record.removeClsact())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err // what is on record can be tried again
 	}
 	for _, name := range []string{pinTCIngress, pinTCEgress, pinXDP, pinRecord + "_new", pinRecord} {
 		errs = append(errs, removeIfThere(filepath.Join(dir, name)))
@@ -129,18 +147,18 @@ func detachXDP(pin string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open the link %s: %w", pin, err)
+		return fmt.Errorf("%w: open the link %s: %w", ErrDetach, pin, err)
 	}
 	defer l.Close()
 	if err := l.Detach(); err != nil {
-		return fmt.Errorf("detach the link %s: %w", pin, err)
+		return fmt.Errorf("%w the link %s: %w", ErrDetach, pin, err)
 	}
 	return nil
 }
 
 func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	if err := unix.Unlink(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w to remove %s: %w", ErrPin, path, err)
 	}
 	return nil
 }
@@ -172,7 +190,7 @@ func Deactivate(dir string, ifindex int) error {
 	}
 	defer counters.Close()
 	if err := counters.Delete(uint32(ifindex)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("deactivate the programs: %w", err)
+		return fmt.Errorf("%w: deactivate the programs: %w", ErrDetach, err)
 	}
 	return nil
 }

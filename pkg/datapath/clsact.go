@@ -70,8 +70,12 @@ func qdiscsOf(ifindex int) ([]netlink.Qdisc, error) {
 func (r *Record) attachClsact(program *ebpf.Program, at side) error {
 	filter := r.filter(at)
 	filter.Fd = program.FD()
+	existing, err := r.findFilter(at)
+	if err != nil {
+		return fmt.Errorf("%w the tc program: %w", ErrAttach, err)
+	}
 	put := netlink.FilterAdd
-	if r.hasFilter(at) {
+	if existing != nil {
 		put = netlink.FilterReplace
 	}
 	if err := put(filter); err != nil {
@@ -108,16 +112,25 @@ func (r *Record) hasFilter(at side) bool {
 // filterProgram returns the id of the program in this attachment's filter, 0
 // if there is none.
 func (r *Record) filterProgram(at side) ebpf.ProgramID {
-	filters, err := filtersAt(r.Device.Index, at)
-	if err != nil {
+	filter, err := r.findFilter(at)
+	if filter == nil || err != nil {
 		return 0
 	}
+	return ebpf.ProgramID(filter.Id)
+}
+
+// findFilter returns this attachment's filter, nil if there is none.
+func (r *Record) findFilter(at side) (*netlink.BpfFilter, error) {
+	filters, err := filtersAt(r.Device.Index, at)
+	if err != nil {
+		return nil, fmt.Errorf("list the filters of %s at clsact %s: %w", r.Device.Name, at, err)
+	}
 	for _, filter := range filters {
-		if bpf, ok := filter.(*netlink.BpfFilter); ok && bpf.Name == r.filter(at).Name {
-			return ebpf.ProgramID(bpf.Id)
+		if bpf, ok := filter.(*netlink.BpfFilter); ok && bpf.Name == r.filterName() {
+			return bpf, nil
 		}
 	}
-	return 0
+	return nil, nil
 }
 
 // removeClsact takes our filters off the device, and the qdisc if it was made
@@ -127,33 +140,46 @@ func (r *Record) removeClsact() error {
 	if r.Hook != Clsact {
 		return nil
 	}
-	errs := []error{r.removeFilter(ingress), r.removeFilter(egress)}
-	if r.OwnsQdisc && isEmptyClsact(r.Device.Index) {
-		errs = append(errs, ignoreGone(netlink.QdiscDel(clsactQdisc(r.Device.Index))))
+	if err := errors.Join(r.removeFilter(ingress), r.removeFilter(egress)); err != nil {
+		return err
 	}
-	return errors.Join(errs...)
+	if !r.OwnsQdisc {
+		return nil
+	}
+	empty, err := isEmptyClsact(r.Device.Index)
+	if empty && err == nil {
+		err = ignoreGone(netlink.QdiscDel(clsactQdisc(r.Device.Index)))
+	}
+	if err != nil {
+		return fmt.Errorf("%w the clsact qdisc of %s: %w", ErrDetach, r.Device.Name, err)
+	}
+	return nil
 }
 
 func (r *Record) removeFilter(at side) error {
-	if !r.hasFilter(at) {
-		return nil
+	filter, err := r.findFilter(at)
+	if filter != nil && err == nil {
+		err = ignoreGone(netlink.FilterDel(r.filter(at)))
 	}
-	return ignoreGone(netlink.FilterDel(r.filter(at)))
+	if err != nil {
+		return fmt.Errorf("%w the filter of %s at clsact %s: %w", ErrDetach, r.Device.Name, at, err)
+	}
+	return nil
 }
 
 // isEmptyClsact tells whether the device has a clsact qdisc without any filter.
-func isEmptyClsact(ifindex int) bool {
+func isEmptyClsact(ifindex int) (bool, error) {
 	qdiscs, err := qdiscsOf(ifindex)
 	if err != nil || !slices.ContainsFunc(qdiscs, func(q netlink.Qdisc) bool { return q.Type() == "clsact" }) {
-		return false
+		return false, err
 	}
 	for _, at := range []side{ingress, egress} {
 		filters, err := filtersAt(ifindex, at)
 		if err != nil || len(filters) > 0 {
-			return false
+			return false, err
 		}
 	}
-	return true
+	return true, nil
 }
 
 func filtersAt(ifindex int, at side) ([]netlink.Filter, error) {

@@ -14,6 +14,9 @@ import (
 // says what.
 var ErrPin = errors.New("the BPF file system refused")
 
+// errUnreadable is returned for a document that is there, but of another kind.
+var errUnreadable = errors.New("is not what this build writes")
+
 // pinDocument writes a value as JSON into a map of one element and pins that,
 // since bpffs has no files; a document that is there already is replaced at
 // once, whole.
@@ -56,7 +59,7 @@ func readDocument(dir, name string, value any) error {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	if err := json.Unmarshal(text, value); err != nil {
-		return fmt.Errorf("%s is not what this build writes: %w", path, err)
+		return fmt.Errorf("%s %w: %w", path, errUnreadable, err)
 	}
 	return nil
 }

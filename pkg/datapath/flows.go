@@ -11,7 +11,11 @@ import (
 
 // OpenFlows opens the flows of the ruleset pinned in dir.
 func OpenFlows(dir string) (*ebpf.Map, error) {
-	return ebpf.LoadPinnedMap(filepath.Join(dir, programsMapFlows), nil)
+	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, programsMapFlows), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w to open the map %s: %w", ErrPin, programsMapFlows, err)
+	}
+	return m, nil
 }
 
 // flowBatch is how many flows are read by one system call.

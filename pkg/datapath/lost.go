@@ -41,7 +41,7 @@ func (f Filter) IsOf(record *Record) bool {
 // Remove takes the filter off.
 func (f Filter) Remove() error {
 	if err := ignoreGone(netlink.FilterDel(f.filter)); err != nil {
-		return fmt.Errorf("remove the filter %s: %w", f.filter.Name, err)
+		return fmt.Errorf("%w the filter %s: %w", ErrDetach, f.filter.Name, err)
 	}
 	return nil
 }

@@ -109,6 +109,9 @@ func pinnedMaps() []string {
 // Unpin removes all that Pin made. Nothing missing is an error.
 func Unpin(dir string) error {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package datapath
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
 	"time"
 )
 
@@ -30,6 +32,12 @@ type Record struct {
 }
 
 const pinRecord = "record"
+
+// isNoRecord tells whether an error of ReadRecord is for good: there is none, or
+// none of this build.
+func isNoRecord(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, errUnreadable)
+}
 
 // pin writes the record into dir.
 func (r *Record) pin(dir string) error {

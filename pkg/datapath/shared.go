@@ -52,7 +52,7 @@ func openFirst(dirs []string, name string) (*ebpf.Map, error) {
 			return m, nil
 		}
 		if !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("open the map %s: %w", name, err)
+			return nil, fmt.Errorf("%w to open the map %s: %w", ErrPin, name, err)
 		}
 	}
 	return nil, nil

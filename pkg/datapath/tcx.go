@@ -50,12 +50,13 @@ func attachTCX(dev Device, program *ebpf.Program, at side, pin string) error {
 	}
 }
 
-// haveTCX asks the kernel by a query that needs no program (Linux 6.6).
-func haveTCX() bool {
+// queryTCX asks the kernel whether it has tcx (Linux 6.6), by a query that needs
+// no program.
+func queryTCX() error {
 	_, err := link.QueryPrograms(link.QueryOptions{
 		Target: loopbackIndex, Attach: ebpf.AttachTCXIngress,
 	})
-	return err == nil
+	return err
 }
 
 // loopbackIndex is the same in every network namespace.

@@ -10,6 +10,8 @@ import (
 // for another mode, tc hook or device, which no link.Update can give. Where
 // that fails the old attachment is put back.
 func (s *Store) attachAnew(key Key, existing []attachment, record datapath.Record, ruleset string, wanted Wanted) error {
+	s.insist = true
+	defer func() { s.insist = false }()
 	old, err := s.keep(existing[0], wanted)
 	if err != nil {
 		return err
@@ -36,7 +38,7 @@ type kept struct {
 }
 
 func (s *Store) keep(a attachment, wanted Wanted) (*kept, error) {
-	hold, err := s.claim(a.ruleset)
+	hold, err := s.hold(a.ruleset)
 	if err != nil {
 		return nil, err
 	}
@@ -66,5 +68,7 @@ func (s *Store) putBack(key Key, old *kept) error {
 }
 
 func (s *Store) release(old *kept) error {
-	return errors.Join(old.hold.discard(), s.prune(old.ruleset))
+	err := old.hold.discard()
+	s.prune(old.ruleset)
+	return err
 }

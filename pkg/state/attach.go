@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
@@ -41,6 +43,9 @@ func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
 
 // attachNew attaches where nothing is.
 func (s *Store) attachNew(key Key, record datapath.Record, ruleset string, wanted Wanted) error {
+	if err := s.alone(key); err != nil {
+		return err
+	}
 	if err := s.removeLost(record.Device); err != nil {
 		return err
 	}
@@ -50,7 +55,8 @@ func (s *Store) attachNew(key Key, record datapath.Record, ruleset string, wante
 	}
 	defer programs.Close()
 	if err := s.attach(key, record, ruleset, programs); err != nil {
-		return errors.Join(err, s.prune(ruleset))
+		s.prune(ruleset)
+		return err
 	}
 	return nil
 }
@@ -59,7 +65,7 @@ func (s *Store) attachNew(key Key, record datapath.Record, ruleset string, wante
 // are told to heed the device. A process that dies on the way leaves a
 // container wholly without rules.
 func (s *Store) attach(key Key, record datapath.Record, ruleset string, programs *datapath.Programs) error {
-	claim, err := s.claim(ruleset)
+	claim, err := s.claim(ruleset, key)
 	if err != nil {
 		return err
 	}
@@ -69,7 +75,9 @@ func (s *Store) attach(key Key, record datapath.Record, ruleset string, programs
 	}
 	published := attachment{ruleset, filepath.Join(attachments(ruleset), key.path())}
 	if err := claim.publish(published.folder); err != nil {
-		return errors.Join(err, claim.discard(), removeEmpty(filepath.Dir(published.folder), ruleset))
+		err = errors.Join(err, claim.discard())
+		removeEmpty(filepath.Dir(published.folder), ruleset)
+		return err
 	}
 	if err := programs.Activate(uint32(record.Device.Index)); err != nil {
 		return errors.Join(err, s.remove(published))
@@ -104,11 +112,11 @@ func (s *Store) publishRuleset(folder string, rs *datapath.Ruleset, programs *da
 	if err != nil {
 		return err
 	}
-	err = errors.Join(rs.PinDescription(building), programs.Pin(building))
-	if err == nil {
-		err = publish(building, folder)
+	if err := errors.Join(rs.PinDescription(building), programs.Pin(building)); err != nil {
+		return errors.Join(err, discard(building))
 	}
-	if errors.Is(err, os.ErrExist) {
+	err = publish(building, folder)
+	if errors.Is(err, unix.ENOTEMPTY) {
 		err = mend(building, folder)
 	}
 	if err != nil {

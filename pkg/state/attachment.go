@@ -26,9 +26,14 @@ func (s *Store) find(key Key) ([]attachment, error) {
 	var found []attachment
 	for _, ruleset := range rulesets {
 		folder := filepath.Join(attachments(ruleset), key.path())
-		if _, err := os.Stat(folder); err == nil {
-			found = append(found, attachment{ruleset: ruleset, folder: folder})
+		_, err := os.Stat(folder)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
 		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: look for an attachment: %w", ErrBPFFS, err)
+		}
+		found = append(found, attachment{ruleset: ruleset, folder: folder})
 	}
 	return found, nil
 }
@@ -39,7 +44,7 @@ func (s *Store) listRulesets() ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the rulesets: %w", err)
+		return nil, fmt.Errorf("%w: list the rulesets: %w", ErrBPFFS, err)
 	}
 	folders := make([]string, len(entries))
 	for i, entry := range entries {

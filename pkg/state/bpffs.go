@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrBPFFS is returned when there is no BPF file system to keep the state in.
-var ErrBPFFS = errors.New("no BPF file system")
+// ErrBPFFS is returned when there is no BPF file system to keep the state in, or
+// it refuses something. The message says what.
+var ErrBPFFS = errors.New("no usable BPF file system")
 
 // ensureBPFFS mounts a BPF file system at the path unless there is one.
 func ensureBPFFS(path string) error {
@@ -40,18 +41,13 @@ func isBPFFS(path string) bool {
 	return unix.Statfs(path, &fs) == nil && fs.Type == unix.BPF_FS_MAGIC
 }
 
-// removeEmpty removes the folder and its parents as far as they are empty, up
-// to but not including top.
-func removeEmpty(folder, top string) error {
+// removeEmpty removes the folder and its parents as far as they are empty and
+// can be removed, up to but not including top.
+func removeEmpty(folder, top string) {
 	for folder != top {
-		err := os.Remove(folder)
-		if errors.Is(err, unix.ENOTEMPTY) {
-			return nil
-		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+		if err := unix.Rmdir(folder); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return
 		}
 		folder = filepath.Dir(folder)
 	}
-	return nil
 }

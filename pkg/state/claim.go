@@ -22,9 +22,17 @@ type claim struct {
 // claims is where a ruleset has them.
 func claims(ruleset string) string { return filepath.Join(ruleset, "claims") }
 
-// claim makes an empty one. The state must be locked.
-func (s *Store) claim(ruleset string) (*claim, error) {
-	folder, err := s.makeFolder(claims(ruleset))
+// claim makes an empty one, for an attachment of the key. The state must be
+// locked.
+func (s *Store) claim(ruleset string, key Key) (*claim, error) {
+	return s.makeClaim(ruleset, claimPrefix(key))
+}
+
+// hold makes one that is for nothing but to keep the ruleset.
+func (s *Store) hold(ruleset string) (*claim, error) { return s.makeClaim(ruleset, "") }
+
+func (s *Store) makeClaim(ruleset, prefix string) (*claim, error) {
+	folder, err := s.makeFolder(claims(ruleset), prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +42,7 @@ func (s *Store) claim(ruleset string) (*claim, error) {
 // claimPublished moves a published attachment out of sight, at once. The state
 // must be locked.
 func (s *Store) claimPublished(a attachment) (*claim, error) {
-	folder, err := s.freeName(claims(a.ruleset))
+	folder, err := s.freeName(claims(a.ruleset), "")
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +66,15 @@ func (c *claim) discard() error {
 	return errors.Join(err, c.lock.Close())
 }
 
-// publish moves the attachment to where it belongs. The state must be locked.
+// publish moves the attachment to where it belongs, unless that was revoked. The
+// state must be locked.
 func (c *claim) publish(path string) error {
+	switch _, err := os.Stat(revocation(c.folder)); {
+	case err == nil:
+		return ErrRevoked
+	case !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%w: publish: %w", ErrBPFFS, err)
+	}
 	if err := publish(c.folder, path); err != nil {
 		return err
 	}

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrBusy is returned when the lock on the state was not had in time.
-var ErrBusy = errors.New("another process holds the lock on the state")
+// ErrBusy is returned when the lock on the state was not had in time, or an
+// interface is being attached already.
+var ErrBusy = errors.New("another xdp-port is at work")
 
 // lockTimeout bounds the wait for the lock.
 const lockTimeout = 10 * time.Second
@@ -31,6 +32,9 @@ func lockFolder(path string, how int) (*os.File, error) {
 			return folder, nil
 		}
 		folder.Close()
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("lock %s: %w and comes and goes", path, ErrBusy)
+		}
 	}
 }
 
@@ -45,9 +49,13 @@ func openOwnFolder(path string) (*os.File, error) {
 		return nil, fmt.Errorf("%w: %w", ErrBPFFS, err)
 	}
 	var stat unix.Stat_t
-	if err := unix.Fstat(int(folder.Fd()), &stat); err != nil || int(stat.Uid) != os.Geteuid() || stat.Mode&0o022 != 0 {
+	if err := unix.Fstat(int(folder.Fd()), &stat); err != nil {
 		folder.Close()
-		return nil, fmt.Errorf("%w to be trusted: %s belongs to user %d with mode %#o: remove it",
+		return nil, fmt.Errorf("%w: look at %s: %w", ErrBPFFS, path, err)
+	}
+	if int(stat.Uid) != os.Geteuid() || stat.Mode&0o022 != 0 {
+		folder.Close()
+		return nil, fmt.Errorf("%w: %s is not to be trusted, it belongs to user %d with mode %#o: remove it",
 			ErrBPFFS, path, stat.Uid, stat.Mode&0o777)
 	}
 	return folder, nil
@@ -62,11 +70,12 @@ func flockBefore(file *os.File, how int, deadline time.Time) error {
 	case err := <-locked:
 		if err != nil {
 			file.Close()
+			return fmt.Errorf("%w: %w", ErrBPFFS, err)
 		}
-		return err
+		return nil
 	case <-time.After(time.Until(deadline)):
 		go closeAfter(file, locked)
-		return ErrBusy
+		return fmt.Errorf("%w and holds it for %s already", ErrBusy, lockTimeout)
 	}
 }
 

@@ -9,8 +9,12 @@ import (
 )
 
 // Detach removes the attachments of a key, and each ruleset that nobody uses
-// any more. There need not be any.
+// any more. There need not be any. One that is in the making meanwhile does not
+// come to be.
 func (s *Store) Detach(key Key) error {
+	if err := s.revoke(key); err != nil {
+		return err
+	}
 	found, err := s.find(key)
 	if err != nil {
 		return err
@@ -35,9 +39,10 @@ func (s *Store) remove(a attachment) error {
 	if err != nil {
 		return err
 	}
-	err = removeEmpty(filepath.Dir(a.folder), a.ruleset)
-	err = errors.Join(err, s.unlocked(claim.discard))
-	return errors.Join(err, s.prune(a.ruleset))
+	removeEmpty(filepath.Dir(a.folder), a.ruleset)
+	err = s.unlocked(claim.discard)
+	s.prune(a.ruleset)
+	return err
 }
 
 // deactivate does nothing if the device's index has been given to another

@@ -25,17 +25,19 @@ func (s *Store) replace(key Key, old attachment, dev datapath.Device, ruleset st
 	}
 	defer programs.Close()
 	if err := s.exchange(old, dev, programs, ruleset); err != nil {
-		return errors.Join(err,
+		err = errors.Join(err,
 			datapath.Restore(old.folder, old.ruleset),
-			datapath.Deactivate(ruleset, dev.Index),
-			s.prune(ruleset))
+			datapath.Deactivate(ruleset, dev.Index))
+		s.prune(ruleset)
+		return err
 	}
 	// The new rules are in force; what fails from here on changes nothing about it.
-	return errors.Join(
+	err = errors.Join(
 		carry(old, wanted),
 		s.move(key, old, ruleset),
-		datapath.Deactivate(old.ruleset, dev.Index),
-		s.prune(old.ruleset))
+		datapath.Deactivate(old.ruleset, dev.Index))
+	s.prune(old.ruleset)
+	return err
 }
 
 func (s *Store) exchange(old attachment, dev datapath.Device, programs *datapath.Programs, ruleset string) error {
@@ -75,5 +77,6 @@ func (s *Store) move(key Key, old attachment, ruleset string) error {
 	if err := publish(old.folder, filepath.Join(attachments(ruleset), key.path())); err != nil {
 		return err
 	}
-	return removeEmpty(filepath.Dir(old.folder), old.ruleset)
+	removeEmpty(filepath.Dir(old.folder), old.ruleset)
+	return nil
 }

@@ -21,6 +21,8 @@ type Store struct {
 	root string
 	// lock is nil when it was given away and could not be had back.
 	lock *os.File
+	// insist keeps the lock while a container is without its rules.
+	insist bool
 	// made counts the temporary folders of this process.
 	made int
 	// newestAt is what newest has read.
@@ -46,6 +48,7 @@ func OpenForChange() (*Store, error) {
 			continue // the last container left just now, and took the folder with it
 		}
 		if err != nil {
+			_ = os.Remove(DefaultRoot) // it stays if somebody uses it
 			return nil, err
 		}
 		s.sweep()
@@ -73,15 +76,15 @@ func open(how int) (*Store, error) {
 }
 
 // Close gives the lock back, and removes the state folder if nothing is left.
+// Whether that can be removed or not, what was done stays done: the next one to
+// leave tries again.
 func (s *Store) Close() error {
 	if s.lock == nil {
 		return nil
 	}
-	err := errors.Join(
-		removeEmpty(s.tmp(), s.root),
-		removeEmpty(s.rulesets(), filepath.Dir(s.root)),
-	)
-	return errors.Join(err, s.lock.Close())
+	removeEmpty(s.tmp(), s.root)
+	removeEmpty(s.rulesets(), filepath.Dir(s.root))
+	return s.lock.Close()
 }
 
 // unlocked gives the lock away while work is done that the kernel takes long
@@ -90,14 +93,26 @@ func (s *Store) Close() error {
 // Returns an error wrapping ErrBusy if the lock could not be had back: then
 // nothing may be changed any more but what is claimed.
 func (s *Store) unlocked(work func() error) error {
+	if s.insist {
+		return work()
+	}
 	err := s.lock.Close()
 	s.lock, s.newestAt = nil, nil
-	err = errors.Join(err, work())
-	lock, lockErr := lockFolder(s.root, unix.LOCK_EX)
-	if lockErr != nil {
-		return errors.Join(err, lockErr)
+	return errors.Join(err, work(), s.relock())
+}
+
+// relock gets the lock back. It tries twice, since without the lock an ADD that
+// fails cannot remove what it has loaded.
+func (s *Store) relock() (err error) {
+	for range 2 {
+		s.lock, err = lockFolder(s.root, unix.LOCK_EX)
+		if err == nil || errors.Is(err, ErrBusy) {
+			return err
+		}
 	}
-	s.lock = lock
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w: somebody removed the state meanwhile: %w", ErrBPFFS, err)
+	}
 	return err
 }
 
@@ -109,11 +124,11 @@ func (s *Store) ruleset(hash string) string { return filepath.Join(s.rulesets(),
 func attachments(ruleset string) string { return filepath.Join(ruleset, "attachments") }
 
 // temporary makes a folder to build a ruleset in.
-func (s *Store) temporary() (string, error) { return s.makeFolder(s.tmp()) }
+func (s *Store) temporary() (string, error) { return s.makeFolder(s.tmp(), "") }
 
-// makeFolder makes a folder of a new name in top.
-func (s *Store) makeFolder(top string) (string, error) {
-	path, err := s.freeName(top)
+// makeFolder makes a folder of a new name in top, which begins with prefix.
+func (s *Store) makeFolder(top, prefix string) (string, error) {
+	path, err := s.freeName(top, prefix)
 	if err != nil {
 		return "", err
 	}
@@ -126,13 +141,13 @@ func (s *Store) makeFolder(top string) (string, error) {
 // freeName returns a path in top where nothing is, and makes top. The state
 // must be locked, so that it stays free. Two processes of the same number can
 // come from different PID namespaces.
-func (s *Store) freeName(top string) (string, error) {
+func (s *Store) freeName(top, prefix string) (string, error) {
 	if err := os.MkdirAll(top, 0o700); err != nil {
 		return "", fmt.Errorf("%w: make a folder: %w", ErrBPFFS, err)
 	}
 	for {
 		s.made++
-		path := filepath.Join(top, fmt.Sprintf("%d-%d", os.Getpid(), s.made))
+		path := filepath.Join(top, fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), s.made))
 		if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
 			return path, nil
 		} else if err != nil {

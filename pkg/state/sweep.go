@@ -3,8 +3,11 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
@@ -20,7 +23,7 @@ func (s *Store) sweep() {
 	rulesets, _ := s.listRulesets()
 	for _, ruleset := range rulesets {
 		sweepClaims(ruleset)
-		_ = s.prune(ruleset)
+		s.prune(ruleset)
 	}
 }
 
@@ -41,11 +44,11 @@ func foldersIn(top string) []string {
 	return folders
 }
 
-// prune removes the ruleset if nobody uses it. Without the lock nobody can
-// tell; then the next sweep does.
-func (s *Store) prune(ruleset string) error {
+// prune removes the ruleset if nobody uses it. Without the lock, or where it
+// cannot be read, nobody can tell; then a sweep to come does.
+func (s *Store) prune(ruleset string) {
 	if s.lock == nil {
-		return nil
+		return
 	}
 	for _, users := range []struct {
 		folder string
@@ -55,13 +58,10 @@ func (s *Store) prune(ruleset string) error {
 		{attachments(ruleset), 3},
 	} {
 		if used, err := isUsed(users.folder, users.levels); used || err != nil {
-			return err
+			return
 		}
 	}
-	if _, err := os.Stat(ruleset); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return s.retire(ruleset)
+	_ = s.retire(ruleset)
 }
 
 // isUsed tells whether there is any folder so many levels below top. It looks
@@ -73,8 +73,12 @@ func isUsed(top string, levels int) (bool, error) {
 	}
 	for {
 		child, err := firstIn(top)
-		if child == "" || err != nil {
-			return false, errors.Join(err, removeEmpty(top, filepath.Dir(top)))
+		if err != nil {
+			return false, err
+		}
+		if child == "" {
+			removeEmpty(top, filepath.Dir(top))
+			return false, nil
 		}
 		if used, err := isUsed(child, levels-1); used || err != nil {
 			return used, err
@@ -92,27 +96,38 @@ func firstIn(folder string) (string, error) {
 		return "", fmt.Errorf("%w: %w", ErrBPFFS, err)
 	}
 	defer f.Close()
-	names, _ := f.Readdirnames(1)
-	if len(names) == 0 {
+	names, err := f.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
 		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: list %s: %w", ErrBPFFS, folder, err)
 	}
 	return filepath.Join(folder, names[0]), nil
 }
 
-// discard removes an unpublished folder, be it an attachment or a ruleset.
+// discard removes an unpublished folder, be it an attachment or a ruleset, but
+// not what it has folders for: that would be somebody's.
 func discard(folder string) error {
 	if err := datapath.Detach(folder); err != nil {
 		return fmt.Errorf("remove %s: %w", folder, err)
 	}
+	_ = unix.Rmdir(revocation(folder))
 	if err := datapath.Unpin(folder); err != nil {
-		return fmt.Errorf("remove %s: %w", folder, err)
+		return fmt.Errorf("%w: remove %s: %w", ErrBPFFS, folder, err)
 	}
-	return os.RemoveAll(folder)
+	if err := unix.Rmdir(folder); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: remove %s: %w", ErrBPFFS, folder, err)
+	}
+	return nil
 }
 
 // retire moves a ruleset out of sight at once, then removes it.
 func (s *Store) retire(ruleset string) error {
-	aside, err := s.freeName(s.tmp())
+	if _, err := os.Stat(ruleset); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	aside, err := s.freeName(s.tmp(), "")
 	if err != nil {
 		return err
 	}

@@ -65,15 +65,15 @@ func codeOf(err error) uint {
 	switch {
 	case errors.Is(err, veth.ErrNetNS):
 		return codeNetNS
-	case errors.Is(err, veth.ErrNoVeth):
+	case errors.Is(err, veth.ErrNoVeth), errors.Is(err, veth.ErrUnknown):
 		return codeNoVeth
-	case errors.Is(err, state.ErrBusy):
+	case errors.Is(err, state.ErrBusy), errors.Is(err, state.ErrRevoked):
 		return codeTryAgain
 	case errors.As(err, &foreign):
 		return codeForeign
 	case errors.Is(err, datapath.ErrDiffers):
 		return codeDiffers
-	case errors.Is(err, datapath.ErrAttach):
+	case errors.Is(err, datapath.ErrAttach), errors.Is(err, datapath.ErrDetach):
 		return codeAttach
 	case errors.Is(err, datapath.ErrLoad):
 		return codeLoad

@@ -10,11 +10,11 @@ import (
 )
 
 func main() {
-	if os.Getenv("CNI_COMMAND") == "DEL" {
-		// DEL has no use for it, and skel would fail if it led to the host's own
-		// by now, as /proc/PID/ns/net does when a process of the host has the PID.
-		_ = os.Unsetenv("CNI_NETNS")
-	}
+	// Or else skel looks whether the namespace is the host's own: behind ADD,
+	// which has seen to that, and if skel cannot tell it prints an error behind
+	// the result; and before DEL, which has no use for it, though it may lead
+	// there by now, as /proc/PID/ns/net does when a process of the host has the PID.
+	_ = os.Setenv("CNI_NETNS_OVERRIDE", "true")
 	skel.PluginMainFuncs(verbs, version.PluginSupports("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"),
 		"CNI plugin xdp-port: rewrites the ports of a container's packets")
 }
