@@ -44,6 +44,8 @@ type Container struct {
 	NS ns.NetNS
 	// IfName is the interface that Attach makes.
 	IfName string
+	// HostSide is the name of the interface's other end, where Routed made it.
+	HostSide string
 	// CapArgs is what a runtime would pass as runtimeConfig, as JSON.
 	CapArgs string
 

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/safchain/ethtool"
@@ -36,7 +37,8 @@ type Node struct {
 	Dir string
 
 	containers []*Container
-	added      []Call
+	addedLock  sync.Mutex
+	added      map[string]Call
 }
 
 // New makes a node and a far host that is connected to it.
@@ -144,6 +146,11 @@ func (n *Node) AddFarAddresses(count int) error {
 func (n *Node) Container() (*Container, error) {
 	world.RLock()
 	defer world.RUnlock()
+	return n.container()
+}
+
+// container is Container for who has the world locked.
+func (n *Node) container() (*Container, error) {
 	namespace, err := newNamespace("ctr")
 	if err != nil {
 		return nil, err

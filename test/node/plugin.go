@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/plugins/pkg/ns"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,6 +24,9 @@ type Call struct {
 	// Through is a command that is to run the plugin, such as setpriv(1) with
 	// its options; none if empty.
 	Through []string
+	// Run, if there is one, runs the command in place of exec.Cmd.Run, on a
+	// thread in the node's namespace.
+	Run func(*exec.Cmd) error
 }
 
 // Answer is what the plugin said to a Call.
@@ -38,9 +42,21 @@ func (n *Node) Call(call Call) (*Answer, error) {
 	defer world.RUnlock()
 	answer, err := n.call(call)
 	if call.Verb == "ADD" && !answer.isMalformed() {
-		n.added = append(n.added, call)
+		n.remember(call)
 	}
 	return answer, err
+}
+
+// remember has Close undo an ADD; one DEL does for all of an interface.
+func (n *Node) remember(call Call) {
+	call.Verb, call.Through, call.Run = "DEL", nil, nil
+	key := fmt.Sprintf("%q", []string{call.ContainerID, call.NetNS, call.IfName, call.Args, string(call.Stdin)})
+	n.addedLock.Lock()
+	defer n.addedLock.Unlock()
+	if n.added == nil {
+		n.added = map[string]Call{}
+	}
+	n.added[key] = call
 }
 
 // isMalformed tells whether the plugin refused a call as such, with one of the
@@ -64,7 +80,7 @@ func (n *Node) call(call Call) (*Answer, error) {
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(call.Stdin), &stdout, &stderr
-	err = Run(n.NS, cmd, ToolTimeout)
+	err = n.run(call, cmd)
 	answer := &Answer{Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
@@ -77,11 +93,17 @@ func (n *Node) call(call Call) (*Answer, error) {
 	return answer, nil
 }
 
+func (n *Node) run(call Call, cmd *exec.Cmd) error {
+	if call.Run == nil {
+		return Run(n.NS, cmd, ToolTimeout)
+	}
+	return n.NS.Do(func(ns.NetNS) error { return call.Run(cmd) })
+}
+
 // deleteAdded runs DEL for all that ADD began, whatever became of it.
 func (n *Node) deleteAdded() error {
 	var errs []error
 	for _, call := range n.added {
-		call.Verb, call.Through = "DEL", nil
 		answer, err := n.call(call)
 		if err == nil && answer.Refusal != nil {
 			err = answer.Refusal

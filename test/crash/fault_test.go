@@ -1,0 +1,152 @@
+//go:build linux && amd64
+
+package crash
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/ptrace"
+)
+
+// errnos are what the kernel answers where it fails.
+var errnos = []unix.Errno{unix.ENOMEM, unix.EBUSY, unix.EPERM, unix.EEXIST, unix.EINTR, unix.ENOSPC, unix.EROFS}
+
+// TestFault has each system call of ADD fail in turn. Either ADD succeeds all the
+// same, and then its rules are in force, or it says what was being done, and
+// then everything is as before.
+func TestFault(t *testing.T) {
+	for _, s := range scenarios() {
+		if s.wanted != nil {
+			t.Run(s.name, func(t *testing.T) { s.runFaults(t) })
+		}
+	}
+}
+
+func (s *scenario) runFaults(t *testing.T) {
+	st := newStage(t)
+	neighbour := newWorld(t, st)
+	if s.neighbour != nil {
+		neighbour.must(t, "ADD", s.neighbour.config)
+	}
+	w := newWorld(t, st)
+	calls := 0
+	s.prepare(t, w)
+	s.traced(t, w, func(c ptrace.Call) ptrace.Verdict {
+		if canFail(c) {
+			calls++
+		}
+		return ptrace.Proceed
+	})
+	s.finish(t, w, false)
+	for i := range calls {
+		chosen := errnos
+		if os.Getenv("XDP_PORT_NIGHTLY") == "" {
+			chosen = errnos[i%len(errnos):][:1]
+		}
+		for _, errno := range chosen {
+			t.Run(fmt.Sprintf("%d/%s", i, unix.ErrnoName(errno)), func(t *testing.T) { s.fault(t, w, i, errno) })
+		}
+	}
+	if s.neighbour != nil {
+		neighbour.mustSee(t, s.neighbour.sight)
+	}
+}
+
+// fault runs the scenario once, with one system call failing.
+func (s *scenario) fault(t *testing.T, w *world, n int, errno unix.Errno) {
+	s.prepare(t, w)
+	calls := 0
+	var failed ptrace.Call
+	_, refused := w.traced(t, "ADD", s.wanted.config, func(c ptrace.Call) ptrace.Verdict {
+		if !canFail(c) {
+			return ptrace.Proceed
+		}
+		calls++
+		if calls-1 != n {
+			return ptrace.Proceed
+		}
+		failed = c
+		return failing(c, errno)
+	})
+	t.Logf("%s failed with %v: %v", describe(failed), errno, refused)
+	s.judge(t, w, failed, refused)
+	if s.before == nil && refused != nil {
+		w.mustBeClean(t)
+	}
+	s.finish(t, w, n%2 == 0)
+}
+
+func (s *scenario) judge(t *testing.T, w *world, failed ptrace.Call, refused *refusal) {
+	t.Helper()
+	if refused == nil {
+		w.mustSee(t, s.wanted.sight)
+		w.must(t, "CHECK", s.wanted.config)
+		return
+	}
+	for _, part := range []string{w.c.PluginID(), w.c.IfName, "lab"} {
+		if !strings.Contains(refused.Msg, part) {
+			t.Errorf("the message %q lacks %q", refused.Msg, part)
+		}
+	}
+	if codes := codesOf(failed); !slices.Contains(codes, refused.Code) {
+		t.Errorf("the code is %d, should be one of %v", refused.Code, codes)
+	}
+	if s.before == nil {
+		w.mustSee(t, untouched)
+		return
+	}
+	w.mustSee(t, s.before.sight)
+	w.must(t, "CHECK", s.before.config)
+}
+
+// canFail leaves out what fails in no kernel, and reading the configuration and
+// writing the result.
+func canFail(c ptrace.Call) bool {
+	switch c.Number {
+	case unix.SYS_CLOSE, unix.SYS_EXIT_GROUP, unix.SYS_READ, unix.SYS_WRITE, unix.SYS_MEMBARRIER:
+		return false
+	}
+	return isRelevant(c)
+}
+
+// codesOf returns the codes that fit a failure of a call.
+func codesOf(c ptrace.Call) []uint {
+	switch c.Number {
+	case unix.SYS_BPF:
+		switch commands[c.Args[0]] {
+		case "LINK_CREATE", "LINK_UPDATE", "LINK_DETACH", "PROG_QUERY":
+			return []uint{103}
+		case "OBJ_PIN", "OBJ_GET":
+			return []uint{105}
+		case "MAP_CREATE", "PROG_LOAD", "BTF_LOAD", "MAP_FREEZE":
+			return []uint{102}
+		}
+		return []uint{102, 103, 105}
+	case unix.SYS_SETNS, unix.SYS_IOCTL:
+		return []uint{8}
+	case unix.SYS_MKDIRAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_UNLINKAT, unix.SYS_GETDENTS64, unix.SYS_STATFS:
+		return []uint{105}
+	case unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SOCKET, unix.SYS_BIND, unix.SYS_GETSOCKNAME, unix.SYS_SETSOCKOPT:
+		return []uint{8, 101, 103}
+	}
+	return []uint{8, 101, 102, 103, 105}
+}
+
+// failing has the kernel answer with an error: netlink does so in a message.
+func failing(c ptrace.Call, errno unix.Errno) ptrace.Verdict {
+	if c.Number == unix.SYS_RECVFROM {
+		return ptrace.Change(func(memory *os.File, result int64) int64 {
+			if result < unix.SizeofNlMsghdr {
+				return result
+			}
+			return refuse(memory, int64(c.Args[1]), errno)
+		})
+	}
+	return ptrace.Fail(errno)
+}

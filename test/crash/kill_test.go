@@ -1,0 +1,181 @@
+//go:build linux && amd64
+
+package crash
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/test/ptrace"
+)
+
+// scenario is a verb that is killed, and what there is before.
+type scenario struct {
+	name string
+	// neighbour are the rules of another container, whose ruleset stays loaded.
+	neighbour *rules
+	// before are the rules that the container has already.
+	before *rules
+	// wanted are the rules of ADD; nil where the verb is DEL.
+	wanted *rules
+	// gap says that for a moment none of the rules may be in force.
+	gap bool
+	// points is how many of the calls the plugin is killed at, out of those that
+	// matter, unless it is to be all of them.
+	points int
+}
+
+func scenarios() []scenario {
+	r := func(of func(tcHook, mode string) rules, tcHook, mode string) *rules {
+		made := of(tcHook, mode)
+		return &made
+	}
+	tcx, clsact := r(first, "tcx", "auto"), r(first, "clsact", "auto")
+	return []scenario{
+		{name: "ADD/first/tcx", wanted: tcx, points: 60},
+		{name: "ADD/first/clsact", wanted: clsact, points: 30},
+		{name: "ADD/later/tcx", neighbour: tcx, wanted: tcx, points: 40},
+		{name: "ADD/later/clsact", neighbour: clsact, wanted: clsact, points: 40},
+		{name: "DEL/last/tcx", before: tcx, points: 70},
+		{name: "DEL/last/clsact", before: clsact, points: 50},
+		{name: "DEL/not-last/tcx", neighbour: tcx, before: tcx, points: 50},
+		{name: "DEL/not-last/clsact", neighbour: clsact, before: clsact, points: 50},
+	}
+}
+
+func TestKill(t *testing.T) {
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) { s.run(t) })
+	}
+}
+
+func (s *scenario) run(t *testing.T) {
+	st := newStage(t)
+	neighbour := newWorld(t, st)
+	if s.neighbour != nil {
+		neighbour.must(t, "ADD", s.neighbour.config)
+	}
+	w := newWorld(t, st)
+	kills := 0
+	for i, stop := range s.stops(t, w) {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if s.kill(t, w, stop, i%2 == 0) {
+				kills++
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("the plugin was killed at %d system calls", kills)
+	if s.neighbour != nil {
+		neighbour.mustSee(t, s.neighbour.sight)
+	}
+}
+
+// stop tells whether to kill the plugin at its n-th call. It counts the calls
+// that matter apart from the others.
+type stop struct {
+	relevant bool
+	n        int
+}
+
+// stops returns where to kill the plugin: everywhere, or at a choice of the
+// calls that matter and a few of the others.
+func (s *scenario) stops(t *testing.T, w *world) (stops []stop) {
+	calls := map[bool]int{}
+	s.prepare(t, w)
+	s.traced(t, w, func(c ptrace.Call) ptrace.Verdict {
+		calls[isRelevant(c)]++
+		return ptrace.Proceed
+	})
+	s.finish(t, w, false)
+	choice := map[bool]int{true: s.points, false: s.points / 6}
+	for _, relevant := range []bool{true, false} {
+		count := calls[relevant]
+		if os.Getenv("XDP_PORT_NIGHTLY") == "" {
+			count = min(count, choice[relevant])
+		}
+		for i := range count {
+			stops = append(stops, stop{relevant, i * calls[relevant] / count})
+		}
+	}
+	return stops
+}
+
+// kill runs the scenario once, with the plugin killed at a system call.
+func (s *scenario) kill(t *testing.T, w *world, at stop, again bool) bool {
+	s.prepare(t, w)
+	calls, where := 0, ""
+	killed := s.traced(t, w, func(c ptrace.Call) ptrace.Verdict {
+		if isRelevant(c) != at.relevant {
+			return ptrace.Proceed
+		}
+		calls++
+		if calls <= at.n {
+			return ptrace.Proceed
+		}
+		where = describe(c)
+		return ptrace.Kill
+	})
+	t.Logf("killed: %t, at call %d: %s", killed, at.n, where)
+	w.mustSee(t, s.allowed()...)
+	s.finish(t, w, again)
+	return killed
+}
+
+func (s *scenario) prepare(t *testing.T, w *world) {
+	if s.before != nil {
+		w.must(t, "ADD", s.before.config)
+		w.mustSee(t, s.before.sight)
+	}
+}
+
+func (s *scenario) traced(t *testing.T, w *world, judge func(ptrace.Call) ptrace.Verdict) (killed bool) {
+	verb, config := "DEL", s.rules().config
+	if s.wanted != nil {
+		verb = "ADD"
+	}
+	killed, refused := w.traced(t, verb, config, judge)
+	if refused != nil {
+		t.Fatalf("%s: code %d: %v", verb, refused.Code, refused)
+	}
+	return killed
+}
+
+// rules are those that the configuration has.
+func (s *scenario) rules() *rules {
+	if s.wanted != nil {
+		return s.wanted
+	}
+	return s.before
+}
+
+// allowed are the states that the container may be in after a kill.
+func (s *scenario) allowed() []sight {
+	allowed := []sight{}
+	if s.before != nil {
+		allowed = append(allowed, s.before.sight)
+	}
+	if s.wanted != nil {
+		allowed = append(allowed, s.wanted.sight)
+	}
+	if s.before == nil || s.wanted == nil || s.gap {
+		allowed = append(allowed, untouched)
+	}
+	return allowed
+}
+
+// finish runs what comes after a kill: DEL, with another ADD before it or
+// without.
+func (s *scenario) finish(t *testing.T, w *world, again bool) {
+	if again {
+		w.must(t, "ADD", s.rules().config)
+		w.mustSee(t, s.rules().sight)
+		w.must(t, "CHECK", s.rules().config)
+	}
+	w.must(t, "DEL", s.rules().config)
+	w.mustSee(t, untouched)
+	w.mustBeClean(t)
+}

@@ -1,0 +1,53 @@
+//go:build linux && amd64
+
+package crash
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/ptrace"
+)
+
+// TestMeeting runs verbs for an interface while another ADD is attaching it,
+// which is when it has given the lock away. No runtime should do so, but one
+// that was restarted does not know of its ADD.
+func TestMeeting(t *testing.T) {
+	r := first("tcx", "auto")
+	w := newWorld(t, newStage(t))
+	meet := func(t *testing.T, other func()) *refusal {
+		met := false
+		_, refused := w.traced(t, "ADD", r.config, func(c ptrace.Call) ptrace.Verdict {
+			if !met && c.Number == unix.SYS_BPF && commands[c.Args[0]] == "LINK_CREATE" {
+				met = true
+				other()
+			}
+			return ptrace.Proceed
+		})
+		if !met {
+			t.Fatal("ADD attached nothing")
+		}
+		return refused
+	}
+	t.Run("DEL", func(t *testing.T) {
+		wantCode(t, meet(t, func() { w.must(t, "DEL", r.config) }), 11)
+		w.mustSee(t, untouched)
+		w.mustBeClean(t)
+	})
+	t.Run("ADD", func(t *testing.T) {
+		if refused := meet(t, func() { wantCode(t, w.run(t, "ADD", r.config), 11) }); refused != nil {
+			t.Fatal(refused)
+		}
+		w.mustSee(t, r.sight)
+		w.must(t, "DEL", r.config)
+		w.mustBeClean(t)
+	})
+}
+
+func wantCode(t *testing.T, got *refusal, code uint) {
+	t.Helper()
+	if got == nil || got.Code != code {
+		t.Errorf("the answer is %v, should be an error with code %d", got, code)
+	}
+}

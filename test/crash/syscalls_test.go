@@ -1,0 +1,47 @@
+//go:build linux && amd64
+
+package crash
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/ptrace"
+)
+
+// names are those of the system calls by which the plugin looks at the world or
+// changes it. All others are the Go runtime's: memory, threads, signals, time.
+var names = map[uint64]string{
+	unix.SYS_BPF: "bpf", unix.SYS_SENDTO: "sendto", unix.SYS_SENDMSG: "sendmsg", unix.SYS_RECVFROM: "recvfrom",
+	unix.SYS_RECVMSG: "recvmsg", unix.SYS_SOCKET: "socket", unix.SYS_BIND: "bind", unix.SYS_GETSOCKNAME: "getsockname",
+	unix.SYS_SETSOCKOPT: "setsockopt", unix.SYS_SETNS: "setns", unix.SYS_MKDIRAT: "mkdirat", unix.SYS_RENAMEAT: "renameat",
+	unix.SYS_RENAMEAT2: "renameat2", unix.SYS_UNLINKAT: "unlinkat", unix.SYS_FLOCK: "flock", unix.SYS_OPENAT: "openat",
+	unix.SYS_GETDENTS64: "getdents64", unix.SYS_MOUNT: "mount", unix.SYS_STATFS: "statfs",
+	unix.SYS_NEWFSTATAT: "newfstatat", unix.SYS_FSTAT: "fstat", unix.SYS_CLOSE: "close", unix.SYS_READ: "read",
+	unix.SYS_WRITE: "write", unix.SYS_IOCTL: "ioctl", unix.SYS_MEMBARRIER: "membarrier", unix.SYS_EXIT_GROUP: "exit_group",
+}
+
+func isRelevant(c ptrace.Call) bool { return names[c.Number] != "" }
+
+// commands are those of bpf(2), include/uapi/linux/bpf.h.
+var commands = [...]string{
+	"MAP_CREATE", "MAP_LOOKUP_ELEM", "MAP_UPDATE_ELEM", "MAP_DELETE_ELEM", "MAP_GET_NEXT_KEY", "PROG_LOAD", "OBJ_PIN",
+	"OBJ_GET", "PROG_ATTACH", "PROG_DETACH", "PROG_TEST_RUN", "PROG_GET_NEXT_ID", "MAP_GET_NEXT_ID", "PROG_GET_FD_BY_ID",
+	"MAP_GET_FD_BY_ID", "OBJ_GET_INFO_BY_FD", "PROG_QUERY", "RAW_TRACEPOINT_OPEN", "BTF_LOAD", "BTF_GET_FD_BY_ID",
+	"TASK_FD_QUERY", "MAP_LOOKUP_AND_DELETE_ELEM", "MAP_FREEZE", "BTF_GET_NEXT_ID", "MAP_LOOKUP_BATCH",
+	"MAP_LOOKUP_AND_DELETE_BATCH", "MAP_UPDATE_BATCH", "MAP_DELETE_BATCH", "LINK_CREATE", "LINK_UPDATE",
+	"LINK_GET_FD_BY_ID", "LINK_GET_NEXT_ID", "ENABLE_STATS", "ITER_CREATE", "LINK_DETACH", "PROG_BIND_MAP", "TOKEN_CREATE",
+}
+
+// describe names a call for messages.
+func describe(c ptrace.Call) string {
+	switch name := names[c.Number]; {
+	case name == "":
+		return fmt.Sprintf("system call %d", c.Number)
+	case c.Number == unix.SYS_BPF && c.Args[0] < uint64(len(commands)):
+		return "bpf " + commands[c.Args[0]]
+	default:
+		return name
+	}
+}

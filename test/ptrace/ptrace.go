@@ -1,0 +1,263 @@
+//go:build linux && amd64
+
+package ptrace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Call is a system call that is about to be made.
+type Call struct {
+	// Number is one of unix.SYS_*.
+	Number uint64
+	Args   [6]uint64
+	// PID is the process, whose memory Args may point to.
+	PID int
+}
+
+// Verdict is what is to become of a Call.
+type Verdict struct {
+	kill  bool
+	errno unix.Errno
+	edit  Edit
+}
+
+// Edit changes what the kernel answers to a call: its result, which it returns,
+// and the memory of the process by its addresses.
+type Edit func(memory *os.File, result int64) int64
+
+// The verdicts, beside Fail.
+var (
+	// Proceed has the kernel serve the call.
+	Proceed = Verdict{}
+	// Kill ends the process by SIGKILL; the call is not served any more.
+	Kill = Verdict{kill: true}
+)
+
+// Fail has the process see an error as the answer to the call, which is not
+// served.
+func Fail(errno unix.Errno) Verdict { return Verdict{errno: errno} }
+
+// Change has the kernel serve the call, and edits the answer.
+func Change(edit Edit) Verdict { return Verdict{edit: edit} }
+
+// ErrTimeout is returned when the process did not end in time. It was killed.
+var ErrTimeout = errors.New("it took too long and was killed")
+
+// Run starts the command and asks judge about each system call of all of its
+// threads, which wait while it judges. It returns what exec.Cmd.Wait does.
+func Run(cmd *exec.Cmd, timeout time.Duration, judge func(Call) Verdict) error {
+	runtime.LockOSThread() // only the thread that traces may do so
+	defer runtime.UnlockOSThread()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(unix.SysProcAttr)
+	}
+	cmd.SysProcAttr.Ptrace = true
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	t := &tracer{pid: cmd.Process.Pid, judge: judge, threads: map[int]*thread{}}
+	late := time.AfterFunc(timeout, func() { _ = unix.Kill(t.pid, unix.SIGKILL) })
+	err := t.trace()
+	if err != nil {
+		_ = unix.Kill(t.pid, unix.SIGKILL)
+	}
+	if !late.Stop() {
+		err = errors.Join(err, ErrTimeout)
+	}
+	if err != nil {
+		return errors.Join(err, cmd.Wait())
+	}
+	return cmd.Wait()
+}
+
+// IsKilled tells whether an error of Run says that the process ended by Kill,
+// and by nothing else.
+func IsKilled(err error) bool {
+	exit, ok := err.(*exec.ExitError) //nolint:errorlint // what is joined to it is another matter
+	return ok && exit.Sys().(syscall.WaitStatus).Signal() == unix.SIGKILL
+}
+
+type tracer struct {
+	pid     int
+	judge   func(Call) Verdict
+	threads map[int]*thread
+}
+
+type thread struct {
+	// edit is for the call that the thread is in; nil for none.
+	edit Edit
+}
+
+const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
+
+// trace ends when the process has, and leaves its status for exec.Cmd.Wait.
+func (t *tracer) trace() error {
+	for begun := false; ; begun = true {
+		tid, ended, err := t.next()
+		if ended || err != nil {
+			return err
+		}
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(tid, &status, unix.WALL, nil); err != nil {
+			return fmt.Errorf("wait for thread %d: %w", tid, err)
+		}
+		if !status.Stopped() {
+			continue // one thread of several has ended
+		}
+		if !begun {
+			if err := unix.PtraceSetOptions(tid, options); err != nil {
+				return fmt.Errorf("trace process %d: %w", tid, err)
+			}
+		}
+		if err := t.resume(tid, status); err != nil {
+			return fmt.Errorf("trace thread %d: %w", tid, err)
+		}
+	}
+}
+
+// next waits until something happens to a thread, or the process has ended.
+// Other children of this process are none of its business.
+func (t *tracer) next() (tid int, ended bool, err error) {
+	var info struct {
+		signo, errno, code, _ int32
+		pid                   int32
+		_                     [108]byte
+	}
+	for {
+		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)),
+			unix.WEXITED|unix.WSTOPPED|unix.WNOWAIT|unix.WALL|unix.WNOTHREAD, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return 0, false, fmt.Errorf("wait for process %d: %w", t.pid, err)
+		}
+		const exited, dumped = 1, 3 // CLD_EXITED, CLD_DUMPED; CLD_KILLED between them
+		ended := int(info.pid) == t.pid && exited <= info.code && info.code <= dumped
+		return int(info.pid), ended, nil
+	}
+}
+
+// resume judges the call that a thread has stopped at, if that is the cause,
+// and lets it go on.
+func (t *tracer) resume(tid int, status unix.WaitStatus) error {
+	this := t.threads[tid]
+	if this == nil {
+		// Its first stop is the beginning of a trace: SIGTRAP of the process,
+		// SIGSTOP of each thread behind.
+		t.threads[tid] = new(thread)
+		return proceed(tid, 0)
+	}
+	switch signal := status.StopSignal(); signal {
+	case unix.SIGTRAP | 0x80:
+		return t.atCall(tid, this)
+	case unix.SIGTRAP:
+		return proceed(tid, 0) // the event of a clone
+	default:
+		return proceed(tid, signal)
+	}
+}
+
+// proceed does not mind a thread that was killed while it stood still.
+func proceed(tid int, signal unix.Signal) error {
+	if err := unix.PtraceSyscall(tid, int(signal)); !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// stop is struct ptrace_syscall_info of the kernel.
+type stop struct {
+	op     uint8
+	_      [3]byte
+	arch   uint32
+	_      [2]uint64 // instruction and stack pointer
+	number uint64    // at the entry, and so is what follows
+	args   [6]uint64
+	_      [8]byte
+}
+
+const (
+	atEntry = 1 // PTRACE_SYSCALL_INFO_ENTRY
+	atExit  = 2 // PTRACE_SYSCALL_INFO_EXIT
+)
+
+func (t *tracer) atCall(tid int, this *thread) error {
+	var at stop
+	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_GET_SYSCALL_INFO,
+		uintptr(tid), unsafe.Sizeof(at), uintptr(unsafe.Pointer(&at)), 0, 0)
+	if errno == unix.ESRCH {
+		return nil
+	}
+	if errno != 0 {
+		return errno
+	}
+	switch {
+	case at.op == atEntry:
+		verdict := t.judge(Call{Number: at.number, Args: at.args, PID: t.pid})
+		if verdict.kill {
+			return unix.Kill(t.pid, unix.SIGKILL)
+		}
+		this.edit = verdict.edit
+		if verdict.errno != 0 {
+			if err := this.suppress(tid, verdict.errno); err != nil {
+				return err
+			}
+		}
+	case at.op == atExit && this.edit != nil:
+		if err := t.answer(tid, this.edit); err != nil {
+			return err
+		}
+		this.edit = nil
+	}
+	return proceed(tid, 0)
+}
+
+// suppress makes the call that a thread is about to make one that does not
+// exist, and then has the kernel answer with the error.
+func (this *thread) suppress(tid int, errno unix.Errno) error {
+	this.edit = func(*os.File, int64) int64 { return -int64(errno) }
+	return change(tid, func(r *unix.PtraceRegs) error {
+		r.Orig_rax = ^uint64(0)
+		return nil
+	})
+}
+
+// answer edits the answer to the call that a thread is about to return from.
+func (t *tracer) answer(tid int, edit Edit) error {
+	return change(tid, func(r *unix.PtraceRegs) error {
+		memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", t.pid), os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer memory.Close()
+		r.Rax = uint64(edit(memory, int64(r.Rax)))
+		return nil
+	})
+}
+
+// change does not mind a thread that was killed while it stood still.
+func change(tid int, edit func(*unix.PtraceRegs) error) error {
+	var registers unix.PtraceRegs
+	err := unix.PtraceGetRegs(tid, &registers)
+	if err == nil {
+		err = edit(&registers)
+	}
+	if err == nil {
+		err = unix.PtraceSetRegs(tid, &registers)
+	}
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
