@@ -10,7 +10,7 @@ import (
 func ProgramName(id uint32) string { return programName(ebpf.ProgramID(id)) }
 
 // HaveTCX tells whether tc programs can be attached by links.
-func HaveTCX() bool { return haveTCX() }
+func HaveTCX() bool { return queryTCX() == nil }
 
 // FirstTCXIngress returns the id of the program that sees packets first at a
 // device's tcx ingress, 0 if there is none.
