@@ -19,12 +19,12 @@ KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differe
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build reference image containerd generate lint format test test-runtimes test-kernels nightly demo bench report clean root
+.PHONY: help build reference image containerd generate lint format test test-runtimes test-kernels nightly demo demo-full bench report clean root
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-build: ## build the plugin into bin/
+build: ## build the plugin and the operator's tool into bin/
 	$(GO) build -trimpath -ldflags "-s -w" -o $(BIN)/ ./plugin/...
 
 reference: ## build cnitool and the reference CNI plugins into bin/
@@ -72,6 +72,9 @@ test-kernels: root build reference ## run tests on other kernels, in emulated ma
 
 demo: root build reference ## show the main job, for real (as root)
 	$(GO) run ./test/demo
+
+demo-full: root build reference ## the same, and each command of the operator's tool (as root)
+	$(GO) run ./test/demo -full
 
 bench: root build reference ## measure beside what others use, 15 minutes; QUICK=1: 3 (as root)
 	@command -v iperf3 nft iptables-nft >/dev/null || \

@@ -98,6 +98,8 @@ func tcx() Finding {
 func jit() Finding {
 	text, err := os.ReadFile("/proc/sys/net/core/bpf_jit_enable")
 	switch value := strings.TrimSpace(string(text)); {
+	case errors.Is(err, os.ErrNotExist):
+		return Finding{"JIT", Unknown, "only the host's first network namespace tells", ""}
 	case err != nil:
 		return Finding{"JIT", Unknown, err.Error(), ""}
 	case value == "0":

@@ -81,7 +81,7 @@ func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
 	fmt.Fprintf(t.err, "tracing %d interfaces, Ctrl-C ends it\n", trace.Interfaces)
 	trace.CloseOn(ctx)
 	l := &listening{Trace: trace, sink: s, filter: o.filter, count: o.count, err: t.err}
-	err = l.run()
+	err = errors.Join(l.run(), s.flush())
 	l.summarise()
 	return err
 }

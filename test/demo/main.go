@@ -5,6 +5,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,11 +16,13 @@ import (
 )
 
 func main() {
+	full := flag.Bool("full", false, "show each command of the operator's tool, too")
+	flag.Parse()
 	if err := node.Sweep(); err != nil {
 		fail(err)
 	}
 	node.CloseOnSignal()
-	if err := demo(); err != nil {
+	if err := demo(*full); err != nil {
 		fail(err)
 	}
 }
@@ -29,7 +32,7 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-func demo() (err error) {
+func demo(full bool) (err error) {
 	found := node.State()
 	n, err := node.New()
 	if err != nil {
@@ -41,7 +44,11 @@ func demo() (err error) {
 		return err
 	}
 	defer s.inbox.Close()
-	for _, act := range []func() error{s.before, s.during, s.after} {
+	acts := []func() error{s.before, s.during, s.after}
+	if full {
+		acts = append(acts, s.secondAct)
+	}
+	for _, act := range acts {
 		if err := act(); err != nil {
 			return err
 		}
@@ -102,7 +109,7 @@ func (s *story) during() error {
 		if err := s.send(c, 7998); err != nil {
 			return err
 		}
-		return s.showAttachments(c)
+		return errors.Join(s.showAttachments(c), s.tool(0, "show", c.ID()[:12]))
 	})
 }
 
