@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -156,7 +157,7 @@ func (p *pod) call(plugin plugin, verb string) (took time.Duration, err error) {
 	err = p.node.NS.Do(func(ns.NetNS) error {
 		return traffic.RealTime(func() error {
 			start := time.Now()
-			err := command.Run()
+			err := runBounded(command)
 			took = time.Since(start)
 			return err
 		})
@@ -165,6 +166,17 @@ func (p *pod) call(plugin plugin, verb string) (took time.Duration, err error) {
 		return took, fmt.Errorf("%s of %s: %w: %s", verb, plugin.path, err, output.Bytes())
 	}
 	return took, nil
+}
+
+// runBounded runs a command, and kills it with its process group when it takes
+// too long: what is real-time must not run for ever.
+func runBounded(command *exec.Cmd) error {
+	if err := command.Start(); err != nil {
+		return err
+	}
+	timer := time.AfterFunc(node.ToolTimeout, func() { _ = unix.Kill(-command.Process.Pid, unix.SIGKILL) })
+	defer timer.Stop()
+	return command.Wait()
 }
 
 // add runs ADD and has close run DEL.

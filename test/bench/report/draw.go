@@ -83,7 +83,7 @@ func bars(found *result.Result, c column) (*plot.Plot, error) {
 	}
 	for i := len(table.Rows) - 1; i >= 0; i-- {
 		row := &table.Rows[i]
-		if c.pick(row) == nil {
+		if c.pick(row) == nil || isDetail(row.Name) {
 			continue
 		}
 		if err := addBar(p, float64(len(names)), *c.pick(row), colorOf(row.Name)); err != nil {
@@ -114,6 +114,11 @@ func addBar(p *plot.Plot, at float64, s result.Spread, fill color.Color) error {
 	}
 	p.Add(bar, quartiles)
 	return nil
+}
+
+// isDetail tells whether a row is for the tables only.
+func isDetail(contender string) bool {
+	return strings.HasPrefix(contender, "(") || strings.HasSuffix(contender, ", no rule")
 }
 
 func colorOf(contender string) color.Color {

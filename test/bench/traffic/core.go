@@ -81,7 +81,7 @@ func (c *Core) serve(ready chan<- error) {
 		ready <- fmt.Errorf("pin a thread to core %d: %w", c.CPU, err)
 		return
 	}
-	c.RealTime = schedule(unix.SCHED_FIFO, 1) == nil
+	c.RealTime = schedule(unix.SCHED_RR, 1) == nil
 	ready <- nil
 	for work := range c.work {
 		work()
@@ -93,13 +93,14 @@ func (c *Core) serve(ready chan<- error) {
 func RealTime(work func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if schedule(unix.SCHED_FIFO, 1) != nil {
+	if schedule(unix.SCHED_RR, 1) != nil {
 		return work()
 	}
 	return errors.Join(work(), schedule(unix.SCHED_NORMAL, 0))
 }
 
-// schedule sets the scheduling policy of this thread.
+// schedule sets the scheduling policy of this thread. Real-time is round-robin:
+// threads of one process that wait for each other must all get their turn.
 func schedule(policy, priority uint32) error {
 	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: priority}, 0)
 }
