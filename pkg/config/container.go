@@ -31,16 +31,20 @@ func (p *parser) grants(capabilities *value) grants {
 // containerRules returns the rules for one container, which come after so many
 // of its network. What is not granted is not even looked at.
 //
-// libcni keeps out of runtimeConfig what is not declared, and leaves the
-// declaration in what it hands to plugins, so that it can count for args too,
-// which Multus fills with whatever a pod asks for.
+// Runtimes keep out of runtimeConfig what is not declared. Those that also take
+// the declaration out, as the specification says (section 4, "Deriving
+// runtimeConfig"), are taken at their word. libcni leaves it, so that it can
+// count for args too, which Multus fills with whatever a pod asks for.
 func (p *parser) containerRules(o object, granted grants, network int) []*value {
 	var runtimes, annotated, args *value
-	if granted.rules {
+	taken := o.in["capabilities"] == nil
+	if granted.rules || taken {
 		runtimes = p.follow(o.in["runtimeConfig"], CapabilityRules)
+	}
+	if granted.rules {
 		args = p.follow(o.in["args"], "cni", CapabilityRules)
 	}
-	if granted.annotations {
+	if granted.annotations || taken {
 		annotated = p.annotated(p.follow(o.in["runtimeConfig"], CapabilityAnnotations, Annotation))
 	}
 	return p.gather([]*value{runtimes, annotated, args}, network)

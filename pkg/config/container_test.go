@@ -47,7 +47,8 @@ func TestContainerRules(t *testing.T) {
 		{"all, in order", declareBoth + everywhere, "rule-0:1 rule-1:2 rule-2:10 rule-3:11 rule-4:20 rule-5:30"},
 		{"the rules alone declared", declareRules + everywhere, "rule-0:1 rule-1:2 rule-2:10 rule-3:11 rule-4:30"},
 		{"annotations alone declared", declareAnnotations + everywhere, "rule-0:1 rule-1:2 rule-2:20"},
-		{"nothing declared", everywhere, "rule-0:1 rule-1:2"},
+		{"the declaration taken out", everywhere, "rule-0:1 rule-1:2 rule-2:10 rule-3:11 rule-4:20"},
+		{"nothing declared", `"capabilities": {}, ` + everywhere, "rule-0:1 rule-1:2"},
 		{"declared as false", `"capabilities": {"xdpPortRules": false, "portMappings": true}, ` + everywhere, "rule-0:1 rule-1:2"},
 		{"declared as null", `"capabilities": null, ` + everywhere, "rule-0:1 rule-1:2"},
 		{"as many as may be", declareRules + `"rules": ` + drops(1, 960) + `, "args": {"cni": {"xdpPortRules": ` + drops(2000, 64) + `}}`, ""},
@@ -84,9 +85,10 @@ func TestNoContainerRules(t *testing.T) {
 // What is not declared is not even looked at, however wrong it may be.
 func TestUndeclaredIsNotRead(t *testing.T) {
 	for _, members := range []string{
-		`"runtimeConfig": {"xdpPortRules": [{}]}, "args": {"cni": {"xdpPortRules": 5}}`,
-		`"runtimeConfig": {"xdpPortRules": 1, "xdpPortRules": 2}, "args": [1]`,
-		annotated("["),
+		`"args": {"cni": {"xdpPortRules": 5}}`,
+		`"capabilities": {}, "runtimeConfig": {"xdpPortRules": [{}]}, "args": {"cni": {"xdpPortRules": 5}}`,
+		`"capabilities": {}, "runtimeConfig": {"xdpPortRules": 1, "xdpPortRules": 2}, "args": [1]`,
+		`"capabilities": {}, ` + annotated("["),
 		declareAnnotations + `"args": 5, "runtimeConfig": {"xdpPortRules": [{}]}`,
 		declareRules + annotated("["),
 	} {
