@@ -32,6 +32,10 @@ func (s side) String() string {
 	return "ingress"
 }
 
+// tcxTries times busyPause is two seconds: the kernel's work queue and RCU are
+// late on a machine that is busy.
+const tcxTries = 400
+
 // attachTCX attaches in front of all others: no program is to see, or to send
 // away, a packet whose checksum is not settled yet.
 func attachTCX(dev Device, program *ebpf.Program, at side, pin string) error {
@@ -43,7 +47,7 @@ func attachTCX(dev Device, program *ebpf.Program, at side, pin string) error {
 			return pinAndClose(l, pin)
 		}
 		// A link of the same program that was unpinned goes some time later.
-		if !errors.Is(err, unix.EEXIST) || try == busyTries {
+		if !errors.Is(err, unix.EEXIST) || try == tcxTries {
 			return fmt.Errorf("%w the tc program to %s at tcx %s: %w", ErrAttach, dev.Name, at, err)
 		}
 		time.Sleep(busyPause)
