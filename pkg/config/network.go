@@ -36,6 +36,9 @@ type Network struct {
 	TCHook TCHook
 	// Flows is how many rewritten flows are remembered at a time.
 	Flows int
+	// Log is where to write down what is done: nowhere if it is empty, "journald",
+	// or the path of a file.
+	Log string
 	// Rules are the network's own in the order written, then those of the
 	// container, each with a name that no other has.
 	Rules []rules.Rule
@@ -51,7 +54,7 @@ type Network struct {
 // All others are CNI's business.
 var networkKeys = []string{
 	"cniVersion", "name", "type", "prevResult", "capabilities", "runtimeConfig", "args",
-	"mode", "tcHook", "flows", "rules",
+	"mode", "tcHook", "flows", "log", "rules",
 }
 
 // Parse reads a network configuration.
@@ -85,6 +88,7 @@ func (p *parser) networkOf(o object) *Network {
 		Mode:       take(p, o.in["mode"], ModeAuto, readMode),
 		TCHook:     take(p, o.in["tcHook"], HookAuto, readTCHook),
 		Flows:      take(p, o.in["flows"], DefaultFlows, readFlows),
+		Log:        take(p, o.in["log"], "", readLog),
 
 		OpenToContainers: granted.rules || granted.annotations,
 	}

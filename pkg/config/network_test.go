@@ -87,8 +87,8 @@ func TestParseExample(t *testing.T) {
 }
 
 func TestParseSettings(t *testing.T) {
-	got := parse(t, network(`"mode": "generic", "tcHook": "clsact", "flows": 1024`))
-	want := &Network{CNIVersion: "1.1.0", Name: "lab", Type: "xdp-port", Mode: ModeGeneric, TCHook: HookClsact, Flows: 1024}
+	got := parse(t, network(`"mode": "generic", "tcHook": "clsact", "flows": 1024, "log": "/a b"`))
+	want := &Network{CNIVersion: "1.1.0", Name: "lab", Type: "xdp-port", Mode: ModeGeneric, TCHook: HookClsact, Flows: 1024, Log: "/a b"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -136,6 +136,11 @@ func TestParseMistakes(t *testing.T) {
 		{"flows huge", network(`"flows": 99999999999999999999`), `flows: 99999999999999999999 is not a number of flows (a whole number, 1024 to 1048576)`},
 		{"flows quoted", network(`"flows": "65536"`), `flows: "65536" is a string: write 65536 without quotes`},
 		{"flows a list", network(`"flows": [1024]`), `flows: [1024] is not a number of flows (a whole number, 1024 to 1048576)`},
+
+		{"log nowhere", network(`"log": "xdp-port.log"`), `log: "xdp-port.log" is neither "journald" nor the path of a file such as "/var/log/xdp-port.log"`},
+		{"log a folder", network(`"log": "/var/log/"`), `log: "/var/log/" is neither "journald" nor the path of a file such as "/var/log/xdp-port.log"`},
+		{"log of two lines", network(`"log": "/a\nb"`), `log: "/a\nb" is neither "journald" nor the path of a file such as "/var/log/xdp-port.log"`},
+		{"log no string", network(`"log": true`), `log: true is not a string`},
 
 		{"rules no list", network(`"rules": 5`), `rules: 5 is not a list of rules`},
 		{"rules null", network(`"rules": null`), `rules: null is not a list of rules: leave the key out`},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/containernetworking/cni/pkg/skel"
@@ -32,9 +33,11 @@ const (
 )
 
 // guarded turns whatever a verb comes back with, a panic included, into a CNI
-// error: stdout must carry nothing else.
-func guarded(verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
+// error: stdout must carry nothing else. How it came out is logged.
+func guarded(name string, verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
 	return func(args *skel.CmdArgs) (err error) {
+		began := time.Now()
+		defer func() { logged(name, args, began, err) }()
 		defer func() {
 			if cause := recover(); cause != nil {
 				err = types.NewError(types.ErrInternal,

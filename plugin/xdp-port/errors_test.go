@@ -18,7 +18,7 @@ const actAsPlugin = "XDP_PORT_TEST_PANICS"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(actAsPlugin) != "" {
-		verbs.Add = guarded(func(*skel.CmdArgs) error { panic("it burns") })
+		verbs.Add = guarded("ADD", func(*skel.CmdArgs) error { panic("it burns") })
 		main()
 		os.Exit(0)
 	}

@@ -20,9 +20,9 @@ func main() {
 }
 
 var verbs = skel.CNIFuncs{
-	Add:    guarded(add),
-	Del:    guarded(del),
-	Check:  guarded(check),
-	GC:     guarded(gc),
-	Status: guarded(status),
+	Add:    guarded("ADD", add),
+	Del:    guarded("DEL", del),
+	Check:  guarded("CHECK", check),
+	GC:     guarded("GC", gc),
+	Status: guarded("STATUS", status),
 }

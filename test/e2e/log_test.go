@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// entry is a line of a log.
+type entry struct {
+	Level, Msg, Verb, Network, Container, Interface string
+	Code                                            uint
+}
+
+// TestLogFile wants a line for each verb, of success and failure, and the
+// runtime none the wiser.
+func TestLogFile(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	file := filepath.Join(t.TempDir(), "xdp-port.log")
+	config := direct(tutorial())
+	config["log"] = file
+	wantSuccess(t, plugin(t, c, "ADD", config))
+	wantSuccess(t, plugin(t, c, "CHECK", config))
+	config["rules"] = []any{rule("protocol", "udp", "port", 70000, "action", "drop")}
+	if refusal := plugin(t, c, "ADD", config); refusal == nil || refusal.Code != 7 {
+		t.Errorf("ADD said %v", refusal)
+	}
+	wantSuccess(t, plugin(t, c, "DEL", config))
+	text, err := os.ReadFile(file)
+	must(t, err)
+	want := []entry{
+		{Level: "INFO", Msg: "ADD succeeded", Verb: "ADD"},
+		{Level: "INFO", Msg: "CHECK succeeded", Verb: "CHECK"},
+		{Level: "ERROR", Msg: "ADD failed: rules[0].port: 70000 is not a port (1-65535)", Verb: "ADD", Code: 7},
+		{Level: "INFO", Msg: "DEL succeeded", Verb: "DEL"},
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(lines) != len(want) {
+		t.Fatalf("%d lines, want %d:\n%s", len(lines), len(want), text)
+	}
+	for i, line := range lines {
+		var got entry
+		must(t, json.Unmarshal([]byte(line), &got))
+		want[i].Network, want[i].Container, want[i].Interface = "lab", c.PluginID(), c.IfName
+		if got != want[i] {
+			t.Errorf("line %d: %s", i, line)
+		}
+	}
+}
+
+// TestLogThatCannotBeWritten keeps no container from its rules: a folder that is
+// not there, a pipe that nobody reads, and stdout by another name.
+func TestLogThatCannotBeWritten(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	must(t, unix.Mkfifo(pipe, 0o600))
+	for _, log := range []string{"/no/such/folder/xdp-port.log", pipe, "/dev/stdout", "/proc/self/fd/1"} {
+		n := newNode(t)
+		c := bare(t, n)
+		config := direct(tutorial())
+		config["log"] = log
+		wantSuccess(t, plugin(t, c, "ADD", config))
+		wantSuccess(t, plugin(t, c, "DEL", config))
+	}
+	// A failure's answer is read as JSON: nothing else may be on stdout.
+	n := newNode(t)
+	c := bare(t, n)
+	config := direct([]any{rule("protocol", "udp", "port", 0, "action", "drop")})
+	config["log"] = "/dev/stdout"
+	if refusal := plugin(t, c, "ADD", config); refusal == nil || refusal.Code != 7 {
+		t.Errorf("ADD said %v", refusal)
+	}
+}
+
+// TestLogJournald has a socket where the journal's is, in a mount namespace.
+func TestLogJournald(t *testing.T) {
+	bin, err := node.BinDir()
+	must(t, err)
+	folder := t.TempDir()
+	must(t, os.Chmod(folder, 0o755))
+	journal, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(folder, "socket")})
+	must(t, err)
+	defer journal.Close()
+	script := `mount -t tmpfs none /run && mkdir -p /run/systemd/journal && mount --bind "$1" /run/systemd/journal && exec "$2"`
+	command := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", folder, filepath.Join(bin, "xdp-port"))
+	command.Env = append(os.Environ(), "CNI_COMMAND=DEL", "CNI_CONTAINERID=nobody", "CNI_IFNAME=eth0", "CNI_PATH="+bin)
+	command.Stdin = strings.NewReader(`{"cniVersion": "1.0.0", "name": "lab", "type": "xdp-port", "log": "journald"}`)
+	out, err := command.CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	must(t, journal.SetReadDeadline(time.Now().Add(10*time.Second)))
+	datagram := make([]byte, 1<<16)
+	count, err := journal.Read(datagram)
+	must(t, err)
+	for _, field := range []string{
+		"MESSAGE=DEL succeeded\n", "PRIORITY=6\n", "SYSLOG_IDENTIFIER=xdp-port\n",
+		"XDP_PORT_CONTAINER=nobody\n", "XDP_PORT_NETWORK=lab\n", "XDP_PORT_VERB=DEL\n",
+	} {
+		if !strings.Contains(string(datagram[:count]), field) {
+			t.Errorf("%q is not in\n%s", field, datagram[:count])
+		}
+	}
+}
