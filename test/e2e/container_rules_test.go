@@ -170,6 +170,7 @@ func TestContainersHaveNoSay(t *testing.T) {
 
 	before := node.State()
 	config := direct([]any{})
+	config["capabilities"] = map[string]any{}
 	config["runtimeConfig"] = map[string]any{fromRuntime: tutorial()}
 	config["args"] = map[string]any{"cni": map[string]any{"xdpPortRules": tutorial()}}
 	wantSuccess(t, plugin(t, c, "ADD", config))
