@@ -42,7 +42,7 @@ func crowd(b *bench) error {
 	if err != nil {
 		return err
 	}
-	c.reportCrowd(alone, crowded)
+	c.reportCrowd(size, alone, crowded)
 	return nil
 }
 
@@ -96,7 +96,7 @@ func (c *crowdBench) measure(suffix string) (*crowdSample, error) {
 	return s, c.takeTurns(c.less(crowdRounds), []*contender{s.floor, s.add, s.del, s.idle, s.busy})
 }
 
-func (c *crowdBench) reportCrowd(alone, crowded *crowdSample) {
+func (c *crowdBench) reportCrowd(size int, alone, crowded *crowdSample) {
 	c.report(result.Table{
 		Name: "crowd-verbs", Title: "ADD and DEL beside many attached containers (clsact)", Unit: "ms",
 	}, []*contender{alone.floor, alone.add, alone.del, crowded.floor, crowded.add, crowded.del}, nil)
@@ -106,9 +106,9 @@ func (c *crowdBench) reportCrowd(alone, crowded *crowdSample) {
 	compare := func(what string, of func(*crowdSample) (measured, beside *contender)) {
 		before, besideBefore := of(alone)
 		after, besideAfter := of(crowded)
-		c.claim(result.Claim{What: what, Bound: 1.2}, after.samples.Over(besideAfter.samples).OverMedian(before.samples.Over(besideBefore.samples)).Spread())
+		c.claim(result.Claim{What: fmt.Sprintf("%s at %d attached containers, of that at 1", what, size), Bound: 1.2}, after.samples.Over(besideAfter.samples).OverMedian(before.samples.Over(besideBefore.samples)).Spread())
 	}
-	compare("ADD at 1,000 attached containers, of that at 1", func(s *crowdSample) (*contender, *contender) { return s.add, s.floor })
-	compare("DEL at 1,000 attached containers, of that at 1", func(s *crowdSample) (*contender, *contender) { return s.del, s.floor })
-	compare("a packet at 1,000 attached containers, of that at 1", func(s *crowdSample) (*contender, *contender) { return s.busy, s.idle })
+	compare("ADD", func(s *crowdSample) (*contender, *contender) { return s.add, s.floor })
+	compare("DEL", func(s *crowdSample) (*contender, *contender) { return s.del, s.floor })
+	compare("a packet", func(s *crowdSample) (*contender, *contender) { return s.busy, s.idle })
 }
