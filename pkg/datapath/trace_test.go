@@ -116,7 +116,7 @@ func run(t *testing.T, program *ebpf.Program, frame []byte) (uint32, []byte) {
 }
 
 // stayOnCPU keeps XDP and tc of a packet on one CPU.
-func stayOnCPU(t *testing.T) {
+func stayOnCPU(t testing.TB) {
 	t.Helper()
 	runtime.LockOSThread()
 	var before, one unix.CPUSet

@@ -1,0 +1,123 @@
+package datapath
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/packet"
+)
+
+// BenchmarkRun runs the programs alone. What an empty program takes is part of
+// each figure: that of the caller, which lays the packet out as it was.
+func BenchmarkRun(b *testing.B) {
+	stayOnCPU(b)
+	v4 := udp(inside, 4000, outside, 7999)
+	v6 := udp(netip.MustParseAddr("fd00:88::2"), 4000, netip.MustParseAddr("fd00:99::2"), 7999)
+	tcp := v4
+	tcp.Load = packet.TCP{Source: 4000, Destination: 7999}
+	miss, near := udp(inside, 4000, outside, 53), udp(inside, 4000, outside, 7990)
+	reply := udp(outside, 7998, inside, 4000)
+	for _, mode := range []Mode{Generic, TC} {
+		p := benchPrograms(b, mode)
+		program := p.FromContainer
+		if mode == TC {
+			program = p.FromContainerTC
+		}
+		b.Run(mode.String()+"/empty", func(b *testing.B) { benchmark(b, emptyProgram(b, program.Type()), v4) })
+		b.Run(mode.String()+"/hit IPv4", func(b *testing.B) { benchmark(b, program, v4) })
+		b.Run(mode.String()+"/hit IPv6", func(b *testing.B) { benchmark(b, program, v6) })
+		b.Run(mode.String()+"/hit TCP", func(b *testing.B) { benchmark(b, program, tcp) })
+		b.Run(mode.String()+"/miss", func(b *testing.B) { benchmark(b, program, miss) })
+		b.Run(mode.String()+"/miss, same page", func(b *testing.B) { benchmark(b, program, near) })
+		if mode == TC {
+			b.Run("tc/reply", func(b *testing.B) { benchmark(b, p.ToContainer, reply) })
+			b.Run("tc/ingress miss", func(b *testing.B) { benchmark(b, p.ToContainer, udp(outside, 53, inside, 4000)) })
+		}
+	}
+}
+
+func benchPrograms(b *testing.B, mode Mode) *Programs {
+	rs := traceRules()
+	rs.Mode = mode
+	rs.Flows = 65536
+	rs.Rules = append(rs.Rules, rules.Rule{
+		Name: "tcp", Protocol: rules.TCP, Ports: rules.PortRange{First: 7999, Last: 7999}, To: rules.PortRange{First: 7998, Last: 7998},
+	})
+	p := mustLoad(b, rs)
+	if err := p.Activate(loopback); err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+func emptyProgram(b *testing.B, kind ebpf.ProgramType) *ebpf.Program {
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: kind, AttachType: attachTypeOf(kind), License: "Dual BSD/GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { program.Close() })
+	return program
+}
+
+func benchmark(b *testing.B, program *ebpf.Program, p packet.Packet) {
+	table, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer table.Close()
+	caller, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: program.Type(), AttachType: attachTypeOf(program.Type()), License: "Dual BSD/GPL",
+		Instructions: resetAndCall(table, program.Type(), p),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer caller.Close()
+	if err := table.Put(uint32(0), program); err != nil {
+		b.Fatal(err)
+	}
+	_, took, err := caller.Benchmark(p.Bytes(), b.N, b.ResetTimer)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(took.Nanoseconds()), "ns/packet")
+}
+
+// attachTypeOf is what Load gives the programs: only those of the same can call
+// each other.
+func attachTypeOf(kind ebpf.ProgramType) ebpf.AttachType {
+	if kind == ebpf.XDP {
+		return ebpf.AttachXDP
+	}
+	return ebpf.AttachNone
+}
+
+// resetAndCall writes the packet's ports, then calls the program in the table.
+func resetAndCall(table *ebpf.Map, kind ebpf.ProgramType, p packet.Packet) asm.Instructions {
+	data, dataEnd := int16(0), int16(4) // struct xdp_md
+	if kind == ebpf.SchedCLS {
+		data, dataEnd = 76, 80 // struct __sk_buff
+	}
+	ports := p.TransportOffset()
+	return asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, data, asm.Word),
+		asm.LoadMem(asm.R3, asm.R1, dataEnd, asm.Word),
+		asm.Mov.Reg(asm.R4, asm.R2),
+		asm.Add.Imm(asm.R4, int32(ports)+4),
+		asm.JGT.Reg(asm.R4, asm.R3, "out"),
+		asm.StoreImm(asm.R2, int16(ports), int64(int32(binary.NativeEndian.Uint32(p.Bytes()[ports:]))), asm.Word),
+		asm.LoadMapPtr(asm.R2, table.FD()),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.FnTailCall.Call(),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
+		asm.Return(),
+	}
+}
