@@ -88,8 +88,8 @@ static __always_inline __sum16 update_udp_checksum(__sum16 check, __be16 from,
 static __always_inline __u16 pseudo_sum(const struct packet *pkt)
 {
 	__u32 header_length = pkt->transport - pkt->network;
-	const __u32 *saddr = (const __u32 *)pkt->saddr;
-	const __u32 *daddr = (const __u32 *)pkt->daddr;
+	const __u32 *saddr = (const __u32 *)&pkt->saddr;
+	const __u32 *daddr = (const __u32 *)&pkt->daddr;
 	__u64 sum = bpf_htonl(pkt->end - pkt->transport) +
 		    (__u64)bpf_htonl(pkt->protocol);
 
@@ -115,15 +115,13 @@ static __always_inline int replace_complete_udp(struct __sk_buff *skb,
 						const struct note *note,
 						__u32 offset)
 {
-	__sum16 check;
+	struct frame frame = skb_frame(skb);
+	__sum16 *check = bytes_at(&frame, offset, sizeof(*check));
 
-	if (!note->pseudo ||
-	    bpf_skb_load_bytes(skb, offset, &check, sizeof(check)))
+	if (!note->pseudo || !check || *check == note->pseudo)
 		return 0;
-	if (check == note->pseudo)
-		return 0;
-	check = update_udp_checksum(check, note->from, note->to);
-	return !bpf_skb_store_bytes(skb, offset, &check, sizeof(check), 0);
+	*check = update_udp_checksum(*check, note->from, note->to);
+	return 1;
 }
 
 /*

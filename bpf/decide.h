@@ -14,14 +14,19 @@
 #include "counters.h"
 #include "flows.h"
 
-static __always_inline int is_nobodys_business(const struct packet *pkt)
+static __always_inline void look_up_ports(struct packet *pkt)
 {
 	__u8 direction = pkt->direction;
 
-	return !pkt->damaged &&
-	       !look_up_port(direction, pkt->protocol, pkt->destination) &&
-	       !(look_up_port(!direction, pkt->protocol, pkt->source) &
-		 PORT_IS_TARGET);
+	pkt->forward_entry =
+		look_up_port(direction, pkt->protocol, pkt->destination);
+	pkt->reply_entry = look_up_port(!direction, pkt->protocol, pkt->source);
+}
+
+static __always_inline int is_nobodys_business(const struct packet *pkt)
+{
+	return !pkt->damaged && !pkt->forward_entry &&
+	       !(pkt->reply_entry & PORT_IS_TARGET);
 }
 
 /*
@@ -30,31 +35,26 @@ static __always_inline int is_nobodys_business(const struct packet *pkt)
  */
 static __always_inline int may_come_again(const struct packet *pkt)
 {
-	__u8 direction = pkt->direction;
-
-	return (look_up_port(direction, pkt->protocol, pkt->destination) &
-		PORT_IS_OUTPUT) ||
-	       (look_up_port(!direction, pkt->protocol, pkt->source) &
-		PORT_ID_MASK);
+	return (pkt->forward_entry & PORT_IS_OUTPUT) ||
+	       (pkt->reply_entry & PORT_ID_MASK);
 }
 
-static __always_inline __u8 *peer_of(struct packet *pkt)
+static __always_inline const struct address *peer_of(const struct packet *pkt)
 {
-	return pkt->direction == EGRESS ? pkt->daddr : pkt->saddr;
+	return pkt->direction == EGRESS ? &pkt->daddr : &pkt->saddr;
 }
 
 /* Whether the packet is a reply of a rewritten flow of the other direction. */
 static __always_inline int restore_reply(struct packet *pkt)
 {
 	struct decision *decision = &pkt->decision;
-	struct flow_key key;
+	struct flow_id id;
 	struct flow *flow;
 
-	if (!(look_up_port(!pkt->direction, pkt->protocol, pkt->source) &
-	      PORT_IS_TARGET))
+	if (!(pkt->reply_entry & PORT_IS_TARGET))
 		return 0;
-	make_flow_key(&key, pkt, !pkt->direction, pkt->direction == EGRESS);
-	flow = find_flow(&key);
+	identify_flow(&id, pkt, !pkt->direction);
+	flow = find_flow(&id);
 	if (!flow)
 		return 0;
 	decision->verdict = REPLY_RESTORED;
@@ -69,21 +69,20 @@ static __always_inline int restore_reply(struct packet *pkt)
  * that a rewritten packet of the same pair of sockets began: replies now
  * belong to this one.
  */
-static __always_inline void supersede_flow(struct packet *pkt)
+static __always_inline void supersede_flow(struct packet *pkt, __u16 entry)
 {
-	struct flow_key key;
+	struct flow_id id;
 
-	if (!(look_up_port(pkt->direction, pkt->protocol, pkt->destination) &
-	      PORT_IS_TARGET))
+	if (!(entry & PORT_IS_TARGET))
 		return;
-	make_flow_key(&key, pkt, pkt->direction, pkt->direction == EGRESS);
-	pkt->decision.flow_conflict = forget_flow(&key);
+	identify_flow(&id, pkt, pkt->direction);
+	pkt->decision.flow_conflict = forget_flow(&id);
 }
 
 static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 {
 	struct decision *decision = &pkt->decision;
-	struct flow_key key;
+	struct flow_id id;
 
 	decision->verdict = REWRITTEN;
 	decision->port = pkt->transport + offsetof(struct ports, destination);
@@ -91,12 +90,12 @@ static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 	decision->to = rewritten_port(rule, pkt->destination);
 	pkt->destination = decision->to;
 	if (rule->flags & RULE_ONE_WAY) {
-		supersede_flow(pkt);
+		supersede_flow(pkt, look_up_port(pkt->direction, pkt->protocol,
+						 pkt->destination));
 		return;
 	}
-	make_flow_key(&key, pkt, pkt->direction, pkt->direction == EGRESS);
-	decision->flow_conflict =
-		remember_flow(&key, decision->from, decision->rule - 1);
+	identify_flow(&id, pkt, pkt->direction);
+	decision->flow_conflict = remember_flow(&id, decision->from);
 }
 
 /* Decides a TCP or UDP packet whose addresses were read. */
@@ -104,7 +103,6 @@ __noinline int decide(struct packet *pkt)
 {
 	struct decision *decision;
 	struct rule *rule;
-	__u16 entry;
 
 	if (!pkt)
 		return 0;
@@ -115,8 +113,8 @@ __noinline int decide(struct packet *pkt)
 	}
 	if (!pkt->damaged && restore_reply(pkt))
 		return 0;
-	entry = look_up_port(pkt->direction, pkt->protocol, pkt->destination);
-	decision->rule = rule_for(entry, pkt->family, peer_of(pkt));
+	decision->rule =
+		rule_for(pkt->forward_entry, pkt->family, peer_of(pkt));
 	rule = rule_at(decision->rule);
 	if (rule && rule->action == RULE_DROP) {
 		decision->verdict = DROPPED;
@@ -126,7 +124,7 @@ __noinline int decide(struct packet *pkt)
 	} else if (rule && rule->action == RULE_REWRITE) {
 		rewrite(pkt, rule);
 	} else {
-		supersede_flow(pkt);
+		supersede_flow(pkt, pkt->forward_entry);
 	}
 	return 0;
 }
@@ -138,16 +136,15 @@ __noinline int decide(struct packet *pkt)
 static __always_inline int restore_quoted_forward(struct packet *quote)
 {
 	struct decision *decision = &quote->decision;
-	struct flow_key key;
+	struct flow_id id;
 	struct flow *flow;
 
 	if (!(look_up_port(quote->direction, quote->protocol,
 			   quote->destination) &
 	      PORT_IS_TARGET))
 		return 0;
-	make_flow_key(&key, quote, quote->direction,
-		      quote->direction == EGRESS);
-	flow = find_flow(&key);
+	identify_flow(&id, quote, quote->direction);
+	flow = find_flow(&id);
 	if (!flow)
 		return 0;
 	decision->port = quote->transport + offsetof(struct ports, destination);
@@ -164,20 +161,19 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
 {
 	struct decision *decision = &quote->decision;
 	__u8 flow_direction = !quote->direction;
-	__u8 *peer = quote->direction == EGRESS ? quote->daddr : quote->saddr;
 	__be16 restored = quote->source;
-	struct flow_key key;
+	struct flow_id id;
 	struct flow *flow;
 	struct rule *rule;
 	__u16 entry;
 
 	entry = look_up_port(flow_direction, quote->protocol, restored);
-	rule = rule_at(rule_for(entry, quote->family, peer));
+	rule = rule_at(rule_for(entry, quote->family, peer_of(quote)));
 	if (!rule || rule->action != RULE_REWRITE || rule->flags & RULE_ONE_WAY)
 		return 0;
 	quote->source = rewritten_port(rule, restored);
-	make_flow_key(&key, quote, flow_direction, quote->direction == EGRESS);
-	flow = find_flow(&key);
+	identify_flow(&id, quote, flow_direction);
+	flow = find_flow(&id);
 	if (!flow || flow->original_port != restored)
 		return 0;
 	decision->port = quote->transport + offsetof(struct ports, source);

@@ -20,56 +20,92 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
-/*
- * The key of the flow of this direction that a packet with these ports, as
- * they are on the wire, belongs to. The packet may be one of its own or, then
- * with the other direction, a reply.
- */
-static __always_inline void make_flow_key(struct flow_key *key,
-					  const struct packet *pkt,
-					  __u8 flow_direction,
-					  int container_is_source)
+/* A flow, and by which addresses it is told from one of the same digest. */
+struct flow_id {
+	struct flow_key key;
+	const struct address *container;
+	const struct address *peer;
+};
+
+/* Odd numbers with no pattern: the digits of the golden ratio and others. */
+static __always_inline __u64 digest(const struct address *container,
+				    const struct address *peer)
 {
-	__builtin_memset(key, 0, sizeof(*key));
+	return container->word[0] * 0x9e3779b97f4a7c15 +
+	       container->word[1] * 0xbf58476d1ce4e5b9 +
+	       peer->word[0] * 0x94d049bb133111eb +
+	       peer->word[1] * 0xd6e8feb86659fd93;
+}
+
+/*
+ * The flow of this direction that a packet with these ports, as they are on the
+ * wire, belongs to. The packet may be one of its own or, then with the other
+ * direction, a reply.
+ */
+static __always_inline void
+identify_flow(struct flow_id *id, const struct packet *pkt, __u8 flow_direction)
+{
+	struct flow_key *key = &id->key;
+	__u64 addresses;
+
+	if (pkt->direction == EGRESS) {
+		key->container_port = pkt->source;
+		key->peer_port = pkt->destination;
+		id->container = &pkt->saddr;
+		id->peer = &pkt->daddr;
+	} else {
+		key->container_port = pkt->destination;
+		key->peer_port = pkt->source;
+		id->container = &pkt->daddr;
+		id->peer = &pkt->saddr;
+	}
+	addresses = digest(id->container, id->peer);
+	key->addresses[0] = addresses;
+	key->addresses[1] = addresses >> 32;
 	key->ifindex = pkt->ifindex;
 	key->protocol = pkt->protocol;
 	key->direction = flow_direction;
 	key->family = pkt->family;
-	if (container_is_source) {
-		key->container_port = pkt->source;
-		key->peer_port = pkt->destination;
-		__builtin_memcpy(key->container, pkt->saddr, 16);
-		__builtin_memcpy(key->peer, pkt->daddr, 16);
-	} else {
-		key->container_port = pkt->destination;
-		key->peer_port = pkt->source;
-		__builtin_memcpy(key->container, pkt->daddr, 16);
-		__builtin_memcpy(key->peer, pkt->saddr, 16);
-	}
+	key->pad = 0;
 }
 
-static __always_inline struct flow *find_flow(const struct flow_key *key)
+static __always_inline int same_address(const struct address *a,
+					const struct address *b)
 {
-	return bpf_map_lookup_elem(&flows, key);
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1];
+}
+
+static __always_inline struct flow *find_flow(const struct flow_id *id)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, &id->key);
+
+	if (!flow || !same_address(&flow->container, id->container) ||
+	    !same_address(&flow->peer, id->peer))
+		return NULL;
+	return flow;
 }
 
 /* Returns 1 when the same pair of sockets used another port before. */
-static __always_inline int remember_flow(const struct flow_key *key,
-					 __be16 original_port, __u16 rule)
+static __always_inline int remember_flow(const struct flow_id *id,
+					 __be16 original_port)
 {
-	struct flow fresh = { .original_port = original_port, .rule = rule };
-	struct flow *known = find_flow(key);
+	struct flow *known = find_flow(id);
+	struct flow fresh = {
+		.container = *id->container,
+		.peer = *id->peer,
+		.original_port = original_port,
+	};
 
 	if (known && known->original_port == original_port)
 		return 0;
-	bpf_map_update_elem(&flows, key, &fresh, BPF_ANY);
+	bpf_map_update_elem(&flows, &id->key, &fresh, BPF_ANY);
 	return !!known;
 }
 
 /* Returns 1 when there was such a flow. */
-static __always_inline int forget_flow(const struct flow_key *key)
+static __always_inline int forget_flow(const struct flow_id *id)
 {
-	return bpf_map_delete_elem(&flows, key) == 0;
+	return find_flow(id) && !bpf_map_delete_elem(&flows, &id->key);
 }
 
 #endif

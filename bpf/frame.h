@@ -47,6 +47,10 @@ struct packet {
 	__u32 checksum; /* offset of the transport checksum; 0: there is none */
 	__be16 source;
 	__be16 destination;
+	/* What the port tables say, of this direction of the destination, of
+	 * the other of the source. */
+	__u16 forward_entry;
+	__u16 reply_entry;
 	__u8 direction; /* 0 egress, 1 ingress, as the container sees it */
 	__u8 family;	/* 4 or 6 */
 	__u8 protocol;
@@ -55,8 +59,8 @@ struct packet {
 	__u8 unknown_length; /* jumbogram: the IP header does not say */
 	__u8 quoted;	/* inside an ICMP error, so not all of it is there */
 	__u8 may_defer; /* the hook may see a packet twice */
-	__u8 saddr[16]; /* IPv4 addresses are v4-mapped */
-	__u8 daddr[16];
+	struct address saddr;
+	struct address daddr;
 	struct decision decision;
 };
 

@@ -75,6 +75,7 @@ static __always_inline int examine(const struct frame *frame,
 {
 	switch (parse_frame(frame, pkt)) {
 	case PARSED_TRANSPORT:
+		look_up_ports(pkt);
 		if (is_nobodys_business(pkt) || read_addresses(frame, pkt))
 			return 0;
 		decide(pkt);

@@ -351,7 +351,19 @@ static __always_inline enum parsed parse_frame(const struct frame *frame,
 		pkt->family = 6;
 	else
 		return PARSED_OTHER;
-	return parse_network_of(frame, pkt);
+	/* Untagged packets, nearly all, do without the call. */
+	return pkt->network == sizeof(*ethernet) ? parse_network(frame, pkt)
+						 : parse_network_of(frame, pkt);
+}
+
+/* RFC 4291 section 2.5.5.2. */
+static __always_inline struct address v4_mapped(__be32 addr)
+{
+	struct address mapped = {
+		.word[1] = bpf_cpu_to_be64(0xffff00000000 | bpf_ntohl(addr)),
+	};
+
+	return mapped;
 }
 
 /*
@@ -365,17 +377,15 @@ static __always_inline int read_addresses(const struct frame *frame,
 
 		if (!ip)
 			return -1;
-		__builtin_memcpy(pkt->saddr, &ip->saddr, 16);
-		__builtin_memcpy(pkt->daddr, &ip->daddr, 16);
+		__builtin_memcpy(&pkt->saddr, &ip->saddr, 16);
+		__builtin_memcpy(&pkt->daddr, &ip->daddr, 16);
 	} else {
 		struct iphdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
 
 		if (!ip)
 			return -1;
-		pkt->saddr[10] = pkt->saddr[11] = 0xff;
-		pkt->daddr[10] = pkt->daddr[11] = 0xff;
-		__builtin_memcpy(pkt->saddr + 12, &ip->saddr, 4);
-		__builtin_memcpy(pkt->daddr + 12, &ip->daddr, 4);
+		pkt->saddr = v4_mapped(ip->saddr);
+		pkt->daddr = v4_mapped(ip->daddr);
 	}
 	return 0;
 }

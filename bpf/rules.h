@@ -75,19 +75,16 @@ const volatile __be64 network_mask[129][2];
  * its loop once; and the loop has few branches, so that it does so fast.
  */
 __noinline int rule_by_address(__u32 class_id, __u32 family,
-			       const struct in6_addr *peer)
+			       const struct address *peer)
 {
 	struct peer_prefix prefix = { .port_class = class_id,
 				      .family = family };
 	struct port_class *class =
 		bpf_map_lookup_elem(&port_classes, &class_id);
-	__be64 high, low;
 	__u32 next, end;
 
 	if (!class || !peer)
 		return 0;
-	__builtin_memcpy(&high, peer, sizeof(high));
-	__builtin_memcpy(&low, (void *)peer + sizeof(high), sizeof(low));
 	next = family == 6 ? class->ipv4_lengths : 0;
 	end = class->ipv4_lengths + (family == 6 ? class->ipv6_lengths : 0);
 	for (int i = 0; i < 129; i++, next++) {
@@ -99,8 +96,8 @@ __noinline int rule_by_address(__u32 class_id, __u32 family,
 		prefix.length = class->length[next];
 		if (prefix.length > 128)
 			break;
-		prefix.addr[0] = high & network_mask[prefix.length][0];
-		prefix.addr[1] = low & network_mask[prefix.length][1];
+		prefix.addr[0] = peer->word[0] & network_mask[prefix.length][0];
+		prefix.addr[1] = peer->word[1] & network_mask[prefix.length][1];
 		rule = bpf_map_lookup_elem(&peer_prefixes, &prefix);
 		if (rule)
 			return *rule;
@@ -111,13 +108,13 @@ __noinline int rule_by_address(__u32 class_id, __u32 family,
 /* One more than the index of the rule that a port entry leads to, 0 for none.
  */
 static __always_inline __u32 rule_for(__u16 entry, __u8 family,
-				      const __u8 *peer)
+				      const struct address *peer)
 {
 	__u32 id = entry & PORT_ID_MASK;
 
 	if (!has_classes || !(entry & PORT_BY_ADDRESS))
 		return id;
-	return rule_by_address(id - 1, family, (const struct in6_addr *)peer);
+	return rule_by_address(id - 1, family, peer);
 }
 
 static __always_inline struct rule *rule_at(__u32 number)

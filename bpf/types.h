@@ -81,25 +81,34 @@ struct peer_prefix {
 	__be64 addr[2]; /* host bits zero; IPv4 addresses are v4-mapped */
 };
 
+/* An IPv6 address, or an IPv4 address v4-mapped, in network byte order. */
+struct address {
+	__be64 word[2];
+};
+
 /*
  * A rewritten flow, as both directions can compute it: ports as they are on
  * the wire outside of the container, or in it for an ingress flow, so after
- * the rewrite in either case.
+ * the rewrite in either case. The kernel hashes a key for each packet, which
+ * takes the longer the longer it is: so there is only a digest of the addresses
+ * in it, and the addresses themselves are with the value.
  */
 struct flow_key {
 	__u32 ifindex; /* of the host-side veth */
-	__u8 protocol;
-	__u8 direction; /* of the rewritten packets: 0 egress, 1 ingress */
 	__be16 container_port;
 	__be16 peer_port;
-	__u16 family;	    /* 4 or 6 */
-	__u8 container[16]; /* IPv4 addresses are v4-mapped */
-	__u8 peer[16];
+	__u32 addresses[2]; /* a digest */
+	__u8 protocol;
+	__u8 direction; /* of the rewritten packets: 0 egress, 1 ingress */
+	__u8 family;	/* 4 or 6 */
+	__u8 pad;
 };
 
 struct flow {
+	struct address container;
+	struct address peer;
 	__be16 original_port; /* destination port before the rewrite */
-	__u16 rule;	      /* index */
+	__u16 pad[3];
 };
 
 struct rule_counter {

@@ -87,11 +87,13 @@ static __always_inline int change_skb(struct __sk_buff *skb,
 				      const struct packet *pkt)
 {
 	const struct decision *decision = &pkt->decision;
+	struct frame frame = skb_frame(skb);
 	struct note note = {};
+	__be16 *port = bytes_at(&frame, decision->port, sizeof(*port));
 
-	if (bpf_skb_store_bytes(skb, decision->port, &decision->to,
-				sizeof(decision->to), 0))
+	if (!port)
 		return -1;
+	*port = decision->to;
 	if (decision->quoted_checksum &&
 	    bpf_skb_store_bytes(skb, decision->quoted_checksum,
 				&decision->quoted_value,

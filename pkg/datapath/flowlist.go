@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 
@@ -38,9 +39,9 @@ func ReadFlows(dir string, ifindex int) ([]Flow, error) {
 }
 
 func decodeFlow(entry flowEntry) Flow {
-	key := &entry.key
-	end := func(address [16]byte, port uint16) netip.AddrPort {
-		addr := netip.AddrFrom16(address)
+	key, value := &entry.key, &entry.value
+	end := func(address programsAddress, port uint16) netip.AddrPort {
+		addr := netip.AddrFrom16(addressBytes(address))
 		if key.Family == 4 {
 			addr = addr.Unmap()
 		}
@@ -49,8 +50,15 @@ func decodeFlow(entry flowEntry) Flow {
 	return Flow{
 		Direction:    rules.Direction(key.Direction),
 		Protocol:     rules.Protocol(key.Protocol),
-		Container:    end(key.Container, key.ContainerPort),
-		Peer:         end(key.Peer, key.PeerPort),
-		OriginalPort: fromNetwork(entry.value.OriginalPort),
+		Container:    end(value.Container, key.ContainerPort),
+		Peer:         end(value.Peer, key.PeerPort),
+		OriginalPort: fromNetwork(value.OriginalPort),
 	}
+}
+
+// addressBytes undoes words.
+func addressBytes(address programsAddress) (out [16]byte) {
+	binary.NativeEndian.PutUint64(out[:8], address.Word[0])
+	binary.NativeEndian.PutUint64(out[8:], address.Word[1])
+	return out
 }

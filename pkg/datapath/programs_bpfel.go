@@ -30,21 +30,29 @@ type programsCounters struct {
 }
 
 type programsFlow struct {
-	_            structs.HostLayout
+	_         structs.HostLayout
+	Container struct {
+		_    structs.HostLayout
+		Word [2]uint64
+	}
+	Peer struct {
+		_    structs.HostLayout
+		Word [2]uint64
+	}
 	OriginalPort uint16
-	Rule         uint16
+	Pad          [3]uint16
 }
 
 type programsFlowKey struct {
 	_             structs.HostLayout
 	Ifindex       uint32
-	Protocol      uint8
-	Direction     uint8
 	ContainerPort uint16
 	PeerPort      uint16
-	Family        uint16
-	Container     [16]uint8
-	Peer          [16]uint8
+	Addresses     [2]uint32
+	Protocol      uint8
+	Direction     uint8
+	Family        uint8
+	Pad           uint8
 }
 
 type programsPeerPrefix struct {
