@@ -69,6 +69,17 @@ static __always_inline int decide_error(const struct frame *frame,
 
 DEFINE_PER_HOOK(decide_error)
 
+/*
+ * Whether the packet is of a device that is under rules. tc programs ask that
+ * first, since they count. XDP in generic mode leaves that to them, and need
+ * not ask for the many packets that no rule is about.
+ */
+static __always_inline int is_heeded(const struct frame *frame,
+				     const struct packet *pkt)
+{
+	return frame->skb || counters_of(pkt->ifindex);
+}
+
 /* Decides any packet: what all hooks have in common. */
 static __always_inline int examine(const struct frame *frame,
 				   struct packet *pkt)
@@ -76,7 +87,8 @@ static __always_inline int examine(const struct frame *frame,
 	switch (parse_frame(frame, pkt)) {
 	case PARSED_TRANSPORT:
 		look_up_ports(pkt);
-		if (is_nobodys_business(pkt) || read_addresses(frame, pkt))
+		if (is_nobodys_business(pkt) || !is_heeded(frame, pkt) ||
+		    read_addresses(frame, pkt))
 			return 0;
 		decide(pkt);
 		if (pkt->decision.port)
@@ -85,7 +97,7 @@ static __always_inline int examine(const struct frame *frame,
 	case PARSED_ICMP_ERROR:
 		if (pkt->may_defer)
 			pkt->decision.verdict = DEFERRED;
-		else
+		else if (is_heeded(frame, pkt))
 			decide_error_of(frame, pkt);
 		return 0;
 	case PARSED_MALFORMED:

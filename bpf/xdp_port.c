@@ -53,9 +53,9 @@ static __always_inline int change_frame(struct xdp_md *ctx,
 SEC("xdp.frags")
 int from_container(struct xdp_md *ctx)
 {
-	struct counters *counters = counters_of(ctx->ingress_ifindex);
 	struct seen *slot = this_cpus_slot();
 	struct frame frame = xdp_frame(ctx);
+	struct counters *counters;
 	struct packet pkt = {
 		.ifindex = ctx->ingress_ifindex,
 		.length = frame.length,
@@ -66,15 +66,16 @@ int from_container(struct xdp_md *ctx)
 	if (!slot)
 		return XDP_PASS;
 	slot->note.magic = 0;
-	if (!counters)
-		return XDP_PASS;
 	examine_of(&frame, &pkt);
 	if (pkt.decision.verdict == DEFERRED)
 		return XDP_PASS;
 	if (pkt.decision.port && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
 	if (pkt.decision.verdict == DROPPED || note_in_metadata) {
-		count(counters, &frame, EGRESS, &pkt.decision, pkt.length);
+		counters = counters_of(pkt.ifindex);
+		if (counters)
+			count(counters, &frame, EGRESS, &pkt.decision,
+			      pkt.length);
 	} else {
 		slot->decision = pkt.decision;
 		write_note(&slot->note, &pkt);
@@ -118,17 +119,24 @@ static __always_inline int lacks_bytes(const struct frame *frame,
 					  pkt->protocol == IPPROTO_ICMPV6);
 }
 
+static __always_inline struct packet skb_packet(const struct __sk_buff *skb,
+						__u8 direction)
+{
+	struct packet pkt = {
+		.ifindex = skb->ifindex,
+		.length = skb->len,
+		.direction = direction,
+	};
+
+	return pkt;
+}
+
 /* What XDP does, at a tc hook. */
 static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
 {
 	struct counters *counters = counters_of(skb->ifindex);
 	struct frame frame = skb_frame(skb);
-	struct packet fresh = {
-		.ifindex = skb->ifindex,
-		.length = skb->len,
-		.direction = direction,
-	};
-	struct packet pkt = fresh;
+	struct packet pkt = skb_packet(skb, direction);
 
 	if (!counters)
 		return TCX_NEXT;
@@ -138,7 +146,7 @@ static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
 								 : MAX_OFFSET))
 			return TCX_DROP;
 		frame = skb_frame(skb);
-		pkt = fresh;
+		pkt = skb_packet(skb, direction);
 		examine_of(&frame, &pkt);
 	}
 	if (pkt.decision.port && change_skb(skb, &pkt))

@@ -13,6 +13,11 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type programsAddress struct {
+	_    structs.HostLayout
+	Word [2]uint64
+}
+
 type programsCounters struct {
 	_                  structs.HostLayout
 	Passed             uint64
@@ -30,15 +35,9 @@ type programsCounters struct {
 }
 
 type programsFlow struct {
-	_         structs.HostLayout
-	Container struct {
-		_    structs.HostLayout
-		Word [2]uint64
-	}
-	Peer struct {
-		_    structs.HostLayout
-		Word [2]uint64
-	}
+	_            structs.HostLayout
+	Container    programsAddress
+	Peer         programsAddress
 	OriginalPort uint16
 	Pad          [3]uint16
 }
