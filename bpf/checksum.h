@@ -88,8 +88,8 @@ static __always_inline __sum16 update_udp_checksum(__sum16 check, __be16 from,
 static __always_inline __u16 pseudo_sum(const struct packet *pkt)
 {
 	__u32 header_length = pkt->transport - pkt->network;
-	const __u32 *saddr = (const __u32 *)&pkt->saddr;
-	const __u32 *daddr = (const __u32 *)&pkt->daddr;
+	const __u32 *container = (const __u32 *)&pkt->container;
+	const __u32 *peer = (const __u32 *)&pkt->peer;
 	__u64 sum = bpf_htonl(pkt->end - pkt->transport) +
 		    (__u64)bpf_htonl(pkt->protocol);
 
@@ -97,7 +97,7 @@ static __always_inline __u16 pseudo_sum(const struct packet *pkt)
 		return 0;
 	/* The 0xffff of v4-mapped addresses add nothing in this arithmetic. */
 	for (int i = 0; i < 4; i++)
-		sum += (__u64)saddr[i] + daddr[i];
+		sum += (__u64)container[i] + peer[i];
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);

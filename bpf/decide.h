@@ -39,22 +39,17 @@ static __always_inline int may_come_again(const struct packet *pkt)
 	       (pkt->reply_entry & PORT_ID_MASK);
 }
 
-static __always_inline const struct address *peer_of(const struct packet *pkt)
-{
-	return pkt->direction == EGRESS ? &pkt->daddr : &pkt->saddr;
-}
-
 /* Whether the packet is a reply of a rewritten flow of the other direction. */
 static __always_inline int restore_reply(struct packet *pkt)
 {
 	struct decision *decision = &pkt->decision;
-	struct flow_id id;
+	struct flow_key key;
 	struct flow *flow;
 
 	if (!(pkt->reply_entry & PORT_IS_TARGET))
 		return 0;
-	identify_flow(&id, pkt, !pkt->direction);
-	flow = find_flow(&id);
+	make_flow_key(&key, pkt, !pkt->direction);
+	flow = find_flow(&key, pkt);
 	if (!flow)
 		return 0;
 	decision->verdict = REPLY_RESTORED;
@@ -71,18 +66,18 @@ static __always_inline int restore_reply(struct packet *pkt)
  */
 static __always_inline void supersede_flow(struct packet *pkt, __u16 entry)
 {
-	struct flow_id id;
+	struct flow_key key;
 
 	if (!(entry & PORT_IS_TARGET))
 		return;
-	identify_flow(&id, pkt, pkt->direction);
-	pkt->decision.flow_conflict = forget_flow(&id);
+	make_flow_key(&key, pkt, pkt->direction);
+	pkt->decision.flow_conflict = forget_flow(&key, pkt);
 }
 
 static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 {
 	struct decision *decision = &pkt->decision;
-	struct flow_id id;
+	struct flow_key key;
 
 	decision->verdict = REWRITTEN;
 	decision->port = pkt->transport + offsetof(struct ports, destination);
@@ -94,8 +89,8 @@ static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 						 pkt->destination));
 		return;
 	}
-	identify_flow(&id, pkt, pkt->direction);
-	decision->flow_conflict = remember_flow(&id, decision->from);
+	make_flow_key(&key, pkt, pkt->direction);
+	decision->flow_conflict = remember_flow(&key, pkt, decision->from);
 }
 
 /* Decides a TCP or UDP packet whose addresses were read. */
@@ -107,14 +102,9 @@ __noinline int decide(struct packet *pkt)
 	if (!pkt)
 		return 0;
 	decision = &pkt->decision;
-	if (pkt->may_defer && may_come_again(pkt)) {
-		decision->verdict = DEFERRED;
-		return 0;
-	}
 	if (!pkt->damaged && restore_reply(pkt))
 		return 0;
-	decision->rule =
-		rule_for(pkt->forward_entry, pkt->family, peer_of(pkt));
+	decision->rule = rule_for(pkt->forward_entry, pkt->family, &pkt->peer);
 	rule = rule_at(decision->rule);
 	if (rule && rule->action == RULE_DROP) {
 		decision->verdict = DROPPED;
@@ -136,15 +126,15 @@ __noinline int decide(struct packet *pkt)
 static __always_inline int restore_quoted_forward(struct packet *quote)
 {
 	struct decision *decision = &quote->decision;
-	struct flow_id id;
+	struct flow_key key;
 	struct flow *flow;
 
 	if (!(look_up_port(quote->direction, quote->protocol,
 			   quote->destination) &
 	      PORT_IS_TARGET))
 		return 0;
-	identify_flow(&id, quote, quote->direction);
-	flow = find_flow(&id);
+	make_flow_key(&key, quote, quote->direction);
+	flow = find_flow(&key, quote);
 	if (!flow)
 		return 0;
 	decision->port = quote->transport + offsetof(struct ports, destination);
@@ -162,18 +152,18 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
 	struct decision *decision = &quote->decision;
 	__u8 flow_direction = !quote->direction;
 	__be16 restored = quote->source;
-	struct flow_id id;
+	struct flow_key key;
 	struct flow *flow;
 	struct rule *rule;
 	__u16 entry;
 
 	entry = look_up_port(flow_direction, quote->protocol, restored);
-	rule = rule_at(rule_for(entry, quote->family, peer_of(quote)));
+	rule = rule_at(rule_for(entry, quote->family, &quote->peer));
 	if (!rule || rule->action != RULE_REWRITE || rule->flags & RULE_ONE_WAY)
 		return 0;
 	quote->source = rewritten_port(rule, restored);
-	identify_flow(&id, quote, flow_direction);
-	flow = find_flow(&id);
+	make_flow_key(&key, quote, flow_direction);
+	flow = find_flow(&key, quote);
 	if (!flow || flow->original_port != restored)
 		return 0;
 	decision->port = quote->transport + offsetof(struct ports, source);

@@ -8,24 +8,12 @@
 
 #include "parse.h"
 
-enum direction {
-	EGRESS,
-	INGRESS,
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
 	__type(key, struct flow_key);
 	__type(value, struct flow);
 } flows SEC(".maps");
-
-/* A flow, and by which addresses it is told from one of the same digest. */
-struct flow_id {
-	struct flow_key key;
-	const struct address *container;
-	const struct address *peer;
-};
 
 /* Odd numbers with no pattern: the digits of the golden ratio and others. */
 static __always_inline __u64 digest(const struct address *container,
@@ -38,31 +26,26 @@ static __always_inline __u64 digest(const struct address *container,
 }
 
 /*
- * The flow of this direction that a packet with these ports, as they are on the
- * wire, belongs to. The packet may be one of its own or, then with the other
- * direction, a reply.
+ * The key of the flow of this direction that a packet with these ports, as
+ * they are on the wire, belongs to. The packet may be one of its own or, then
+ * with the other direction, a reply.
  */
-static __always_inline void
-identify_flow(struct flow_id *id, const struct packet *pkt, __u8 flow_direction)
+static __always_inline void make_flow_key(struct flow_key *key,
+					  const struct packet *pkt,
+					  __u8 flow_direction)
 {
-	struct flow_key *key = &id->key;
-	__u64 addresses;
+	__u64 addresses = digest(&pkt->container, &pkt->peer);
 
+	key->ifindex = pkt->ifindex;
 	if (pkt->direction == EGRESS) {
 		key->container_port = pkt->source;
 		key->peer_port = pkt->destination;
-		id->container = &pkt->saddr;
-		id->peer = &pkt->daddr;
 	} else {
 		key->container_port = pkt->destination;
 		key->peer_port = pkt->source;
-		id->container = &pkt->daddr;
-		id->peer = &pkt->saddr;
 	}
-	addresses = digest(id->container, id->peer);
 	key->addresses[0] = addresses;
 	key->addresses[1] = addresses >> 32;
-	key->ifindex = pkt->ifindex;
 	key->protocol = pkt->protocol;
 	key->direction = flow_direction;
 	key->family = pkt->family;
@@ -75,37 +58,41 @@ static __always_inline int same_address(const struct address *a,
 	return a->word[0] == b->word[0] && a->word[1] == b->word[1];
 }
 
-static __always_inline struct flow *find_flow(const struct flow_id *id)
+/* The flow of the key that a packet with its addresses belongs to, or NULL. */
+static __always_inline struct flow *find_flow(const struct flow_key *key,
+					      const struct packet *pkt)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, &id->key);
+	struct flow *flow = bpf_map_lookup_elem(&flows, key);
 
-	if (!flow || !same_address(&flow->container, id->container) ||
-	    !same_address(&flow->peer, id->peer))
+	if (!flow || !same_address(&flow->container, &pkt->container) ||
+	    !same_address(&flow->peer, &pkt->peer))
 		return NULL;
 	return flow;
 }
 
 /* Returns 1 when the same pair of sockets used another port before. */
-static __always_inline int remember_flow(const struct flow_id *id,
+static __always_inline int remember_flow(const struct flow_key *key,
+					 const struct packet *pkt,
 					 __be16 original_port)
 {
-	struct flow *known = find_flow(id);
+	struct flow *known = find_flow(key, pkt);
 	struct flow fresh = {
-		.container = *id->container,
-		.peer = *id->peer,
+		.container = pkt->container,
+		.peer = pkt->peer,
 		.original_port = original_port,
 	};
 
 	if (known && known->original_port == original_port)
 		return 0;
-	bpf_map_update_elem(&flows, &id->key, &fresh, BPF_ANY);
+	bpf_map_update_elem(&flows, key, &fresh, BPF_ANY);
 	return !!known;
 }
 
 /* Returns 1 when there was such a flow. */
-static __always_inline int forget_flow(const struct flow_id *id)
+static __always_inline int forget_flow(const struct flow_key *key,
+				       const struct packet *pkt)
 {
-	return find_flow(id) && !bpf_map_delete_elem(&flows, &id->key);
+	return find_flow(key, pkt) && !bpf_map_delete_elem(&flows, key);
 }
 
 #endif

@@ -13,6 +13,11 @@
 
 #include "types.h"
 
+enum direction {
+	EGRESS,
+	INGRESS,
+};
+
 enum verdict {
 	PASSED,
 	REWRITTEN,
@@ -51,16 +56,15 @@ struct packet {
 	 * the other of the source. */
 	__u16 forward_entry;
 	__u16 reply_entry;
-	__u8 direction; /* 0 egress, 1 ingress, as the container sees it */
+	__u8 direction; /* as the container sees it */
 	__u8 family;	/* 4 or 6 */
 	__u8 protocol;
 	__u8 fragment; /* the first of several */
 	__u8 damaged;  /* TCP or UDP, but no more than its ports is right */
 	__u8 unknown_length; /* jumbogram: the IP header does not say */
-	__u8 quoted;	/* inside an ICMP error, so not all of it is there */
-	__u8 may_defer; /* the hook may see a packet twice */
-	struct address saddr;
-	struct address daddr;
+	__u8 quoted; /* inside an ICMP error, so not all of it is there */
+	struct address container;
+	struct address peer;
 	struct decision decision;
 };
 
@@ -81,6 +85,8 @@ struct frame {
 	struct __sk_buff *skb;
 };
 
+/* Whether the kernel has bpf_xdp_load_bytes() (Linux 5.18). */
+const volatile __u8 has_xdp_load_bytes = 1;
 /* Whether the program was loaded with BPF_F_XDP_HAS_FRAGS (Linux 5.18). */
 const volatile __u8 has_frags = 1;
 

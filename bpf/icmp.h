@@ -13,18 +13,14 @@ static __always_inline int parse_quote(const struct frame *frame,
 				       const struct packet *error,
 				       struct packet *quote)
 {
-	enum parsed parsed;
-
 	quote->quoted = 1;
 	quote->ifindex = error->ifindex;
 	quote->direction = !error->direction;
 	quote->end = error->end;
 	quote->network = error->transport + sizeof(struct icmp_header);
-	if (error->family == 6)
-		parsed = parse_ipv6(frame, quote);
-	else
-		parsed = parse_ipv4(frame, quote);
-	return parsed == PARSED_TRANSPORT && !read_addresses(frame, quote);
+	quote->family = error->family;
+	return parse_network_of(frame, quote) == PARSED_TRANSPORT &&
+	       !read_addresses(frame, quote);
 }
 
 /*
@@ -80,6 +76,12 @@ static __always_inline int is_heeded(const struct frame *frame,
 	return frame->skb || counters_of(pkt->ifindex);
 }
 
+/* Whether the program may see packets that it has changed already. */
+static __always_inline int may_see_twice(const struct frame *frame)
+{
+	return frame->xdp && !note_in_metadata;
+}
+
 /* Decides any packet: what all hooks have in common. */
 static __always_inline int examine(const struct frame *frame,
 				   struct packet *pkt)
@@ -90,12 +92,16 @@ static __always_inline int examine(const struct frame *frame,
 		if (is_nobodys_business(pkt) || !is_heeded(frame, pkt) ||
 		    read_addresses(frame, pkt))
 			return 0;
+		if (may_see_twice(frame) && may_come_again(pkt)) {
+			pkt->decision.verdict = DEFERRED;
+			return 0;
+		}
 		decide(pkt);
 		if (pkt->decision.port)
 			pkt->decision.checksum = pkt->checksum;
 		return 0;
 	case PARSED_ICMP_ERROR:
-		if (pkt->may_defer)
+		if (may_see_twice(frame))
 			pkt->decision.verdict = DEFERRED;
 		else if (is_heeded(frame, pkt))
 			decide_error_of(frame, pkt);

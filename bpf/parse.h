@@ -231,11 +231,15 @@ static __always_inline enum parsed parse_ipv4(const struct frame *frame,
 	return parse_transport(frame, pkt);
 }
 
+/* By a set of bits, which is one branch; all their numbers are below 64. */
 static __always_inline int is_extension_header(__u8 protocol)
 {
-	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
-	       protocol == IPPROTO_DSTOPTS || protocol == IPPROTO_FRAGMENT ||
-	       protocol == IPPROTO_AH;
+	const __u64 extension_headers =
+		1ULL << IPPROTO_HOPOPTS | 1ULL << IPPROTO_ROUTING |
+		1ULL << IPPROTO_DSTOPTS | 1ULL << IPPROTO_FRAGMENT |
+		1ULL << IPPROTO_AH;
+
+	return protocol < 64 && extension_headers >> protocol & 1;
 }
 
 /*
@@ -351,7 +355,7 @@ static __always_inline enum parsed parse_frame(const struct frame *frame,
 		pkt->family = 6;
 	else
 		return PARSED_OTHER;
-	/* Untagged packets, nearly all, do without the call. */
+	/* Without tags, which is nearly always, without a call. */
 	return pkt->network == sizeof(*ethernet) ? parse_network(frame, pkt)
 						 : parse_network_of(frame, pkt);
 }
@@ -366,27 +370,43 @@ static __always_inline struct address v4_mapped(__be32 addr)
 	return mapped;
 }
 
+static __always_inline void set_addresses(struct packet *pkt,
+					  struct address source,
+					  struct address destination)
+{
+	if (pkt->direction == EGRESS) {
+		pkt->container = source;
+		pkt->peer = destination;
+	} else {
+		pkt->container = destination;
+		pkt->peer = source;
+	}
+}
+
 /*
  * Copies the addresses, which only packets that a rule may be about need.
  */
 static __always_inline int read_addresses(const struct frame *frame,
 					  struct packet *pkt)
 {
+	struct address source, destination;
+
 	if (pkt->family == 6) {
 		struct ipv6hdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
 
 		if (!ip)
 			return -1;
-		__builtin_memcpy(&pkt->saddr, &ip->saddr, 16);
-		__builtin_memcpy(&pkt->daddr, &ip->daddr, 16);
+		__builtin_memcpy(&source, &ip->saddr, sizeof(source));
+		__builtin_memcpy(&destination, &ip->daddr, sizeof(destination));
 	} else {
 		struct iphdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
 
 		if (!ip)
 			return -1;
-		pkt->saddr = v4_mapped(ip->saddr);
-		pkt->daddr = v4_mapped(ip->daddr);
+		source = v4_mapped(ip->saddr);
+		destination = v4_mapped(ip->daddr);
 	}
+	set_addresses(pkt, source, destination);
 	return 0;
 }
 

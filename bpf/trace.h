@@ -82,22 +82,51 @@ static __always_inline struct trace_event *reserve_event(__u32 ifindex)
 	return event;
 }
 
-/* There is bpf_xdp_load_bytes() from Linux 5.18 on only. */
-static __always_inline __u32 capture(const struct frame *frame, __u8 *headers)
+/*
+ * How much of a frame is captured: never 0, by a mask that any verifier
+ * understands.
+ */
+static __always_inline __u32 at_most_traced(__u32 length)
 {
+	if (length > TRACED_BYTES)
+		length = TRACED_BYTES;
+	barrier_var(length);
+	return ((length - 1) & (TRACED_BYTES - 1)) + 1;
+}
+
+/*
+ * Copies the first bytes of a frame, and returns how many. Byte by byte, where
+ * it has to be, is a long walk for the verifier.
+ */
+static __always_inline __u32 capture_xdp(struct xdp_md *ctx, __u32 length,
+					 __u8 *headers)
+{
+	struct frame frame = xdp_frame(ctx);
 	__u32 i;
 
+	if (has_xdp_load_bytes) {
+		length = at_most_traced(length);
+		return bpf_xdp_load_bytes(ctx, 0, headers, length) ? 0 : length;
+	}
 	for (i = 0; i < TRACED_BYTES; i++) {
-		__u8 *byte = frame->data + i;
+		__u8 *byte = frame.data + i;
 
-		if ((void *)(byte + 1) > frame->data_end)
+		if ((void *)(byte + 1) > frame.data_end)
 			break;
 		headers[i] = *byte;
 	}
 	return i;
 }
 
-/* What an event says beside the headers. A global function, as those below:
+static __always_inline __u32 capture_skb(struct __sk_buff *skb, __u8 *headers)
+{
+	__u32 length = at_most_traced(skb->len);
+
+	return bpf_skb_load_bytes(skb, 0, headers, length) ? 0 : length;
+}
+
+/*
+ * What an event says beside the headers. A global function, as those below:
  * the verifier walks it once.
  */
 __noinline int describe(struct trace_event *event,
@@ -122,7 +151,7 @@ __noinline int trace_xdp(struct xdp_md *ctx, const struct decision *decision,
 	if (!event)
 		return 0;
 	describe(event, decision, direction, frame.length);
-	event->captured = capture(&frame, event->headers);
+	event->captured = capture_xdp(ctx, frame.length, event->headers);
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
@@ -131,17 +160,11 @@ __noinline int trace_skb(struct __sk_buff *skb, const struct decision *decision,
 			 __u32 direction)
 {
 	struct trace_event *event = reserve_event(skb->ifindex);
-	__u32 length = skb->len < TRACED_BYTES ? skb->len : TRACED_BYTES;
 
 	if (!event)
 		return 0;
 	describe(event, decision, direction, skb->len);
-	/* Never 0, by a mask that any verifier understands. */
-	barrier_var(length);
-	length = ((length - 1) & (TRACED_BYTES - 1)) + 1;
-	if (bpf_skb_load_bytes(skb, 0, event->headers, length))
-		length = 0;
-	event->captured = length;
+	event->captured = capture_skb(skb, event->headers);
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

@@ -60,7 +60,6 @@ int from_container(struct xdp_md *ctx)
 		.ifindex = ctx->ingress_ifindex,
 		.length = frame.length,
 		.direction = EGRESS,
-		.may_defer = !note_in_metadata,
 	};
 
 	if (!slot)

@@ -92,6 +92,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error
 		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
 		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
+		spec.Variables[programsVarHasXdpLoadBytes].Set(asByte(hasMultiBuffer())),
 		spec.Variables[programsVarRulesetId].Set(rs.id(table)),
 	)
 }
@@ -114,11 +115,17 @@ func selectPrograms(spec *ebpf.CollectionSpec, hooks Hooks) {
 // for one, took the Ethernet header for lost. It is slower, too.
 func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
 	program := spec.Programs[programsProgFromContainer]
-	if program == nil || mode == Native && features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) == nil {
+	if program == nil || mode == Native && hasMultiBuffer() {
 		return
 	}
 	program.Flags &^= unix.BPF_F_XDP_HAS_FRAGS
 	_ = spec.Variables[programsVarHasFrags].Set(uint8(0))
+}
+
+// hasMultiBuffer tells whether XDP takes packets of several buffers, and has
+// the helpers for them (Linux 5.18).
+func hasMultiBuffer() bool {
+	return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes) == nil
 }
 
 // noteInMetadata tells where XDP leaves its note for tc ingress; bpf/checksum.h

@@ -189,6 +189,7 @@ const (
 	programsProgToContainer     = "to_container"
 	programsVarHasClasses       = "has_classes"
 	programsVarHasFrags         = "has_frags"
+	programsVarHasXdpLoadBytes  = "has_xdp_load_bytes"
 	programsVarNetworkMask      = "network_mask"
 	programsVarNoteInMetadata   = "note_in_metadata"
 	programsVarPortIndex        = "port_index"
@@ -263,14 +264,15 @@ type programsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
-	HasClasses     *ebpf.VariableSpec `ebpf:"has_classes"`
-	HasFrags       *ebpf.VariableSpec `ebpf:"has_frags"`
-	NetworkMask    *ebpf.VariableSpec `ebpf:"network_mask"`
-	NoteInMetadata *ebpf.VariableSpec `ebpf:"note_in_metadata"`
-	PortIndex      *ebpf.VariableSpec `ebpf:"port_index"`
-	RuleCount      *ebpf.VariableSpec `ebpf:"rule_count"`
-	RulesetId      *ebpf.VariableSpec `ebpf:"ruleset_id"`
-	Trace          *ebpf.VariableSpec `ebpf:"trace"`
+	HasClasses      *ebpf.VariableSpec `ebpf:"has_classes"`
+	HasFrags        *ebpf.VariableSpec `ebpf:"has_frags"`
+	HasXdpLoadBytes *ebpf.VariableSpec `ebpf:"has_xdp_load_bytes"`
+	NetworkMask     *ebpf.VariableSpec `ebpf:"network_mask"`
+	NoteInMetadata  *ebpf.VariableSpec `ebpf:"note_in_metadata"`
+	PortIndex       *ebpf.VariableSpec `ebpf:"port_index"`
+	RuleCount       *ebpf.VariableSpec `ebpf:"rule_count"`
+	RulesetId       *ebpf.VariableSpec `ebpf:"ruleset_id"`
+	Trace           *ebpf.VariableSpec `ebpf:"trace"`
 }
 
 // programsObjects contains all objects after they have been loaded into the kernel.
@@ -320,14 +322,15 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
-	HasClasses     *ebpf.Variable `ebpf:"has_classes"`
-	HasFrags       *ebpf.Variable `ebpf:"has_frags"`
-	NetworkMask    *ebpf.Variable `ebpf:"network_mask"`
-	NoteInMetadata *ebpf.Variable `ebpf:"note_in_metadata"`
-	PortIndex      *ebpf.Variable `ebpf:"port_index"`
-	RuleCount      *ebpf.Variable `ebpf:"rule_count"`
-	RulesetId      *ebpf.Variable `ebpf:"ruleset_id"`
-	Trace          *ebpf.Variable `ebpf:"trace"`
+	HasClasses      *ebpf.Variable `ebpf:"has_classes"`
+	HasFrags        *ebpf.Variable `ebpf:"has_frags"`
+	HasXdpLoadBytes *ebpf.Variable `ebpf:"has_xdp_load_bytes"`
+	NetworkMask     *ebpf.Variable `ebpf:"network_mask"`
+	NoteInMetadata  *ebpf.Variable `ebpf:"note_in_metadata"`
+	PortIndex       *ebpf.Variable `ebpf:"port_index"`
+	RuleCount       *ebpf.Variable `ebpf:"rule_count"`
+	RulesetId       *ebpf.Variable `ebpf:"ruleset_id"`
+	Trace           *ebpf.Variable `ebpf:"trace"`
 }
 
 // programsPrograms contains all programs after they have been loaded into the kernel.
