@@ -42,9 +42,7 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 	if err := configure(spec, rs, table); err != nil {
 		return nil, err
 	}
-	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
-		MapReplacements: shared.replacements(spec),
-	})
+	collection, err := loadCollection(spec, shared.replacements(spec))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
 	}
