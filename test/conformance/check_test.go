@@ -67,6 +67,9 @@ func TestCheckFindsDamage(t *testing.T) {
 	c := newContainer(t, n)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			if tt.hook == "tcx" {
+				node.NeedTCX(t)
+			}
 			l := lay(t, n, c, "a", "eth0", 1)
 			defer l.remove(t)
 			configured := lab().with("tcHook", tt.hook)
@@ -118,6 +121,7 @@ func TestCheckFindsFilterOfSomebody(t *testing.T) {
 // TestLostFilters has the pins gone that alone tell of clsact filters: ADD again
 // finds them, by whatever hook it attaches, and leaves those of others.
 func TestLostFilters(t *testing.T) {
+	node.NeedTCX(t) // whose ADD has to find filters, too
 	n := answering(t)
 	c := newContainer(t, n)
 	neighbour := lay(t, n, c, "b", "eth1", 2)
@@ -169,6 +173,7 @@ func TestCheckNamesSuccessor(t *testing.T) {
 
 // TestCheckFindsOtherConfiguration changes what CHECK is asked for.
 func TestCheckFindsOtherConfiguration(t *testing.T) {
+	node.NeedTCX(t)
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	rules := []any{

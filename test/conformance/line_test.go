@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
-	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 
@@ -145,25 +143,9 @@ func (l *line) programs(t *testing.T) (ids []ebpf.ProgramID) {
 		if xdp := device.Attrs().Xdp; xdp != nil && xdp.Attached {
 			ids = append(ids, ebpf.ProgramID(xdp.ProgId))
 		}
-		for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-			attached, err := link.QueryPrograms(link.QueryOptions{Target: device.Attrs().Index, Attach: at})
-			if err != nil {
-				return err
-			}
-			for _, program := range attached.Programs {
-				ids = append(ids, program.ID)
-			}
-		}
-		for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
-			filters, err := netlinksafe.FilterList(device, parent)
-			if err != nil {
-				return err
-			}
-			for _, filter := range filters {
-				ids = append(ids, ebpf.ProgramID(filter.(*netlink.BpfFilter).Id))
-			}
-		}
-		return nil
+		attached, err := node.TCPrograms(device)
+		ids = append(ids, attached...)
+		return err
 	})
 	return ids
 }

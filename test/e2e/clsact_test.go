@@ -141,7 +141,10 @@ func TestClsactRefusesIngressQdisc(t *testing.T) {
 	config["tcHook"] = "clsact"
 	wantRefusal(t, plugin(t, c, "ADD", config), 103, "ingress qdisc", `"tcHook"`)
 	must(t, before.Unchanged())
-	config["tcHook"] = "tcx"
-	wantSuccess(t, plugin(t, c, "ADD", config))
-	wantSuccess(t, plugin(t, c, "DEL", config))
+	t.Run("tcx", func(t *testing.T) {
+		node.NeedTCX(t)
+		config["tcHook"] = "tcx"
+		wantSuccess(t, plugin(t, c, "ADD", config))
+		wantSuccess(t, plugin(t, c, "DEL", config))
+	})
 }

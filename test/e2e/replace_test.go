@@ -16,6 +16,9 @@ func TestRulesAreReplaced(t *testing.T) {
 		{"generic", "tcx"}, {"generic", "clsact"}, {"tc", "tcx"}, {"tc", "clsact"},
 	} {
 		t.Run(way.mode+"/"+way.hook, func(t *testing.T) {
+			if way.hook == "tcx" {
+				node.NeedTCX(t)
+			}
 			n := newNode(t)
 			c := bare(t, n)
 			serve(t, n.Far, 7997)

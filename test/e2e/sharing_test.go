@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdp-port/xdp-port/test/node"
@@ -27,16 +26,9 @@ func attachedTo(t *testing.T, n *node.Node, c *node.Container) loaded {
 	var l loaded
 	onHostSide(t, n, c, func(device netlink.Link) error {
 		l.programs = append(l.programs, ebpf.ProgramID(device.Attrs().Xdp.ProgId))
-		for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-			attached, err := link.QueryPrograms(link.QueryOptions{Target: device.Attrs().Index, Attach: at})
-			if err != nil {
-				return err
-			}
-			for _, program := range attached.Programs {
-				l.programs = append(l.programs, program.ID)
-			}
-		}
-		return nil
+		attached, err := node.TCPrograms(device)
+		l.programs = append(l.programs, attached...)
+		return err
 	})
 	for _, id := range l.programs {
 		program, err := ebpf.NewProgramFromID(id)

@@ -7,26 +7,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NeedKernel skips the test on kernels older than a version, which are the
-// first to have what is named.
-func NeedKernel(t testing.TB, major, minor int, feature string) {
+// NeedTCX skips the test on kernels without tcx.
+func NeedTCX(t testing.TB) {
 	t.Helper()
+	has, err := kernelHas(6, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !has {
+		t.Skip("tcx needs Linux 6.6")
+	}
+}
+
+// kernelHas tells whether the running kernel is of a version or a later one. It
+// goes by the number, so that a test finds what a probe would hide.
+func kernelHas(major, minor int) (bool, error) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
+		return false, err
 	}
 	release := unix.ByteSliceToString(name.Release[:])
 	var isMajor, isMinor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &isMajor, &isMinor); err != nil {
-		t.Fatalf("the kernel's release is %s: %v", release, err)
+		return false, fmt.Errorf("read the kernel's release %s: %w", release, err)
 	}
-	if isMajor < major || isMajor == major && isMinor < minor {
-		t.Skipf("%s needs Linux %d.%d", feature, major, minor)
-	}
-}
-
-// NeedTCX skips the test on kernels without tcx.
-func NeedTCX(t testing.TB) {
-	t.Helper()
-	NeedKernel(t, 6, 6, "tcx")
+	return isMajor > major || isMajor == major && isMinor >= minor, nil
 }
