@@ -64,7 +64,7 @@ func bestHook() (TCHook, error) {
 	switch {
 	case err == nil:
 		return TCX, nil
-	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
+	case errors.Is(err, ebpf.ErrNotSupported):
 		return Clsact, nil
 	}
 	return AutoHook, fmt.Errorf("%w: ask for tcx: %w", ErrAttach, err)

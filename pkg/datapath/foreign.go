@@ -9,9 +9,6 @@ import (
 // it does not tell.
 func ProgramName(id uint32) string { return programName(ebpf.ProgramID(id)) }
 
-// HaveTCX tells whether tc programs can be attached by links.
-func HaveTCX() bool { return queryTCX() == nil }
-
 // FirstTCXIngress returns the id of the program that sees packets first at a
 // device's tcx ingress, 0 if there is none.
 func FirstTCXIngress(ifindex int) (uint32, error) {

@@ -6,9 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -123,7 +121,7 @@ func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
 // hasMultiBuffer tells whether XDP takes packets of several buffers, and has
 // the helpers for them (Linux 5.18).
 func hasMultiBuffer() bool {
-	return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes) == nil
+	return frags.Check() == nil
 }
 
 // noteInMetadata tells where XDP leaves its note for tc ingress; bpf/checksum.h

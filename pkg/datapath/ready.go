@@ -11,22 +11,68 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ready tells whether the kernel has what loading the programs takes. Without
-// privileges it says no to everything.
-func Ready() error {
-	for _, feature := range []struct {
-		name string
-		err  error
-	}{
-		{"what the XDP program needs", features.HaveProgramHelper(ebpf.XDP, newestNeeded)},
-		{"tc programs", features.HaveProgramType(ebpf.SchedCLS)},
-		{"LRU hash maps", features.HaveMapType(ebpf.LRUHash)},
-	} {
-		switch {
-		case errors.Is(feature.err, ebpf.ErrNotSupported):
-			return fmt.Errorf("the kernel lacks %s, Linux 5.12 or later has it: %w", feature.name, feature.err)
-		case feature.err != nil:
-			return fmt.Errorf("the kernel cannot be asked whether it has %s: %w", feature.name, feature.err)
+// Feature is something that a kernel may lack.
+type Feature struct {
+	Name string
+	// Since is the first Linux that has it.
+	Since string
+	// Otherwise says what is done without; empty if nothing can be done.
+	Otherwise string
+
+	probe func() error
+}
+
+// Features returns what the programs need, and what they use where it is there.
+func Features() []Feature {
+	return []Feature{
+		{Name: "what the XDP program needs", Since: "5.12", probe: func() error {
+			return features.HaveProgramHelper(ebpf.XDP, newestNeeded)
+		}},
+		{Name: "tc programs", Since: "4.1", probe: func() error { return features.HaveProgramType(ebpf.SchedCLS) }},
+		{Name: "LRU hash maps", Since: "4.10", probe: func() error { return features.HaveMapType(ebpf.LRUHash) }},
+		{Name: "ring buffers", Since: "5.8", probe: func() error { return features.HaveMapType(ebpf.RingBuf) }},
+		tcx, frags,
+	}
+}
+
+var tcx = Feature{
+	Name: "tcx", Since: "6.6", probe: queryTCX,
+	Otherwise: "clsact filters are used, which cannot share a device with the bandwidth plugin's qdisc",
+}
+
+var frags = Feature{
+	Name: "xdp.frags", Since: "5.18",
+	Otherwise: "native mode takes no MTU above some 3.5 KiB",
+	probe:     func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes) },
+}
+
+// Check returns nil if the kernel has the feature, and an error that names the
+// kernel needed, and wraps ebpf.ErrNotSupported, if it has not. Without
+// privileges a kernel says no to everything.
+func (f Feature) Check() error {
+	switch err := f.probe(); {
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return fmt.Errorf("the kernel lacks %s, Linux %s or later has it: %w", f.Name, f.Since, err)
+	case err != nil:
+		return fmt.Errorf("the kernel cannot be asked whether it has %s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// Ready tells whether the kernel has what loading the programs takes, and the
+// hook that is asked for.
+func Ready(hook TCHook) error {
+	for _, feature := range Features() {
+		if feature.Otherwise != "" {
+			continue
+		}
+		if err := feature.Check(); err != nil {
+			return err
+		}
+	}
+	if hook == TCX {
+		if err := tcx.Check(); err != nil {
+			return fmt.Errorf(`%w: set "tcHook" to "auto" or "clsact"`, err)
 		}
 	}
 	return nil

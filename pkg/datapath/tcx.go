@@ -60,6 +60,10 @@ func queryTCX() error {
 	_, err := link.QueryPrograms(link.QueryOptions{
 		Target: loopbackIndex, Attach: ebpf.AttachTCXIngress,
 	})
+	// Older kernels do not know the kind of query.
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
+	}
 	return err
 }
 

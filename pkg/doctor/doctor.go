@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
@@ -54,9 +55,10 @@ func Examine() []Finding {
 	findings := []Finding{
 		kernel(),
 		{"privileges", Fine, "all that ADD takes", ""},
-		programs(), tcx(), jit(), typeInformation(), bpffs(),
-		attached(list, err),
+		programs(),
 	}
+	findings = append(findings, extras()...)
+	findings = append(findings, jit(), typeInformation(), bpffs(), attached(list, err))
 	return append(findings, devices(list)...)
 }
 
@@ -80,18 +82,27 @@ func kernel() Finding {
 }
 
 func programs() Finding {
-	if err := datapath.Ready(); err != nil {
+	if err := datapath.Ready(datapath.AutoHook); err != nil {
 		return Finding{"programs", Wrong, err.Error(), "a kernel with CONFIG_BPF_SYSCALL, CONFIG_NET_CLS_BPF and Linux 5.15 or later"}
 	}
 	return Finding{"programs", Fine, "XDP, tc and the maps they need", ""}
 }
 
-func tcx() Finding {
-	if !datapath.HaveTCX() {
-		return Finding{"tcx", Warning, "not in this kernel: clsact filters are used, which cannot share a device with " +
-			"the bandwidth plugin's qdisc", "Linux 6.6 has tcx"}
+// extras are features that there is a way around.
+func extras() (findings []Finding) {
+	for _, feature := range datapath.Features() {
+		if feature.Otherwise == "" {
+			continue
+		}
+		f := Finding{feature.Name, Fine, "in this kernel", ""}
+		if err := feature.Check(); errors.Is(err, ebpf.ErrNotSupported) {
+			f = Finding{feature.Name, Warning, "not in this kernel: " + feature.Otherwise, "Linux " + feature.Since + " has it"}
+		} else if err != nil {
+			f = Finding{feature.Name, Unknown, err.Error(), ""}
+		}
+		findings = append(findings, f)
 	}
-	return Finding{"tcx", Fine, "tc programs are attached by links", ""}
+	return findings
 }
 
 // jit looks at net/core/sysctl_net_core.c's bpf_jit_enable.

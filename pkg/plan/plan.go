@@ -29,7 +29,7 @@ func Of(network *config.Network) (state.Wanted, error) {
 			NetNS: netns,
 		},
 		Table: table,
-		Hook:  hooks[network.TCHook],
+		Hook:  Hook(network.TCHook),
 
 		ContainerRules: network.ContainerRules,
 	}
@@ -50,6 +50,9 @@ var modes = map[config.Mode]datapath.Mode{
 	config.ModeOffload: datapath.Offload,
 	config.ModeTC:      datapath.TC,
 }
+
+// Hook is the tc hook that the configuration's word stands for.
+func Hook(word config.TCHook) datapath.TCHook { return hooks[word] }
 
 var hooks = map[config.TCHook]datapath.TCHook{
 	config.HookAuto:   datapath.AutoHook,

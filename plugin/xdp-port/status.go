@@ -6,6 +6,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
@@ -14,10 +15,21 @@ func status(args *skel.CmdArgs) error {
 	if _, err := config.ParseIdentity(args.StdinData); err != nil {
 		return err
 	}
-	for _, ready := range []func() error{datapath.Privileged, state.Ready, datapath.Ready} {
+	kernelReady := func() error { return datapath.Ready(askedHook(args)) }
+	for _, ready := range []func() error{datapath.Privileged, state.Ready, kernelReady} {
 		if err := ready(); err != nil {
 			return types.NewError(codeNotAvailable, "xdp-port cannot serve ADD: "+err.Error(), "")
 		}
 	}
 	return nil
+}
+
+// askedHook is the tc hook that the configuration asks for. What is wrong with
+// it ADD will say.
+func askedHook(args *skel.CmdArgs) datapath.TCHook {
+	network, err := config.Parse(args.StdinData)
+	if err != nil {
+		return datapath.AutoHook
+	}
+	return plan.Hook(network.TCHook)
 }

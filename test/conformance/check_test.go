@@ -11,6 +11,8 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/node"
 )
 
 // TestCheckFindsDamage does something to an attachment behind the plugin's

@@ -118,6 +118,28 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 	}
 }
 
+// TestStatusKnowsTCX asks for each tc hook: what the kernel lacks is chosen
+// around unless it was asked for by name.
+func TestStatusKnowsTCX(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	for _, hook := range []string{"auto", "clsact", "tcx"} {
+		configured := lab().with("tcHook", hook)
+		ask, add := status(t), l.call(t, "ADD", configured)
+		ask.Stdin = configured.without("prevResult").bytes(t)
+		if hook == "tcx" && !node.HasTCX(t) {
+			fail(t, n, ask, 50, "tcx", "Linux 6.6", `"tcHook"`)
+			fail(t, n, add, 103, "tcx", "6.6")
+			l.wantNoPrograms(t)
+			continue
+		}
+		succeed(t, n, ask)
+		succeed(t, n, add)
+		l.wantRules(t)
+		l.succeed(t, "DEL", configured)
+	}
+}
+
 // TestStatusMountsNothing looks at the mounts behind STATUS, where one is
 // missing.
 func TestStatusMountsNothing(t *testing.T) {

@@ -10,13 +10,19 @@ import (
 // NeedTCX skips the test on kernels without tcx.
 func NeedTCX(t testing.TB) {
 	t.Helper()
+	if !HasTCX(t) {
+		t.Skip("tcx needs Linux 6.6")
+	}
+}
+
+// HasTCX tells whether the kernel is to have tcx.
+func HasTCX(t testing.TB) bool {
+	t.Helper()
 	has, err := kernelHas(6, 6)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !has {
-		t.Skip("tcx needs Linux 6.6")
-	}
+	return has
 }
 
 // kernelHas tells whether the running kernel is of a version or a later one. It
