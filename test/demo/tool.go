@@ -123,7 +123,7 @@ const bad = `{
     { "type": "bridge" },
     { "type": "xdp-port", "rules": [
       { "protocol": "udp", "port": 70000, "toPort": 7998 },
-      { "protocl": "tcp", "port": 25, "action": "drop" } ] }
+      { "proto": "tcp", "port": 25, "action": "drop" } ] }
   ]
 }
 `
