@@ -50,7 +50,7 @@ func newest(version string) (string, error) {
 	}
 	names := strings.Fields(list)
 	if len(names) == 0 {
-		return "", errors.New("Debian's repositories of this machine have none (apt-get update may help)")
+		return "", errors.New("none in the repositories of this machine (apt-get update may help)")
 	}
 	return names[len(names)-1], nil
 }
@@ -61,7 +61,7 @@ func unpack(packet, folder, root string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	download := exec.Command("apt-get", "download", "-qq", packet)
 	download.Dir, download.Stderr = scratch, os.Stderr
 	if err := download.Run(); err != nil {

@@ -32,7 +32,7 @@ func (k *kernel) run(script string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	initramfs := filepath.Join(scratch, "initramfs")
 	if err := k.writeInitramfs(initramfs, scratch); err != nil {
 		return fmt.Errorf("make the initramfs: %w", err)

@@ -225,8 +225,8 @@ func (t *tracer) atCall(tid int, this *thread) error {
 
 // suppress makes the call that a thread is about to make one that does not
 // exist, and then has the kernel answer with the error.
-func (this *thread) suppress(tid int, errno unix.Errno) error {
-	this.edit = func(*os.File, int64) int64 { return -int64(errno) }
+func (t *thread) suppress(tid int, errno unix.Errno) error {
+	t.edit = func(*os.File, int64) int64 { return -int64(errno) }
 	return change(tid, func(r *unix.PtraceRegs) error {
 		r.Orig_rax = ^uint64(0)
 		return nil
