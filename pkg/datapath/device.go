@@ -1,6 +1,6 @@
 package datapath
 
-import "github.com/vishvananda/netlink"
+import "golang.org/x/sys/unix"
 
 // Device is the host side of a veth, in the current network namespace. Its
 // name is at most 15 bytes long.
@@ -10,8 +10,37 @@ type Device struct {
 }
 
 // Exists tells whether the device is still the one that it was: its index may
-// have been given to another.
+// have been given to another. It asks by an ioctl, since netlink would have it
+// wait for everybody who attaches something.
 func (d Device) Exists() bool {
-	device, err := netlink.LinkByIndex(d.Index)
-	return err == nil && device.Attrs().Name == d.Name
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(socket)
+	request, err := unix.NewIfreq(d.Name)
+	if err != nil {
+		return false
+	}
+	request.SetUint32(uint32(d.Index))
+	return unix.IoctlIfreq(socket, unix.SIOCGIFNAME, request) == nil && request.Name() == d.Name
+}
+
+// Site is a device and what there is on it that is not of any attachment on
+// record, or of another's.
+type Site struct {
+	Device Device
+	// HasForeignXDP tells that somebody else's XDP program is there.
+	HasForeignXDP bool
+	// Filters are the clsact filters there that are ours.
+	Filters []Filter
+}
+
+// Survey looks at a device. The kernel answers when whoever attaches something
+// to any device is done, so this is nothing to do while others wait, too.
+//
+// Returns an error wrapping ErrAttach.
+func Survey(dev Device) (Site, error) {
+	filters, err := Filters(dev)
+	return Site{dev, hasForeignXDP(dev), filters}, err
 }

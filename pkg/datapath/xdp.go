@@ -67,8 +67,7 @@ func foreignXDP(dev Device) error {
 	return &ForeignError{Device: dev, ID: id, Name: programName(id)}
 }
 
-// HasForeignXDP tells whether somebody else's XDP program is on the device.
-func HasForeignXDP(dev Device) bool {
+func hasForeignXDP(dev Device) bool {
 	var foreign *ForeignError
 	return errors.As(foreignXDP(dev), &foreign) && foreign.Name != programsProgFromContainer
 }

@@ -9,7 +9,7 @@ import (
 // attachAnew takes off what there is of the key and attaches what is wanted:
 // for another mode, tc hook or device, which no link.Update can give. Where
 // that fails the old attachment is put back.
-func (s *Store) attachAnew(key Key, existing []attachment, record datapath.Record, ruleset string, wanted Wanted) error {
+func (s *Store) attachAnew(key Key, existing []attachment, site datapath.Site, record datapath.Record, ruleset string, wanted Wanted) error {
 	s.insist = true
 	defer func() { s.insist = false }()
 	old, err := s.keep(existing[0], wanted)
@@ -22,7 +22,10 @@ func (s *Store) attachAnew(key Key, existing []attachment, record datapath.Recor
 		}
 	}
 	record.Carried = old.carried
-	err = s.attachNew(key, record, ruleset, wanted)
+	err = s.removeLost(site)
+	if err == nil {
+		err = s.attachNew(key, record, ruleset, wanted)
+	}
 	if err != nil && old.record != nil {
 		err = errors.Join(err, s.putBack(key, old))
 	}
@@ -59,12 +62,7 @@ func (s *Store) putBack(key Key, old *kept) error {
 	if s.lock == nil {
 		return ErrBusy
 	}
-	programs, err := datapath.OpenAll(old.ruleset)
-	if err != nil {
-		return err
-	}
-	defer programs.Close()
-	return s.attach(key, *old.record, old.ruleset, programs)
+	return s.attach(key, *old.record, old.ruleset, func() (*datapath.Programs, error) { return datapath.OpenAll(old.ruleset) })
 }
 
 func (s *Store) release(old *kept) error {

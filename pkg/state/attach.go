@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
@@ -17,12 +15,13 @@ import (
 //
 // Returns an error wrapping datapath.ErrLoad, datapath.ErrAttach,
 // datapath.ErrPin, ErrBPFFS or *datapath.ForeignError where the kernel refuses.
-func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
+func (s *Store) Attach(key Key, site datapath.Site, wanted Wanted) error {
+	dev := site.Device
 	existing, err := s.find(key)
 	if err != nil {
 		return err
 	}
-	wanted = wanted.choose(existing, dev)
+	wanted = wanted.choose(existing, site)
 	ruleset := s.folder(wanted)
 	if served(existing, ruleset, dev, wanted) {
 		return nil
@@ -33,44 +32,73 @@ func (s *Store) Attach(key Key, dev datapath.Device, wanted Wanted) error {
 	}
 	switch {
 	case len(existing) == 0:
+		if err := s.removeLost(site); err != nil {
+			return err
+		}
 		return s.attachNew(key, record, ruleset, wanted)
 	case len(existing) == 1 && existing[0].ruleset != ruleset && existing[0].canBecome(dev, wanted):
 		return s.replace(key, existing[0], dev, ruleset, wanted)
 	default:
-		return s.attachAnew(key, existing, record, ruleset, wanted)
+		return s.attachAnew(key, existing, site, record, ruleset, wanted)
 	}
 }
 
-// attachNew attaches where nothing is.
+// attachNew attaches where nothing is. A ruleset that is loaded is opened without
+// the lock, too.
 func (s *Store) attachNew(key Key, record datapath.Record, ruleset string, wanted Wanted) error {
 	if err := s.alone(key); err != nil {
 		return err
 	}
-	if err := s.removeLost(record.Device); err != nil {
-		return err
+	if _, err := os.Stat(ruleset); err == nil {
+		err := s.attach(key, record, ruleset, func() (*datapath.Programs, error) { return openLoaded(ruleset, wanted) })
+		if s.lock == nil || !errors.Is(err, errIncomplete) {
+			return err
+		}
 	}
 	programs, err := s.ensureRuleset(ruleset, wanted, "")
 	if err != nil {
 		return err
 	}
-	defer programs.Close()
-	if err := s.attach(key, record, ruleset, programs); err != nil {
-		s.prune(ruleset)
-		return err
+	return s.attach(key, record, ruleset, func() (*datapath.Programs, error) { return programs, nil })
+}
+
+// errIncomplete says that somebody removed pins of a ruleset.
+var errIncomplete = errors.New("the ruleset is not complete")
+
+func openLoaded(ruleset string, wanted Wanted) (*datapath.Programs, error) {
+	programs, err := datapath.OpenWhole(ruleset, wanted.Ruleset.Hooks())
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", errIncomplete, err)
 	}
-	return nil
+	return programs, err
 }
 
 // attach builds the attachment aside and publishes it; only then the programs
 // are told to heed the device. A process that dies on the way leaves a
-// container wholly without rules.
-func (s *Store) attach(key Key, record datapath.Record, ruleset string, programs *datapath.Programs) error {
+// container wholly without rules. On an error nothing is left, nor the ruleset
+// if nobody else uses it.
+func (s *Store) attach(key Key, record datapath.Record, ruleset string, open func() (*datapath.Programs, error)) (err error) {
+	defer func() {
+		if err != nil {
+			s.prune(ruleset)
+		}
+	}()
 	claim, err := s.claim(ruleset, key)
 	if err != nil {
 		return err
 	}
+	var programs *datapath.Programs
 	// Each tcx link makes the kernel wait; others are not to wait for that.
-	if err := s.unlocked(func() error { return programs.Attach(record, claim.folder) }); err != nil {
+	err = s.unlocked(func() (err error) {
+		if programs, err = open(); err != nil {
+			return err
+		}
+		return programs.Attach(record, claim.folder)
+	})
+	if programs != nil {
+		defer programs.Close()
+	}
+	if err != nil {
 		return errors.Join(err, claim.discard())
 	}
 	published := attachment{ruleset, filepath.Join(attachments(ruleset), key.path())}
@@ -116,7 +144,7 @@ func (s *Store) publishRuleset(folder string, rs *datapath.Ruleset, programs *da
 		return errors.Join(err, discard(building))
 	}
 	err = publish(building, folder)
-	if errors.Is(err, unix.ENOTEMPTY) {
+	if errors.Is(err, os.ErrExist) {
 		err = mend(building, folder)
 	}
 	if err != nil {

@@ -17,11 +17,11 @@ var ErrNotAttached = errors.New("nothing is attached any more")
 // Returns an error wrapping ErrNotAttached where there is none, for example
 // since the container has just stopped.
 func (s *Store) Change(key Key, wanted Wanted) (changed bool, err error) {
-	dev, same, err := s.compare(key, wanted)
+	site, same, err := s.compare(key, wanted)
 	if err != nil || same {
 		return false, err
 	}
-	return true, s.Attach(key, dev, wanted)
+	return true, s.Attach(key, site, wanted)
 }
 
 // WouldChange tells whether Change would change anything. Returns an error as
@@ -31,27 +31,30 @@ func (r *Reader) WouldChange(key Key, wanted Wanted) (bool, error) {
 	return !same, err
 }
 
-// compare returns the device that an interface is attached by, and whether that
-// is as wanted already.
-func (s *Store) compare(key Key, wanted Wanted) (dev datapath.Device, same bool, err error) {
+// compare returns the site that an interface is attached at, and whether that is
+// as wanted already.
+func (s *Store) compare(key Key, wanted Wanted) (site datapath.Site, same bool, err error) {
 	existing, err := s.find(key)
 	if err != nil {
-		return dev, false, err
+		return site, false, err
 	}
 	if len(existing) == 0 {
-		return dev, false, ErrNotAttached
+		return site, false, ErrNotAttached
 	}
 	record, err := datapath.ReadRecord(existing[0].folder)
 	if err != nil {
-		return dev, false, err
+		return site, false, err
 	}
-	dev = record.Device
+	dev := record.Device
 	switch {
 	case record.NetNS != wanted.Ruleset.NetNS:
-		return dev, false, errors.New("it is in another network namespace: run this where the container runtime runs")
+		return site, false, errors.New("it is in another network namespace: run this where the container runtime runs")
 	case !dev.Exists():
-		return dev, false, fmt.Errorf("%w: its device %s is gone", ErrNotAttached, dev.Name)
+		return site, false, fmt.Errorf("%w: its device %s is gone", ErrNotAttached, dev.Name)
 	}
-	wanted = wanted.choose(existing, dev)
-	return dev, served(existing, s.folder(wanted), dev, wanted), nil
+	if site, err = datapath.Survey(dev); err != nil {
+		return site, false, err
+	}
+	wanted = wanted.choose(existing, site)
+	return site, served(existing, s.folder(wanted), dev, wanted), nil
 }

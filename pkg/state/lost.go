@@ -11,14 +11,13 @@ import (
 // removeLost takes clsact filters off a device that are of no attachment on
 // record: somebody removed the pins, or mounted another BPF file system. Links
 // would be gone with their pins; filters would go on beside the new ones.
-func (s *Store) removeLost(dev datapath.Device) error {
-	filters, err := datapath.Filters(dev)
-	if err != nil || len(filters) == 0 {
-		return err
+func (s *Store) removeLost(site datapath.Site) error {
+	if len(site.Filters) == 0 {
+		return nil
 	}
-	records := s.recordsOn(dev)
+	records := s.recordsOn(site.Device)
 	var errs []error
-	for _, filter := range filters {
+	for _, filter := range site.Filters {
 		if !slices.ContainsFunc(records, filter.IsOf) {
 			errs = append(errs, filter.Remove())
 		}

@@ -52,7 +52,7 @@ func (s *Store) deactivate(a attachment) error {
 	if err != nil {
 		return nil //nolint:nilerr // without a record there is no index
 	}
-	if !datapath.IsLive(a.folder, record) && s.indexReused(a, record) {
+	if !record.Device.Exists() && s.indexReused(a, record) {
 		return nil
 	}
 	return datapath.Deactivate(a.ruleset, record.Device.Index)

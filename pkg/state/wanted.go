@@ -31,17 +31,17 @@ func (s *Store) folder(w Wanted) string { return s.ruleset(w.Ruleset.Hash(w.Tabl
 
 // choose settles which of the two rulesets a device gets. The mode that it has
 // already stays: another could not be had without a gap.
-func (w Wanted) choose(existing []attachment, dev datapath.Device) Wanted {
+func (w Wanted) choose(existing []attachment, site datapath.Site) Wanted {
 	if w.Fallback == nil {
 		return w
 	}
 	for _, a := range existing {
 		record, err := datapath.ReadRecord(a.folder)
-		if err == nil && record.Device == dev && record.Mode == w.Fallback.Mode && datapath.IsLive(a.folder, record) {
+		if err == nil && record.Device == site.Device && record.Mode == w.Fallback.Mode && datapath.IsLive(a.folder, record) {
 			return w.with(w.Fallback)
 		}
 	}
-	if w.Ruleset.Hooks().XDP && datapath.HasForeignXDP(dev) {
+	if w.Ruleset.Hooks().XDP && site.HasForeignXDP {
 		return w.with(w.Fallback)
 	}
 	return w.with(w.Ruleset)

@@ -9,6 +9,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
@@ -54,11 +55,15 @@ func apply(args *skel.CmdArgs, network *config.Network) error {
 	if err != nil {
 		return err
 	}
+	site, err := datapath.Survey(device)
+	if err != nil {
+		return err
+	}
 	store, err := state.OpenForChange()
 	if err != nil {
 		return err
 	}
-	return errors.Join(store.Attach(key, device, wanted), store.Close())
+	return errors.Join(store.Attach(key, site, wanted), store.Close())
 }
 
 // detach removes what there is of the key, which may be nothing.
