@@ -15,9 +15,10 @@ import (
 )
 
 // logged writes down how a verb came out, where the configuration wants that. A
-// log that cannot be written fails no verb: it is said on stderr, which runtimes
-// keep or not.
+// log that cannot be written fails no verb, nor does a panic on the way: it is
+// said on stderr, which runtimes keep or not.
 func logged(name string, args *skel.CmdArgs, began time.Time, outcome error) {
+	defer func() { _ = recover() }()
 	target, network := config.LogTarget(args.StdinData)
 	if target == "" {
 		return
