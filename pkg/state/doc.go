@@ -6,8 +6,8 @@
 //	    description                                  what it was loaded for
 //	    attachments/<network>/<container>/<ifname>/  and who uses it:
 //	      record, xdp, tc_ingress, tc_egress         the pinned links
-//	    claims/<pid>-<n>/                            attachments in the making
-//	                                                 or in removal
+//	    claims/[<key>-]<pid>-<n>/                    attachments in the making
+//	                                                 (with key) or in removal
 //	  tmp/<pid>-<n>/                                 rulesets in the same
 //
 // Changes hold an exclusive lock on the state folder. Whatever is built is

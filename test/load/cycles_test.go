@@ -20,7 +20,7 @@ import (
 // time, so that their ruleset now stays and now goes. Nothing may pile up.
 func TestCycles(t *testing.T) {
 	const workers = 4
-	cycles := size(320, 10000) / workers
+	cycles := size(240, 10000) / workers
 	n, containers := newNode(t, workers)
 	group := enterGroup(t)
 	must(t, cycle(n, containers[0], "tcx", 5)) // what is only ever taken once

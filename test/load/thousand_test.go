@@ -13,7 +13,7 @@ import (
 // beside the first, is printed: times depend on the machine.
 func TestThousand(t *testing.T) {
 	for _, hook := range []string{"tcx", "clsact"} {
-		t.Run(hook, func(t *testing.T) { testThousand(t, hook, size(150, 1000)) })
+		t.Run(hook, func(t *testing.T) { testThousand(t, hook, size(100, 1000)) })
 	}
 }
 
