@@ -61,8 +61,12 @@ static __always_inline __u16 look_up_port(__u8 direction, __u8 protocol,
 	__u16 number = bpf_ntohs(port);
 	__u32 table = port_table_of(direction, protocol);
 	__u32 page = port_index[table % PORT_TABLES][number >> 8];
-	struct port_page *ports = bpf_map_lookup_elem(&port_pages, &page);
+	struct port_page *ports;
 
+	/* Page 0 says nothing: no need to have it in the cache. */
+	if (!page)
+		return 0;
+	ports = bpf_map_lookup_elem(&port_pages, &page);
 	return ports ? ports->entry[number & 0xff] : 0;
 }
 
