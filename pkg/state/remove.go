@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -40,9 +41,16 @@ func (s *Store) remove(a attachment) error {
 		return err
 	}
 	removeEmpty(filepath.Dir(a.folder), a.ruleset)
-	err = s.unlocked(claim.discard)
+	var discarded error
+	err = s.unlocked(func() error {
+		discarded = claim.discard()
+		return nil
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil // without the claim, whoever left last took the folder along
+	}
 	s.prune(a.ruleset)
-	return err
+	return errors.Join(discarded, err)
 }
 
 // deactivate does nothing if the device's index has been given to another
