@@ -47,7 +47,7 @@ const burst = 64
 // message is struct mmsghdr of the kernel.
 type message struct {
 	header unix.Msghdr
-	length uint32
+	_      uint32 // length, which the kernel fills in
 	_      uint32
 }
 
