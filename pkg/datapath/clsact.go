@@ -3,7 +3,6 @@ package datapath
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
@@ -37,21 +36,16 @@ func clsactQdisc(ifindex int) *netlink.Clsact {
 // Returns an error if there is another one: the ingress qdisc sits at the same
 // place.
 func clsactNeeded(dev Device) (bool, error) {
-	qdiscs, err := qdiscsOf(dev.Index)
+	kind, err := ingressQdisc(dev.Index)
 	if err != nil {
-		return false, fmt.Errorf("%w: the qdiscs of %s cannot be listed: %w", ErrAttach, dev.Name, err)
+		return false, fmt.Errorf("%w: the qdisc of %s cannot be asked for: %w", ErrAttach, dev.Name, err)
 	}
-	for _, qdisc := range qdiscs {
-		switch qdisc.Type() {
-		case "clsact":
-			return false, nil
-		case "ingress":
-			return false, fmt.Errorf("%w a clsact qdisc to %s, which has an ingress qdisc "+
-				`(the bandwidth plugin's?): set "tcHook" to "tcx" (Linux 6.6) or take that plugin out of the chain`,
-				ErrAttach, dev.Name)
-		}
+	if kind == "ingress" {
+		return false, fmt.Errorf("%w a clsact qdisc to %s, which has an ingress qdisc "+
+			`(the bandwidth plugin's?): set "tcHook" to "tcx" (Linux 6.6) or take that plugin out of the chain`,
+			ErrAttach, dev.Name)
 	}
-	return true, nil
+	return kind == "", nil
 }
 
 func addClsact(dev Device) error {
@@ -59,10 +53,6 @@ func addClsact(dev Device) error {
 		return fmt.Errorf("%w a clsact qdisc to %s: %w", ErrAttach, dev.Name, err)
 	}
 	return nil
-}
-
-func qdiscsOf(ifindex int) ([]netlink.Qdisc, error) {
-	return netlinksafe.QdiscList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: ifindex}})
 }
 
 // attachClsact adds a filter with the program, or exchanges the program of the
@@ -169,9 +159,8 @@ func (r *Record) removeFilter(at side) error {
 
 // isEmptyClsact tells whether the device has a clsact qdisc without any filter.
 func isEmptyClsact(ifindex int) (bool, error) {
-	qdiscs, err := qdiscsOf(ifindex)
-	if err != nil || !slices.ContainsFunc(qdiscs, func(q netlink.Qdisc) bool { return q.Type() == "clsact" }) {
-		return false, err
+	if kind, err := ingressQdisc(ifindex); err != nil || kind != "clsact" {
+		return false, ignoreGone(err)
 	}
 	for _, at := range []side{ingress, egress} {
 		filters, err := filtersAt(ifindex, at)
