@@ -1,6 +1,8 @@
 package datapath
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,21 +23,28 @@ func mustLoad(t testing.TB, rs *Ruleset) *Programs {
 	return programs
 }
 
+// TestLoad has the kernel verify the programs of every mode, with and without
+// address lists, which are code of their own.
 func TestLoad(t *testing.T) {
-	start := time.Now()
-	rs := &Ruleset{Flows: 1024, Rules: []rules.Rule{{
-		Name: "rule-0", Protocol: rules.UDP,
-		Ports: rules.PortRange{First: 7999, Last: 7999}, To: rules.PortRange{First: 7998, Last: 7998},
-	}}}
-	p := mustLoad(t, rs)
-	t.Log(time.Since(start))
-	for name, prog := range p.programs() {
-		if *prog == nil {
-			continue
+	plain := traceRules().Rules
+	listed := slices.Clone(plain)
+	for i := range listed {
+		listed[i].Peers = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/64")}
+	}
+	for name, list := range map[string][]rules.Rule{"plain": plain, "address lists": listed} {
+		for _, mode := range []Mode{Generic, Native, Offload, TC} {
+			t.Run(mode.String()+"/"+name, func(t *testing.T) {
+				rs := &Ruleset{Mode: mode, Flows: 1024, Rules: list}
+				start := time.Now()
+				p := mustLoad(t, rs)
+				t.Log(time.Since(start))
+				needed := rs.Hooks().programs()
+				for name, program := range p.programs() {
+					if needed[name] != (*program != nil) {
+						t.Errorf("%s is loaded: %t, should be %t", name, *program != nil, needed[name])
+					}
+				}
+			})
 		}
-		info, _ := (*prog).Info()
-		n, _ := info.VerifiedInstructions()
-		j, _ := info.JitedSize()
-		t.Log(name, n, j)
 	}
 }
