@@ -42,7 +42,7 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 	}
 	collection, err := loadCollection(spec, shared.replacements(spec))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
+		return nil, fmt.Errorf("%w: %w", ErrLoad, explained(err))
 	}
 	defer collection.Close()
 	for _, name := range tables {
@@ -51,6 +51,15 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 		}
 	}
 	return take(collection), nil
+}
+
+// explained adds what the kernel lacks, and which kernel has it, where that is
+// so: the kernel itself says no more than that something is wrong.
+func explained(err error) error {
+	if lack := Ready(AutoHook); errors.Is(lack, ebpf.ErrNotSupported) {
+		return fmt.Errorf("%w: %w", lack, err)
+	}
+	return err
 }
 
 // tables are the maps that never change once they are loaded.
