@@ -1,6 +1,7 @@
 # make help lists the targets.
 
 BIN     := $(CURDIR)/bin
+MODULE  := github.com/xdp-port/xdp-port
 GO      ?= go
 LINT    := $(GO) tool -modfile=$(CURDIR)/.ci/lint/go.mod
 PLUGINS := github.com/containernetworking/plugins/plugins
@@ -19,13 +20,13 @@ KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differe
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build reference image containerd generate lint format test test-runtimes test-kernels nightly demo demo-full bench report clean root
+.PHONY: help build reference image containerd generate lint format test test-runtimes test-kernels release test-release nightly demo demo-full bench report clean root
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## build the plugin and the operator's tool into bin/
-	$(GO) build -trimpath -ldflags "-s -w" -o $(BIN)/ ./plugin/...
+	$(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X '$(MODULE)/pkg/build.source=$$(.ci/version)'" -o $(BIN)/ ./plugin/...
 
 reference: ## build cnitool and the reference CNI plugins into bin/
 	$(GO) build -trimpath -o $(BIN)/cni/ $(addprefix $(PLUGINS)/,$(REFERENCE))
@@ -63,12 +64,18 @@ nightly: root build reference ## run the tests that take long, too (as root)
 	XDP_PORT_NIGHTLY=1 $(GO) test -count=1 -p 1 -timeout 60m ./...
 
 test-runtimes: root build reference image containerd ## run the tests with container runtimes (as root)
-	$(GO) -C test/runtimes test -count=1 -timeout 20m ./...
+	$(GO) -C test/runtimes test -count=1 -timeout 20m -skip '^TestRelease' ./...
 
 # Emulated processors are slow: XDP_PORT_SLOW has the tests wait so many times
 # longer, and send so many times less.
 test-kernels: root build reference ## run tests on other kernels, in emulated machines (as root)
 	XDP_PORT_SLOW=$${XDP_PORT_SLOW:-10} $(GO) run ./test/kernels -kernels "$(KERNELS)" $(KERNEL_TESTS)
+
+release: ## make a release of the checked-out commit in bin/release: binaries, packages, SBOM
+	.ci/release/run
+
+test-release: root release reference image ## make a release and try it on clean machines (as root)
+	$(GO) -C test/runtimes test -count=1 -timeout 10m -run '^TestRelease' .
 
 demo: root build reference ## show the main job, for real (as root)
 	$(GO) run ./test/demo

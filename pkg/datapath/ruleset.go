@@ -71,6 +71,13 @@ func (rs *Ruleset) keepsFlows() bool {
 	})
 }
 
+// ProgramsHash names the build of the embedded programs, by 12 hexadecimal
+// digits.
+func ProgramsHash() string {
+	sum := sha256.Sum256(_ProgramsBytes)
+	return hex.EncodeToString(sum[:6])
+}
+
 // Hash names the ruleset: the same for the same rules, options and build of
 // the programs, and so for whatever can share one loaded set of programs. It
 // is 32 hexadecimal digits.

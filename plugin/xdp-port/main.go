@@ -3,13 +3,20 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/xdp-port/xdp-port/pkg/build"
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "--version" {
+		fmt.Println("xdp-port", build.Read())
+		return
+	}
 	// Or else skel looks whether the namespace is the host's own: behind ADD,
 	// which has seen to that, and if skel cannot tell it prints an error behind
 	// the result; and before DEL, which has no use for it, though it may lead

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"github.com/xdp-port/xdp-port/pkg/build"
 )
 
 func (t *tool) docs() *cobra.Command {
@@ -23,9 +25,9 @@ made if it is not there.`,
 			}
 			root := command.Root()
 			root.DisableAutoGenTag = true
-			b := buildOf()
+			b := build.Read()
 			err := doc.GenManTree(root, &doc.GenManHeader{
-				Section: "8", Source: "xdp-port " + b.Version, Manual: "xdp-port", Date: b.time,
+				Section: "8", Source: "xdp-port " + b.Version, Manual: "xdp-port", Date: b.Time,
 			}, args[0])
 			if err == nil {
 				fmt.Fprintf(t.err, "man pages are in %s\n", args[0])

@@ -75,7 +75,7 @@ func mountAll() error {
 	if err := errors.Join(mount("proc", "/proc", ""), mount("tmpfs", "/run", "mode=755"), mount("tmpfs", "/dev/shm", "")); err != nil {
 		return err
 	}
-	for _, folder := range []string{"/etc", "/opt", "/var/lib", "/var/log"} {
+	for _, folder := range []string{"/etc", "/opt", "/usr", "/var/lib", "/var/log"} {
 		if err := mountOverlay(folder); err != nil {
 			return err
 		}

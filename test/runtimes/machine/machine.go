@@ -1,8 +1,8 @@
 // Package machine makes a clean machine for a container runtime to run on: it
 // has its own processes, network, cgroups and BPF file system, empty /run,
-// /etc/cni and /opt/cni, and whatever is written below /etc, /opt and /var/lib
-// stays in it, and below /var/log. All of it goes when Close is called, or when the process that
-// made it ends, however it ends.
+// /etc/cni and /opt/cni, and whatever is written below /etc, /opt, /usr, /var/lib
+// and /var/log stays in it. All of it goes when Close is called, or when the
+// process that made it ends, however it ends.
 //
 // It is no sandbox: the rest of the file system is the host's.
 package machine
