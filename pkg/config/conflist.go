@@ -47,12 +47,9 @@ func ParseList(text []byte) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &listParser{text: text, start: len(text) - len(bytes.TrimLeft(text, " \t\r\n"))}
+	p := newListParser(text)
 	list := p.list(document)
-	for i := range p.mistakes {
-		p.mistakes[i].At = p.position(p.mistakes[i].offset)
-	}
-	if err := p.err(); err != nil {
+	if err := p.located(); err != nil {
 		return nil, err
 	}
 	return list, nil
@@ -63,6 +60,21 @@ type listParser struct {
 	parser
 	text  []byte
 	start int // where in text the document begins
+}
+
+func newListParser(text []byte) *listParser {
+	return &listParser{text: text, start: documentStart(text)}
+}
+
+// documentStart is where in a text its JSON document begins.
+func documentStart(text []byte) int { return len(text) - len(bytes.TrimLeft(text, " \t\r\n")) }
+
+// located returns the mistakes with their lines and columns, or nil.
+func (p *listParser) located() error {
+	for i := range p.mistakes {
+		p.mistakes[i].At = p.position(p.mistakes[i].offset)
+	}
+	return p.err()
 }
 
 func (p *listParser) position(offset int) Position { return positionAt(p.text, p.start+offset) }

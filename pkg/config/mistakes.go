@@ -67,8 +67,13 @@ func (p *parser) err() error {
 	if len(p.mistakes) == 0 {
 		return nil
 	}
+	return &Error{Mistakes: p.sorted()}
+}
+
+// sorted puts the mistakes into document order.
+func (p *parser) sorted() []Mistake {
 	sort.SliceStable(p.mistakes, func(i, j int) bool {
 		return p.mistakes[i].offset < p.mistakes[j].offset
 	})
-	return &Error{Mistakes: p.mistakes}
+	return p.mistakes
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/state"
@@ -88,43 +89,58 @@ type change struct {
 // changesFor works out what each running container is to get, before any is
 // touched.
 func changesFor(c *conflist, o applyOptions) ([]*change, error) {
-	entry := c.network()
-	if len(entry.Rules) == 0 && !o.detach {
+	if len(c.network().Rules) == 0 && !o.detach {
 		return nil, fmt.Errorf("%s has no rules, so that containers would be detached, and not found by the next apply: "+
 			"say --detach if that is meant", c.path)
 	}
+	changes, err := planAll(c)
+	errs := []error{err}
+	for _, c := range changes {
+		if c.Outcome == outcomeFailed {
+			errs = append(errs, fmt.Errorf("%s: %s", c.from.Key(), c.Error))
+		}
+	}
+	return changes, errors.Join(errs...)
+}
+
+// planAll works out what each running container is to get. Those whose own rules
+// do not go with the network's have failed already.
+func planAll(c *conflist) ([]*change, error) {
 	list, err := inspect.Attachments()
 	if err != nil {
 		return nil, err
 	}
 	var changes []*change
-	var errs []error
 	for i := range list {
 		a := &list[i]
 		if a.Network != c.Name {
 			continue
 		}
-		network, err := entry.ForContainer(a.ContainerRules())
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s with its own rules: %w", a.Key(), err))
-			continue
+		planned := &change{Network: a.Network, Container: a.Container, Interface: a.Interface, from: a}
+		if planned.wanted, err = wantedOf(c.network(), a); err != nil {
+			planned.Outcome, planned.Error = outcomeFailed, err.Error()
 		}
-		wanted, err := plan.Of(network)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", a.Key(), err))
-			continue
-		}
-		changes = append(changes, &change{
-			Network: a.Network, Container: a.Container, Interface: a.Interface, from: a, wanted: wanted,
-		})
+		changes = append(changes, planned)
 	}
-	return changes, errors.Join(errs...)
+	return changes, nil
+}
+
+func wantedOf(entry *config.Entry, a *inspect.Attachment) (state.Wanted, error) {
+	network, err := entry.ForContainer(a.ContainerRules())
+	if err != nil {
+		return state.Wanted{}, fmt.Errorf("with its own rules: %w", err)
+	}
+	return plan.Of(network)
 }
 
 // makeAll makes the changes, and tells whether all went well.
 func makeAll(ctx context.Context, changes []*change) bool {
 	fine := true
 	for _, c := range changes {
+		if c.Outcome == outcomeFailed { // before it began
+			fine = false
+			continue
+		}
 		err := ctx.Err()
 		if err == nil {
 			c.Outcome, err = c.make()

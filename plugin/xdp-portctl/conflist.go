@@ -34,10 +34,15 @@ func (t *tool) read(path string) (*conflist, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c, c.parse()
+}
+
+// parse reads the text. Returns a *config.Error if it has mistakes.
+func (c *conflist) parse() (err error) {
 	if c.List, err = config.ParseList(c.text); err != nil {
-		return c, err
+		return err
 	}
-	return c, c.check()
+	return c.check()
 }
 
 // check looks for what the parser cannot say a line of: what the rule compiler

@@ -13,6 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/metrics"
@@ -54,10 +55,14 @@ summed up as rule="(other)", beyond --max-attachments containers are only counte
 	flags := command.Flags()
 	flags.StringVar(&o.listen, "listen", "", "serve at this address, such as 127.0.0.1:9435, until interrupted")
 	flags.StringVar(&o.textfile, "textfile", "", "write into this file, at once")
-	flags.IntVar(&o.limits.Attachments, "max-attachments", 1000, "how many interfaces are told one by one")
-	flags.IntVar(&o.limits.Rules, "max-rules", 100, "how many rules of each interface are told one by one")
+	addLimits(flags, &o.limits)
 	command.MarkFlagsMutuallyExclusive("listen", "textfile")
 	return command
+}
+
+func addLimits(flags *pflag.FlagSet, limits *metrics.Limits) {
+	flags.IntVar(&limits.Attachments, "max-attachments", 1000, "how many interfaces are told one by one")
+	flags.IntVar(&limits.Rules, "max-rules", 100, "how many rules of each interface are told one by one")
 }
 
 func (t *tool) printMetrics(registry *prometheus.Registry) error {
@@ -100,16 +105,21 @@ func samples(families []*dto.MetricFamily) []sample {
 
 // serveMetrics serves until the context is done.
 func (t *tool) serveMetrics(ctx context.Context, address string, registry *prometheus.Registry) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, `<a href="/metrics">xdp-port's metrics</a>`)
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	return t.serve(ctx, address, mux)
+}
+
+// serve serves until the context is done.
+func (t *tool) serve(ctx context.Context, address string, handler http.Handler) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() {
 		const patience = 5 * time.Second
 		ending, cancel := context.WithTimeout(context.Background(), patience)

@@ -94,10 +94,12 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 		&cobra.Group{ID: groupSee, Title: "See:"},
 		&cobra.Group{ID: groupChange, Title: "Change:"},
 		&cobra.Group{ID: groupCheck, Title: "Check:"},
+		&cobra.Group{ID: groupNode, Title: "Install:"},
 	)
 	t.add(root, groupSee, t.list(), t.show(), t.stats(), t.trace(), t.flows(), t.metrics())
 	t.add(root, groupChange, t.apply(), t.gc())
 	t.add(root, groupCheck, t.validate(), t.test(), t.doctor())
+	t.add(root, groupNode, t.install(), t.uninstall(), t.agent())
 	t.add(root, "", t.docs(), t.version())
 	return root
 }
@@ -107,12 +109,13 @@ const (
 	groupSee    = "see"
 	groupChange = "change"
 	groupCheck  = "check"
+	groupNode   = "node"
 )
 
 // asRoot refuses commands that look into the state to others: what they may not
 // see would look like a node where nothing is attached.
 func asRoot(group string) error {
-	if (group == groupSee || group == groupChange) && os.Geteuid() != 0 {
+	if (group == groupSee || group == groupChange || group == groupNode) && os.Geteuid() != 0 {
 		return fmt.Errorf("user %d: %w", os.Geteuid(), os.ErrPermission)
 	}
 	return nil

@@ -1,0 +1,59 @@
+package install
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// programs are what a node needs: the plugin for its runtime, the tool for its
+// operator.
+var programs = []string{"xdp-port", "xdp-portctl"}
+
+const programMode = 0o755
+
+// Programs copies the programs from one folder into another, each in one step,
+// though it may be running, and returns the paths of those that were not there
+// as they are.
+func Programs(from, to string) (changed []string, err error) {
+	for _, name := range programs {
+		source, target := filepath.Join(from, name), filepath.Join(to, name)
+		copied, err := copyProgram(source, target)
+		if err != nil {
+			return changed, fmt.Errorf("install %s: %w", target, err)
+		}
+		if copied {
+			changed = append(changed, target)
+		}
+	}
+	return changed, nil
+}
+
+func copyProgram(source, target string) (copied bool, err error) {
+	text, err := os.ReadFile(source)
+	if err != nil {
+		return false, err
+	}
+	if there, err := os.Stat(target); err == nil && there.Mode() == programMode {
+		if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, text) {
+			return false, nil
+		}
+	}
+	return true, replaceFile(target, text, nil)
+}
+
+// RemovePrograms removes the programs from a folder.
+func RemovePrograms(folder string) (removed []string, err error) {
+	for _, name := range programs {
+		path := filepath.Join(folder, name)
+		switch err := os.Remove(path); {
+		case err == nil:
+			removed = append(removed, path)
+		case !errors.Is(err, os.ErrNotExist):
+			return removed, err
+		}
+	}
+	return removed, nil
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/metrics"
+)
+
+// What problems are about. Each has one at a time.
+const (
+	aboutConfiguration = "configuration"
+	aboutConflist      = "conflist"
+	aboutContainers    = "containers"
+	aboutGarbage       = "garbage"
+)
+
+var subjects = []string{aboutConfiguration, aboutConflist, aboutContainers, aboutGarbage}
+
+// report is what the agent tells the world. It may be used by several at once.
+type report struct {
+	mutex    sync.Mutex
+	problems map[string]error
+	known    map[string]bool // what has been looked at
+	lastSign time.Time
+
+	problem             *prometheus.GaugeVec
+	installs, collected prometheus.Counter
+	changes             *prometheus.CounterVec
+	drift               prometheus.Gauge
+}
+
+func newReport() *report {
+	const namespace, subsystem = "xdp_port", "agent"
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help})
+	}
+	r := &report{
+		problems: map[string]error{}, known: map[string]bool{}, lastSign: time.Now(),
+		problem: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "problem", Help: "Whether something is wrong with it; /readyz says what.",
+		}, []string{"subject"}),
+		installs:  counter("conflist_writes_total", "How often xdp-port's entry was written into the conflist."),
+		collected: counter("collected_total", "Attachments removed whose container was gone."),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "changes_total", Help: "Changes of running containers' rules by outcome.",
+		}, []string{"outcome"}),
+		drift: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "drifted_attachments",
+			Help: "Interfaces that keep other rules than configured, since these cannot be had.",
+		}),
+	}
+	for _, subject := range subjects {
+		r.problem.WithLabelValues(subject).Set(0)
+	}
+	for _, outcome := range []string{outcomeChanged, outcomeDetached, outcomeFailed, outcomeGone} {
+		r.changes.WithLabelValues(outcome)
+	}
+	return r
+}
+
+// settle notes a problem with a subject, or that there is none, and tells
+// whether that is news.
+func (r *report) settle(subject string, err error) (news bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	old := r.problems[subject]
+	r.known[subject] = true
+	if err == nil {
+		delete(r.problems, subject)
+		r.problem.WithLabelValues(subject).Set(0)
+		return old != nil
+	}
+	r.problems[subject] = err
+	r.problem.WithLabelValues(subject).Set(1)
+	return old == nil || old.Error() != err.Error()
+}
+
+func (r *report) has(subject string) bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.problems[subject] != nil
+}
+
+func (r *report) hasProblems() bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return len(r.problems) > 0
+}
+
+// alive notes that the agent goes on.
+func (r *report) alive() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.lastSign = time.Now()
+}
+
+// describe lists what is wrong or not known yet, a line each.
+func (r *report) describe() (lines []string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for _, subject := range subjects {
+		switch err := r.problems[subject]; {
+		case err != nil:
+			lines = append(lines, fmt.Sprintf("%s: %v", subject, err))
+		case !r.known[subject]:
+			lines = append(lines, subject+": not looked at yet")
+		}
+	}
+	return lines
+}
+
+func (r *report) silence() time.Duration {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return time.Since(r.lastSign)
+}
+
+// handler serves what the agent and the node's attachments have to tell.
+func (a *agent) handler(limits metrics.Limits) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(metrics.NewCollector(inspect.Attachments, limits),
+		a.report.problem, a.report.installs, a.report.collected, a.report.changes, a.report.drift)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", a.serveHealth)
+	mux.HandleFunc("GET /readyz", a.serveReadiness)
+	return mux
+}
+
+// serveHealth is about the agent alone: to start it anew mends no configuration.
+func (a *agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	stuck := max(5*time.Minute, 3*a.options.interval)
+	if silence := a.report.silence(); silence > stuck {
+		http.Error(w, fmt.Sprintf("stuck for %s", silence.Round(time.Second)), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "alive")
+	for _, line := range a.report.describe() {
+		fmt.Fprintln(w, line)
+	}
+}
+
+func (a *agent) serveReadiness(w http.ResponseWriter, _ *http.Request) {
+	lines := a.report.describe()
+	if len(lines) == 0 {
+		fmt.Fprintln(w, "ready")
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+	for _, line := range slices.Compact(lines) {
+		fmt.Fprintln(w, line)
+	}
+}

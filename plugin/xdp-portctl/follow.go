@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/xdp-port/xdp-port/pkg/cluster"
+	"github.com/xdp-port/xdp-port/pkg/install"
+)
+
+// configuration is xdp-port's entry as somebody wrote it, or why it cannot be
+// had.
+type configuration struct {
+	entry configFile
+	err   error
+}
+
+// follower tells what the configuration is, and each time that it changes, until
+// the context is done.
+type follower func(ctx context.Context, tell chan<- configuration)
+
+// followFile watches the file's folder: editors, and the kubelet for volumes, put
+// another file in the place of the old one.
+func followFile(path string) follower {
+	return func(ctx context.Context, tell chan<- configuration) {
+		changes, err := install.Watch(ctx, filepath.Dir(path))
+		if err != nil {
+			send(ctx, tell, configuration{err: fmt.Errorf("watch %s: %w", path, err)})
+			return
+		}
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changes:
+				entry, err := readEntry(path)
+				send(ctx, tell, configuration{entry, err})
+			}
+		}
+	}
+}
+
+func followConfigMap(client *cluster.Client, namespace, name, key string) follower {
+	where := fmt.Sprintf("configmap %s/%s: %s", namespace, name, key)
+	return func(ctx context.Context, tell chan<- configuration) {
+		client.Follow(ctx, namespace, name, func(m cluster.ConfigMap) {
+			text, has := m.Data[key]
+			c := configuration{configFile{where, []byte(text)}, m.Err}
+			switch {
+			case m.Err != nil:
+			case !has:
+				c.err = fmt.Errorf("%s: the key is missing", where)
+			default:
+				c.err = c.entry.check()
+			}
+			send(ctx, tell, c)
+		})
+	}
+}
+
+func send(ctx context.Context, tell chan<- configuration, c configuration) {
+	select {
+	case tell <- c:
+	case <-ctx.Done():
+	}
+}

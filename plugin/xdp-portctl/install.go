@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/install"
+)
+
+// places are where things are on a node.
+type places struct {
+	bin      string
+	networks install.Networks
+}
+
+// addTo adds the flags that install, uninstall and agent have in common.
+func (p *places) addTo(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringVar(&p.bin, "bin-dir", "/opt/cni/bin", "the folder of the CNI plugins")
+	flags.StringVar(&p.networks.Folder, "net-dir", "/etc/cni/net.d", "the folder of the networks' configurations")
+	flags.StringVar(&p.networks.File, "conflist", "", "the file in --net-dir to add xdp-port to (default: the first by name, as runtimes do)")
+}
+
+// configFile is what the rules are in: the entry's text, and where that is.
+type configFile struct {
+	path string
+	text []byte
+}
+
+// readEntry reads a file with nothing but the entry.
+func readEntry(path string) (configFile, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return configFile{}, err
+	}
+	entry := configFile{path, text}
+	return entry, entry.check()
+}
+
+// check says what is wrong with the entry by itself.
+func (f configFile) check() error {
+	_, err := config.ParseEntry(f.text)
+	return f.locate(err)
+}
+
+// locate says where in the file each mistake is.
+func (f configFile) locate(err error) error {
+	var mistakes *config.Error
+	if !errors.As(err, &mistakes) {
+		return err
+	}
+	c := conflist{path: f.path}
+	var errs []error
+	for _, m := range mistakes.Mistakes {
+		errs = append(errs, errors.New(c.describe("mistake", m)))
+	}
+	return errors.Join(errs...)
+}
+
+// checkConflist has a whole conflist read as ADD and the runtime would.
+func checkConflist(path string, text []byte) error {
+	c := &conflist{path: path, text: text}
+	return configFile{path: path}.locate(c.parse())
+}
+
+// installOptions are the flags of install.
+type installOptions struct {
+	places
+	from, config         string
+	wait, ignoreNotFound bool
+}
+
+func (t *tool) install() *cobra.Command {
+	var o installOptions
+	command := &cobra.Command{
+		Use:   "install --config FILE",
+		Short: "Put xdp-port onto this node: the programs, and its entry into the conflist",
+		Long: `Copy xdp-port and xdp-portctl into the folder of the CNI plugins, and add xdp-port
+to the network that runtimes take for pods: behind the last plugin, or in the
+place of the entry that is there. Nothing else in the file changes; what it was
+before is kept beside it, for uninstall. Run again, it changes only what differs.
+
+FILE has xdp-port's entry of the conflist as a JSON object: {"rules": [...]}, and
+mode, tcHook, flows, log, capabilities where wanted. With mistakes in it nothing
+is changed. Running containers are not touched: see apply.`,
+		Example: `  xdp-portctl install --config rules.json
+  xdp-portctl install --config rules.json --bin-dir /usr/lib/cni --wait`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error { return t.runInstall(command.Context(), o) },
+	}
+	o.addTo(command)
+	flags := command.Flags()
+	flags.StringVar(&o.config, "config", "", "the file with xdp-port's entry")
+	flags.StringVar(&o.from, "from", "", "the folder with xdp-port and xdp-portctl (default: where this program is)")
+	flags.BoolVar(&o.wait, "wait", false, "wait for a network if none is configured")
+	flags.BoolVar(&o.ignoreNotFound, "ignore-not-found", false, "leave it at the programs if no network is configured")
+	_ = command.MarkFlagRequired("config")
+	command.MarkFlagsMutuallyExclusive("wait", "ignore-not-found")
+	return command
+}
+
+func (t *tool) runInstall(ctx context.Context, o installOptions) error {
+	entry, err := readEntry(o.config)
+	if err != nil {
+		return err
+	}
+	if err := t.installPrograms(o.from, o.bin); err != nil {
+		return err
+	}
+	path, changed, err := o.networks.Add(entry.text, checkConflist)
+	if errors.Is(err, install.ErrNoNetwork) && o.wait {
+		fmt.Fprintf(t.err, "%v: waiting for one\n", err)
+		path, changed, err = addWhenThere(ctx, o.networks, entry)
+	}
+	switch {
+	case errors.Is(err, install.ErrNoNetwork) && o.ignoreNotFound:
+		fmt.Fprintf(t.out, "%v: nothing to add xdp-port to yet\n", err)
+		return nil
+	case errors.Is(err, install.ErrNoNetwork) && !o.wait:
+		return fmt.Errorf("%w: install one first, or say --wait", err)
+	case err != nil:
+		return err
+	case changed:
+		fmt.Fprintf(t.out, "%s: xdp-port is in it now\n", path)
+	default:
+		fmt.Fprintf(t.out, "%s: unchanged\n", path)
+	}
+	return nil
+}
+
+func (t *tool) installPrograms(from, to string) error {
+	if from == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		from = filepath.Dir(self)
+	}
+	changed, err := install.Programs(from, to)
+	for _, path := range changed {
+		fmt.Fprintf(t.out, "%s: installed\n", path)
+	}
+	return err
+}
+
+// addWhenThere waits until there is a network that can be read.
+func addWhenThere(ctx context.Context, networks install.Networks, entry configFile) (path string, changed bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changes, err := install.Watch(ctx, networks.Folder)
+	if err != nil {
+		return "", false, err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return "", false, ctx.Err()
+		case <-changes:
+		}
+		if path, changed, err = networks.Add(entry.text, checkConflist); err == nil {
+			return path, changed, nil
+		}
+	}
+}
+
+func (t *tool) uninstall() *cobra.Command {
+	var p places
+	command := &cobra.Command{
+		Use:   "uninstall",
+		Short: "Take xdp-port off this node: put the conflist back, remove the programs",
+		Long: `Put each conflist that install has changed back: as it was, to the byte, if nobody
+changed it since, and else without xdp-port. Then remove the programs from the
+folder of the CNI plugins, unless a container is attached still, or a conflist
+names xdp-port still, and a runtime would need them to remove it.
+
+Running containers keep their rules until they end; what they leave then goes with
+xdp-portctl gc. To take the rules off them first: apply --detach.`,
+		Example: `  xdp-portctl uninstall`,
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			changed, err := p.networks.Remove()
+			for _, path := range changed {
+				fmt.Fprintf(t.out, "%s: xdp-port is not in it any more\n", path)
+			}
+			if err != nil {
+				return err
+			}
+			return t.removePrograms(p)
+		},
+	}
+	p.addTo(command)
+	return command
+}
+
+func (t *tool) removePrograms(p places) error {
+	why, err := needed(p.networks)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		fmt.Fprintf(t.out, "%s: the programs stay, since %s\n", p.bin, why)
+		return nil
+	}
+	removed, err := install.RemovePrograms(p.bin)
+	for _, path := range removed {
+		fmt.Fprintf(t.out, "%s: removed\n", path)
+	}
+	return err
+}
+
+// needed tells why the programs are needed still; empty if they are not.
+func needed(networks install.Networks) (why string, err error) {
+	list, err := inspect.Attachments()
+	if err != nil {
+		return "", err
+	}
+	if len(list) > 0 {
+		return fmt.Sprintf("%d interfaces of containers are attached", len(list)), nil
+	}
+	mentioned, err := networks.Mentioned()
+	if mentioned {
+		why = "a configuration in " + networks.Folder + " names xdp-port"
+	}
+	return why, err
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/xdp-port/xdp-port/pkg/install"
+)
+
+// agent keeps a node as its configuration says.
+type agent struct {
+	options agentOptions
+	log     *slog.Logger
+	report  *report
+	// isGoing tells whether the agent's DaemonSet is being deleted; nil where
+	// there is none.
+	isGoing func(context.Context) (bool, error)
+
+	// entry is the last configuration without mistakes; nil until there is one.
+	entry  *configFile
+	rivals rivals
+}
+
+// soon is when to look again after a change: an ADD that had read the old rules
+// may have been on its way.
+const soon = 3 * time.Second
+
+// run works until the context is done.
+func (a *agent) run(
+	ctx context.Context, configurations <-chan configuration, conflists <-chan struct{}, served <-chan error,
+) error {
+	again, garbage := time.NewTimer(a.options.interval), time.NewTicker(a.options.gcInterval)
+	defer garbage.Stop()
+	a.collect()
+	for {
+		next := a.options.interval
+		select {
+		case <-ctx.Done():
+			return a.leave()
+		case err := <-served:
+			if ctx.Err() == nil {
+				return fmt.Errorf("serve %s: %w", a.options.listen, err)
+			}
+			continue
+		case c := <-configurations:
+			if a.configure(ctx, c) {
+				next = soon
+			}
+		case <-conflists:
+			if a.keepConflist() {
+				a.rivals.note()
+				a.log.Warn("the conflist was new, or rewritten by another installer", "next look after", a.rivals.pause())
+			}
+			next = a.rivals.pause()
+		case <-again.C:
+			a.keepConflist()
+			a.reconcile(ctx)
+		case <-garbage.C:
+			a.collect()
+		}
+		a.report.alive()
+		if next = min(next, a.options.interval); a.report.hasProblems() {
+			next = min(next, soon)
+		}
+		again.Reset(next)
+	}
+}
+
+// configure takes a new configuration, and tells whether it is one.
+func (a *agent) configure(ctx context.Context, c configuration) bool {
+	a.settle(aboutConfiguration, c.err)
+	if c.err != nil {
+		return false
+	}
+	if a.entry != nil && bytes.Equal(a.entry.text, c.entry.text) {
+		return false
+	}
+	a.log.Info("new configuration", "from", c.entry.path)
+	a.entry = &c.entry
+	a.addEntry()
+	a.reconcile(ctx)
+	return true
+}
+
+// keepConflist puts the entry back where it is missing, and tells whether it was.
+func (a *agent) keepConflist() bool {
+	if a.entry == nil || a.rivals.tooMany() {
+		return false
+	}
+	return a.addEntry()
+}
+
+func (a *agent) addEntry() (changed bool) {
+	path, changed, err := a.options.networks.Add(a.entry.text, checkConflist)
+	a.settle(aboutConflist, err)
+	if changed {
+		a.report.installs.Inc()
+		a.log.Info("xdp-port's entry was written", "conflist", path)
+	}
+	return changed
+}
+
+// reconcile gives running containers the rules of the conflist, and reports
+// those that have others and keep them.
+func (a *agent) reconcile(ctx context.Context) {
+	changes, err := a.differences()
+	a.settle(aboutContainers, err)
+	if err != nil {
+		return
+	}
+	differing := changes[:0]
+	for _, c := range changes {
+		if c.Outcome == outcomeChanged || c.Outcome == outcomeDetached {
+			a.log.Info("a container has other rules than configured", "interface", c.from.Key().String(), "difference", c.Difference)
+			differing = append(differing, c)
+		}
+		if c.Outcome == outcomeFailed {
+			differing = append(differing, c)
+		}
+	}
+	makeAll(ctx, differing)
+	a.tellChanges(differing)
+}
+
+// differences are what running containers have and what they are to have; none
+// as long as the conflist is not ours.
+func (a *agent) differences() ([]*change, error) {
+	if a.entry == nil || a.report.has(aboutConflist) {
+		return nil, nil
+	}
+	path, err := a.options.networks.Path()
+	if err != nil {
+		return nil, err
+	}
+	c := &conflist{path: path}
+	if c.text, err = os.ReadFile(path); err != nil {
+		return nil, err
+	}
+	if err := c.parse(); err != nil {
+		return nil, err
+	}
+	changes, err := planAll(c)
+	if err != nil {
+		return nil, err
+	}
+	return changes, compareAll(changes)
+}
+
+func (a *agent) tellChanges(changes []*change) {
+	var errs []error
+	for _, c := range changes {
+		a.report.changes.WithLabelValues(c.Outcome).Inc()
+		if c.Outcome == outcomeFailed {
+			errs = append(errs, fmt.Errorf("%s keeps other rules than configured: %s", c.from.Key(), c.Error))
+		}
+	}
+	a.report.drift.Set(float64(len(errs)))
+	a.settle(aboutContainers, errors.Join(errs...))
+}
+
+// collect removes what containers left that are gone.
+func (a *agent) collect() {
+	keys, err := collect()
+	a.settle(aboutGarbage, err)
+	for _, key := range keys {
+		a.report.collected.Inc()
+		a.log.Info("removed what a container left that is gone", "interface", key.String())
+	}
+}
+
+// settle notes a problem, or that it is over, and logs it once.
+func (a *agent) settle(about string, err error) {
+	if !a.report.settle(about, err) {
+		return
+	}
+	if err != nil {
+		a.log.Error(about, "error", err)
+	} else {
+		a.log.Info(about, "problem", "solved")
+	}
+}
+
+// leave uninstalls if the agent's DaemonSet is being deleted. In an upgrade or a
+// reboot, or if the API server does not say, new containers go on to get their
+// rules.
+func (a *agent) leave() error {
+	if a.isGoing == nil {
+		return nil
+	}
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	going, err := a.isGoing(ctx)
+	if err != nil || !going {
+		a.log.Info("the agent ends, xdp-port stays", "error", err)
+		return nil
+	}
+	a.collect()
+	changed, err := a.options.networks.Remove()
+	for _, path := range changed {
+		a.log.Info("the DaemonSet is being deleted: the conflist is put back", "conflist", path)
+	}
+	if err != nil {
+		return err
+	}
+	why, err := needed(a.options.networks)
+	if why != "" {
+		a.log.Info("the programs stay", "folder", a.options.bin, "since", why)
+	}
+	if why != "" || err != nil {
+		return err
+	}
+	_, err = install.RemovePrograms(a.options.bin)
+	return err
+}
