@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -65,7 +66,17 @@ func scrape(t *testing.T, n *node.Node) (text string) {
 	_, err = fmt.Fscanf(stderr, "serving %s Ctrl-C ends it\n", &url)
 	must(t, err)
 	url = strings.TrimSuffix(url, ",")
-	client := http.Client{Transport: &http.Transport{
+	code, body := fetch(t, n, url)
+	if code != http.StatusOK {
+		t.Fatalf("%d: %s", code, body)
+	}
+	return body
+}
+
+// fetch asks a server on the node.
+func fetch(t *testing.T, n *node.Node, url string) (code int, text string) {
+	t.Helper()
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DialContext: func(_ context.Context, network, address string) (conn net.Conn, err error) {
 			err = n.NS.Do(func(ns.NetNS) error {
 				conn, err = net.Dial(network, address)
@@ -80,8 +91,5 @@ func scrape(t *testing.T, n *node.Node) (text string) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	must(t, err)
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s", response.Status, body)
-	}
-	return string(body)
+	return response.StatusCode, string(body)
 }

@@ -16,6 +16,7 @@ import (
 // everyCommand that looks at the state or at the kernel.
 var everyCommand = [][]string{
 	{"list"}, {"show", "c"}, {"stats"}, {"stats", "--watch"}, {"trace"}, {"flows", "c"}, {"metrics"}, {"gc"},
+	{"install", "--config", "c"}, {"uninstall"}, {"agent", "--config", "c"},
 }
 
 // TestUnprivileged wants a clear error of each command, and of those that need
@@ -141,6 +142,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	n := newNode(t)
 	for _, name := range []string{
 		"list", "show", "stats", "trace", "flows", "apply", "validate", "test", "gc", "doctor", "metrics", "docs", "version",
+		"install", "uninstall", "agent",
 	} {
 		if text := portctl(t, n, name, "--help").want(t, 0); !strings.Contains(text, "Examples:\n  xdp-portctl "+name) &&
 			!strings.Contains(text, "| xdp-portctl "+name) {
@@ -149,7 +151,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	}
 	folder := filepath.Join(t.TempDir(), "man")
 	portctl(t, n, "docs", folder).want(t, 0)
-	if pages, _ := filepath.Glob(folder + "/xdp-portctl*.8"); len(pages) < 14 {
+	if pages, _ := filepath.Glob(folder + "/xdp-portctl*.8"); len(pages) < 17 {
 		t.Errorf("only %v", pages)
 	}
 }

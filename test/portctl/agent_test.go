@@ -1,0 +1,237 @@
+package portctl
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// agent is one that runs.
+type agent struct {
+	target
+	command *exec.Cmd
+	log     buffer
+	url     string
+}
+
+// buffer is written by one and read by others.
+type buffer struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.text.String()
+}
+
+func startAgent(o target) *agent {
+	o.Helper()
+	const address = "127.0.0.1:9435"
+	a := &agent{target: o, url: "http://" + address}
+	a.command = command(o.T, o.args("agent", "--config", o.config, "--listen", address, "--interval", "2s")...)
+	a.command.Stderr = &a.log
+	must(o.T, o.NS.Do(func(ns.NetNS) error { return a.command.Start() }))
+	o.Cleanup(func() {
+		_ = a.command.Process.Kill()
+		_ = a.command.Wait()
+		if o.Failed() {
+			o.Log(a.log.String())
+		}
+	})
+	a.eventuallySays("/healthz", http.StatusOK, "alive")
+	return a
+}
+
+// eventually waits until there is nothing to complain about.
+func eventually(t *testing.T, complaint func() string) {
+	t.Helper()
+	deadline := time.Now().Add(node.ToolTimeout)
+	for {
+		text := complaint()
+		if text == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(text)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// eventuallySays waits until a path has this answer.
+func (a *agent) eventuallySays(path string, code int, words string) {
+	a.Helper()
+	eventually(a.T, func() string {
+		// It may not serve yet.
+		conn, err := node.DialTCP(a.NS, netip.MustParseAddrPort(a.url[len("http://"):]))
+		if err != nil {
+			return err.Error()
+		}
+		conn.Close()
+		got, text := fetch(a.T, a.Node, a.url+path)
+		if got == code && strings.Contains(text, words) {
+			return ""
+		}
+		return fmt.Sprintf("%s: %d %s\nwant %d with %q\n%s", path, got, text, code, words, a.log.String())
+	})
+}
+
+// eventuallyHas waits until the conflist has xdp-port, with this in it.
+func (a *agent) eventuallyHas(words ...string) {
+	a.Helper()
+	eventually(a.T, func() string {
+		text := a.read(a.conflist)
+		for _, word := range words {
+			if !strings.Contains(text, word) {
+				return fmt.Sprintf("no %s in\n%s\n%s", word, text, a.log.String())
+			}
+		}
+		return ""
+	})
+}
+
+// TestAgent is started before there is a network, gives running containers new
+// rules, and keeps its entry against another installer.
+func TestAgent(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	a := startAgent(o)
+	a.eventuallySays("/readyz", http.StatusServiceUnavailable, "no network is configured")
+	original := o.writeNetwork()
+	a.eventuallyHas(`"xdp-port"`, "7998")
+	a.eventuallySays("/readyz", http.StatusOK, "ready")
+
+	c := attach(t, o.Node)
+	arrivals := watchArrivals(t, o.Node, 7997, 7998, 7999)
+	wantArrival(t, o, c, arrivals, 7998)
+	stop := sendAlways(t, []*node.Container{c})
+	time.Sleep(100 * time.Millisecond)
+	o.configure(to7997)
+	wantArrival(t, o, c, arrivals, 7997)
+	a.eventuallyHas("7997")
+	sent := stop()
+	arrivals.wantOneSwitch(t, []*node.Container{c}, 7998, 7997)
+	if got := arrivals.count(7999); got > 0 {
+		t.Errorf("%d of %d packets went under no rules", got, sent)
+	}
+
+	for what, rules := range map[string]string{
+		"a mistake": `{"protocol": "udp", "port": 70000, "action": "drop"}`, "no JSON": `]`,
+	} {
+		before := o.read(o.conflist)
+		o.configure(rules)
+		a.eventuallySays("/readyz", http.StatusServiceUnavailable, o.config)
+		a.eventuallySays("/metrics", http.StatusOK, `xdp_port_agent_problem{subject="configuration"} 1`)
+		if o.read(o.conflist) != before {
+			t.Errorf("%s changes the conflist", what)
+		}
+		wantArrival(t, o, c, arrivals, 7997)
+	}
+	o.configure(to7997)
+	a.eventuallySays("/readyz", http.StatusOK, "ready")
+
+	// Another installer writes its version in pieces, as some do.
+	must(t, os.WriteFile(o.conflist, []byte(original[:len(original)/2]), 0o640))
+	time.Sleep(50 * time.Millisecond)
+	must(t, os.WriteFile(o.conflist, []byte(original), 0o640))
+	a.eventuallyHas(`"xdp-port"`, "7997")
+
+	must(t, a.command.Process.Signal(unix.SIGTERM))
+	must(t, a.command.Wait())
+	if !strings.Contains(o.read(o.conflist), `"xdp-port"`) {
+		t.Error("the entry went with the agent, so that an upgrade would leave new containers without rules")
+	}
+	must(t, c.Detach("lab"))
+	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
+	if got := o.read(o.conflist); got != original {
+		t.Errorf("the conflist is\n%s\nwant\n%s", got, original)
+	}
+}
+
+// TestAgentMends finds out of itself what nobody told it of: a container whose
+// rules somebody changed, and one that is gone.
+func TestAgentMends(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	o.writeNetwork()
+	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 0)
+	c := attach(t, o.Node)
+	by := write(t, conflist("lab", rewriteTo(7997)))
+	portctl(t, o.Node, "apply", by).want(t, 0)
+	a := startAgent(o)
+	arrivals := watchArrivals(t, o.Node, 7998)
+	wantArrival(t, o, c, arrivals, 7998)
+	a.eventuallySays("/metrics", http.StatusOK, `xdp_port_agent_changes_total{outcome="changed"} 1`)
+	if !strings.Contains(a.log.String(), "-main: egress udp 7999 -> 7997") {
+		t.Errorf("the difference is not in the log: %s", a.log.String())
+	}
+	must(t, c.Detach("lab"))
+	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
+}
+
+// TestAgentOwnRules has one container whose own rules do not go with the new
+// ones of the network: it keeps the old ones, and is reported; others go on.
+func TestAgentOwnRules(t *testing.T) {
+	o := newTarget(t)
+	open := `{ "capabilities": { "xdpPortRules": true }, "rules": [%s] }`
+	must(t, os.WriteFile(o.config, fmt.Appendf(nil, open, to7998), 0o600))
+	o.writeNetwork()
+	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 0)
+	plain := attach(t, o.Node)
+	own, err := o.Container()
+	must(t, err)
+	own.CapArgs = `{"xdpPortRules": [{"protocol": "udp", "port": 6999, "toPort": 25}]}`
+	_, err = own.Attach("lab")
+	must(t, err)
+	a := startAgent(o)
+	a.eventuallySays("/readyz", http.StatusOK, "ready")
+	drop := `{ "name": "no-smtp", "protocol": "udp", "port": 25, "action": "drop" }`
+	must(t, os.WriteFile(o.config, fmt.Appendf(nil, open, to7997+","+drop), 0o600))
+	arrivals := watchArrivals(t, o.Node, 7997, 7998)
+	wantArrival(t, o, plain, arrivals, 7997)
+	wantArrival(t, o, own, arrivals, 7998)
+	a.eventuallySays("/readyz", http.StatusServiceUnavailable, own.ID()+" in network lab keeps other rules")
+	a.eventuallySays("/metrics", http.StatusOK, "xdp_port_agent_drifted_attachments 1")
+	must(t, own.Detach("lab"))
+	a.eventuallySays("/readyz", http.StatusOK, "ready")
+	must(t, plain.Detach("lab"))
+}
+
+// TestAgentUsage refuses what does not go together.
+func TestAgentUsage(t *testing.T) {
+	n := newNode(t)
+	portctl(t, n, "agent").want(t, 2)
+	portctl(t, n, "agent", "--config", "x", "--configmap", "a/b").want(t, 2)
+	portctl(t, n, "agent", "--configmap", "a").want(t, 1)
+	out := portctl(t, n, "agent", "--configmap", "a/b")
+	out.want(t, 1)
+	if !strings.Contains(out.stderr, "no pod of Kubernetes") {
+		t.Errorf("%s", out.stderr)
+	}
+	out = portctl(t, n, "agent", "--config", "x", "--net-dir", filepath.Join(t.TempDir(), "none"))
+	out.want(t, 1)
+	if !strings.Contains(out.stderr, "no such file") {
+		t.Errorf("%s", out.stderr)
+	}
+}
