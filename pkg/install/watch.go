@@ -43,8 +43,10 @@ func tell(ctx context.Context, watcher *fsnotify.Watcher, changes chan<- struct{
 			if !event.Has(fsnotify.Chmod) {
 				settled.Reset(quiet)
 			}
-		case <-watcher.Errors:
-			settled.Reset(quiet) // events were lost: let them look
+		case err := <-watcher.Errors:
+			if err != nil { // events were lost: let them look
+				settled.Reset(quiet)
+			}
 		case <-settled.C:
 			select {
 			case changes <- struct{}{}:

@@ -15,8 +15,17 @@ import (
 
 // everyCommand that looks at the state or at the kernel.
 var everyCommand = [][]string{
-	{"list"}, {"show", "c"}, {"stats"}, {"stats", "--watch"}, {"trace"}, {"flows", "c"}, {"metrics"}, {"gc"},
-	{"install", "--config", "c"}, {"uninstall"}, {"agent", "--config", "c"},
+	{"list"},
+	{"show", "c"},
+	{"stats"},
+	{"stats", "--watch"},
+	{"trace"},
+	{"flows", "c"},
+	{"metrics"},
+	{"gc"},
+	{"install", "--config", "c"},
+	{"uninstall"},
+	{"agent", "--config", "c"},
 }
 
 // TestUnprivileged wants a clear error of each command, and of those that need
