@@ -2,7 +2,7 @@
 // emulated machine that has the files of this one. The same tests then run on
 // the kernel that is running, so that the two can be told apart.
 //
-//	go run ./test/kernels -kernels 6.1 ./test/e2e ./test/differential
+//	go run ./test/kernels -kernels 6.1 ./test/e2e './test/crash=^TestKill'
 package main
 
 import (
@@ -43,9 +43,10 @@ func run(versions []string, out string, packages []string) error {
 		reports = append(reports, listen("Linux "+k.release, func(w io.Writer) error { return k.run(script, w) }))
 	}
 	reports = append(reports, listen("Linux "+runningRelease()+", here", func(w io.Writer) error { return runHere(script, w) }))
+	fmt.Println()
+	writeTable(os.Stdout, reports)
 	var errs []error
 	for _, r := range reports {
-		r.summary(os.Stdout)
 		errs = append(errs, r.err())
 	}
 	return errors.Join(errs...)
