@@ -33,11 +33,14 @@ type Programs struct {
 // Returns an error wrapping ErrLoad, and *ebpf.VerifierError where the verifier
 // spoke, if the kernel refuses.
 func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
-	spec, err := loadPrograms()
-	if err != nil {
-		return nil, fmt.Errorf("read the embedded programs: %w", err)
+	made := makeFlowsAside(rs, shared)
+	spec, err := specify(rs, table)
+	flows, flowsErr := made()
+	if flows != nil {
+		defer flows.Close()
+		shared.Flows = flows
 	}
-	if err := configure(spec, rs, table); err != nil {
+	if err := errors.Join(err, flowsErr); err != nil {
 		return nil, err
 	}
 	collection, err := loadCollection(spec, shared.replacements(spec))
@@ -60,6 +63,15 @@ func explained(err error) error {
 		return fmt.Errorf("%w: %w", lack, err)
 	}
 	return err
+}
+
+// specify reads the embedded programs and fits them to the ruleset.
+func specify(rs *Ruleset, table *rules.Table) (*ebpf.CollectionSpec, error) {
+	spec, err := loadPrograms()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded programs: %w", err)
+	}
+	return spec, configure(spec, rs, table)
 }
 
 // tables are the maps that never change once they are loaded.
