@@ -110,6 +110,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) error
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
 		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
 		spec.Variables[programsVarHasXdpLoadBytes].Set(asByte(hasMultiBuffer())),
+		spec.Variables[programsVarHasTrace].Set(asByte(tracing)),
 		spec.Variables[programsVarRulesetId].Set(rs.id(table)),
 	)
 }

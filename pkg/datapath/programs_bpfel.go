@@ -189,6 +189,7 @@ const (
 	programsProgToContainer     = "to_container"
 	programsVarHasClasses       = "has_classes"
 	programsVarHasFrags         = "has_frags"
+	programsVarHasTrace         = "has_trace"
 	programsVarHasXdpLoadBytes  = "has_xdp_load_bytes"
 	programsVarNetworkMask      = "network_mask"
 	programsVarNoteInMetadata   = "note_in_metadata"
@@ -266,6 +267,7 @@ type programsMapSpecs struct {
 type programsVariableSpecs struct {
 	HasClasses      *ebpf.VariableSpec `ebpf:"has_classes"`
 	HasFrags        *ebpf.VariableSpec `ebpf:"has_frags"`
+	HasTrace        *ebpf.VariableSpec `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.VariableSpec `ebpf:"has_xdp_load_bytes"`
 	NetworkMask     *ebpf.VariableSpec `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.VariableSpec `ebpf:"note_in_metadata"`
@@ -324,6 +326,7 @@ func (m *programsMaps) Close() error {
 type programsVariables struct {
 	HasClasses      *ebpf.Variable `ebpf:"has_classes"`
 	HasFrags        *ebpf.Variable `ebpf:"has_frags"`
+	HasTrace        *ebpf.Variable `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.Variable `ebpf:"has_xdp_load_bytes"`
 	NetworkMask     *ebpf.Variable `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.Variable `ebpf:"note_in_metadata"`
