@@ -66,20 +66,23 @@ static __always_inline int decide_error(const struct frame *frame,
 DEFINE_PER_HOOK(decide_error)
 
 /*
- * Whether the packet is of a device that is under rules. tc programs ask that
- * first, since they count. XDP in generic mode leaves that to them, and need
- * not ask for the many packets that no rule is about.
+ * Whether this is XDP that tc ingress follows at once, and which leaves to that
+ * what it is not sure of: it may see packets that it has changed already.
+ */
+static __always_inline int may_defer(const struct frame *frame)
+{
+	return frame->xdp && !note_in_metadata;
+}
+
+/*
+ * Whether the packet is of a device that is under rules. Programs that count
+ * ask that first. XDP that may defer need not ask for the many packets that no
+ * rule is about.
  */
 static __always_inline int is_heeded(const struct frame *frame,
 				     const struct packet *pkt)
 {
-	return frame->skb || counters_of(pkt->ifindex);
-}
-
-/* Whether the program may see packets that it has changed already. */
-static __always_inline int may_see_twice(const struct frame *frame)
-{
-	return frame->xdp && !note_in_metadata;
+	return !may_defer(frame) || counters_of(pkt->ifindex);
 }
 
 /* Decides any packet: what all hooks have in common. */
@@ -89,21 +92,23 @@ static __always_inline int examine(const struct frame *frame,
 	switch (parse_frame(frame, pkt)) {
 	case PARSED_TRANSPORT:
 		look_up_ports(pkt);
-		if (is_nobodys_business(pkt) || !is_heeded(frame, pkt) ||
-		    read_addresses(frame, pkt))
+		if (is_nobodys_business(pkt))
 			return 0;
-		if (may_see_twice(frame) && may_come_again(pkt)) {
+		if (!is_heeded(frame, pkt) ||
+		    (may_defer(frame) && may_come_again(pkt))) {
 			pkt->decision.verdict = DEFERRED;
 			return 0;
 		}
+		if (read_addresses(frame, pkt))
+			return 0;
 		decide(pkt);
 		if (pkt->decision.port)
 			pkt->decision.checksum = pkt->checksum;
 		return 0;
 	case PARSED_ICMP_ERROR:
-		if (may_see_twice(frame))
+		if (may_defer(frame))
 			pkt->decision.verdict = DEFERRED;
-		else if (is_heeded(frame, pkt))
+		else
 			decide_error_of(frame, pkt);
 		return 0;
 	case PARSED_MALFORMED:

@@ -10,6 +10,7 @@
  * They change a port and the checksum over it, or drop, or let the packet
  * through to whoever else is on the hook; they never make a packet worse.
  */
+#include "handover.h"
 #include "icmp.h"
 
 /* What <linux/bpf.h> of older kernels lacks. */
@@ -55,7 +56,7 @@ int from_container(struct xdp_md *ctx)
 {
 	struct seen *slot = this_cpus_slot();
 	struct frame frame = xdp_frame(ctx);
-	struct counters *counters;
+	struct counters *counters = NULL;
 	struct packet pkt = {
 		.ifindex = ctx->ingress_ifindex,
 		.length = frame.length,
@@ -65,13 +66,21 @@ int from_container(struct xdp_md *ctx)
 	if (!slot)
 		return XDP_PASS;
 	slot->note.magic = 0;
+	if (note_in_metadata) {
+		counters = counters_of(pkt.ifindex);
+		if (!counters) {
+			hand_over_xdp(ctx);
+			return XDP_PASS;
+		}
+	}
 	examine_of(&frame, &pkt);
 	if (pkt.decision.verdict == DEFERRED)
 		return XDP_PASS;
 	if (pkt.decision.port && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
-	if (pkt.decision.verdict == DROPPED || note_in_metadata) {
+	if (pkt.decision.verdict == DROPPED && !note_in_metadata)
 		counters = counters_of(pkt.ifindex);
+	if (pkt.decision.verdict == DROPPED || note_in_metadata) {
 		if (counters)
 			count(counters, &frame, EGRESS, &pkt.decision,
 			      pkt.length);
@@ -137,8 +146,10 @@ static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
 	struct frame frame = skb_frame(skb);
 	struct packet pkt = skb_packet(skb, direction);
 
-	if (!counters)
+	if (!counters) {
+		hand_over_skb(skb, direction);
 		return TCX_NEXT;
+	}
 	examine_of(&frame, &pkt);
 	if (lacks_bytes(&frame, &pkt)) {
 		if (bpf_skb_pull_data(skb, skb->len < MAX_OFFSET ? skb->len
@@ -183,9 +194,16 @@ int settle_checksum(struct __sk_buff *skb)
 		return TCX_NEXT;
 	if (slot->note.magic != NOTE_MAGIC)
 		return process_skb(skb, EGRESS);
+	counters = counters_of(skb->ifindex);
+	if (!counters) {
+		/* XDP of this ruleset does not ask for every packet whether it
+		 * is heeded: the program before is to look at it itself. */
+		if (!slot->decision.port)
+			slot->note.magic = 0;
+		hand_over_skb(skb, EGRESS);
+	}
 	slot->note.magic = 0;
 	settle(skb, &slot->note);
-	counters = counters_of(skb->ifindex);
 	if (counters)
 		count(counters, &frame, EGRESS, &slot->decision,
 		      slot->note.length);

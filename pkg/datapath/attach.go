@@ -74,16 +74,15 @@ func bestHook() (TCHook, error) {
 // be undone.
 func (p *Programs) attachAll(record *Record, dir string) error {
 	dev := record.Device
-	if p.usesClsact(record.Hook) {
-		var err error
-		if record.OwnsQdisc, err = clsactNeeded(dev); err != nil {
-			return err
-		}
+	needed, err := p.needsQdisc(record)
+	if err != nil {
+		return err
 	}
+	record.OwnsQdisc = needed
 	if err := record.pin(dir); err != nil {
 		return err
 	}
-	if record.OwnsQdisc {
+	if needed {
 		if err := addClsact(dev); err != nil {
 			return err
 		}
@@ -99,8 +98,12 @@ func (p *Programs) attachAll(record *Record, dir string) error {
 	return nil
 }
 
-func (p *Programs) usesClsact(hook TCHook) bool {
-	return hook == Clsact && (p.atTCIngress() != nil || p.ToContainer != nil)
+// needsQdisc tells whether there are filters to add, but no qdisc to add them to.
+func (p *Programs) needsQdisc(record *Record) (bool, error) {
+	if record.Hook != Clsact || p.atTCIngress() == nil && p.ToContainer == nil {
+		return false, nil
+	}
+	return clsactNeeded(record.Device)
 }
 
 func pinAndClose(l link.Link, path string) error {
@@ -126,7 +129,7 @@ func Detach(dir string) error {
 	if err != nil && !isNoRecord(err) {
 		return fmt.Errorf("%w: %w", ErrDetach, err) // there may be filters
 	}
-	errs := []error{detachXDP(filepath.Join(dir, pinXDP))}
+	errs := []error{detachLink(filepath.Join(dir, pinXDP))}
 	if record != nil {
 		errs = append(errs, record.removeClsact())
 	}
@@ -139,15 +142,23 @@ func Detach(dir string) error {
 	return errors.Join(errs...)
 }
 
-// detachXDP frees the slot at once: unpinning alone would do so some time
-// later, and the next ADD might find the slot busy.
-func detachXDP(pin string) error {
+// DetachTCX takes the tc programs of the attachment in dir off at once. Detach
+// leaves that to the kernel, which gets to it some time later: soon enough, but
+// if the same ruleset heeds the device by other hooks meanwhile, packets pass its
+// programs twice.
+func DetachTCX(dir string) error {
+	return errors.Join(detachLink(filepath.Join(dir, pinTCIngress)), detachLink(filepath.Join(dir, pinTCEgress)))
+}
+
+// detachLink frees the hook at once: unpinning alone would do so some time
+// later, and the next ADD might find the slot of XDP busy.
+func detachLink(pin string) error {
 	l, err := link.LoadPinnedLink(pin, nil)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w: open the link %s: %w", ErrDetach, pin, err)
+		return fmt.Errorf("%w to open the link %s: %w", ErrPin, pin, err)
 	}
 	defer l.Close()
 	if err := l.Detach(); err != nil {

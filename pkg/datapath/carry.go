@@ -85,13 +85,14 @@ func CarryCounters(folder, dir string, next []rules.Rule) (*Counters, error) {
 }
 
 // Carry writes into the record of the attachment in folder what it has from now
-// on: the counters that it goes on from, and the container's own rules.
-func Carry(folder string, carried *Counters, containerRules json.RawMessage) error {
+// on: the counters that it goes on from, which those of the ruleset named from
+// are in, and the container's own rules.
+func Carry(folder string, carried *Counters, from string, containerRules json.RawMessage) error {
 	record, err := ReadRecord(folder)
 	if err != nil {
 		return err
 	}
-	record.Carried, record.ContainerRules = carried, containerRules
+	record.Carried, record.CarriedFrom, record.ContainerRules = carried, from, containerRules
 	return record.pin(folder)
 }
 

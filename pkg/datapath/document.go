@@ -51,12 +51,12 @@ func readDocument(dir, name string, value any) error {
 	path := filepath.Join(dir, name)
 	m, err := ebpf.LoadPinnedMap(path, &ebpf.LoadPinOptions{ReadOnly: true})
 	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
+		return fmt.Errorf("%w to open %s: %w", ErrPin, path, err)
 	}
 	defer m.Close()
 	var text []byte
 	if err := m.Lookup(uint32(0), &text); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return fmt.Errorf("%w to read %s: %w", ErrPin, path, err)
 	}
 	if err := json.Unmarshal(text, value); err != nil {
 		return fmt.Errorf("%s %w: %w", path, errUnreadable, err)

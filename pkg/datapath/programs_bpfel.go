@@ -182,14 +182,16 @@ const (
 	programsMapPortClasses      = "port_classes"
 	programsMapPortPages        = "port_pages"
 	programsMapRules            = "rules"
+	programsMapTcPredecessors   = "tc_predecessors"
 	programsMapTraceRings       = "trace_rings"
+	programsMapXdpPredecessors  = "xdp_predecessors"
 	programsProgFromContainer   = "from_container"
 	programsProgFromContainerTc = "from_container_tc"
 	programsProgSettleChecksum  = "settle_checksum"
 	programsProgToContainer     = "to_container"
+	programsVarHandsOver        = "hands_over"
 	programsVarHasClasses       = "has_classes"
 	programsVarHasFrags         = "has_frags"
-	programsVarHasTrace         = "has_trace"
 	programsVarHasXdpLoadBytes  = "has_xdp_load_bytes"
 	programsVarNetworkMask      = "network_mask"
 	programsVarNoteInMetadata   = "note_in_metadata"
@@ -251,23 +253,25 @@ type programsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsMapSpecs struct {
-	Counters     *ebpf.MapSpec `ebpf:"counters"`
-	Flows        *ebpf.MapSpec `ebpf:"flows"`
-	Notes        *ebpf.MapSpec `ebpf:"notes"`
-	PeerPrefixes *ebpf.MapSpec `ebpf:"peer_prefixes"`
-	PortClasses  *ebpf.MapSpec `ebpf:"port_classes"`
-	PortPages    *ebpf.MapSpec `ebpf:"port_pages"`
-	Rules        *ebpf.MapSpec `ebpf:"rules"`
-	TraceRings   *ebpf.MapSpec `ebpf:"trace_rings"`
+	Counters        *ebpf.MapSpec `ebpf:"counters"`
+	Flows           *ebpf.MapSpec `ebpf:"flows"`
+	Notes           *ebpf.MapSpec `ebpf:"notes"`
+	PeerPrefixes    *ebpf.MapSpec `ebpf:"peer_prefixes"`
+	PortClasses     *ebpf.MapSpec `ebpf:"port_classes"`
+	PortPages       *ebpf.MapSpec `ebpf:"port_pages"`
+	Rules           *ebpf.MapSpec `ebpf:"rules"`
+	TcPredecessors  *ebpf.MapSpec `ebpf:"tc_predecessors"`
+	TraceRings      *ebpf.MapSpec `ebpf:"trace_rings"`
+	XdpPredecessors *ebpf.MapSpec `ebpf:"xdp_predecessors"`
 }
 
 // programsVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
+	HandsOver       *ebpf.VariableSpec `ebpf:"hands_over"`
 	HasClasses      *ebpf.VariableSpec `ebpf:"has_classes"`
 	HasFrags        *ebpf.VariableSpec `ebpf:"has_frags"`
-	HasTrace        *ebpf.VariableSpec `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.VariableSpec `ebpf:"has_xdp_load_bytes"`
 	NetworkMask     *ebpf.VariableSpec `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.VariableSpec `ebpf:"note_in_metadata"`
@@ -297,14 +301,16 @@ func (o *programsObjects) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsMaps struct {
-	Counters     *ebpf.Map `ebpf:"counters"`
-	Flows        *ebpf.Map `ebpf:"flows"`
-	Notes        *ebpf.Map `ebpf:"notes"`
-	PeerPrefixes *ebpf.Map `ebpf:"peer_prefixes"`
-	PortClasses  *ebpf.Map `ebpf:"port_classes"`
-	PortPages    *ebpf.Map `ebpf:"port_pages"`
-	Rules        *ebpf.Map `ebpf:"rules"`
-	TraceRings   *ebpf.Map `ebpf:"trace_rings"`
+	Counters        *ebpf.Map `ebpf:"counters"`
+	Flows           *ebpf.Map `ebpf:"flows"`
+	Notes           *ebpf.Map `ebpf:"notes"`
+	PeerPrefixes    *ebpf.Map `ebpf:"peer_prefixes"`
+	PortClasses     *ebpf.Map `ebpf:"port_classes"`
+	PortPages       *ebpf.Map `ebpf:"port_pages"`
+	Rules           *ebpf.Map `ebpf:"rules"`
+	TcPredecessors  *ebpf.Map `ebpf:"tc_predecessors"`
+	TraceRings      *ebpf.Map `ebpf:"trace_rings"`
+	XdpPredecessors *ebpf.Map `ebpf:"xdp_predecessors"`
 }
 
 func (m *programsMaps) Close() error {
@@ -316,7 +322,9 @@ func (m *programsMaps) Close() error {
 		m.PortClasses,
 		m.PortPages,
 		m.Rules,
+		m.TcPredecessors,
 		m.TraceRings,
+		m.XdpPredecessors,
 	)
 }
 
@@ -324,9 +332,9 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
+	HandsOver       *ebpf.Variable `ebpf:"hands_over"`
 	HasClasses      *ebpf.Variable `ebpf:"has_classes"`
 	HasFrags        *ebpf.Variable `ebpf:"has_frags"`
-	HasTrace        *ebpf.Variable `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.Variable `ebpf:"has_xdp_load_bytes"`
 	NetworkMask     *ebpf.Variable `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.Variable `ebpf:"note_in_metadata"`

@@ -26,6 +26,9 @@ type Record struct {
 	// Carried are the counters of the rulesets that this container was under
 	// before, as ReadCounters adds them up; nil if there was none.
 	Carried *Counters `json:",omitempty"`
+	// CarriedFrom is the name of the ruleset that it was under last, whose
+	// counters are in Carried already; empty if there was none.
+	CarriedFrom string `json:",omitempty"`
 	// ContainerRules are the container's own rules as they were written, which
 	// it keeps where its network's rules are changed; nil if it has none.
 	ContainerRules json.RawMessage `json:",omitempty"`

@@ -62,17 +62,20 @@ func CanReplace(dir string, dev Device, mode Mode, hook TCHook) bool {
 	return err == nil && linkIndex(info) == dev.Index
 }
 
-// Replace exchanges the programs of the attachment in dir for p's, each by one
-// atomic step, so that no packet passes without the old or the new ones.
-// Programs that were not needed before are added first, those that are needed
-// no more are taken off last. p must be active for the device already.
+// Replace puts p's programs into the attachment in dir, each by one atomic step.
+// Hooks that p has no program for keep theirs until Clear.
+//
+// XDP comes last: as long as p does not heed the device, XDP leaves it to tc
+// ingress of p to hand packets over.
 func (p *Programs) Replace(dir string) error {
 	record, err := ReadRecord(dir)
 	if err != nil {
 		return err
 	}
-	points := p.hookPoints(record)
-	for _, point := range points {
+	if err := p.addQdisc(record, dir); err != nil {
+		return err
+	}
+	for _, point := range p.hookPoints(record) {
 		if point.program == nil {
 			continue
 		}
@@ -80,15 +83,38 @@ func (p *Programs) Replace(dir string) error {
 			return err
 		}
 	}
-	// XDP first: without tc ingress behind it, its changes would stay unsettled.
-	for _, point := range slices.Backward(points) {
-		if point.program == nil {
-			if err := point.clear(record, dir); err != nil {
-				return err
-			}
+	return nil
+}
+
+// Clear takes off what is at hooks that p has no program for. XDP first: without
+// tc ingress behind it, its changes would stay unsettled.
+func (p *Programs) Clear(dir string) error {
+	record, err := ReadRecord(dir)
+	if err != nil {
+		return err
+	}
+	for _, point := range slices.Backward(p.hookPoints(record)) {
+		if point.program != nil {
+			continue
+		}
+		if err := point.clear(record, dir); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// addQdisc adds what rules that had no tc program had no need of.
+func (p *Programs) addQdisc(record *Record, dir string) error {
+	needed, err := p.needsQdisc(record)
+	if err != nil || !needed {
+		return err
+	}
+	record.OwnsQdisc = true
+	if err := record.pin(dir); err != nil {
+		return err
+	}
+	return addClsact(record.Device)
 }
 
 // exchange puts the program in the place of another, or where none was.
@@ -100,7 +126,7 @@ func (h hookPoint) exchange(record *Record, dir string) error {
 		return h.attach(record.Device, h.program, pin)
 	}
 	if err != nil {
-		return fmt.Errorf("open the link %s: %w", pin, err)
+		return fmt.Errorf("%w to open the link %s: %w", ErrPin, pin, err)
 	}
 	defer l.Close()
 	if err := l.Update(h.program); err != nil {
@@ -115,7 +141,7 @@ func (h hookPoint) clear(record *Record, dir string) error {
 		return record.removeFilter(sideOf(h.pin))
 	}
 	pin := filepath.Join(dir, h.pin)
-	if err := detachXDP(pin); err != nil {
+	if err := detachLink(pin); err != nil {
 		return err
 	}
 	return removeIfThere(pin)
@@ -125,31 +151,35 @@ func sideOf(pin string) side {
 	return side(pin == pinTCEgress)
 }
 
-// Restore puts the programs of the ruleset pinned in ruleset back into the
-// attachment in dir.
+// Restore undoes Replace: it puts the programs of the ruleset pinned in ruleset
+// back into the attachment in dir, in reverse order.
 func Restore(dir, ruleset string) error {
+	record, err := ReadRecord(dir)
+	if err != nil {
+		return err
+	}
 	p, err := OpenAll(ruleset)
 	if err != nil {
-		return fmt.Errorf("put the old programs back: %w", err)
+		return fmt.Errorf("%w: put the old programs back: %w", ErrAttach, err)
 	}
 	defer p.Close()
-	return p.Replace(dir)
+	for _, point := range slices.Backward(p.hookPoints(record)) {
+		restore := point.exchange
+		if point.program == nil {
+			restore = point.clear
+		}
+		if err := restore(record, dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // OpenAll is Open for all the programs that a ruleset has.
 func OpenAll(dir string) (*Programs, error) {
-	return Open(dir, pinnedHooks(dir))
-}
-
-// pinnedHooks tells which programs a ruleset has.
-func pinnedHooks(ruleset string) Hooks {
-	has := func(program string) bool {
-		_, err := os.Stat(filepath.Join(ruleset, program))
-		return err == nil
+	hooks, err := PinnedHooks(dir)
+	if err != nil {
+		return nil, err
 	}
-	return Hooks{
-		XDP:       has(programsProgFromContainer),
-		TCIngress: has(programsProgSettleChecksum) || has(programsProgFromContainerTc),
-		TCEgress:  has(programsProgToContainer),
-	}
+	return Open(dir, hooks)
 }

@@ -112,6 +112,23 @@ func (p *Programs) verify(record *Record, folder string) error {
 	return nil
 }
 
+// IsActive tells whether the programs of the ruleset pinned in dir heed a device.
+//
+// Returns an error wrapping ErrPin.
+func IsActive(dir string, ifindex int) (bool, error) {
+	counters, err := openPinnedMap(dir, programsMapCounters)
+	if err != nil {
+		return false, err
+	}
+	defer counters.Close()
+	var values [][]byte
+	err = counters.Lookup(uint32(ifindex), &values)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return false, fmt.Errorf("%w to read the map %s: %w", ErrPin, programsMapCounters, err)
+	}
+	return err == nil, nil
+}
+
 func (p *Programs) isActive(dev Device) bool {
 	var values [][]byte
 	return p.maps[programsMapCounters].Lookup(uint32(dev.Index), &values) == nil

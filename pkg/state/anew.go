@@ -18,7 +18,7 @@ func (s *Store) attachAnew(key Key, existing []attachment, site datapath.Site, r
 	}
 	for _, a := range existing {
 		if err := s.remove(a); err != nil {
-			return errors.Join(err, s.release(old))
+			return errors.Join(err, s.putBack(key, old), s.release(old))
 		}
 	}
 	record.Carried = old.carried
@@ -26,7 +26,7 @@ func (s *Store) attachAnew(key Key, existing []attachment, site datapath.Site, r
 	if err == nil {
 		err = s.attachNew(key, record, ruleset, wanted)
 	}
-	if err != nil && old.record != nil {
+	if err != nil {
 		err = errors.Join(err, s.putBack(key, old))
 	}
 	return errors.Join(err, s.release(old))
@@ -34,7 +34,7 @@ func (s *Store) attachAnew(key Key, existing []attachment, site datapath.Site, r
 
 // kept is an attachment that is taken off, and may have to be put back.
 type kept struct {
-	ruleset string
+	attachment
 	record  *datapath.Record   // nil: there is nothing to put back
 	carried *datapath.Counters // what the one that takes its place goes on from
 	hold    *claim             // keeps the ruleset
@@ -45,7 +45,7 @@ func (s *Store) keep(a attachment, wanted Wanted) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	old := &kept{ruleset: a.ruleset, hold: hold}
+	old := &kept{attachment: a, hold: hold}
 	record, err := datapath.ReadRecord(a.folder)
 	if err != nil || !datapath.IsLive(a.folder, record) {
 		return old, nil //nolint:nilerr // what is not there need not be kept
@@ -59,10 +59,32 @@ func (s *Store) keep(a attachment, wanted Wanted) (*kept, error) {
 }
 
 func (s *Store) putBack(key Key, old *kept) error {
-	if s.lock == nil {
+	switch {
+	case s.lock == nil:
 		return ErrBusy
+	case old.record == nil:
+		return nil
 	}
+	if isThere, err := old.exists(); isThere || err != nil {
+		return errors.Join(err, old.reactivate())
+	}
+	s.sweepClaims() // what could not be taken off is still in the way
 	return s.attach(key, *old.record, old.ruleset, func() (*datapath.Programs, error) { return datapath.OpenAll(old.ruleset) })
+}
+
+// reactivate is for what was not taken off yet.
+func (k *kept) reactivate() error {
+	if active, err := datapath.IsActive(k.ruleset, k.record.Device.Index); active || err != nil {
+		return err
+	}
+	programs, err := datapath.OpenAll(k.ruleset)
+	if err != nil {
+		return err
+	}
+	defer programs.Close()
+	return errors.Join(
+		datapath.Carry(k.folder, k.record.Carried, k.record.CarriedFrom, k.record.ContainerRules),
+		programs.Activate(uint32(k.record.Device.Index)))
 }
 
 func (s *Store) release(old *kept) error {

@@ -101,7 +101,7 @@ func (s *Store) attach(key Key, record datapath.Record, ruleset string, open fun
 	if err != nil {
 		return errors.Join(err, claim.discard())
 	}
-	published := attachment{ruleset, filepath.Join(attachments(ruleset), key.path())}
+	published := attachmentOf(ruleset, key)
 	if err := claim.publish(published.folder); err != nil {
 		err = errors.Join(err, claim.discard())
 		removeEmpty(filepath.Dir(published.folder), ruleset)

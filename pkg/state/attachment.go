@@ -16,6 +16,10 @@ type attachment struct {
 	folder  string
 }
 
+func attachmentOf(ruleset string, key Key) attachment {
+	return attachment{ruleset: ruleset, folder: filepath.Join(attachments(ruleset), key.path())}
+}
+
 // find returns the attachments of a key: none or one, or more where a removal
 // failed in the past.
 func (s *Store) find(key Key) ([]attachment, error) {

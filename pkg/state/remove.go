@@ -43,7 +43,9 @@ func (s *Store) remove(a attachment) error {
 	removeEmpty(filepath.Dir(a.folder), a.ruleset)
 	var discarded error
 	err = s.unlocked(func() error {
-		discarded = claim.discard()
+		if discarded = s.detachNow(claim); discarded == nil {
+			discarded = claim.discard()
+		}
 		return nil
 	})
 	if errors.Is(err, os.ErrNotExist) {
@@ -51,6 +53,19 @@ func (s *Store) remove(a attachment) error {
 	}
 	s.prune(a.ruleset)
 	return errors.Join(discarded, err)
+}
+
+// detachNow takes tc programs off at once where the same container is attached
+// anew.
+func (s *Store) detachNow(c *claim) error {
+	if !s.insist {
+		return nil
+	}
+	err := datapath.DetachTCX(c.folder)
+	if err != nil {
+		err = errors.Join(err, c.lock.Close())
+	}
+	return err
 }
 
 // deactivate does nothing if the device's index has been given to another

@@ -14,69 +14,104 @@ func (a attachment) canBecome(dev datapath.Device, wanted Wanted) bool {
 	return datapath.CanReplace(a.folder, dev, wanted.Ruleset.Mode, wanted.Hook)
 }
 
-// replace exchanges the rules of a running container. Both rulesets heed the
-// device while its programs are exchanged one by one, so that each packet is
-// under the old rules or the new ones; its flows and counters come along. On
-// an error the old programs are put back.
+// replace exchanges the rules of a running container: each packet is under the
+// old rules or the new ones, and all of them change in one instant. Its flows and
+// counters come along.
+//
+// A note says that this is going on, for who finds that it was not finished. On
+// an error the old programs are put back, or, where the new rules are in force
+// already, the next change does what is left.
 func (s *Store) replace(key Key, old attachment, dev datapath.Device, ruleset string, wanted Wanted) error {
+	if err := s.unsettled[ruleset]; err != nil {
+		return fmt.Errorf("an earlier exchange of rules is not done: %w", err)
+	}
 	programs, err := s.ensureRuleset(ruleset, wanted, old.ruleset)
 	if err != nil {
 		return err
 	}
 	defer programs.Close()
-	if err := s.exchange(old, dev, programs, ruleset); err != nil {
-		err = errors.Join(err,
-			datapath.Restore(old.folder, old.ruleset),
-			datapath.Deactivate(ruleset, dev.Index))
-		s.prune(ruleset)
-		return err
+	note := datapath.Exchange{
+		Owner: key.encode(), Device: dev, NetNS: wanted.Ruleset.NetNS,
+		From: filepath.Base(old.ruleset), ContainerRules: wanted.ContainerRules,
 	}
-	// The new rules are in force; what fails from here on changes nothing about it.
-	err = errors.Join(
-		carry(old, wanted),
-		s.move(key, old, ruleset),
-		datapath.Deactivate(old.ruleset, dev.Index))
+	claim, err := s.noteExchange(ruleset, note)
+	if err == nil {
+		err = s.exchange(old, dev, programs, ruleset, wanted)
+		if unsettled := s.settle(ruleset, &note); unsettled != nil {
+			return errors.Join(err, unsettled, claim.lock.Close())
+		}
+		_ = claim.discard()
+	}
 	s.prune(old.ruleset)
+	s.prune(ruleset)
 	return err
 }
 
-func (s *Store) exchange(old attachment, dev datapath.Device, programs *datapath.Programs, ruleset string) error {
-	flows, err := datapath.OpenFlows(old.ruleset)
+// noteExchange leaves a note in the new ruleset before anything is exchanged.
+func (s *Store) noteExchange(ruleset string, note datapath.Exchange) (*claim, error) {
+	claim, err := s.hold(ruleset)
 	if err != nil {
-		return fmt.Errorf("%w to open the flows of %s: %w", datapath.ErrPin, old.ruleset, err)
+		return nil, err
 	}
-	defer flows.Close()
-	if err := datapath.CopyFlows(flows, ruleset, dev.Index); err != nil {
-		return fmt.Errorf("%w the new programs: %w", datapath.ErrAttach, err)
+	if err := note.Pin(claim.folder); err != nil {
+		return nil, errors.Join(err, claim.discard())
 	}
-	if err := programs.Activate(uint32(dev.Index)); err != nil {
+	return claim, nil
+}
+
+// exchange puts the new programs in the place of the old ones, to which they
+// hand all packets over until they are told to heed the device. That is the one
+// instant from which the new rules are in force.
+func (s *Store) exchange(old attachment, dev datapath.Device, programs *datapath.Programs, ruleset string, wanted Wanted) error {
+	hooks, err := datapath.PinnedHooks(old.ruleset)
+	if err != nil {
 		return err
+	}
+	before, err := datapath.Open(old.ruleset, hooks)
+	if err != nil {
+		return err
+	}
+	defer before.Close()
+	if err := programs.Extend(ruleset, wanted.Ruleset, wanted.Table, hooks); err != nil {
+		return err
+	}
+	if err := copyFlows(old.ruleset, ruleset, dev); err != nil {
+		return err
+	}
+	handsOver, err := datapath.HandOver(ruleset, before)
+	if err != nil {
+		return err
+	}
+	if !handsOver {
+		return exchangeOneByOne(old, dev, programs, ruleset)
 	}
 	if err := programs.Replace(old.folder); err != nil {
 		return err
 	}
-	// Those that the old programs made since.
-	if err := datapath.CopyFlows(flows, ruleset, dev.Index); err != nil {
-		return fmt.Errorf("%w the new programs: %w", datapath.ErrAttach, err)
-	}
-	return nil
+	return programs.Activate(uint32(dev.Index))
 }
 
-// carry takes over what the old programs counted, once they run no more.
-func carry(old attachment, wanted Wanted) error {
-	datapath.Quiesce()
-	carried, err := datapath.CarryCounters(old.folder, old.ruleset, wanted.Ruleset.Rules)
+// exchangeOneByOne is for programs that cannot hand packets over: both rulesets
+// heed the device while they are exchanged one by one.
+func exchangeOneByOne(old attachment, dev datapath.Device, programs *datapath.Programs, ruleset string) error {
+	if err := programs.Activate(uint32(dev.Index)); err != nil {
+		return err
+	}
+	err := programs.Replace(old.folder)
+	if err == nil {
+		return nil
+	}
+	if failed := datapath.Restore(old.folder, old.ruleset); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return errors.Join(err, datapath.Deactivate(ruleset, dev.Index))
+}
+
+func copyFlows(from, to string, dev datapath.Device) error {
+	flows, err := datapath.OpenFlows(from)
 	if err != nil {
 		return err
 	}
-	return datapath.Carry(old.folder, carried, wanted.ContainerRules)
-}
-
-// move hands the attachment's folder over to the new ruleset.
-func (s *Store) move(key Key, old attachment, ruleset string) error {
-	if err := publish(old.folder, filepath.Join(attachments(ruleset), key.path())); err != nil {
-		return err
-	}
-	removeEmpty(filepath.Dir(old.folder), old.ruleset)
-	return nil
+	defer flows.Close()
+	return datapath.CopyFlows(flows, to, dev.Index)
 }

@@ -25,6 +25,9 @@ type Store struct {
 	insist bool
 	// made counts the temporary folders of this process.
 	made int
+	// unsettled says, by ruleset, why an exchange of rules that was not finished
+	// could not be brought to its end.
+	unsettled map[string]error
 	// newestAt is what newest has read.
 	newestAt map[string]map[int]time.Time
 }

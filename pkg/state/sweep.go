@@ -20,17 +20,21 @@ func (s *Store) sweep() {
 	for _, folder := range foldersIn(s.tmp()) {
 		_ = discard(folder)
 	}
+	s.sweepClaims()
 	rulesets, _ := s.listRulesets()
 	for _, ruleset := range rulesets {
-		sweepClaims(ruleset)
 		s.prune(ruleset)
 	}
 }
 
-func sweepClaims(ruleset string) {
-	for _, folder := range foldersIn(claims(ruleset)) {
-		if !isAlive(folder) {
-			_ = discard(folder)
+// sweepClaims does what the owners of claims who died have left to do.
+func (s *Store) sweepClaims() {
+	rulesets, _ := s.listRulesets()
+	for _, ruleset := range rulesets {
+		for _, folder := range foldersIn(claims(ruleset)) {
+			if !isAlive(folder) && s.settleExchange(ruleset, folder) == nil {
+				_ = discard(folder)
+			}
 		}
 	}
 }

@@ -25,9 +25,9 @@ func (t *tool) apply() *cobra.Command {
 		Use:   "apply CONFLIST",
 		Short: "Give every running container of a network the rules of its conflist, now",
 		Long: `Give every running container of a network the rules of its conflist, as a restart
-would, but now: its programs are exchanged one by one in atomic steps, so that
-each packet is under the old rules or the new. Counters and flows go on. A
-container's own rules stay behind those of the network.
+would, but now: each packet is under the old rules or the new, and all of them
+change in one instant. Counters and flows go on. A container's own rules stay
+behind those of the network.
 
 A conflist with mistakes changes nothing. If a container cannot be changed it
 keeps its rules, and the others go on. Another mode or tcHook cannot be had

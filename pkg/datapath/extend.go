@@ -1,0 +1,98 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// Extend loads what programs the ruleset pinned in dir would have at hooks where
+// its rules need none. They stand there until they heed a device, for programs
+// of other rules that have to go in the same instant. They are not pinned.
+//
+// Returns an error wrapping ErrLoad or ErrPin.
+func (p *Programs) Extend(dir string, rs *Ruleset, table *rules.Table, hooks Hooks) error {
+	missing := rs.Hooks().or(hooks).programs()
+	for name := range p.programs() {
+		missing[name] = missing[name] && !rs.Hooks().programs()[name]
+	}
+	if !slices.Contains(slices.Collect(maps.Values(missing)), true) {
+		return nil
+	}
+	spec, err := loadPrograms()
+	if err != nil {
+		return fmt.Errorf("read the embedded programs: %w", err)
+	}
+	if err := configure(spec, rs, table, missing); err != nil {
+		return err
+	}
+	loaded, err := openMaps(dir, spec)
+	defer closeMaps(loaded)
+	if err != nil {
+		return err
+	}
+	for name, program := range p.programs() {
+		if !missing[name] {
+			continue
+		}
+		if *program, err = loadProgram(only(spec, name), name, loaded); err != nil {
+			return fmt.Errorf("%w: %w", ErrLoad, err)
+		}
+	}
+	return nil
+}
+
+func (h Hooks) or(other Hooks) Hooks {
+	return Hooks{
+		XDP:       h.XDP || other.XDP,
+		TCIngress: h.TCIngress || other.TCIngress,
+		TCEgress:  h.TCEgress || other.TCEgress,
+	}
+}
+
+// openMaps opens all maps of a ruleset, by their names in the specification. What
+// it returns is to be closed, also with an error.
+func openMaps(dir string, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
+	opened := map[string]*ebpf.Map{}
+	for name := range spec.Maps {
+		m, err := openPinnedMap(dir, pinName(name))
+		if err != nil {
+			return opened, err
+		}
+		opened[name] = m
+	}
+	return opened, nil
+}
+
+func closeMaps(opened map[string]*ebpf.Map) {
+	for _, m := range opened {
+		_ = m.Close()
+	}
+}
+
+// PinnedHooks tells which programs the ruleset pinned in dir has.
+//
+// Returns an error wrapping ErrPin.
+func PinnedHooks(dir string) (Hooks, error) {
+	var errs []error
+	has := func(program string) bool {
+		_, err := os.Stat(filepath.Join(dir, program))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("%w to look for %s: %w", ErrPin, program, err))
+		}
+		return err == nil
+	}
+	hooks := Hooks{
+		XDP:       has(programsProgFromContainer),
+		TCIngress: has(programsProgSettleChecksum) || has(programsProgFromContainerTc),
+		TCEgress:  has(programsProgToContainer),
+	}
+	return hooks, errors.Join(errs...)
+}

@@ -1,5 +1,0 @@
-//go:build untraced
-
-package datapath
-
-const tracing = false

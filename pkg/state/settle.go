@@ -1,0 +1,154 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/veth"
+)
+
+// settleExchange does what the dead owner of a claim would have done, if that
+// was exchanging programs.
+func (s *Store) settleExchange(ruleset, folder string) error {
+	note, err := datapath.ReadExchange(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = s.settle(ruleset, note)
+	}
+	if err != nil && !errors.Is(err, errElsewhere) {
+		if s.unsettled == nil {
+			s.unsettled = map[string]error{}
+		}
+		s.unsettled[ruleset] = err
+	}
+	return err
+}
+
+// errElsewhere says that an exchange is for a process of another network
+// namespace, another node's, to settle.
+var errElsewhere = errors.New("the device is in another network namespace")
+
+// settle brings an exchange to its end: on to the new rules where they are in
+// force, else back to the old programs. It can be done again and again.
+func (s *Store) settle(ruleset string, note *datapath.Exchange) error {
+	key, err := decodeKey(note.Owner)
+	if err != nil {
+		return nil //nolint:nilerr // nobody knows what it is about
+	}
+	active, err := datapath.IsActive(ruleset, note.Device.Index)
+	if err != nil {
+		return err
+	}
+	old, moved := attachmentOf(s.ruleset(note.From), key), attachmentOf(ruleset, key)
+	if err := s.leave(old, moved, active, note); err != nil {
+		return err
+	}
+	isMoved, err := moved.exists()
+	switch {
+	case err != nil:
+	case isMoved:
+		err = finish(old, moved, note)
+	case active && !s.isUsedBy(ruleset, note.Device):
+		err = datapath.Deactivate(ruleset, note.Device.Index) // it was removed since
+	}
+	if err != nil {
+		return err
+	}
+	return datapath.EndHandOver(ruleset)
+}
+
+// leave puts the old programs back, or leaves the new ones alone on the device
+// and moves the attachment to their ruleset.
+func (s *Store) leave(old, moved attachment, active bool, note *datapath.Exchange) error {
+	if isThere, err := old.exists(); err != nil || !isThere {
+		return err
+	}
+	if own, err := veth.OwnNetNS(); err != nil || own != note.NetNS {
+		return errors.Join(errElsewhere, err)
+	}
+	exists := note.Device.Exists()
+	if !active {
+		if exists {
+			return datapath.Restore(old.folder, old.ruleset)
+		}
+		return nil
+	}
+	if exists {
+		// Those that the old programs made since they were copied.
+		if err := copyFlows(old.ruleset, moved.ruleset, note.Device); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := takeOver(old.folder, moved.ruleset); err != nil {
+			return err
+		}
+	}
+	if err := publish(old.folder, moved.folder); err != nil {
+		return err
+	}
+	removeEmpty(filepath.Dir(old.folder), old.ruleset)
+	return nil
+}
+
+func takeOver(folder, ruleset string) error {
+	programs, err := datapath.OpenAll(ruleset)
+	if err != nil {
+		return err
+	}
+	defer programs.Close()
+	if err := programs.Replace(folder); err != nil {
+		return err
+	}
+	return programs.Clear(folder)
+}
+
+// finish takes over what the old programs counted, once they run no more, and
+// ends their heeding the device. Where they heed it no more, that was done.
+func finish(old, moved attachment, note *datapath.Exchange) error {
+	record, err := datapath.ReadRecord(moved.folder)
+	if err != nil {
+		return err
+	}
+	if record.CarriedFrom != note.From {
+		if err := carry(old, moved, note); err != nil {
+			return err
+		}
+	}
+	return datapath.Deactivate(old.ruleset, note.Device.Index)
+}
+
+func carry(old, moved attachment, note *datapath.Exchange) error {
+	datapath.Quiesce()
+	rs, err := datapath.ReadDescription(moved.ruleset)
+	if err != nil {
+		return err
+	}
+	carried, err := datapath.CarryCounters(moved.folder, old.ruleset, rs.Rules)
+	switch {
+	case err == nil, errors.Is(err, os.ErrNotExist): // what somebody removed is lost
+	case errors.Is(err, datapath.ErrPin):
+		return err
+	default:
+		return fmt.Errorf("%w: take over the counters: %w", datapath.ErrAttach, err)
+	}
+	return datapath.Carry(moved.folder, carried, note.From, note.ContainerRules)
+}
+
+// exists tells whether the attachment is published.
+func (a attachment) exists() (bool, error) {
+	_, err := os.Stat(a.folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, fmt.Errorf("%w: look for an attachment: %w", ErrBPFFS, err)
+	}
+	return err == nil, nil
+}
+
+// isUsedBy tells whether an attachment of the ruleset is on the device.
+func (s *Store) isUsedBy(ruleset string, dev datapath.Device) bool {
+	_, used := s.newest(ruleset)[dev.Index]
+	return used
+}
