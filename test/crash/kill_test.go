@@ -7,8 +7,6 @@ import (
 	"os"
 	"testing"
 
-	"github.com/xdp-port/xdp-port/test/node"
-	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
@@ -39,6 +37,14 @@ func scenarios() []scenario {
 		{name: "ADD/first/clsact", wanted: clsact, points: 30},
 		{name: "ADD/later/tcx", neighbour: tcx, wanted: tcx, points: 40},
 		{name: "ADD/later/clsact", neighbour: clsact, wanted: clsact, points: 40},
+		{name: "ADD/replace/tcx", before: r(second, "tcx", "auto"), wanted: tcx, points: 40},
+		{name: "ADD/replace/clsact", before: r(second, "clsact", "auto"), wanted: clsact, points: 30},
+		{name: "ADD/replace/native", before: r(second, "tcx", "native"), wanted: r(first, "tcx", "native"), points: 20},
+		{name: "ADD/replace/tc", before: r(second, "tcx", "tc"), wanted: r(first, "tcx", "tc"), points: 20},
+		{name: "ADD/replace/more", neighbour: tcx, before: r(onlyDrops, "tcx", "auto"), wanted: tcx, points: 15},
+		{name: "ADD/replace/less", before: tcx, wanted: r(onlyDrops, "tcx", "auto"), points: 20},
+		{name: "ADD/mode", before: tcx, wanted: r(first, "tcx", "native"), gap: true, points: 20},
+		{name: "ADD/hook", before: tcx, wanted: clsact, gap: true, points: 20},
 		{name: "DEL/last/tcx", before: tcx, points: 70},
 		{name: "DEL/last/clsact", before: clsact, points: 50},
 		{name: "DEL/not-last/tcx", neighbour: tcx, before: tcx, points: 50},
@@ -52,17 +58,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// need skips the scenario where the kernel lacks the hook that it asks for.
-func (s *scenario) need(t *testing.T) {
-	for _, r := range []*rules{s.neighbour, s.before, s.wanted} {
-		if r != nil && r.config["tcHook"] == "tcx" {
-			node.NeedTCX(t)
-		}
-	}
-}
-
 func (s *scenario) run(t *testing.T) {
-	s.need(t)
 	st := newStage(t)
 	neighbour := newWorld(t, st)
 	if s.neighbour != nil {
@@ -103,7 +99,7 @@ func (s *scenario) stops(t *testing.T, w *world) (stops []stop) {
 		return ptrace.Proceed
 	})
 	s.finish(t, w, false)
-	choice := map[bool]int{true: pace.Share(s.points), false: pace.Share(s.points / 6)}
+	choice := map[bool]int{true: s.points, false: s.points / 6}
 	for _, relevant := range []bool{true, false} {
 		count := calls[relevant]
 		if os.Getenv("XDP_PORT_NIGHTLY") == "" {
@@ -133,8 +129,29 @@ func (s *scenario) kill(t *testing.T, w *world, at stop, again bool) bool {
 	})
 	t.Logf("killed: %t, at call %d: %s", killed, at.n, where)
 	w.mustSee(t, s.allowed()...)
+	if s.exchanges() && at.n%3 == 0 {
+		s.mustSettle(t, w)
+	}
 	s.finish(t, w, again)
 	return killed
+}
+
+// exchanges tells whether ADD exchanges programs.
+func (s *scenario) exchanges() bool { return s.before != nil && s.wanted != nil && !s.gap }
+
+// mustSettle runs the plugin for another container: after that the rules that are
+// in force are there as ADD would have left them.
+func (s *scenario) mustSettle(t *testing.T, w *world) {
+	t.Helper()
+	saw, err := w.look()
+	must(t, err)
+	w.runForAnother(t)
+	w.mustSee(t, saw)
+	inForce := s.before
+	if saw == s.wanted.sight {
+		inForce = s.wanted
+	}
+	w.must(t, "CHECK", inForce.config)
 }
 
 func (s *scenario) prepare(t *testing.T, w *world) {

@@ -88,6 +88,18 @@ func (w *world) traced(t testing.TB, verb string, config map[string]any, judge f
 	return killed, answer.Refusal
 }
 
+// runForAnother runs the plugin for a container that there is not.
+func (w *world) runForAnother(t testing.TB) {
+	t.Helper()
+	call := w.call(t, "DEL", config("tcx", "auto", []map[string]any{}))
+	call.ContainerID += "-another"
+	answer, err := w.n.Call(call)
+	must(t, err)
+	if answer.Refusal != nil {
+		t.Fatal(answer.Refusal)
+	}
+}
+
 // mustSee wants the traffic to be that of one of the sights.
 func (w *world) mustSee(t testing.TB, allowed ...sight) {
 	t.Helper()
