@@ -156,7 +156,28 @@ func (s *story) see(c *node.Container) error {
 		s.tool(0, "stats"),
 		s.tool(0, "flows", c.ID()[:12]),
 		s.tool(0, "metrics", "--textfile", "xdp_port.prom"),
+		s.showMetrics("xdp_port_rule_packets_total{"),
 	)
+}
+
+// showMetrics shows those lines of the metrics file that begin with prefix.
+func (s *story) showMetrics(prefix string) error {
+	text, err := os.ReadFile(filepath.Join(s.node.Dir, "xdp_port.prom"))
+	if err != nil {
+		return err
+	}
+	say("\n   $ grep ^%s xdp_port.prom", strings.TrimSuffix(prefix, "{"))
+	found := false
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, prefix) {
+			say("   %s", strings.TrimSuffix(line, "\n"))
+			found = true
+		}
+	}
+	if !found {
+		return fmt.Errorf("no metric %s...} in:\n%s", prefix, text)
+	}
+	return nil
 }
 
 // watchPackets traces a few packets.
