@@ -1,8 +1,11 @@
 // Echo is all that the test image holds: a server that names the port at which
 // it was reached, and a client that asks.
 //
+//	echo                        do nothing, until killed: what a pod sandbox runs
 //	echo serve PORT...          answer UDP and TCP at these ports until killed
 //	echo ask PROTOCOL ADDR:PORT print the answer; fail if there is none in 3 s
+//	echo talk ADDR:PORT         say something over one TCP connection, twenty times
+//	                            a second, until killed; fail when it is lost
 //	echo address                print the IPv4 address of eth0
 package main
 
@@ -24,17 +27,20 @@ func main() {
 
 func run(args []string) error {
 	switch {
+	case len(args) == 0:
+		return serve(nil)
 	case len(args) >= 1 && args[0] == "serve":
 		return serve(args[1:])
 	case len(args) == 3 && args[0] == "ask":
 		return ask(args[1], args[2])
+	case len(args) == 2 && args[0] == "talk":
+		return talk(args[1])
 	case len(args) == 1 && args[0] == "address":
 		return address()
 	}
-	return errors.New("usage: echo serve PORT... | ask udp|tcp ADDR:PORT | address")
+	return errors.New("usage: echo [serve PORT... | ask udp|tcp ADDR:PORT | talk ADDR:PORT | address]")
 }
 
-// serve also is what a pod sandbox runs, with no port at all.
 func serve(ports []string) error {
 	for _, port := range ports {
 		if err := errors.Join(serveUDP(port), serveTCP(port)); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"time"
 )
@@ -34,12 +35,47 @@ func serveTCP(port string) error {
 		for {
 			conn, err := listener.Accept()
 			if err == nil {
-				_, _ = fmt.Fprint(conn, port)
-				_ = conn.Close()
+				go answer(conn, port)
 			}
 		}
 	}()
 	return nil
+}
+
+// answer names the port, and then says whatever it hears.
+func answer(conn net.Conn, port string) {
+	defer conn.Close()
+	if _, err := fmt.Fprint(conn, port); err == nil {
+		_, _ = io.Copy(conn, conn)
+	}
+}
+
+// talk says where the connection began, and goes on until it is lost.
+func talk(target string) error {
+	conn, err := net.DialTimeout("tcp", target, patience)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	answer := make([]byte, 16)
+	n, err := conn.Read(answer)
+	if err != nil {
+		return fmt.Errorf("no answer: %w", err)
+	}
+	fmt.Printf("talking to %s\n", answer[:n])
+	for count := 0; ; count++ {
+		word := byte(count)
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		if _, err := conn.Write([]byte{word}); err != nil {
+			return fmt.Errorf("lost after %d words: %w", count, err)
+		}
+		if _, err := io.ReadFull(conn, answer[:1]); err != nil || answer[0] != word {
+			return fmt.Errorf("lost after %d words: heard %d for %d (%w)", count, answer[0], word, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // ask prints the port that answers. Its socket is connected: it hears only

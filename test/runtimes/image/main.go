@@ -1,6 +1,7 @@
-// Image makes a container image of one static program, as an OCI archive:
+// Image makes a container image of static programs, as an OCI archive; the first
+// is what it runs:
 //
-//	image PROGRAM NAME ARCHIVE
+//	image NAME ARCHIVE PROGRAM...
 //
 // There is no registry where the tests run, and none is needed to try the
 // plugin.
@@ -13,23 +14,27 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: image PROGRAM NAME ARCHIVE")
+	if len(os.Args) < 4 {
+		fmt.Fprintln(os.Stderr, "usage: image NAME ARCHIVE PROGRAM...")
 		os.Exit(2)
 	}
-	if err := write(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	if err := write(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
 }
 
 // write writes the archive in one go, so that nobody finds half of it.
-func write(program, name, archive string) error {
-	content, err := os.ReadFile(program)
-	if err != nil {
-		return err
+func write(name, archive string, programs []string) error {
+	var files []file
+	for _, program := range programs {
+		content, err := os.ReadFile(program)
+		if err != nil {
+			return err
+		}
+		files = append(files, file{filepath.Base(program), 0o755, content})
 	}
-	image, err := build(filepath.Base(program), content, name)
+	image, err := build(name, files)
 	if err != nil {
 		return err
 	}

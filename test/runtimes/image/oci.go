@@ -26,10 +26,10 @@ type file struct {
 	content []byte
 }
 
-// build returns the OCI archive of an image whose entrypoint is the program,
-// its only file.
-func build(program string, content []byte, name string) ([]byte, error) {
-	layer, err := pack(file{program, 0o755, content})
+// build returns the OCI archive of an image of these files, whose entrypoint is
+// the first.
+func build(name string, files []file) ([]byte, error) {
+	layer, err := pack(files...)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func build(program string, content []byte, name string) ([]byte, error) {
 	config := l.addJSON(mediaConfig, object{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       object{"Entrypoint": []string{"/" + program}, "Cmd": []string{"serve"}},
+		"config":       object{"Entrypoint": []string{"/" + files[0].name}},
 		"rootfs":       object{"type": "layers", "diff_ids": []string{digest(layer)}},
 	})
 	manifest := l.addJSON(mediaManifest, object{

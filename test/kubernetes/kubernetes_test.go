@@ -1,0 +1,345 @@
+package kubernetes
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The rules that the cluster has in turn.
+const (
+	tutorial = `{ "name": "udp", "protocol": "udp", "port": 7999, "toPort": 7998 }, { "name": "tcp", "protocol": "tcp", "port": 7999, "toPort": 7998 }`
+	more     = tutorial + `, { "name": "udp2", "protocol": "udp", "port": 5000, "toPort": 7998 }, { "name": "tcp2", "protocol": "tcp", "port": 5000, "toPort": 7998 }`
+	own      = `[{ "protocol": "udp", "port": 6000, "toPort": 6998 }, { "protocol": "tcp", "port": 6000, "toPort": 6998 }]`
+)
+
+// TestCluster tells the life of a cluster that xdp-port comes to and leaves
+// again. Its parts build on each other.
+func TestCluster(t *testing.T) {
+	c := newCluster(t)
+	part := func(name string, do func(*cluster)) {
+		if t.Failed() {
+			return
+		}
+		t.Run(name, func(t *testing.T) {
+			on := *c
+			on.T = t
+			for i, n := range on.nodes {
+				copied := *n
+				copied.c = &on
+				on.nodes[i] = &copied
+			}
+			start := time.Now()
+			do(&on)
+			c.manifests, c.nodes = on.manifests, on.nodes
+			t.Logf("in %s", time.Since(start).Round(time.Second))
+		})
+	}
+	part("rules with the DaemonSet and only then", (*cluster).testInstall)
+	part("an annotated pod has its own rule", (*cluster).testAnnotation)
+	part("a ConfigMap reaches running pods", (*cluster).testConfigMap)
+	part("an invalid ConfigMap changes nothing", (*cluster).testInvalid)
+	part("another installer", (*cluster).testRewritten)
+	part("kubelet restart", (*cluster).testKubelet)
+	part("containerd restart", (*cluster).testContainerd)
+	part("DaemonSet upgrade", (*cluster).testUpgrade)
+	part("NotReady when STATUS fails", (*cluster).testStatus)
+	part("kill -9 of everything on a node", (*cluster).testKill)
+	part("the DaemonSet is deleted", (*cluster).testDelete)
+}
+
+func (c *cluster) server() string { return c.address("server") }
+
+// testInstall has a pod from before, and one from after.
+func (c *cluster) testInstall() {
+	c.run(pod{name: "server", node: "node2", args: serve})
+	c.run(pod{name: "early", node: "node1", args: serve})
+	c.want("early", c.server(), 7999, 7999)
+
+	c.kubectl("apply", "-k", deploy(c.T))
+	c.configure(tutorial)
+	c.rolledOut()
+	for _, n := range c.nodes {
+		if text := n.conflist(); !strings.Contains(text, `"xdp-port"`) {
+			c.Errorf("%s has no xdp-port in its conflist:\n%s", n.name, text)
+		}
+	}
+	c.eventuallyConfigured("7999")
+	c.run(pod{name: "client", node: "node1", args: serve})
+	c.want("client", c.server(), 7999, 7998)
+	c.want("client", c.server(), 6998, 6998)
+	c.want("early", c.server(), 7999, 7999)
+	c.talk("talker", "node1", c.server(), 7999, 7998)
+}
+
+// configure changes the ConfigMap.
+func (c *cluster) configure(rules string) {
+	c.Helper()
+	c.apply(object{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{"name": "xdp-port", "namespace": "xdp-port"},
+		"data": object{
+			"xdp-port.json": `{ "capabilities": { "io.kubernetes.cri.pod-annotations": true }, "rules": [` + rules + `] }`,
+		},
+	})
+}
+
+// rolledOut waits until the DaemonSet is as wanted on all nodes.
+func (c *cluster) rolledOut() {
+	c.Helper()
+	c.eventually("the DaemonSet is rolled out", func() error {
+		out, err := c.tryKubectl("-n", "xdp-port", "rollout", "status", "daemonset/xdp-port", "--timeout=20s")
+		if err != nil {
+			pods, _ := c.tryKubectl("-n", "xdp-port", "get", "pods", "-o", "wide")
+			log, _ := c.tryKubectl("-n", "xdp-port", "logs", "--all-containers", "-l", "app.kubernetes.io/name=xdp-port")
+			events, _ := c.tryKubectl("-n", "xdp-port", "get", "events", "-o", `jsonpath={range .items[*]}{.message}{"\n"}{end}`)
+			return fmt.Errorf("%w: %s\n%s\n%s\n%s", err, out, pods, log, events)
+		}
+		return nil
+	})
+}
+
+// eventuallyConfigured waits until the conflist of all nodes has a word.
+func (c *cluster) eventuallyConfigured(word string) {
+	c.Helper()
+	c.eventually(word+" is in the conflists", func() error {
+		for _, n := range c.nodes {
+			if !strings.Contains(n.conflist(), word) {
+				return errors.New(n.conflist())
+			}
+		}
+		return nil
+	})
+	// containerd hears of the change of the file as the test does.
+	time.Sleep(time.Second)
+}
+
+func (c *cluster) testAnnotation() {
+	c.run(pod{name: "own", node: "node1", args: serve, rules: own})
+	c.want("own", c.server(), 6000, 6998)
+	c.want("own", c.server(), 7999, 7998)
+	for _, protocol := range []string{"udp", "tcp"} {
+		if got, err := c.ask("client", protocol, c.server(), 6000); err == nil {
+			c.Errorf("a pod without the annotation: %q", got)
+		}
+	}
+}
+
+// testConfigMap has the rules change below connections.
+func (c *cluster) testConfigMap() {
+	const soon = 10 * time.Second
+	c.talk("talker2", "node1", c.server(), 7999, 7998)
+	if got, err := c.ask("client", "udp", c.server(), 5000); err == nil {
+		c.Fatalf("before the change: %q", got)
+	}
+	start := time.Now()
+	c.configure(more)
+	var took time.Duration
+	c.eventually("a running pod has the new rules", func() error {
+		rules, err := c.nodes[0].m.Run("/opt/cni/bin/xdp-portctl", "list", "-o", "json")
+		took = time.Since(start)
+		if got := strings.Count(rules, `"ruleCount": 4`); err == nil && got < 3 {
+			err = fmt.Errorf("%d have: %s", got, rules)
+		}
+		return err
+	})
+	c.Logf("a running pod has the new rules after %s", took.Round(100*time.Millisecond))
+	if took > soon {
+		c.Errorf("it took %s, more than %s", took, soon)
+	}
+	for _, client := range []string{"client", "own"} {
+		c.want(client, c.server(), 5000, 7998)
+		c.want(client, c.server(), 7999, 7998)
+	}
+	c.want("own", c.server(), 6000, 6998)
+	c.stillTalks("talker", "talker2")
+}
+
+func (c *cluster) testInvalid() {
+	before := c.nodes[0].conflist()
+	c.configure(more + `, { "protocol": "udp", "port": 70000, "action": "drop" }`)
+	c.eventually("the agents are not ready", func() error {
+		out, err := c.tryKubectl("-n", "xdp-port", "get", "daemonset", "xdp-port", "-o", "jsonpath={.status.numberReady}")
+		if err == nil && strings.TrimSpace(out) != "0" {
+			err = fmt.Errorf("%s are ready", out)
+		}
+		return err
+	})
+	log := c.kubectl("-n", "xdp-port", "logs", "daemonset/xdp-port", "-c", "agent")
+	if want := "rules[4].port: 70000 is not a port (1-65535)"; !strings.Contains(log, want) {
+		c.Errorf("no %q in the log:\n%s", want, log)
+	}
+	if c.nodes[0].conflist() != before {
+		c.Errorf("the conflist is changed:\n%s", c.nodes[0].conflist())
+	}
+	c.want("client", c.server(), 5000, 7998)
+	c.configure(more)
+	c.rolledOut()
+}
+
+// testRewritten has another installer write its version anew.
+func (c *cluster) testRewritten() {
+	n := c.nodes[0]
+	c.must(n.m.WriteFile(conflistPath, n.original()))
+	c.eventuallyConfigured(`"xdp-port"`)
+	c.stillTalks("talker")
+}
+
+// works wants pods from before and one from now to have the rules on a node, and
+// nothing left behind.
+func (c *cluster) works(n *node) {
+	c.Helper()
+	c.running("client")
+	c.run(pod{name: "new", node: n.name, args: serve})
+	c.want("new", c.server(), 7999, 7998)
+	c.want("client", c.server(), 7999, 7998)
+	c.remove("new")
+	c.eventually("nothing is left on "+n.name, n.clean)
+}
+
+func (c *cluster) testKubelet() {
+	n := c.nodes[0]
+	for _, signal := range []os.Signal{unix.SIGTERM, unix.SIGKILL} {
+		c.must(n.kubelet.Stop(signal))
+		n.startKubelet()
+	}
+	c.works(n)
+	c.stillTalks("talker", "talker2")
+}
+
+func (c *cluster) testContainerd() {
+	n := c.nodes[0]
+	for _, signal := range []os.Signal{unix.SIGTERM, unix.SIGKILL} {
+		c.must(n.containerd.Stop(signal))
+		n.startContainerd()
+	}
+	c.ready(n)
+	c.works(n)
+	c.stillTalks("talker", "talker2")
+}
+
+func (c *cluster) ready(n *node) {
+	c.Helper()
+	c.eventually(n.name+" is Ready", func() error {
+		if status, message := n.ready(); status != "True" {
+			return fmt.Errorf("%q: %s", status, message)
+		}
+		return nil
+	})
+}
+
+// testUpgrade exchanges the image, and looks at the conflist all the while.
+func (c *cluster) testUpgrade() {
+	n := c.nodes[0]
+	older := n.m.File("/opt/cni/bin/xdp-port")
+	built, err := os.ReadFile(older)
+	c.must(err)
+	// What an older release had installed.
+	c.must(os.WriteFile(older+".old", append(built, "older"...), 0o755))
+	c.must(os.Rename(older+".old", older))
+	stop, missing := make(chan struct{}), make(chan string, 1)
+	go func() {
+		defer close(missing)
+		for {
+			text, err := os.ReadFile(n.m.File(conflistPath))
+			if err != nil || !strings.Contains(string(text), `"xdp-port"`) {
+				missing <- fmt.Sprint(string(text), err)
+				return
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	c.kubectl("-n", "xdp-port", "set", "image", "daemonset/xdp-port", "install="+nodeImage+":next", "agent="+nodeImage+":next")
+	c.rolledOut()
+	close(stop)
+	if text, was := <-missing; was {
+		c.Errorf("new pods had no rules for a while: %s", text)
+	}
+	if now, err := os.ReadFile(older); err != nil || string(now) != string(built) {
+		c.Errorf("the plugin is not exchanged (%v)", err)
+	}
+	c.works(n)
+	c.stillTalks("talker", "talker2")
+}
+
+// testStatus has a node lose what the plugin needs, and get it back.
+func (c *cluster) testStatus() {
+	n := c.nodes[0]
+	n.run("mount", "-o", "remount,bind,ro", "/sys/fs/bpf")
+	c.eventually("the node is NotReady with our reason", func() error {
+		status, message := n.ready()
+		if status != "False" || !strings.Contains(message, "xdp-port cannot serve ADD") || !strings.Contains(message, "read-only file system") {
+			return fmt.Errorf("Ready is %q: %s", status, message)
+		}
+		c.Logf("%s: %s", n.name, message)
+		return nil
+	})
+	n.run("mount", "-o", "remount,bind,rw", "/sys/fs/bpf")
+	c.ready(n)
+	c.stillTalks("talker", "talker2")
+}
+
+// testKill has a node lose all its processes at once.
+func (c *cluster) testKill() {
+	n := c.nodes[0]
+	c.remove("talker", "talker2")
+	n.killAll()
+	c.ready(n)
+	c.eventually("the pods run again", func() error {
+		for _, name := range []string{"client", "own"} {
+			if got, err := c.ask(name, "udp", c.server(), 7999); err != nil || got != "udp 7998" {
+				return fmt.Errorf("%s: %q, %w", name, got, err)
+			}
+		}
+		return nil
+	})
+	c.rolledOut()
+	n.run("/opt/cni/bin/xdp-portctl", "gc")
+	c.works(n)
+}
+
+// testDelete wants the nodes as they were, and running pods as they are.
+func (c *cluster) testDelete() {
+	c.talk("talker3", "node1", c.server(), 7999, 7998)
+	c.kubectl("delete", "-k", deploy(c.T), "--wait")
+	for _, n := range c.nodes {
+		c.eventually("the conflist of "+n.name+" is put back", func() error {
+			if text := n.conflist(); text != n.original() {
+				return fmt.Errorf("it is\n%s\nwant\n%s", text, n.original())
+			}
+			return nil
+		})
+		files, err := filepath.Glob(filepath.Join(filepath.Dir(n.m.File(conflistPath)), "*"))
+		c.must(err)
+		if len(files) != 1 {
+			c.Errorf("beside the conflist there is %v", files)
+		}
+	}
+	c.want("client", c.server(), 7999, 7998)
+	c.want("own", c.server(), 6000, 6998)
+	c.stillTalks("talker3")
+	time.Sleep(time.Second) // for containerd to read the conflist
+	c.run(pod{name: "late", node: "node1", args: serve})
+	c.want("late", c.server(), 7999, 7999)
+
+	c.remove("late", "client", "own", "early", "talker3", "server")
+	for _, n := range c.nodes {
+		c.eventually("nothing is left on "+n.name+" after gc", func() error {
+			out, err := n.m.Run("sh", "-ec", "if test -e /sys/fs/bpf/xdp-port; then /opt/cni/bin/xdp-portctl gc; fi; ls /sys/fs/bpf")
+			if err == nil && regexp.MustCompile("xdp-port").MatchString(out) {
+				err = errors.New(out)
+			}
+			return err
+		})
+	}
+}

@@ -1,0 +1,112 @@
+package kubernetes
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// pod is one that a test runs, of the echo image.
+type pod struct {
+	name, node string
+	args       []string
+	rules      string // of its own
+	once       bool   // it is not started again when it ends
+}
+
+// serve are the arguments of a server.
+var serve = []string{"serve", "6998", "7998", "7999"}
+
+func (c *cluster) run(p pod) {
+	c.Helper()
+	policy := "Always"
+	if p.once {
+		policy = "Never"
+	}
+	annotations := object{}
+	if p.rules != "" {
+		annotations["xdp-port/rules"] = p.rules
+	}
+	c.apply(object{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": object{"name": p.name, "annotations": annotations},
+		"spec": object{
+			"nodeName": p.node, "restartPolicy": policy, "terminationGracePeriodSeconds": 1,
+			"tolerations":                  []object{{"operator": "Exists"}},
+			"automountServiceAccountToken": false,
+			"containers": []object{{
+				"name": "echo", "image": echoImage, "imagePullPolicy": "Never", "args": p.args,
+			}},
+		},
+	})
+	c.running(p.name)
+}
+
+// running waits until a pod runs.
+func (c *cluster) running(name string) {
+	c.Helper()
+	c.eventually(name+" runs", func() error {
+		out, err := c.tryKubectl("get", "pod", name, "-o", "jsonpath={.status.phase} {.status.containerStatuses[0].ready}")
+		if err == nil && strings.TrimSpace(out) != "Running true" {
+			events, _ := c.tryKubectl("get", "events", "--field-selector", "involvedObject.name="+name, "-o",
+				`jsonpath={range .items[*]}{.message}{"\n"}{end}`)
+			err = fmt.Errorf("%s: %s\n%s", name, out, events)
+		}
+		return err
+	})
+}
+
+func (c *cluster) address(name string) string {
+	c.Helper()
+	return c.get("pod", name, ".status.podIP")
+}
+
+// ask has a pod ask a server for the port at which it is reached.
+func (c *cluster) ask(client, protocol, server string, port int) (string, error) {
+	out, err := c.tryKubectl("exec", client, "--", "/echo", "ask", protocol, fmt.Sprintf("%s:%d", server, port))
+	return strings.TrimSpace(out), err
+}
+
+// want wants the server's answer, by both protocols.
+func (c *cluster) want(client, server string, port, reached int) {
+	c.Helper()
+	for _, protocol := range []string{"udp", "tcp"} {
+		got, err := c.ask(client, protocol, server, port)
+		if want := fmt.Sprintf("%s %d", protocol, reached); got != want {
+			c.Errorf("%s asks for %s %d: got %q, want %q (%v)", client, protocol, port, got, want, err)
+		}
+	}
+}
+
+// talk starts a pod that holds a TCP connection for as long as it runs, and waits
+// until it is there.
+func (c *cluster) talk(name, node, server string, port, reached int) {
+	c.Helper()
+	c.run(pod{name: name, node: node, args: []string{"talk", fmt.Sprintf("%s:%d", server, port)}, once: true})
+	c.eventually(name+" talks", func() error {
+		out, err := c.tryKubectl("logs", name)
+		if want := fmt.Sprintf("talking to %d", reached); err == nil && !strings.Contains(out, want) {
+			err = fmt.Errorf("%q, want %q", out, want)
+		}
+		return err
+	})
+}
+
+// stillTalks wants a connection not to be lost.
+func (c *cluster) stillTalks(names ...string) {
+	c.Helper()
+	// Longer than a talker waits for an answer: what is lost is known by then.
+	time.Sleep(4 * time.Second)
+	for _, name := range names {
+		if phase := c.get("pod", name, ".status.phase"); phase != "Running" {
+			out, _ := c.tryKubectl("logs", name)
+			c.Errorf("%s is %s: %s", name, phase, out)
+		}
+	}
+}
+
+// remove removes pods, and waits until they are gone.
+func (c *cluster) remove(names ...string) {
+	c.Helper()
+	c.kubectl(append([]string{"delete", "pod", "--wait"}, names...)...)
+}
