@@ -200,7 +200,6 @@ func (a *agent) leave() error {
 		a.log.Info("the agent ends, xdp-port stays", "error", err)
 		return nil
 	}
-	a.collect()
 	changed, err := a.options.networks.Remove()
 	for _, path := range changed {
 		a.log.Info("the DaemonSet is being deleted: the conflist is put back", "conflist", path)
@@ -208,6 +207,7 @@ func (a *agent) leave() error {
 	if err != nil {
 		return err
 	}
+	a.collect()
 	why, err := needed(a.options.networks)
 	if why != "" {
 		a.log.Info("the programs stay", "folder", a.options.bin, "since", why)
