@@ -75,6 +75,8 @@ test-runtimes: root build reference image containerd ## run the tests with conta
 	$(GO) -C test/runtimes test -count=1 -timeout 20m -skip '^TestRelease' ./...
 
 test-kubernetes: root build reference image node-image containerd kubernetes ## run the tests on a cluster of two nodes (as root)
+	@command -v runc >/dev/null || apt-get install -y -qq --no-install-recommends runc || \
+		{ echo "runc is missing, and apt-get could not install it"; exit 1; }
 	$(GO) -C test/kubernetes test -count=1 -v -timeout 20m ./...
 
 # Emulated processors are slow: XDP_PORT_SLOW has the tests wait so many times
