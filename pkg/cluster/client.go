@@ -109,23 +109,11 @@ type metadata struct {
 }
 
 // IsGoing tells whether a DaemonSet is gone or being deleted, by itself or with
-// its namespace. So do answers that the caller may not know any more: its
-// permissions go in the same breath where a whole manifest is deleted.
+// its namespace. That the caller may not know any more counts as gone: its
+// permissions go in the same breath where a whole manifest is deleted. So it is
+// for those alone who were allowed to before.
 func (c *Client) IsGoing(ctx context.Context, namespace, daemonSet string) (bool, error) {
-	for _, path := range []string{
-		"/apis/apps/v1/namespaces/" + namespace + "/daemonsets/" + daemonSet,
-		"/api/v1/namespaces/" + namespace,
-	} {
-		going, err := c.isGoing(ctx, path)
-		if going || err != nil {
-			return going, err
-		}
-	}
-	return false, nil
-}
-
-func (c *Client) isGoing(ctx context.Context, path string) (bool, error) {
-	body, err := c.get(ctx, path, nil)
+	going, err := c.isDeleted(ctx, "/apis/apps/v1/namespaces/"+namespace+"/daemonsets/"+daemonSet)
 	var status *StatusError
 	if errors.As(err, &status) {
 		switch status.Code {
@@ -133,6 +121,15 @@ func (c *Client) isGoing(ctx context.Context, path string) (bool, error) {
 			return true, nil
 		}
 	}
+	if going || err != nil {
+		return going, err
+	}
+	return c.isDeleted(ctx, "/api/v1/namespaces/"+namespace)
+}
+
+// isDeleted tells whether an object that is there is being deleted.
+func (c *Client) isDeleted(ctx context.Context, path string) (bool, error) {
+	body, err := c.get(ctx, path, nil)
 	if err != nil {
 		return false, err
 	}

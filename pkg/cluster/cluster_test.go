@@ -116,6 +116,7 @@ func TestIsGoing(t *testing.T) {
 		{"with its namespace", map[string]string{daemonSet: there, namespace: deleted}, true, false},
 		{"with its role", map[string]string{daemonSet: "403"}, true, false},
 		{"with its service account", map[string]string{daemonSet: "401"}, true, false},
+		{"a namespace that it may not read", map[string]string{daemonSet: there, namespace: "403"}, false, true},
 		{"a server in trouble", map[string]string{daemonSet: "500"}, false, true},
 		{"nonsense", map[string]string{daemonSet: "]"}, false, true},
 	} {

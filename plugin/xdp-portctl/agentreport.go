@@ -20,9 +20,10 @@ const (
 	aboutConflist      = "conflist"
 	aboutContainers    = "containers"
 	aboutGarbage       = "garbage"
+	aboutDaemonSet     = "daemonset"
 )
 
-var subjects = []string{aboutConfiguration, aboutConflist, aboutContainers, aboutGarbage}
+var subjects = []string{aboutConfiguration, aboutConflist, aboutContainers, aboutGarbage, aboutDaemonSet}
 
 // report is what the agent tells the world. It may be used by several at once.
 type report struct {

@@ -18,8 +18,9 @@ type agent struct {
 	log     *slog.Logger
 	report  *report
 	// isGoing tells whether the agent's DaemonSet is being deleted; nil where
-	// there is none.
+	// there is none. It counts for what was seen to be there before.
 	isGoing func(context.Context) (bool, error)
+	seen    bool
 
 	// entry is the last configuration without mistakes; nil until there is one.
 	entry  *configFile
@@ -37,6 +38,7 @@ func (a *agent) run(
 	again, garbage := time.NewTimer(a.options.interval), time.NewTicker(a.options.gcInterval)
 	defer garbage.Stop()
 	a.collect()
+	a.findDaemonSet(ctx)
 	for {
 		next := a.options.interval
 		select {
@@ -58,6 +60,7 @@ func (a *agent) run(
 			}
 			next = a.rivals.pause()
 		case <-again.C:
+			a.findDaemonSet(ctx)
 			a.keepConflist()
 			a.reconcile(ctx)
 		case <-garbage.C:
@@ -185,15 +188,34 @@ func (a *agent) settle(about string, err error) {
 	}
 }
 
+// askPatience bounds a question to the API server.
+const askPatience = 5 * time.Second
+
+// findDaemonSet makes sure that leave can tell a deletion from an upgrade: a
+// wrong name or permission must not look like one.
+func (a *agent) findDaemonSet(ctx context.Context) {
+	if a.isGoing == nil || a.seen {
+		a.settle(aboutDaemonSet, nil)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	going, err := a.isGoing(ctx)
+	a.seen = err == nil && !going
+	if err == nil && going {
+		err = fmt.Errorf("%s is not there, or may not be read: with it xdp-port would not be uninstalled", a.options.daemonSet)
+	}
+	a.settle(aboutDaemonSet, err)
+}
+
 // leave uninstalls if the agent's DaemonSet is being deleted. In an upgrade or a
 // reboot, or if the API server does not say, new containers go on to get their
 // rules.
 func (a *agent) leave() error {
-	if a.isGoing == nil {
+	if !a.seen {
 		return nil
 	}
-	const patience = 5 * time.Second
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), askPatience)
 	defer cancel()
 	going, err := a.isGoing(ctx)
 	if err != nil || !going {
