@@ -70,13 +70,12 @@ func wantVersion(t *testing.T, m *machine.Machine, command ...string) {
 	}
 }
 
-// TestReleaseOtherArchitecture runs the binaries for arm64 on an emulated
+// TestReleaseArm64 runs the binaries for arm64 on an emulated
 // processor, which knows no bpf(2).
-func TestReleaseOtherArchitecture(t *testing.T) {
+func TestReleaseArm64(t *testing.T) {
 	const emulator = "qemu-aarch64-static"
 	need(t, emulator)
-	folder := t.TempDir()
-	run(t, releaseDir(t), "sh", "-ec", "tar -xf xdp-port-*-linux-arm64.tar.gz --strip-components 1 -C "+folder)
+	folder := unpack(t, "arm64")
 	for _, command := range [][]string{{"./xdp-port", "--version"}, {"./xdp-portctl", "version"}} {
 		if said := run(t, folder, emulator, command...); !version.MatchString(said) {
 			t.Errorf("%v says %q", command, said)
@@ -94,12 +93,16 @@ func TestReleaseOtherArchitecture(t *testing.T) {
 	if got := strings.Join(versions.SupportedVersions, " "); got != "0.3.0 0.3.1 0.4.0 1.0.0 1.1.0" {
 		t.Errorf("VERSION answers %s", answer)
 	}
+}
 
-	// The package has the same.
-	unpacked := t.TempDir()
-	run(t, releaseDir(t), "sh", "-ec", "dpkg-deb -x xdp-port_*_arm64.deb "+unpacked)
-	run(t, folder, "cmp", "xdp-port", filepath.Join(unpacked, "opt/cni/bin/xdp-port"))
-	run(t, folder, "cmp", "xdp-portctl", filepath.Join(unpacked, "usr/bin/xdp-portctl"))
+// TestReleasePackages wants in the packages what is in the archives.
+func TestReleasePackages(t *testing.T) {
+	for _, architecture := range architectures {
+		folder, unpacked := unpack(t, architecture), t.TempDir()
+		run(t, releaseDir(t), "sh", "-ec", "dpkg-deb -x xdp-port_*_"+architecture+".deb "+unpacked)
+		run(t, folder, "cmp", "xdp-port", filepath.Join(unpacked, "opt/cni/bin/xdp-port"))
+		run(t, folder, "cmp", "xdp-portctl", filepath.Join(unpacked, "usr/bin/xdp-portctl"))
+	}
 }
 
 func TestReleaseChecksums(t *testing.T) {
@@ -117,10 +120,8 @@ func TestReleaseChecksums(t *testing.T) {
 	}
 }
 
-// TestReleaseContents holds the lists of what is in a binary against go.mod,
-// and wants binaries that need nothing of the system, and have no names of
-// folders where they were built.
-func TestReleaseContents(t *testing.T) {
+// TestReleaseLists holds the lists of what is in a binary against go.mod.
+func TestReleaseLists(t *testing.T) {
 	lists, err := filepath.Glob(filepath.Join(releaseDir(t), "*.cdx.json"))
 	must(t, err)
 	if len(lists) != 4 {
@@ -132,12 +133,15 @@ func TestReleaseContents(t *testing.T) {
 			t.Errorf("%s: has github.com/cilium/ebpf %q, want %s", filepath.Base(list), has, ebpf)
 		}
 	}
-	for _, architecture := range []string{"amd64", "arm64"} {
-		folder := t.TempDir()
-		run(t, releaseDir(t), "sh", "-ec", "tar -xf xdp-port-*-linux-"+architecture+".tar.gz --strip-components 1 -C "+folder)
-		for _, name := range []string{"xdp-port", "xdp-portctl"} {
-			wantStatic(t, filepath.Join(folder, name))
-		}
+}
+
+// TestReleaseBinaries wants binaries that need nothing of the system, and name
+// no folder in which they were built.
+func TestReleaseBinaries(t *testing.T) {
+	for _, architecture := range architectures {
+		folder := unpack(t, architecture)
+		wantStatic(t, filepath.Join(folder, "xdp-port"))
+		wantStatic(t, filepath.Join(folder, "xdp-portctl"))
 	}
 }
 
@@ -176,6 +180,16 @@ func wantStatic(t *testing.T, path string) {
 			t.Errorf("%s names %s", path, folder)
 		}
 	}
+}
+
+var architectures = []string{"amd64", "arm64"}
+
+// unpack unpacks an archive into a folder of its own.
+func unpack(t *testing.T, architecture string) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	run(t, releaseDir(t), "sh", "-ec", "tar -xf xdp-port-*-linux-"+architecture+".tar.gz --strip-components 1 -C "+folder)
+	return folder
 }
 
 func releaseDir(t *testing.T) string {
