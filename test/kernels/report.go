@@ -52,7 +52,7 @@ func (r *report) note(err error) {
 
 // convert has the go tool make events of what the tests print.
 func (r *report) convert(run func(io.Writer) error) error {
-	converter := exec.Command("go", "tool", "test2json")
+	converter := exec.Command("go", "tool", "test2json", "-t")
 	converter.Stderr = os.Stderr
 	stdin, err := converter.StdinPipe()
 	if err != nil {
