@@ -105,6 +105,7 @@ bench: root build reference ## measure beside what others use, 15 minutes; QUICK
 		apt-get install -y -qq --no-install-recommends iperf3 nftables iptables || \
 		{ echo "iperf3, nftables or iptables is missing, and apt-get could not install it"; exit 1; }
 	$(GO) -C test/bench build -trimpath -o $(BIN)/bench .
+	$(GO) build -trimpath -tags untraced -ldflags "-s -w" -o $(BIN)/xdp-port-untraced ./plugin/xdp-port
 	$(BIN)/bench -o bench.json $(if $(QUICK),-quick)
 
 report: ## put bench.json into docs/ and the README

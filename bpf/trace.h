@@ -169,12 +169,15 @@ __noinline int trace_skb(struct __sk_buff *skb, const struct decision *decision,
 	return 0;
 }
 
+/* Only a build to measure what tracing costs while nobody listens is without. */
+const volatile __u8 has_trace = 1;
+
 /* While nobody listens this is one branch that is never taken. */
 static __always_inline void trace_packet(const struct frame *frame,
 					 const struct decision *decision,
 					 __u32 direction)
 {
-	if (!trace.until)
+	if (!has_trace || !trace.until)
 		return;
 	if (frame->xdp)
 		trace_xdp(frame->xdp, decision, direction);

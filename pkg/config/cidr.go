@@ -12,6 +12,9 @@ func (p *parser) peers(list *value) []netip.Prefix {
 	if list.good() && len(elements) == 0 {
 		p.report(list, "is empty: leave it out to mean every address")
 	}
+	if len(elements) == 0 {
+		return nil
+	}
 	var read []netip.Prefix
 	first := map[netip.Prefix]*value{}
 	for _, element := range elements {

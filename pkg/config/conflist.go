@@ -85,12 +85,12 @@ func (p *listParser) list(document *value) *List {
 		return &List{Name: network.Name, Entries: []Entry{p.entry(document, network, 0)}}
 	}
 	o, _ := p.object(document, []string{"cniVersion", "cniVersions", "name", "plugins"})
-	given := map[string]*value{"name": o.in["name"], "cniVersion": p.version(o)}
+	given := map[string]*value{"name": o.in("name"), "cniVersion": p.version(o)}
 	list := &List{Name: require(&p.parser, o, "name", "give the network one", readNetworkName)}
-	if o.in["plugins"] == nil {
+	if o.in("plugins") == nil {
 		p.report(document, "plugins is missing: a conflist has a list of them")
 	}
-	for i, plugin := range p.elements(o.in["plugins"], "plugins") {
+	for i, plugin := range p.elements(o.in("plugins"), "plugins") {
 		kind, ok := plugin.at("type").text()
 		switch {
 		case !ok:
@@ -105,7 +105,7 @@ func (p *listParser) list(document *value) *List {
 
 // checkChain looks for what xdp-port needs of the list.
 func (p *listParser) checkChain(o object, list *List) {
-	plugins := o.in["plugins"]
+	plugins := o.in("plugins")
 	switch {
 	case len(p.mistakes) > 0:
 	case len(list.Entries) == 0:
@@ -118,13 +118,13 @@ func (p *listParser) checkChain(o object, list *List) {
 // version returns the version that a list names, or the last of those that it
 // says it can be read as.
 func (p *listParser) version(o object) *value {
-	if versions := o.in["cniVersions"]; versions != nil {
+	if versions := o.in("cniVersions"); versions != nil {
 		if elements := p.elements(versions, `versions such as ["1.0.0"]`); len(elements) > 0 {
 			return elements[len(elements)-1]
 		}
 	}
 	require(&p.parser, o, "cniVersion", `write "1.0.0"`, readString)
-	return o.in["cniVersion"]
+	return o.in("cniVersion")
 }
 
 // chained reads a plugin's configuration as it is once the runtime has put in
@@ -135,19 +135,19 @@ func (p *listParser) chained(plugin *value, given map[string]*value) *Network {
 		if v == nil {
 			v = &value{raw: []byte("0"), bad: true}
 		}
-		o.in[key] = v
+		o.set(key, v)
 	}
 	return p.networkOf(o)
 }
 
 func (p *listParser) entry(plugin *value, network *Network, index int) Entry {
-	entry := Entry{Network: network, Index: index, At: p.position(plugin.offset), raw: map[string]json.RawMessage{}}
+	entry := Entry{Network: network, Index: index, At: p.position(int(plugin.offset)), raw: map[string]json.RawMessage{}}
 	for _, m := range plugin.members() {
 		entry.raw[m.key] = m.raw
 	}
 	if rules := plugin.at("rules"); rules != nil {
 		for _, rule := range rules.elements() {
-			entry.RuleAt = append(entry.RuleAt, p.position(rule.offset))
+			entry.RuleAt = append(entry.RuleAt, p.position(int(rule.offset)))
 		}
 	}
 	return entry

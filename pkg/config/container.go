@@ -23,8 +23,8 @@ type grants struct{ rules, annotations bool }
 func (p *parser) grants(capabilities *value) grants {
 	declared := p.inner(capabilities, CapabilityRules, CapabilityAnnotations)
 	return grants{
-		rules:       take(p, declared.in[CapabilityRules], false, readBool),
-		annotations: take(p, declared.in[CapabilityAnnotations], false, readBool),
+		rules:       take(p, declared.in(CapabilityRules), false, readBool),
+		annotations: take(p, declared.in(CapabilityAnnotations), false, readBool),
 	}
 }
 
@@ -37,15 +37,15 @@ func (p *parser) grants(capabilities *value) grants {
 // count for args too, which Multus fills with whatever a pod asks for.
 func (p *parser) containerRules(o object, granted grants, network int) []*value {
 	var runtimes, annotated, args *value
-	taken := o.in["capabilities"] == nil
+	taken := o.in("capabilities") == nil
 	if granted.rules || taken {
-		runtimes = p.follow(o.in["runtimeConfig"], CapabilityRules)
+		runtimes = p.follow(o.in("runtimeConfig"), CapabilityRules)
 	}
 	if granted.rules {
-		args = p.follow(o.in["args"], "cni", CapabilityRules)
+		args = p.follow(o.in("args"), "cni", CapabilityRules)
 	}
 	if granted.annotations || taken {
-		annotated = p.annotated(p.follow(o.in["runtimeConfig"], CapabilityAnnotations, Annotation))
+		annotated = p.annotated(p.follow(o.in("runtimeConfig"), CapabilityAnnotations, Annotation))
 	}
 	return p.gather([]*value{runtimes, annotated, args}, network)
 }
@@ -78,7 +78,7 @@ func (p *parser) gather(lists []*value, network int) []*value {
 // follow goes down a path of keys. It returns nil if that leads nowhere.
 func (p *parser) follow(v *value, path ...string) *value {
 	for _, key := range path {
-		v = p.inner(v, key).in[key]
+		v = p.inner(v, key).in(key)
 	}
 	return v
 }
@@ -89,7 +89,7 @@ func (p *parser) annotated(v *value) *value {
 		return nil
 	}
 	const name = "annotation " + Annotation
-	list := &value{raw: v.raw, offset: v.offset, name: name, path: name + ": rules"}
+	list := &value{raw: v.raw, offset: v.offset, root: &root{name: name, path: name + ": rules"}}
 	text, ok := v.text()
 	if !ok {
 		p.report(list, "%s is not a string: an annotation has the list of rules as JSON text", v)

@@ -84,8 +84,8 @@ func findPlace(text []byte) (*place, error) {
 	return p, nil
 }
 
-func (p *place) begin(v *value) int { return p.start + v.offset }
-func (p *place) end(v *value) int   { return p.start + v.offset + len(v.raw) }
+func (p *place) begin(v *value) int { return p.start + int(v.offset) }
+func (p *place) end(v *value) int   { return p.start + int(v.offset) + len(v.raw) }
 
 // put writes the entry as it is given.
 func (p *place) put(entry []byte) []byte {

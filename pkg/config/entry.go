@@ -26,10 +26,10 @@ func ParseEntry(text []byte) (*Network, error) {
 	for _, member := range others {
 		p.report(member, "no key of xdp-port's entry: there are %s", strings.Join(entryKeys, ", "))
 	}
-	if kind := o.in["type"]; kind != nil && kind.String() != `"`+PluginType+`"` {
+	if kind := o.in("type"); kind != nil && kind.String() != `"`+PluginType+`"` {
 		p.report(kind, "%s is not %q: leave the key out", kind, PluginType)
 	}
-	if o.in["rules"] == nil {
+	if o.in("rules") == nil {
 		p.report(document, "rules is missing: write [] for none")
 	}
 	network := p.chained(document, map[string]*value{"name": nil, "cniVersion": nil})

@@ -21,7 +21,7 @@ func (p *parser) forbidEvasion(network, container []listed) {
 		}
 		ports := outputs(own, remaining(own, network))
 		if rule, port := evadedByOutput(own, ports, network); rule != nil {
-			p.report(own.at.in["toPort"], "leads to port %d, which rule %q of the network %s: choose another",
+			p.report(own.at.in("toPort"), "leads to port %d, which rule %q of the network %s: choose another",
 				port, rule.Name, verbs[rule.Action])
 		} else if rule := evadedByReplies(own, ports, network); rule != nil {
 			p.report(own.at.value, "its replies would get past rule %q of the network, which drops every port: "+

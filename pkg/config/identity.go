@@ -64,7 +64,7 @@ func parseIdentity(stdin []byte, withAttachments bool) (*Collection, error) {
 
 // identity overlooks keys given twice, which Parse refuses: the last counts.
 func (p *parser) identity(document *value, withAttachments bool) *Collection {
-	o := object{document, map[string]*value{"name": document.at("name")}}
+	o := object{document, []field{{"name", document.at("name")}}}
 	cniVersion, _ := document.at("cniVersion").text()
 	collection := &Collection{Identity: Identity{
 		CNIVersion: cniVersion,

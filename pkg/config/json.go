@@ -5,22 +5,29 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"iter"
 	"strconv"
 	"unicode/utf8"
 )
 
 // value is a JSON value together with where it stands. It is taken apart only
 // as far as somebody looks into it.
+//
+// It is kept small: a thousand rules have some thousands of them, and memory
+// that a process touches for the first time is most of what reading costs.
 type value struct {
 	raw    []byte
-	offset int    // in the document
 	parent *value // nil for the document itself
 	key    string // in a parent that is an object
-	index  int    // in a parent that is a list
+	root   *root  // of a value without a parent
+	offset int32  // in the document
+	index  int32  // in a parent that is a list
 	bad    bool   // a mistake was reported here
+}
 
-	// Of a value without a parent: what it is called in messages, and what the
+// root is where the places of values begin.
+type root struct {
+	// name is what the outermost value is called in messages, path what the
 	// places of all that it holds begin with.
 	name, path string
 }
@@ -28,7 +35,7 @@ type value struct {
 // parseDocument checks the syntax of a whole document, an object, so that
 // nothing that takes it apart later can fail.
 func parseDocument(data []byte) (*value, error) {
-	document := &value{name: "configuration"}
+	document := &value{root: &root{name: "configuration"}}
 	if err := json.Unmarshal(data, (*json.RawMessage)(&document.raw)); err != nil {
 		at := syntaxPosition(data, err)
 		return nil, &Error{Mistakes: []Mistake{{Place: at.String(), Problem: err.Error(), At: at}}}
@@ -103,12 +110,17 @@ func (v *value) members() []*value {
 	if !v.isObject() {
 		return nil
 	}
-	var members []*value
-	for pair := range slices.Chunk(v.pieces(), 2) {
-		pair[1].key, _ = pair[0].text()
-		members = append(members, pair[1])
+	members := make([]value, v.count()/2)
+	i := 0
+	for raw, offset := range v.pieces() {
+		if m := &members[i/2]; i%2 == 0 {
+			m.key = keyOf(raw)
+		} else {
+			m.raw, m.offset, m.parent = raw, offset, v
+		}
+		i++
 	}
-	return members
+	return pointers(members)
 }
 
 // elements returns what a list holds; nothing if the value is no list.
@@ -116,45 +128,78 @@ func (v *value) elements() []*value {
 	if !v.isList() {
 		return nil
 	}
-	elements := v.pieces()
-	for i, element := range elements {
-		element.index = i
+	elements := make([]value, v.count())
+	i := 0
+	for raw, offset := range v.pieces() {
+		elements[i] = value{raw: raw, offset: offset, parent: v, index: int32(i)}
+		i++
 	}
-	return elements
+	return pointers(elements)
+}
+
+func pointers(values []value) []*value {
+	all := make([]*value, len(values))
+	for i := range values {
+		all[i] = &values[i]
+	}
+	return all
+}
+
+// keyOf returns the string that a key is: those that mean something to the
+// plugin without a copy.
+func keyOf(raw []byte) string {
+	inside := raw[1 : len(raw)-1]
+	for _, known := range ruleKeys {
+		if string(inside) == known {
+			return known
+		}
+	}
+	key, _ := (&value{raw: raw}).text()
+	return key
+}
+
+func (v *value) count() int {
+	n := 0
+	for range v.pieces() {
+		n++
+	}
+	return n
 }
 
 // pieces cuts what is between the outermost brackets at the commas and colons
 // of that level: into the elements of a list, or the keys and values of an
-// object in turn. It relies on the syntax having been checked.
-func (v *value) pieces() []*value {
-	var pieces []*value
-	depth, start, inString := 0, 1, false
-	for i := 0; i < len(v.raw); i++ {
-		switch c := v.raw[i]; {
-		case inString && c == '\\':
-			i++ // what is escaped ends no string
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			depth++
-		case depth == 1 && (c == ',' || c == ':' || c == '}' || c == ']'):
-			if piece := v.cut(start, i); len(piece.raw) > 0 {
-				pieces = append(pieces, piece)
+// object in turn, and says where in the document each stands. It relies on the
+// syntax having been checked.
+func (v *value) pieces() iter.Seq2[[]byte, int32] {
+	return func(yield func([]byte, int32) bool) {
+		depth, start, inString := 0, 1, false
+		for i := 0; i < len(v.raw); i++ {
+			switch c := v.raw[i]; {
+			case inString && c == '\\':
+				i++ // what is escaped ends no string
+			case c == '"':
+				inString = !inString
+			case inString:
+			case c == '{' || c == '[':
+				depth++
+			case depth == 1 && (c == ',' || c == ':' || c == '}' || c == ']'):
+				if raw, offset := v.cut(start, i); len(raw) > 0 && !yield(raw, offset) {
+					return
+				}
+				start = i + 1
+			case c == '}' || c == ']':
+				depth--
 			}
-			start = i + 1
-		case c == '}' || c == ']':
-			depth--
 		}
 	}
-	return pieces
 }
 
-// cut returns the value between two places, or nothing but white space.
-func (v *value) cut(start, end int) *value {
+// cut returns what is between two places without the white space around it, if
+// that leaves anything, and where that stands.
+func (v *value) cut(start, end int) (raw []byte, offset int32) {
 	const space = " \t\r\n"
-	raw := bytes.TrimLeft(v.raw[start:end], space)
-	return &value{raw: bytes.TrimRight(raw, space), offset: v.offset + end - len(raw), parent: v}
+	raw = bytes.TrimLeft(v.raw[start:end], space)
+	return bytes.TrimRight(raw, space), v.offset + int32(end-len(raw))
 }
 
 // at follows a path of keys; nil if it leads nowhere. Of a key given twice the
@@ -178,10 +223,12 @@ func (v *value) at(path ...string) *value {
 // place is where the value stands, in JavaScript's notation: rules[2].port.
 func (v *value) place() string {
 	if v.parent == nil {
-		return v.name
+		return v.root.name
 	}
-	before := v.parent.path
-	if v.parent.parent != nil {
+	before := ""
+	if v.parent.root != nil {
+		before = v.parent.root.path
+	} else {
 		before = v.parent.place()
 	}
 	switch {

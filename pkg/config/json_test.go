@@ -30,7 +30,7 @@ func TestValuesKnowWhereTheyStand(t *testing.T) {
 	var walk func(v *value)
 	walk = func(v *value) {
 		seen = append(seen, v.place()+"="+v.String())
-		if got := text[v.offset : v.offset+len(v.raw)]; got != string(v.raw) {
+		if got := text[v.offset : int(v.offset)+len(v.raw)]; got != string(v.raw) {
 			t.Errorf("%s: at %d stands %q, not %q", v.place(), v.offset, got, v.raw)
 		}
 		for _, m := range v.members() {

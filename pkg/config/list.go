@@ -24,9 +24,9 @@ type listed struct {
 // them, where they cannot undo any. It also returns those of the container as
 // they were written, nil if there are none.
 func (p *parser) allRules(o object, granted grants) (all []rules.Rule, own json.RawMessage) {
-	elements := p.elements(o.in["rules"], "rules")
+	elements := p.elements(o.in("rules"), "rules")
 	if len(elements) > MaxRules {
-		p.report(o.in["rules"], "%d rules are too many (at most %d)", len(elements), MaxRules)
+		p.report(o.in("rules"), "%d rules are too many (at most %d)", len(elements), MaxRules)
 		elements = elements[:MaxRules]
 	}
 	network := p.list(elements)
@@ -34,8 +34,13 @@ func (p *parser) allRules(o object, granted grants) (all []rules.Rule, own json.
 	container := p.list(written)
 	p.name(network, container)
 	p.forbidEvasion(network, container)
-	for _, l := range append(network, container...) {
-		all = append(all, l.Rule)
+	if count := len(network) + len(container); count > 0 {
+		all = make([]rules.Rule, 0, count)
+	}
+	for _, part := range [][]listed{network, container} {
+		for i := range part {
+			all = append(all, part[i].Rule)
+		}
 	}
 	return all, asList(written)
 }
@@ -71,7 +76,7 @@ type owners map[string]*value
 // count on where the network's end, but past names that are taken: a container
 // is not to fail for a name that the network has chosen.
 func (p *parser) name(network, container []listed) {
-	taken := owners{}
+	taken := make(owners, len(network)+len(container))
 	for i := range network {
 		if network[i].isUnnamed() {
 			taken.give(&network[i], i)
@@ -91,7 +96,7 @@ func (p *parser) name(network, container []listed) {
 	}
 }
 
-func (l *listed) isUnnamed() bool { return l.at.in["name"] == nil }
+func (l *listed) isUnnamed() bool { return l.at.in("name") == nil }
 
 func defaultName(n int) string { return fmt.Sprintf("rule-%d", n) }
 
@@ -102,7 +107,7 @@ func (o owners) give(l *listed, n int) {
 
 func (p *parser) checkNames(list []listed, taken owners) {
 	for i := range list {
-		name := list[i].at.in["name"]
+		name := list[i].at.in("name")
 		if !name.good() {
 			continue
 		}

@@ -59,7 +59,7 @@ type parser struct {
 // report notes a mistake at v.
 func (p *parser) report(v *value, format string, args ...any) {
 	v.bad = true
-	p.mistakes = append(p.mistakes, Mistake{Place: v.place(), Problem: fmt.Sprintf(format, args...), offset: v.offset})
+	p.mistakes = append(p.mistakes, Mistake{Place: v.place(), Problem: fmt.Sprintf(format, args...), offset: int(v.offset)})
 }
 
 // err returns an *Error of the mistakes reported, or nil if there are none.

@@ -80,20 +80,20 @@ func (p *parser) network(document *value) *Network {
 }
 
 func (p *parser) networkOf(o object) *Network {
-	granted := p.grants(o.in["capabilities"])
+	granted := p.grants(o.in("capabilities"))
 	network := &Network{
 		CNIVersion: require(p, o, "cniVersion", `write "1.1.0"`, readString),
 		Name:       require(p, o, "name", "give the network one", readNetworkName),
-		Type:       take(p, o.in["type"], "", readString),
-		Mode:       take(p, o.in["mode"], ModeAuto, readMode),
-		TCHook:     take(p, o.in["tcHook"], HookAuto, readTCHook),
-		Flows:      take(p, o.in["flows"], DefaultFlows, readFlows),
-		Log:        take(p, o.in["log"], "", readLog),
+		Type:       take(p, o.in("type"), "", readString),
+		Mode:       take(p, o.in("mode"), ModeAuto, readMode),
+		TCHook:     take(p, o.in("tcHook"), HookAuto, readTCHook),
+		Flows:      take(p, o.in("flows"), DefaultFlows, readFlows),
+		Log:        take(p, o.in("log"), "", readLog),
 
 		OpenToContainers: granted.rules || granted.annotations,
 	}
 	network.Rules, network.ContainerRules = p.allRules(o, granted)
-	network.PrevResult = p.prevResult(o.in["prevResult"], network.CNIVersion)
+	network.PrevResult = p.prevResult(o.in("prevResult"), network.CNIVersion)
 	return network
 }
 

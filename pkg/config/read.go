@@ -8,21 +8,49 @@ import (
 // object is a JSON object, and what it holds of the keys that its reader knows.
 type object struct {
 	*value
-	in map[string]*value
+	fields []field
+}
+
+// field is a value by the key that it is known by.
+type field struct {
+	key string
+	*value
+}
+
+// in returns the value of a key, or nil. Objects have few keys.
+func (o object) in(key string) *value {
+	for _, f := range o.fields {
+		if f.key == key {
+			return f.value
+		}
+	}
+	return nil
+}
+
+// set gives a key another value.
+func (o *object) set(key string, v *value) {
+	for i := range o.fields {
+		if o.fields[i].key == key {
+			o.fields[i].value = v
+			return
+		}
+	}
+	o.fields = append(o.fields, field{key, v})
 }
 
 // object looks for keys in v, and also returns the members with other keys.
 // A key that is given twice is a mistake, and the first counts.
 func (p *parser) object(v *value, keys []string) (o object, others []*value) {
-	o = object{v, map[string]*value{}}
-	for _, m := range v.members() {
+	members := v.members()
+	o = object{v, make([]field, 0, len(members))}
+	for _, m := range members {
 		switch {
 		case !slices.Contains(keys, m.key):
 			others = append(others, m)
-		case o.in[m.key] != nil:
+		case o.in(m.key) != nil:
 			p.report(m, "given twice: keep one")
 		default:
-			o.in[m.key] = m
+			o.fields = append(o.fields, field{m.key, m})
 		}
 	}
 	return o, others
@@ -76,7 +104,7 @@ func take[T any](p *parser, v *value, fallback T, read func(*value) (T, error)) 
 // require reads the member of o that key names. It may not be left out; mend
 // says what to write.
 func require[T any](p *parser, o object, key, mend string, read func(*value) (T, error)) T {
-	v := o.in[key]
+	v := o.in(key)
 	if v == nil {
 		p.report(o.value, "%s is missing: %s", key, mend)
 	} else if v.isNull() {

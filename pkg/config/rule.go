@@ -21,8 +21,8 @@ func (p *parser) ruleObject(v *value) object {
 			continue
 		}
 		p.report(m, "unknown key: did you mean %q?", near)
-		if o.in[near] == nil {
-			o.in[near] = m
+		if o.in(near) == nil {
+			o.set(near, m)
 		}
 	}
 	return o
@@ -34,14 +34,14 @@ func (p *parser) rule(o object) rules.Rule {
 		return rules.Rule{}
 	}
 	rule := rules.Rule{
-		Name:      take(p, o.in["name"], "", readRuleName),
-		Direction: take(p, o.in["direction"], rules.Egress, readDirection),
+		Name:      take(p, o.in("name"), "", readRuleName),
+		Direction: take(p, o.in("direction"), rules.Egress, readDirection),
 		Protocol:  require(p, o, "protocol", `write "tcp" or "udp"`, readProtocol),
-		Ports:     take(p, o.in["port"], rules.EveryPort, readPorts),
-		Action:    take(p, o.in["action"], rules.Rewrite, readAction),
-		To:        take(p, o.in["toPort"], rules.PortRange{}, readPorts),
-		Peers:     p.peers(o.in["cidrs"]),
-		OneWay:    take(p, o.in["oneWay"], false, readBool),
+		Ports:     take(p, o.in("port"), rules.EveryPort, readPorts),
+		Action:    take(p, o.in("action"), rules.Rewrite, readAction),
+		To:        take(p, o.in("toPort"), rules.PortRange{}, readPorts),
+		Peers:     p.peers(o.in("cidrs")),
+		OneWay:    take(p, o.in("oneWay"), false, readBool),
 	}
 	p.checkAction(o, rule)
 	return rule
@@ -50,7 +50,7 @@ func (p *parser) rule(o object) rules.Rule {
 // checkAction holds the action against the other keys. It stays silent about
 // an action that is bad itself: nobody can tell what was meant.
 func (p *parser) checkAction(o object, rule rules.Rule) {
-	action, to := o.in["action"], o.in["toPort"]
+	action, to := o.in("action"), o.in("toPort")
 	switch {
 	case action == nil && to == nil:
 		p.report(o.value, "a rule needs toPort, or action %q or %q", rules.Drop, rules.Pass)
@@ -63,12 +63,12 @@ func (p *parser) checkAction(o object, rule rules.Rule) {
 }
 
 func (p *parser) checkRewrite(o object, rule rules.Rule) {
-	port, to := o.in["port"], o.in["toPort"]
+	port, to := o.in("port"), o.in("toPort")
 	if port == nil {
 		p.report(o.value, "port is missing: a rewrite names the ports that it changes")
 	}
 	if to == nil {
-		p.report(o.in["action"], "%q needs toPort", rules.Rewrite)
+		p.report(o.in("action"), "%q needs toPort", rules.Rewrite)
 	}
 	if port.good() && to.good() {
 		p.checkPorts(to, rule)
@@ -87,11 +87,11 @@ func (p *parser) checkPorts(to *value, rule rules.Rule) {
 // checkVerdict refuses what only a rewrite can use. A rule that has it was
 // meant to do something else than it would.
 func (p *parser) checkVerdict(o object, rule rules.Rule) {
-	if to := o.in["toPort"]; to.good() {
+	if to := o.in("toPort"); to.good() {
 		p.report(to, "does not go with action %q: leave one of them out", rule.Action)
 	}
 	if rule.OneWay {
-		p.report(o.in["oneWay"], "does not go with action %q, which has no replies to restore: leave it out", rule.Action)
+		p.report(o.in("oneWay"), "does not go with action %q, which has no replies to restore: leave it out", rule.Action)
 	}
 }
 

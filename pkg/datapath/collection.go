@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -10,16 +11,16 @@ import (
 // loadCollection is ebpf.NewCollectionWithOptions, but has the kernel verify
 // the programs side by side: that is most of what loading takes.
 func loadCollection(spec *ebpf.CollectionSpec, shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
-	collection, err := ebpf.NewCollectionWithOptions(only(spec, ""), ebpf.CollectionOptions{MapReplacements: shared})
+	collection, err := loadMaps(spec, shared)
 	if err != nil {
 		return nil, err
 	}
 	var group sync.WaitGroup
 	var mutex sync.Mutex
 	var errs []error
-	for name := range spec.Programs {
+	for name, spec := range spec.Programs {
 		group.Go(func() {
-			program, err := loadProgram(only(spec, name), name, collection.Maps)
+			program, err := loadProgram(spec, collection.Maps)
 			mutex.Lock()
 			defer mutex.Unlock()
 			if errs = append(errs, err); err == nil {
@@ -35,21 +36,27 @@ func loadCollection(spec *ebpf.CollectionSpec, shared map[string]*ebpf.Map) (*eb
 	return collection, nil
 }
 
-func loadProgram(spec *ebpf.CollectionSpec, name string, maps map[string]*ebpf.Map) (*ebpf.Program, error) {
-	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps})
-	if err != nil {
-		return nil, err
-	}
-	defer collection.Close()
-	return collection.DetachProgram(name), nil
+func loadMaps(spec *ebpf.CollectionSpec, shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
+	maps := *spec
+	maps.Programs = nil
+	return ebpf.NewCollectionWithOptions(&maps, ebpf.CollectionOptions{MapReplacements: shared})
 }
 
-// only returns a copy of the specification with that program alone, or none.
-func only(spec *ebpf.CollectionSpec, program string) *ebpf.CollectionSpec {
-	part := *spec
-	part.Programs = map[string]*ebpf.ProgramSpec{}
-	if p := spec.Programs[program]; p != nil {
-		part.Programs[program] = p
+func loadProgram(spec *ebpf.ProgramSpec, maps map[string]*ebpf.Map) (*ebpf.Program, error) {
+	spec = spec.Copy()
+	for i := range spec.Instructions {
+		instruction := &spec.Instructions[i]
+		if !instruction.IsLoadFromMap() {
+			continue
+		}
+		name := instruction.Reference()
+		if err := instruction.AssociateMap(maps[name]); err != nil {
+			return nil, fmt.Errorf("program %s: map %s: %w", spec.Name, name, err)
+		}
 	}
-	return part.Copy()
+	program, err := ebpf.NewProgram(spec)
+	if err != nil {
+		return nil, fmt.Errorf("program %s: %w", spec.Name, err)
+	}
+	return program, nil
 }

@@ -19,18 +19,16 @@ import (
 //
 // Returns an error wrapping ErrLoad or ErrPin.
 func (p *Programs) Extend(dir string, rs *Ruleset, table *rules.Table, hooks Hooks) error {
-	missing := rs.Hooks().or(hooks).programs()
-	for name := range p.programs() {
-		missing[name] = missing[name] && !rs.Hooks().programs()[name]
+	all := rs.Hooks().or(hooks)
+	missing := all.programs()
+	for name, needed := range rs.Hooks().programs() {
+		missing[name] = missing[name] && !needed
 	}
 	if !slices.Contains(slices.Collect(maps.Values(missing)), true) {
 		return nil
 	}
-	spec, err := loadPrograms()
+	spec, err := specify(rs, table, all)
 	if err != nil {
-		return fmt.Errorf("read the embedded programs: %w", err)
-	}
-	if err := configure(spec, rs, table, missing); err != nil {
 		return err
 	}
 	loaded, err := openMaps(dir, spec)
@@ -42,7 +40,7 @@ func (p *Programs) Extend(dir string, rs *Ruleset, table *rules.Table, hooks Hoo
 		if !missing[name] {
 			continue
 		}
-		if *program, err = loadProgram(only(spec, name), name, loaded); err != nil {
+		if *program, err = loadProgram(spec.Programs[name], loaded); err != nil {
 			return fmt.Errorf("%w: %w", ErrLoad, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 )
@@ -16,6 +17,42 @@ func OpenFlows(dir string) (*ebpf.Map, error) {
 		return nil, fmt.Errorf("%w to open the map %s: %w", ErrPin, programsMapFlows, err)
 	}
 	return m, nil
+}
+
+// makeFlowsAside makes the map of a ruleset's flows, unless it is to have those
+// of another one, while the caller does something else: the kernel touches all
+// of its memory at once, which takes about as long as reading the programs. The
+// function it returns waits for the map, which is nil if there is none to be made.
+func makeFlowsAside(rs *Ruleset, shared Shared) (wait func() (*ebpf.Map, error)) {
+	if shared.Flows != nil {
+		return func() (*ebpf.Map, error) { return nil, nil }
+	}
+	var flows *ebpf.Map
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		flows, err = ebpf.NewMap(flowsSpec(rs))
+	}()
+	return func() (*ebpf.Map, error) {
+		<-done
+		if err != nil {
+			return nil, fmt.Errorf("%w: make the map %s: %w", ErrLoad, programsMapFlows, err)
+		}
+		return flows, nil
+	}
+}
+
+// flowsSpec is the specification that the object file has, but for the names of
+// its fields.
+func flowsSpec(rs *Ruleset) *ebpf.MapSpec {
+	return &ebpf.MapSpec{
+		Name:       programsMapFlows,
+		Type:       ebpf.LRUHash,
+		KeySize:    uint32(unsafe.Sizeof(programsFlowKey{})),
+		ValueSize:  uint32(unsafe.Sizeof(programsFlow{})),
+		MaxEntries: flowEntries(rs),
+	}
 }
 
 // flowBatch is how many flows are read by one system call.

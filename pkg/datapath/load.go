@@ -33,11 +33,14 @@ type Programs struct {
 // Returns an error wrapping ErrLoad, and *ebpf.VerifierError where the verifier
 // spoke, if the kernel refuses.
 func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
-	spec, err := loadPrograms()
-	if err != nil {
-		return nil, fmt.Errorf("read the embedded programs: %w", err)
+	made := makeFlowsAside(rs, shared)
+	spec, err := specify(rs, table, rs.Hooks())
+	flows, flowsErr := made()
+	if flows != nil {
+		defer flows.Close()
+		shared.Flows = flows
 	}
-	if err := configure(spec, rs, table, rs.Hooks().programs()); err != nil {
+	if err := errors.Join(err, flowsErr); err != nil {
 		return nil, err
 	}
 	collection, err := loadCollection(spec, shared.replacements(spec))
@@ -62,6 +65,16 @@ func explained(err error) error {
 	return err
 }
 
+// specify reads the embedded programs and fits them to the ruleset, those for
+// the hooks.
+func specify(rs *Ruleset, table *rules.Table, hooks Hooks) (*ebpf.CollectionSpec, error) {
+	spec, err := loadPrograms()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded programs: %w", err)
+	}
+	return spec, configure(spec, rs, table, hooks)
+}
+
 // tables are the maps that never change once they are loaded.
 var tables = []string{
 	programsMapPortPages, programsMapPortClasses, programsMapPeerPrefixes, programsMapRules,
@@ -82,10 +95,8 @@ func take(collection *ebpf.Collection) *Programs {
 	return p
 }
 
-// configure fits the specification to the ruleset, with those programs that are
-// needed.
-func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, needed map[string]bool) error {
-	selectPrograms(spec, needed)
+func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks Hooks) error {
+	selectPrograms(spec, hooks)
 	setFrags(spec, rs.Mode)
 	fillTables(spec, rs, table)
 	// So that a listener can change it by atomic steps.
@@ -99,12 +110,14 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, neede
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
 		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
 		spec.Variables[programsVarHasXdpLoadBytes].Set(asByte(hasMultiBuffer())),
+		spec.Variables[programsVarHasTrace].Set(asByte(tracing)),
 		spec.Variables[programsVarHandsOver].Set(asByte(handsOver.Check() == nil)),
 		spec.Variables[programsVarRulesetId].Set(rs.id(table)),
 	)
 }
 
-func selectPrograms(spec *ebpf.CollectionSpec, needed map[string]bool) {
+func selectPrograms(spec *ebpf.CollectionSpec, hooks Hooks) {
+	needed := hooks.programs()
 	for name := range spec.Programs {
 		if !needed[name] {
 			delete(spec.Programs, name)

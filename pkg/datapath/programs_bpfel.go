@@ -192,6 +192,7 @@ const (
 	programsVarHandsOver        = "hands_over"
 	programsVarHasClasses       = "has_classes"
 	programsVarHasFrags         = "has_frags"
+	programsVarHasTrace         = "has_trace"
 	programsVarHasXdpLoadBytes  = "has_xdp_load_bytes"
 	programsVarNetworkMask      = "network_mask"
 	programsVarNoteInMetadata   = "note_in_metadata"
@@ -272,6 +273,7 @@ type programsVariableSpecs struct {
 	HandsOver       *ebpf.VariableSpec `ebpf:"hands_over"`
 	HasClasses      *ebpf.VariableSpec `ebpf:"has_classes"`
 	HasFrags        *ebpf.VariableSpec `ebpf:"has_frags"`
+	HasTrace        *ebpf.VariableSpec `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.VariableSpec `ebpf:"has_xdp_load_bytes"`
 	NetworkMask     *ebpf.VariableSpec `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.VariableSpec `ebpf:"note_in_metadata"`
@@ -335,6 +337,7 @@ type programsVariables struct {
 	HandsOver       *ebpf.Variable `ebpf:"hands_over"`
 	HasClasses      *ebpf.Variable `ebpf:"has_classes"`
 	HasFrags        *ebpf.Variable `ebpf:"has_frags"`
+	HasTrace        *ebpf.Variable `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.Variable `ebpf:"has_xdp_load_bytes"`
 	NetworkMask     *ebpf.Variable `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.Variable `ebpf:"note_in_metadata"`

@@ -93,6 +93,9 @@ func (rs *Ruleset) Hash(table *rules.Table) string {
 	binary.LittleEndian.PutUint64(options[8:], uint64(rs.Flows))
 	binary.LittleEndian.PutUint64(options[16:], rs.NetNS)
 	h.Write(options[:])
+	if !tracing {
+		h.Write([]byte("untraced"))
+	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/version"
@@ -17,6 +18,10 @@ func main() {
 		fmt.Println("xdp-port", build.Read())
 		return
 	}
+	// A process of some milliseconds, which needs a few megabytes, is over before
+	// collecting garbage would pay; the limit is for what was not thought of.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(64 << 20)
 	// Or else skel looks whether the namespace is the host's own: behind ADD,
 	// which has seen to that, and if skel cannot tell it prints an error behind
 	// the result; and before DEL, which has no use for it, though it may lead

@@ -19,9 +19,12 @@ const (
 	native     = "xdp-port, native"
 	tc         = "xdp-port, tc"
 	tcClsact   = "xdp-port, tc, clsact"
-	nft        = "nft DNAT"
-	iptables   = "iptables-nft DNAT"
-	tutorial   = "the tutorial's XDP"
+	// Builds that cannot be listened to: what tracing costs while nobody does.
+	autoUntraced = "(xdp-port, auto, built without tracing)"
+	tcUntraced   = "(xdp-port, tc, built without tracing)"
+	nft          = "nft DNAT"
+	iptables     = "iptables-nft DNAT"
+	tutorial     = "the tutorial's XDP"
 	// Programs that do nothing: what any program at the hook costs.
 	emptyXDP  = "(an empty XDP program, generic)"
 	emptyBoth = "(the same, and an empty tc program)"
@@ -39,6 +42,8 @@ var setups = []struct {
 	{native, xdpPort("native", "auto", nil)},
 	{tc, xdpPort("tc", "auto", nil)},
 	{tcClsact, xdpPort("tc", "clsact", nil)},
+	{autoUntraced, untraced("auto")},
+	{tcUntraced, untraced("tc")},
 	{nft, addNFT},
 	{iptables, addIPTables},
 	{tutorial, addTutorial},
@@ -84,6 +89,14 @@ func xdpPort(mode, hook string, more map[string]any) func(*world) error {
 			options[key] = value
 		}
 		return w.addXDPPort(options)
+	}
+}
+
+func untraced(mode string) func(*world) error {
+	return func(w *world) error {
+		w.rewrites = true
+		_, err := w.add(plugin{"xdp-port-untraced", map[string]any{"mode": mode, "rules": portRules()}})
+		return err
 	}
 }
 

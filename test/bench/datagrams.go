@@ -157,6 +157,12 @@ func (b *bench) claimDatagrams(words string, contenders []*contender) {
 			What: asks.name + ": what it adds to a small UDP packet " + words + ", of what nft DNAT adds", Bound: asks.bound,
 		}, addedRatio(hit, dnat, base))
 	}
+	for _, pair := range [][2]string{{auto, autoUntraced}, {tc, tcUntraced}} {
+		b.claim(result.Claim{
+			What:  pair[0] + ": a small UDP packet " + words + " while nobody listens, of one of a build without tracing",
+			Bound: 1.03, // what two builds that are the same may differ by
+		}, ratio(find(contenders, pair[0]), find(contenders, pair[1])))
+	}
 	for _, name := range []string{auto, tc} {
 		hit, miss := find(contenders, name), find(contenders, name+noRuleSuffix)
 		b.claim(result.Claim{

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
@@ -113,7 +114,7 @@ func (p plugin) binary() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if p.path == "xdp-port" {
+	if strings.HasPrefix(p.path, "xdp-port") {
 		return filepath.Join(dir, p.path), nil
 	}
 	return filepath.Join(dir, "cni", p.path), nil

@@ -3,9 +3,6 @@
 package conformance
 
 import (
-	"encoding/binary"
-	"fmt"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -23,12 +20,12 @@ func TestOldKernel(t *testing.T) {
 	n := newNode(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	for name, old := range map[string]struct {
-		lacks func(bpfCall) bool
+		lacks func(ptrace.Call) bool
 		parts []string // of the message
 	}{
-		"before 5.12": {func(c bpfCall) bool { return c.loads(ebpf.XDP) }, []string{"XDP", "Linux 5.12"}},
-		"before 5.8":  {func(c bpfCall) bool { return c.creates(ebpf.RingBuf) }, []string{"ring buffers", "Linux 5.8"}},
-		"before 4.10": {func(c bpfCall) bool { return c.creates(ebpf.LRUHash) }, []string{"LRU", "Linux 4.10"}},
+		"before 5.12": {func(c ptrace.Call) bool { return c.Loads(ebpf.XDP) }, []string{"XDP", "Linux 5.12"}},
+		"before 5.8":  {func(c ptrace.Call) bool { return c.Creates(ebpf.RingBuf) }, []string{"ring buffers", "Linux 5.8"}},
+		"before 4.10": {func(c ptrace.Call) bool { return c.Creates(ebpf.LRUHash) }, []string{"LRU", "Linux 4.10"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ask, add := status(t), l.call(t, "ADD", lab())
@@ -43,36 +40,13 @@ func TestOldKernel(t *testing.T) {
 
 // onKernelWithout runs the plugin on a kernel that answers such calls with
 // EINVAL.
-func onKernelWithout(lacks func(bpfCall) bool) func(*exec.Cmd) error {
+func onKernelWithout(lacks func(ptrace.Call) bool) func(*exec.Cmd) error {
 	return func(plugin *exec.Cmd) error {
 		return ptrace.Run(plugin, pace.Patience(time.Minute), func(c ptrace.Call) ptrace.Verdict {
-			if c.Number == unix.SYS_BPF && lacks(bpfCall(c)) {
+			if lacks(c) {
 				return ptrace.Fail(unix.EINVAL)
 			}
 			return ptrace.Proceed
 		})
 	}
-}
-
-// bpfCall is a call of bpf(2), whose type of map or program comes first in what
-// its second argument points to.
-type bpfCall ptrace.Call
-
-func (c bpfCall) creates(kind ebpf.MapType) bool {
-	return c.Args[0] == unix.BPF_MAP_CREATE && c.kind() == uint32(kind)
-}
-
-func (c bpfCall) loads(kind ebpf.ProgramType) bool {
-	return c.Args[0] == unix.BPF_PROG_LOAD && c.kind() == uint32(kind)
-}
-
-func (c bpfCall) kind() uint32 {
-	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", c.PID))
-	if err != nil {
-		return 0
-	}
-	defer memory.Close()
-	var kind [4]byte
-	_, _ = memory.ReadAt(kind[:], int64(c.Args[1]))
-	return binary.NativeEndian.Uint32(kind[:])
 }

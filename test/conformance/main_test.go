@@ -4,7 +4,6 @@
 package conformance
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,20 +12,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-func TestMain(m *testing.M) {
-	if err := node.Sweep(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	node.CloseOnSignal()
-	found := node.State()
-	code := m.Run()
-	if err := errors.Join(found.Unchanged(), node.Leftovers()); err != nil {
-		fmt.Fprintln(os.Stderr, "the tests left something behind:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
 func must(t *testing.T, err error) {
 	t.Helper()

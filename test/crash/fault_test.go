@@ -30,6 +30,7 @@ func TestFault(t *testing.T) {
 }
 
 func (s *scenario) runFaults(t *testing.T) {
+	s.need(t)
 	st := newStage(t)
 	neighbour := newWorld(t, st)
 	if s.neighbour != nil {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
@@ -58,7 +60,17 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// need skips the scenario where the kernel lacks the hook that it asks for.
+func (s *scenario) need(t *testing.T) {
+	for _, r := range []*rules{s.neighbour, s.before, s.wanted} {
+		if r != nil && r.config["tcHook"] == "tcx" {
+			node.NeedTCX(t)
+		}
+	}
+}
+
 func (s *scenario) run(t *testing.T) {
+	s.need(t)
 	st := newStage(t)
 	neighbour := newWorld(t, st)
 	if s.neighbour != nil {
@@ -99,7 +111,7 @@ func (s *scenario) stops(t *testing.T, w *world) (stops []stop) {
 		return ptrace.Proceed
 	})
 	s.finish(t, w, false)
-	choice := map[bool]int{true: s.points, false: s.points / 6}
+	choice := map[bool]int{true: pace.Share(s.points), false: pace.Share(s.points / 6)}
 	for _, relevant := range []bool{true, false} {
 		count := calls[relevant]
 		if os.Getenv("XDP_PORT_NIGHTLY") == "" {

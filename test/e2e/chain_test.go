@@ -30,7 +30,7 @@ const shapedRate = 40_000_000
 // TestChain runs xdp-port among all the plugins that usually are there.
 func TestChain(t *testing.T) {
 	need(t, "iptables")
-	node.NeedTCX(t) // the bandwidth plugin and clsact exclude each other
+	node.NeedBandwidth(t)
 	portmap := map[string]any{
 		"type": "portmap", "capabilities": map[string]any{"portMappings": true}, "snat": true,
 	}

@@ -3,8 +3,6 @@
 package e2e
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"testing"
@@ -14,20 +12,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-func TestMain(m *testing.M) {
-	if err := node.Sweep(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	node.CloseOnSignal()
-	found := node.State()
-	code := m.Run()
-	if err := errors.Join(found.Unchanged(), node.Leftovers()); err != nil {
-		fmt.Fprintln(os.Stderr, "the tests left something behind:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
 // newNode makes a node that the test removes.
 func newNode(t *testing.T) *node.Node {

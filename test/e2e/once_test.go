@@ -18,6 +18,7 @@ import (
 // come by XDP a second time, as they have become: no rule may see them then,
 // and no counter.
 func TestShapedPacketsAreDecidedOnce(t *testing.T) {
+	node.NeedBandwidth(t)
 	for _, mode := range []string{"generic", "tc"} {
 		t.Run(mode, func(t *testing.T) { testShaped(t, mode) })
 	}

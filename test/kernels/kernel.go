@@ -62,7 +62,7 @@ func unpack(packet, folder, root string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	download := exec.Command("apt-get", "download", "-qq", packet)
+	download := exec.Command("apt-get", "-o", "APT::Sandbox::User=root", "download", "-qq", packet)
 	download.Dir, download.Stderr = scratch, os.Stderr
 	if err := download.Run(); err != nil {
 		return fmt.Errorf("download %s: %w", packet, err)

@@ -2,7 +2,7 @@
 // emulated machine that has the files of this one. The same tests then run on
 // the kernel that is running, so that the two can be told apart.
 //
-//	go run ./test/kernels -kernels 6.1 ./test/e2e ./test/differential
+//	go run ./test/kernels -kernels 6.1 ./test/e2e './test/crash=^TestKill'
 package main
 
 import (
@@ -18,14 +18,15 @@ import (
 func main() {
 	versions := flag.String("kernels", "6.1", "`versions` of the kernels, with spaces between them; of each the newest that Debian has")
 	out := flag.String("out", "bin/kernels", "`folder` for what is downloaded and built")
+	here := flag.Bool("here", true, "run the tests on the running kernel, too")
 	flag.Parse()
-	if err := run(strings.Fields(*versions), *out, flag.Args()); err != nil {
+	if err := run(strings.Fields(*versions), *here, *out, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "kernels:", err)
 		os.Exit(1)
 	}
 }
 
-func run(versions []string, out string, packages []string) error {
+func run(versions []string, here bool, out string, packages []string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
@@ -42,10 +43,13 @@ func run(versions []string, out string, packages []string) error {
 		}
 		reports = append(reports, listen("Linux "+k.release, func(w io.Writer) error { return k.run(script, w) }))
 	}
-	reports = append(reports, listen("Linux "+runningRelease()+", here", func(w io.Writer) error { return runHere(script, w) }))
+	if here {
+		reports = append(reports, listen("Linux "+runningRelease()+", here", func(w io.Writer) error { return runHere(script, w) }))
+	}
+	fmt.Println()
+	writeTable(os.Stdout, reports)
 	var errs []error
 	for _, r := range reports {
-		r.summary(os.Stdout)
 		errs = append(errs, r.err())
 	}
 	return errors.Join(errs...)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -15,31 +16,37 @@ import (
 type report struct {
 	kernel string
 	took   time.Duration
-	suite  string // the package whose tests run
 	tests  map[string]*test
-	count  map[string]int // by the word for what became of them
-	// noted are the tests that were skipped, and those that failed.
-	skipped, failed []*test
-	errs            []error
-	done            bool
+	order  []*test // as they began
+	suite  suiteRun
+	errs   []error
+	done   bool
 }
 
-// test is a test, by its full name, and what it said.
+// suiteRun is a package whose tests run.
+type suiteRun struct {
+	name  string
+	began time.Time
+	count map[string]int // of tests, by their outcomes
+}
+
+// test is a test, by its full name, what became of it, and what it said.
 type test struct {
-	name string
-	said []string
+	name    string
+	outcome string // pass, fail or skip, as test2json has it; empty until it ends
+	said    []string
 }
 
-// listen runs the tests on a kernel, tells of each one that ended, and reports
-// on all.
+// listen runs the tests on a kernel, tells of those that are no part of another
+// and of those that fail, and reports on all.
 func listen(kernel string, run func(io.Writer) error) *report {
 	fmt.Printf("\n== %s\n", kernel)
-	r := &report{kernel: kernel, tests: map[string]*test{}, count: map[string]int{}}
+	r := &report{kernel: kernel, tests: map[string]*test{}}
 	began := time.Now()
 	r.note(r.convert(run))
 	r.took = time.Since(began)
 	if !r.done {
-		r.note(fmt.Errorf("the tests did not come to their end, the last were those of %s", r.suite))
+		r.note(fmt.Errorf("the tests did not come to their end, the last were those of %s", r.suite.name))
 	}
 	return r
 }
@@ -73,7 +80,10 @@ func (r *report) convert(run func(io.Writer) error) error {
 }
 
 // event is a line of test2json (go doc test2json).
-type event struct{ Action, Test, Output string }
+type event struct {
+	Action, Test, Output string
+	Elapsed              float64 // seconds
+}
 
 func (r *report) read(from io.Reader) error {
 	for decoder := json.NewDecoder(from); ; {
@@ -94,66 +104,77 @@ func (r *report) read(from io.Reader) error {
 // ofSuite reads what is said between tests, the marks of the script among it.
 func (r *report) ofSuite(line string) {
 	if name, is := strings.CutPrefix(line, beginMark); is {
-		r.suite = name
+		r.suite = suiteRun{name, time.Now(), map[string]int{}}
 		return
 	}
-	if line == doneMark {
+	if end, is := strings.CutPrefix(line, endMark); is {
+		r.endSuite(end)
+		return
+	}
+	switch line {
+	case doneMark:
 		r.done = true
-		return
+	case "", "PASS", "FAIL":
+	default:
+		fmt.Println("    ", line)
 	}
-	end, is := strings.CutPrefix(line, endMark)
-	if !is {
-		if line != "" && line != "PASS" && line != "FAIL" {
-			fmt.Println("    ", line)
-		}
-		return
-	}
+}
+
+func (r *report) endSuite(end string) {
+	count := r.suite.count
+	fmt.Printf("%-14s %4d passed, %d failed, %d skipped, in %s\n", r.suite.name,
+		count["pass"], count["fail"], count["skip"], time.Since(r.suite.began).Round(time.Second))
 	if name, status, _ := strings.Cut(end, " "); status != "0" {
 		r.note(fmt.Errorf("%s: exit status %s", name, status))
 	}
 }
 
 func (r *report) ofTest(e event) {
-	name := r.suite + "." + e.Test
+	name := r.suite.name + "." + e.Test
 	t := r.tests[name]
 	if t == nil {
 		t = &test{name: name}
 		r.tests[name] = t
+		r.order = append(r.order, t)
 	}
 	switch e.Action {
 	case "output":
 		if line := strings.TrimSpace(e.Output); !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- ") {
 			t.said = append(t.said, line)
 		}
-		return
-	case "pass":
-	case "skip":
-		r.skipped = append(r.skipped, t)
-	case "fail":
-		r.failed = append(r.failed, t)
-	default:
-		return
+	case "pass", "fail", "skip":
+		t.outcome = e.Action
+		r.suite.count[e.Action]++
+		if e.Action == "fail" || !strings.Contains(e.Test, "/") {
+			fmt.Printf("%s %s (%.1f s)\n", e.Action, t.name, e.Elapsed)
+		}
+		if e.Action == "fail" {
+			fmt.Printf("    %s\n", strings.Join(t.said, "\n    "))
+		}
 	}
-	r.count[e.Action]++
-	fmt.Println(e.Action, t.name)
+}
+
+// line is where a test said something.
+var line = regexp.MustCompile(`^\S+\.go:[0-9]+: `)
+
+// reason is why a test was skipped.
+func (t *test) reason() string {
+	if len(t.said) == 0 {
+		return "it does not say why"
+	}
+	return line.ReplaceAllString(strings.Join(t.said, " "), "")
 }
 
 // err is nil if all is well.
 func (r *report) err() error {
-	if len(r.errs) == 0 && len(r.failed) == 0 {
+	failed := 0
+	for _, t := range r.order {
+		if t.outcome == "fail" {
+			failed++
+		}
+	}
+	if len(r.errs) == 0 && failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: %d tests failed: %w", r.kernel, len(r.failed), errors.Join(r.errs...))
-}
-
-// summary tells what was skipped, and why, and what failed, and how.
-func (r *report) summary(w io.Writer) {
-	fmt.Fprintf(w, "\n== %s: %d passed, %d failed, %d skipped, in %s\n",
-		r.kernel, r.count["pass"], r.count["fail"], r.count["skip"], r.took.Round(time.Second))
-	for _, t := range r.skipped {
-		fmt.Fprintf(w, "skipped %s: %s\n", t.name, strings.Join(t.said, " "))
-	}
-	for _, t := range r.failed {
-		fmt.Fprintf(w, "failed %s:\n    %s\n", t.name, strings.Join(t.said, "\n    "))
-	}
+	return fmt.Errorf("%s: %d tests failed: %w", r.kernel, failed, errors.Join(r.errs...))
 }

@@ -17,25 +17,25 @@ const (
 	doneMark  = "#### done"
 )
 
-// build builds the tests of the packages, and a script that runs them one after
-// the other, each in the folder of its package: they share the kernel.
-func build(out string, packages []string) (script string, err error) {
-	tests := filepath.Join(out, "tests") + "/"
-	if err := command("go", append([]string{
-		"test", "-c", "-trimpath", "-ldflags", "-s -w", "-o", tests,
-	}, packages...)...); err != nil {
-		return "", fmt.Errorf("build the tests: %w", err)
-	}
-	list, err := output("go", append([]string{"list", "-f", "{{.ImportPath}} {{.Dir}}"}, packages...)...)
-	if err != nil {
-		return "", err
-	}
+// build builds the tests, and a script that runs those of one package after the
+// other, each in the folder of its package: they share the kernel. What is to be
+// run is named by a package, or by a package, "=", and a regular expression of
+// go test -run.
+func build(out string, wanted []string) (script string, err error) {
 	var text strings.Builder
-	for line := range strings.Lines(list) {
-		path, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
+	for _, want := range wanted {
+		path, which, _ := strings.Cut(want, "=")
 		name := filepath.Base(path)
-		fmt.Fprintf(&text, "cd %s\necho '%s%s'\n", dir, beginMark, name)
-		fmt.Fprintf(&text, "%s%s.test -test.v=test2json -test.timeout=15m 2>&1\n", tests, name)
+		binary := filepath.Join(out, "tests", name+".test")
+		if err := command("go", "test", "-c", "-trimpath", "-ldflags", "-s -w", "-o", binary, path); err != nil {
+			return "", fmt.Errorf("build the tests: %w", err)
+		}
+		dir, err := output("go", "list", "-f", "{{.Dir}}", path)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&text, "cd %s\necho '%s%s'\n", strings.TrimSpace(dir), beginMark, name)
+		fmt.Fprintf(&text, "%s -test.v=test2json -test.timeout=%v -test.run '%s' 2>&1\n", binary, patience, which)
 		fmt.Fprintf(&text, "echo; echo '%s%s' $?\n", endMark, name)
 	}
 	fmt.Fprintf(&text, "echo '%s'\n", doneMark)

@@ -4,7 +4,6 @@ package load
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -13,19 +12,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-func TestMain(m *testing.M) {
-	if err := errors.Join(node.Alone(), node.Sweep()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	node.CloseOnSignal()
-	code := m.Run()
-	if err := errors.Join(node.Snapshot{}.Unchanged(), node.Leftovers()); err != nil {
-		fmt.Fprintln(os.Stderr, "the tests left something behind:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(node.Main(m, node.Alone)) }
 
 // isNightly asks for the sizes that take long.
 var isNightly = os.Getenv("XDP_PORT_NIGHTLY") != ""

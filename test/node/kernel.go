@@ -15,6 +15,15 @@ func NeedTCX(t testing.TB) {
 	}
 }
 
+// NeedBandwidth skips the test where xdp-port cannot be in a chain with the
+// bandwidth plugin.
+func NeedBandwidth(t testing.TB) {
+	t.Helper()
+	if !HasTCX(t) {
+		t.Skip("tcx needs Linux 6.6, and the bandwidth plugin excludes clsact")
+	}
+}
+
 // HasTCX tells whether the kernel is to have tcx.
 func HasTCX(t testing.TB) bool {
 	t.Helper()

@@ -10,15 +10,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-func TestMain(m *testing.M) {
-	node.CloseOnSignal()
-	code := m.Run()
-	if err := node.Leftovers(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
 func must(t *testing.T, err error) {
 	t.Helper()

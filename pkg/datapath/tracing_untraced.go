@@ -1,0 +1,5 @@
+//go:build untraced
+
+package datapath
+
+const tracing = false
