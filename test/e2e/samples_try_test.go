@@ -59,6 +59,7 @@ const published = `{"portMappings": [{"hostPort": 18080, "containerPort": 80, "p
 var publishedAt = netip.MustParseAddrPort("10.99.0.1:18080")
 
 func tryPortmapBandwidth(t *testing.T, n *node.Node, network string) {
+	node.NeedBandwidth(t)
 	need(t, "iptables")
 	c := attachSample(t, n, network, published)
 	serve(t, c.NS, 8080)
