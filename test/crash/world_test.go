@@ -75,7 +75,11 @@ func (w *world) must(t testing.TB, verb string, config map[string]any) {
 // whether the plugin was killed, and the error that it answered if not.
 func (w *world) traced(t testing.TB, verb string, config map[string]any, judge func(ptrace.Call) ptrace.Verdict) (killed bool, refused *refusal) {
 	t.Helper()
-	call := w.call(t, verb, config)
+	return w.tracedCall(t, w.call(t, verb, config), judge)
+}
+
+func (w *world) tracedCall(t testing.TB, call node.Call, judge func(ptrace.Call) ptrace.Verdict) (killed bool, refused *refusal) {
+	t.Helper()
 	call.Run = func(cmd *exec.Cmd) error {
 		err := ptrace.Run(cmd, node.ToolTimeout, judge)
 		if killed = ptrace.IsKilled(err); killed {
@@ -88,12 +92,18 @@ func (w *world) traced(t testing.TB, verb string, config map[string]any, judge f
 	return killed, answer.Refusal
 }
 
-// runForAnother runs the plugin for a container that there is not.
-func (w *world) runForAnother(t testing.TB) {
+// another is a call for a container that there is not.
+func (w *world) another(t testing.TB) node.Call {
 	t.Helper()
 	call := w.call(t, "DEL", config("tcx", "auto", []map[string]any{}))
 	call.ContainerID += "-another"
-	answer, err := w.n.Call(call)
+	return call
+}
+
+// runForAnother runs the plugin for a container that there is not.
+func (w *world) runForAnother(t testing.TB) {
+	t.Helper()
+	answer, err := w.n.Call(w.another(t))
 	must(t, err)
 	if answer.Refusal != nil {
 		t.Fatal(answer.Refusal)

@@ -14,7 +14,7 @@ func TestCrowd(t *testing.T) {
 	const crowd = 200
 	n, containers := newNode(t, crowd)
 	serve(t, n)
-	for round := range size(2, 5) {
+	for round := range 5 {
 		hook := []string{"tcx", "clsact"}[round%2]
 		must(t, atOnce(containers, func(c *node.Container) error { return run(n, c, "ADD", config(hook)) }))
 		loaded, err := ownObjects()
