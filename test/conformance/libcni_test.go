@@ -223,12 +223,14 @@ func TestPluginsBehind(t *testing.T) {
 			"type": "tuning", "mtu": 1400, "promisc": true, "allmulti": true, "mac": "0a:58:0a:58:00:99",
 			"sysctl": map[string]any{"net.core.somaxconn": "500"},
 		},
-		map[string]any{
-			"type": "bandwidth", "ingressRate": 100_000_000, "ingressBurst": 10_000_000,
-			"egressRate": 100_000_000, "egressBurst": 10_000_000,
-		},
 		map[string]any{"type": "portmap", "capabilities": map[string]any{"portMappings": true}, "snat": true},
 		map[string]any{"type": "firewall", "backend": "iptables"},
+	}
+	if node.HasTCX(t) { // clsact and the bandwidth plugin exclude each other
+		behind = append(behind, map[string]any{
+			"type": "bandwidth", "ingressRate": 100_000_000, "ingressBurst": 10_000_000,
+			"egressRate": 100_000_000, "egressBurst": 10_000_000,
+		})
 	}
 	ctx := context.Background()
 	for _, version := range []string{"0.4.0", "1.0.0", "1.1.0"} {
