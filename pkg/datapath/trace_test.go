@@ -2,139 +2,16 @@ package datapath
 
 import (
 	"errors"
-	"fmt"
-	"net/netip"
 	"os"
-	"os/exec"
 	"reflect"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
-
-// loopback is the device that a test run's packets come from.
-const loopback = 1
-
-var (
-	inside  = netip.MustParseAddr("10.88.0.2")
-	outside = netip.MustParseAddr("10.99.0.2")
-)
-
-// pinned loads rules into a folder of their own and makes them heed loopback.
-func pinned(t *testing.T, rs *Ruleset, shared Shared) (*Programs, string) {
-	t.Helper()
-	dir, err := os.MkdirTemp("/sys/fs/bpf", "xdp-port-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(Unpin(dir), os.Remove(dir)); err != nil {
-			t.Error(err)
-		}
-	})
-	table, err := rules.Compile(rs.Rules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs, err := Load(rs, table, shared)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { programs.Close() })
-	if err := errors.Join(programs.Pin(dir), programs.Activate(loopback)); err != nil {
-		t.Fatal(err)
-	}
-	return programs, dir
-}
-
-func traceRules() *Ruleset {
-	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
-	return &Ruleset{Flows: 1024, Rules: []rules.Rule{
-		{Name: "dns", Protocol: rules.UDP, Ports: port(7999), To: port(7998)},
-		{Name: "mail", Protocol: rules.UDP, Ports: port(25), Action: rules.Drop},
-		{Name: "web", Direction: rules.Ingress, Protocol: rules.UDP, Ports: port(80), To: port(8080)},
-	}}
-}
-
-func listen(t *testing.T, dir string, options TraceOptions) *Listener {
-	t.Helper()
-	l, err := Listen(dir, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	l.SetDeadline(time.Now().Add(5 * time.Second))
-	return l
-}
-
-func next(t *testing.T, l *Listener) *Event {
-	t.Helper()
-	event, err := l.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return event
-}
-
-// wantSilence wants no more events.
-func wantSilence(t *testing.T, l *Listener) {
-	t.Helper()
-	l.SetDeadline(time.Now())
-	if event, err := l.Next(); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("one event too many: %+v, %v", event, err)
-	}
-	l.SetDeadline(time.Now().Add(5 * time.Second))
-}
-
-// send runs a packet through the programs as the kernel does.
-func send(t *testing.T, p *Programs, direction rules.Direction, frame []byte) {
-	t.Helper()
-	if direction == rules.Ingress {
-		run(t, p.ToContainer, frame)
-		return
-	}
-	const xdpPass = 2
-	if result, out := run(t, p.FromContainer, frame); result == xdpPass {
-		run(t, p.SettleChecksum, out)
-	}
-}
-
-func run(t *testing.T, program *ebpf.Program, frame []byte) (uint32, []byte) {
-	t.Helper()
-	options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256)}
-	result, err := program.Run(&options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return result, options.DataOut
-}
-
-// stayOnCPU keeps XDP and tc of a packet on one CPU.
-func stayOnCPU(t testing.TB) {
-	t.Helper()
-	runtime.LockOSThread()
-	var before, one unix.CPUSet
-	one.Set(0)
-	if err := errors.Join(unix.SchedGetaffinity(0, &before), unix.SchedSetaffinity(0, &one)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = unix.SchedSetaffinity(0, &before)
-		runtime.UnlockOSThread()
-	})
-}
-
-func udp(from netip.Addr, fromPort uint16, to netip.Addr, toPort uint16) packet.Packet {
-	return packet.Packet{Source: from, Destination: to, Load: packet.UDP{
-		Source: fromPort, Destination: toPort, Payload: []byte("payload"),
-	}}
-}
 
 func TestTraceTellsWhatBecame(t *testing.T) {
 	stayOnCPU(t)
@@ -210,10 +87,6 @@ func TestTraceTellsWhatBecame(t *testing.T) {
 		}
 	}
 	wantSilence(t, l)
-}
-
-func ends(from netip.Addr, fromPort uint16, to netip.Addr, toPort uint16) Endpoints {
-	return Endpoints{netip.AddrPortFrom(from, fromPort), netip.AddrPortFrom(to, toPort)}
 }
 
 // TestTraceIsShared wants one listener to hear what other rules did, by their
@@ -310,92 +183,4 @@ func TestTraceFilters(t *testing.T) {
 			t.Errorf("Next returned %v", err)
 		}
 	})
-}
-
-// drain reads what there is.
-func drain(t *testing.T, l *Listener) (events int) {
-	t.Helper()
-	for l.SetDeadline(time.Now()); ; events++ {
-		_, err := l.Next()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return events
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-const listenerDir = "XDP_PORT_TEST_LISTENER"
-
-// TestDeadListener kills a listener: another has to wait until its time is over,
-// and the first packet after that makes tracing cost nothing again.
-func TestDeadListener(t *testing.T) {
-	if dir := os.Getenv(listenerDir); dir != "" {
-		listen(t, dir, TraceOptions{})
-		fmt.Println("listening")
-		select {}
-	}
-	programs, dir := pinned(t, traceRules(), Shared{})
-	victim := exec.Command(os.Args[0], "-test.run=^TestDeadListener$")
-	victim.Env = append(os.Environ(), listenerDir+"="+dir)
-	victim.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	output, err := victim.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	runtime.LockOSThread() // a thread's end would be the parent's
-	defer runtime.UnlockOSThread()
-	if err := victim.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := output.Read(make([]byte, 100)); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(listenFor + renewEvery) // it goes on for longer than it said first
-	if _, err := Listen(dir, TraceOptions{}); !errors.Is(err, ErrListening) {
-		t.Errorf("a second listener got %v", err)
-	}
-	if err := victim.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = victim.Wait()
-	if _, err := Listen(dir, TraceOptions{}); !errors.Is(err, ErrListening) {
-		t.Errorf("a listener at once after the first one's death got %v", err)
-	}
-	time.Sleep(listenFor)
-	frame := udp(outside, 53, inside, 4000).Bytes()
-	run(t, programs.ToContainer, frame)
-	control, err := openTraceControl(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer control.Close()
-	if control.shared.Until != 0 {
-		t.Errorf("the dead listener is not forgotten: %+v", control.shared)
-	}
-	l := listen(t, dir, TraceOptions{})
-	run(t, programs.ToContainer, frame)
-	next(t, l)
-	wantSilence(t, l)
-}
-
-// TestSleepingListener is stopped for longer than it said it would listen, and
-// finds another one in its place.
-func TestSleepingListener(t *testing.T) {
-	_, dir := pinned(t, traceRules(), Shared{})
-	sleeper := listen(t, dir, TraceOptions{})
-	sleeper.SetDeadline(time.Time{})
-	sleeper.control.shared.Until = 1 // long over
-	usurper := listen(t, dir, TraceOptions{})
-	if _, err := sleeper.Next(); !errors.Is(err, ErrListening) {
-		t.Errorf("the sleeper got %v", err)
-	}
-	if err := sleeper.Close(); err != nil {
-		t.Error(err)
-	}
-	time.Sleep(renewEvery + renewEvery/2)
-	if !usurper.control.holds() || usurper.lost.Load() != nil {
-		t.Error("the sleeper ended the trace of the other")
-	}
 }

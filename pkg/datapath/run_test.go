@@ -1,0 +1,152 @@
+package datapath
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/packet"
+)
+
+// loopback is the device that a test run's packets come from.
+const loopback = 1
+
+var (
+	inside  = netip.MustParseAddr("10.88.0.2")
+	outside = netip.MustParseAddr("10.99.0.2")
+)
+
+// pinned loads rules into a folder of their own and makes them heed loopback.
+func pinned(t *testing.T, rs *Ruleset, shared Shared) (*Programs, string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/sys/fs/bpf", "xdp-port-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(Unpin(dir), os.Remove(dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	table, err := rules.Compile(rs.Rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs, err := Load(rs, table, shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { programs.Close() })
+	if err := errors.Join(programs.Pin(dir), programs.Activate(loopback)); err != nil {
+		t.Fatal(err)
+	}
+	return programs, dir
+}
+
+func traceRules() *Ruleset {
+	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
+	return &Ruleset{Flows: 1024, Rules: []rules.Rule{
+		{Name: "dns", Protocol: rules.UDP, Ports: port(7999), To: port(7998)},
+		{Name: "mail", Protocol: rules.UDP, Ports: port(25), Action: rules.Drop},
+		{Name: "web", Direction: rules.Ingress, Protocol: rules.UDP, Ports: port(80), To: port(8080)},
+	}}
+}
+
+func listen(t *testing.T, dir string, options TraceOptions) *Listener {
+	t.Helper()
+	l, err := Listen(dir, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	l.SetDeadline(time.Now().Add(5 * time.Second))
+	return l
+}
+
+func next(t *testing.T, l *Listener) *Event {
+	t.Helper()
+	event, err := l.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return event
+}
+
+// wantSilence wants no more events.
+func wantSilence(t *testing.T, l *Listener) {
+	t.Helper()
+	l.SetDeadline(time.Now())
+	if event, err := l.Next(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("one event too many: %+v, %v", event, err)
+	}
+	l.SetDeadline(time.Now().Add(5 * time.Second))
+}
+
+// send runs a packet through the programs as the kernel does.
+func send(t *testing.T, p *Programs, direction rules.Direction, frame []byte) {
+	t.Helper()
+	if direction == rules.Ingress {
+		run(t, p.ToContainer, frame)
+		return
+	}
+	const xdpPass = 2
+	if result, out := run(t, p.FromContainer, frame); result == xdpPass {
+		run(t, p.SettleChecksum, out)
+	}
+}
+
+func run(t *testing.T, program *ebpf.Program, frame []byte) (uint32, []byte) {
+	t.Helper()
+	options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256)}
+	result, err := program.Run(&options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result, options.DataOut
+}
+
+// stayOnCPU keeps XDP and tc of a packet on one CPU.
+func stayOnCPU(t testing.TB) {
+	t.Helper()
+	runtime.LockOSThread()
+	var before, one unix.CPUSet
+	one.Set(0)
+	if err := errors.Join(unix.SchedGetaffinity(0, &before), unix.SchedSetaffinity(0, &one)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = unix.SchedSetaffinity(0, &before)
+		runtime.UnlockOSThread()
+	})
+}
+
+func udp(from netip.Addr, fromPort uint16, to netip.Addr, toPort uint16) packet.Packet {
+	return packet.Packet{Source: from, Destination: to, Load: packet.UDP{
+		Source: fromPort, Destination: toPort, Payload: []byte("payload"),
+	}}
+}
+
+func ends(from netip.Addr, fromPort uint16, to netip.Addr, toPort uint16) Endpoints {
+	return Endpoints{netip.AddrPortFrom(from, fromPort), netip.AddrPortFrom(to, toPort)}
+}
+
+// drain reads what there is.
+func drain(t *testing.T, l *Listener) (events int) {
+	t.Helper()
+	for l.SetDeadline(time.Now()); ; events++ {
+		_, err := l.Next()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return events
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
