@@ -127,7 +127,7 @@ var ErrDetach = errors.New("the kernel refused to detach")
 func Detach(dir string) error {
 	record, err := ReadRecord(dir)
 	if err != nil && !isNoRecord(err) {
-		return fmt.Errorf("%w: %w", ErrDetach, err) // there may be filters
+		return err // there may be filters
 	}
 	errs := []error{detachLink(filepath.Join(dir, pinXDP))}
 	if record != nil {

@@ -42,6 +42,12 @@ func isNoRecord(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, errUnreadable)
 }
 
+// Keep writes the record into dir, where there is no attachment: whoever finds it
+// has nothing to undo.
+//
+// Returns an error wrapping ErrLoad or ErrPin.
+func (r *Record) Keep(dir string) error { return pinDocument(dir, "kept", r) }
+
 // pin writes the record into dir.
 func (r *Record) pin(dir string) error {
 	return pinDocument(dir, pinRecord, r)

@@ -12,24 +12,40 @@ import (
 func (s *Store) attachAnew(key Key, existing []attachment, site datapath.Site, record datapath.Record, ruleset string, wanted Wanted) error {
 	s.insist = true
 	defer func() { s.insist = false }()
+	defer s.prune(ruleset)
+	if err := s.preload(ruleset, wanted); err != nil {
+		return err
+	}
 	old, err := s.keep(existing[0], wanted)
 	if err != nil {
 		return err
 	}
-	for _, a := range existing {
-		if err := s.remove(a); err != nil {
-			return errors.Join(err, s.putBack(key, old), s.release(old))
-		}
-	}
 	record.Carried = old.carried
-	err = s.removeLost(site)
-	if err == nil {
-		err = s.attachNew(key, record, ruleset, wanted)
-	}
-	if err != nil {
+	if err = s.exchangeWhole(key, existing, site, record, ruleset, wanted); err != nil {
 		err = errors.Join(err, s.putBack(key, old))
 	}
 	return errors.Join(err, s.release(old))
+}
+
+// preload has the new ruleset loaded while the old one is still in force.
+func (s *Store) preload(ruleset string, wanted Wanted) error {
+	programs, err := s.ensureRuleset(ruleset, wanted, "")
+	if err != nil {
+		return err
+	}
+	return programs.Close()
+}
+
+func (s *Store) exchangeWhole(key Key, existing []attachment, site datapath.Site, record datapath.Record, ruleset string, wanted Wanted) error {
+	for _, a := range existing {
+		if err := s.remove(a); err != nil {
+			return err
+		}
+	}
+	if err := s.removeLost(site); err != nil {
+		return err
+	}
+	return s.attachNew(key, record, ruleset, wanted)
 }
 
 // kept is an attachment that is taken off, and may have to be put back.
@@ -40,6 +56,8 @@ type kept struct {
 	hold    *claim             // keeps the ruleset
 }
 
+// keep reads what there is to be put back. It is pinned as well, to see while
+// there is time whether that can be done.
 func (s *Store) keep(a attachment, wanted Wanted) (*kept, error) {
 	hold, err := s.hold(a.ruleset)
 	if err != nil {
@@ -55,6 +73,9 @@ func (s *Store) keep(a attachment, wanted Wanted) (*kept, error) {
 	}
 	old.record = record
 	old.carried, _ = datapath.CarryCounters(a.folder, a.ruleset, wanted.Ruleset.Rules)
+	if err := record.Keep(hold.folder); err != nil {
+		return nil, errors.Join(err, s.release(old))
+	}
 	return old, nil
 }
 
