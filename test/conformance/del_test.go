@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -68,9 +67,6 @@ func TestDel(t *testing.T) {
 		"everything is gone": func(t *testing.T, l *line, _ *node.Call) { unpin("../../../..")(t, l) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			if strings.HasPrefix(name, "record") || strings.HasPrefix(name, "everything") {
-				needLinks(t)
-			}
 			l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 			before := node.State()
 			l.succeed(t, "ADD", lab())
@@ -83,19 +79,13 @@ func TestDel(t *testing.T) {
 			if name == "interface gone" {
 				return
 			}
+			if name == "record unpinned" || name == "everything is gone" {
+				l.forgetFilters(t)
+			}
 			l.wantNoPrograms(t)
 			l.wantNoRules(t)
 			l.remove(t)
 		})
-	}
-}
-
-// needLinks skips the test where programs do not go with their pins: nothing
-// but the next ADD finds the filters of clsact then (TestLostFilters).
-func needLinks(t *testing.T) {
-	t.Helper()
-	if !node.HasTCX(t) {
-		t.Skip("clsact filters outlive their pins, tcx links do not, but need Linux 6.6")
 	}
 }
 

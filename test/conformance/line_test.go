@@ -135,6 +135,16 @@ func (l *line) remove(t *testing.T) {
 	l.onHost(t, netlink.LinkDel)
 }
 
+// forgetFilters makes the devices anew where the kernel has no tcx: links go with
+// their pins, but nobody knows of clsact filters then, until the next ADD.
+func (l *line) forgetFilters(t *testing.T) {
+	t.Helper()
+	if !node.HasTCX(t) {
+		l.remove(t)
+		l.make(t, 0)
+	}
+}
+
 // programs returns the ids of all programs on the host side, and of how many
 // filters and qdiscs there are besides the device's own.
 func (l *line) programs(t *testing.T) (ids []ebpf.ProgramID) {

@@ -109,6 +109,7 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 			if tt.parts == nil {
 				succeed(t, n, ask)
 				succeed(t, n, add)
+				l.forgetFilters(t)
 				l.wantNoPrograms(t) // they went with the file system
 				return
 			}
