@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
@@ -30,12 +29,9 @@ func (n *Node) Unattached(device string) error {
 func withoutTCX(device netlink.Link) error {
 	var errs []error
 	for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-		found, err := link.QueryPrograms(link.QueryOptions{Target: device.Attrs().Index, Attach: at})
-		if errors.Is(err, ebpf.ErrNotSupported) {
-			continue
-		}
-		if err == nil && len(found.Programs) > 0 {
-			err = fmt.Errorf("%s has %d programs at %s", device.Attrs().Name, len(found.Programs), at)
+		found, err := tcxPrograms(device, at)
+		if len(found) > 0 {
+			err = fmt.Errorf("%s has %d programs at %s", device.Attrs().Name, len(found), at)
 		}
 		errs = append(errs, err)
 	}

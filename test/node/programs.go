@@ -10,19 +10,12 @@ import (
 // TCPrograms returns the programs at a device's tc hooks, be they attached by
 // tcx or as filters of clsact.
 func TCPrograms(device netlink.Link) (ids []ebpf.ProgramID, err error) {
-	tcx, err := kernelHas(6, 6)
-	if err != nil {
-		return nil, err
-	}
 	for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-		if !tcx {
-			break
-		}
-		attached, err := link.QueryPrograms(link.QueryOptions{Target: device.Attrs().Index, Attach: at})
+		attached, err := tcxPrograms(device, at)
 		if err != nil {
 			return nil, err
 		}
-		for _, program := range attached.Programs {
+		for _, program := range attached {
 			ids = append(ids, program.ID)
 		}
 	}
@@ -38,4 +31,17 @@ func TCPrograms(device netlink.Link) (ids []ebpf.ProgramID, err error) {
 		}
 	}
 	return ids, nil
+}
+
+// tcxPrograms returns the programs at a tcx hook, which kernels before 6.6 do not
+// have.
+func tcxPrograms(device netlink.Link, at ebpf.AttachType) ([]link.AttachedProgram, error) {
+	if has, err := kernelHas(6, 6); !has {
+		return nil, err
+	}
+	found, err := link.QueryPrograms(link.QueryOptions{Target: device.Attrs().Index, Attach: at})
+	if err != nil {
+		return nil, err
+	}
+	return found.Programs, nil
 }
