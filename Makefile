@@ -18,8 +18,9 @@ MODULES := test/bench test/runtimes test/kubernetes test/schema
 KERNELS ?= 6.1
 KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
 	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor'
-KERNEL_SAMPLE := ./pkg/datapath ./pkg/veth ./test/differential \
-	'./test/e2e=^Test(Rewrite|Checksum)' './test/conformance=^TestStatus' './test/portctl=^TestDoctor'
+KERNEL_SAMPLE := ./pkg/datapath ./pkg/veth ./test/differential './test/portctl=^TestDoctor' \
+	'./test/e2e=^Test(Rewrite|RewriteByClsact|AmbiguousChecksums|RulesAreReplaced)$$' \
+	'./test/conformance=^Test(StatusKnowsTCX|OldKernel|CheckFindsDamage|GC)$$' './test/crash=^TestKill$$/^(ADD|DEL)$$/^(first|last)$$'
 
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
