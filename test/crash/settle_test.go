@@ -36,7 +36,7 @@ func TestSettle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, newStage(t))
-			step := 12
+			step := 24
 			if os.Getenv("XDP_PORT_NIGHTLY") != "" {
 				step = 1
 			}
