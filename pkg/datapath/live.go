@@ -20,3 +20,16 @@ func IsLive(dir string, record *Record) bool {
 	}
 	return record.hasFilter(ingress) || record.hasFilter(egress)
 }
+
+// HoldsXDP tells whether the XDP program on the recorded device is that of the
+// attachment in dir. It takes no CAP_SYS_ADMIN, as a look at the program itself
+// would.
+func HoldsXDP(dir string, record *Record) bool {
+	l, err := link.LoadPinnedLink(filepath.Join(dir, pinXDP), nil)
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	info, err := l.Info()
+	return err == nil && linkIndex(info) == record.Device.Index
+}

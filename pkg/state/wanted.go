@@ -37,8 +37,12 @@ func (w Wanted) choose(existing []attachment, site datapath.Site) Wanted {
 	}
 	for _, a := range existing {
 		record, err := datapath.ReadRecord(a.folder)
-		if err == nil && record.Device == site.Device && record.Mode == w.Fallback.Mode && datapath.IsLive(a.folder, record) {
+		switch {
+		case err != nil || record.Device != site.Device:
+		case record.Mode == w.Fallback.Mode && datapath.IsLive(a.folder, record):
 			return w.with(w.Fallback)
+		case record.Mode == w.Ruleset.Mode && datapath.HoldsXDP(a.folder, record):
+			return w.with(w.Ruleset)
 		}
 	}
 	if w.Ruleset.Hooks().XDP && site.HasForeignXDP {

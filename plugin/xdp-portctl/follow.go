@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -15,6 +16,9 @@ type configuration struct {
 	entry configFile
 	err   error
 }
+
+// errNoConfiguration is told where nobody has written any.
+var errNoConfiguration = errors.New("the key is missing: write xdp-port's entry there")
 
 // follower tells what the configuration is, and each time that it changes, until
 // the context is done.
@@ -50,7 +54,7 @@ func followConfigMap(client *cluster.Client, namespace, name, key string) follow
 			switch {
 			case m.Err != nil:
 			case !has:
-				c.err = fmt.Errorf("%s: the key is missing", where)
+				c.err = fmt.Errorf("%s: %w", where, errNoConfiguration)
 			default:
 				c.err = c.entry.check()
 			}

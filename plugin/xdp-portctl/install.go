@@ -100,19 +100,23 @@ is changed. Running containers are not touched: see apply.`,
 	flags.StringVar(&o.config, "config", "", "the file with xdp-port's entry")
 	flags.StringVar(&o.from, "from", "", "the folder with xdp-port and xdp-portctl (default: where this program is)")
 	flags.BoolVar(&o.wait, "wait", false, "wait for a network if none is configured")
-	flags.BoolVar(&o.ignoreNotFound, "ignore-not-found", false, "leave it at the programs if no network is configured")
+	flags.BoolVar(&o.ignoreNotFound, "ignore-not-found", false, "leave it at the programs if there is no network, or no --config, yet")
 	_ = command.MarkFlagRequired("config")
 	command.MarkFlagsMutuallyExclusive("wait", "ignore-not-found")
 	return command
 }
 
 func (t *tool) runInstall(ctx context.Context, o installOptions) error {
-	entry, err := readEntry(o.config)
-	if err != nil {
-		return err
+	entry, missing := readEntry(o.config)
+	if missing != nil && !(o.ignoreNotFound && errors.Is(missing, os.ErrNotExist)) {
+		return missing
 	}
 	if err := t.installPrograms(o.from, o.bin); err != nil {
 		return err
+	}
+	if missing != nil {
+		fmt.Fprintf(t.out, "%v: nothing to add to a network yet\n", missing)
+		return nil
 	}
 	path, changed, err := o.networks.Add(entry.text, checkConflist)
 	if errors.Is(err, install.ErrNoNetwork) && o.wait {

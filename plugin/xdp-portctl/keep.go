@@ -76,6 +76,13 @@ func (a *agent) run(
 
 // configure takes a new configuration, and tells whether it is one.
 func (a *agent) configure(ctx context.Context, c configuration) bool {
+	if errors.Is(c.err, errNoConfiguration) && a.entry == nil {
+		a.log.Info("there is no configuration yet", "from", c.entry.path)
+		for _, subject := range []string{aboutConfiguration, aboutConflist, aboutContainers} {
+			a.settle(subject, nil)
+		}
+		return false
+	}
 	a.settle(aboutConfiguration, c.err)
 	if c.err != nil {
 		return false

@@ -161,15 +161,21 @@ func (c *cluster) kubectl(args ...string) string {
 
 type object = map[string]any
 
-// apply has an object be as given.
-func (c *cluster) apply(o object) {
+// write writes an object into a file for kubectl.
+func (c *cluster) write(o object) (path string) {
 	c.Helper()
 	text, err := json.Marshal(o)
 	c.must(err)
 	c.manifests++
-	path := c.file(fmt.Sprintf("manifest-%d.json", c.manifests))
+	path = c.file(fmt.Sprintf("manifest-%d.json", c.manifests))
 	c.must(os.WriteFile(path, text, 0o600))
-	c.kubectl("apply", "-f", path)
+	return path
+}
+
+// apply has an object be as given.
+func (c *cluster) apply(o object) {
+	c.Helper()
+	c.kubectl("apply", "-f", c.write(o))
 }
 
 // get returns a field of an object, by a JSONPath.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +51,8 @@ func TestCluster(t *testing.T) {
 	part("DaemonSet upgrade", (*cluster).testUpgrade)
 	part("NotReady when STATUS fails", (*cluster).testStatus)
 	part("kill -9 of everything on a node", (*cluster).testKill)
-	part("the DaemonSet is deleted", (*cluster).testDelete)
+	part("the DaemonSet is deleted", (*cluster).testDeleteDaemonSet)
+	part("the manifest is deleted", (*cluster).testDelete)
 }
 
 func (c *cluster) server() string { return c.address("server") }
@@ -64,14 +64,19 @@ func (c *cluster) testInstall() {
 	c.want("early", c.server(), 7999, 7999)
 
 	c.kubectl("apply", "-k", deploy(c.T))
-	c.configure(tutorial)
 	c.rolledOut()
+	for _, n := range c.nodes {
+		if n.conflist() != n.original() {
+			c.Errorf("without any rules the conflist of %s is changed:\n%s", n.name, n.conflist())
+		}
+	}
+	c.configure(tutorial)
+	c.eventuallyConfigured("7999")
 	for _, n := range c.nodes {
 		if text := n.conflist(); !strings.Contains(text, `"xdp-port"`) {
 			c.Errorf("%s has no xdp-port in its conflist:\n%s", n.name, text)
 		}
 	}
-	c.eventuallyConfigured("7999")
 	c.run(pod{name: "client", node: "node1", args: serve})
 	c.want("client", c.server(), 7999, 7998)
 	c.want("client", c.server(), 6998, 6998)
@@ -79,15 +84,12 @@ func (c *cluster) testInstall() {
 	c.talk("talker", "node1", c.server(), 7999, 7998)
 }
 
-// configure changes the ConfigMap.
+// configure changes the rules as the guide says.
 func (c *cluster) configure(rules string) {
 	c.Helper()
-	c.apply(object{
-		"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{"name": "xdp-port", "namespace": "xdp-port"},
-		"data": object{
-			"xdp-port.json": `{ "capabilities": { "io.kubernetes.cri.pod-annotations": true }, "rules": [` + rules + `] }`,
-		},
-	})
+	text := `{ "capabilities": { "io.kubernetes.cri.pod-annotations": true }, "rules": [` + rules + `] }`
+	patch := c.write(object{"data": object{"xdp-port.json": text}})
+	c.kubectl("-n", "xdp-port", "patch", "configmap", "xdp-port", "--patch-file", patch)
 }
 
 // rolledOut waits until the DaemonSet is as wanted on all nodes.
@@ -308,10 +310,27 @@ func (c *cluster) testKill() {
 	c.works(n)
 }
 
-// testDelete wants the nodes as they were, and running pods as they are.
-func (c *cluster) testDelete() {
+// testDeleteDaemonSet wants the nodes as they were, running pods as they are, and
+// all to be well when it comes back.
+func (c *cluster) testDeleteDaemonSet() {
 	c.talk("talker3", "node1", c.server(), 7999, 7998)
-	c.kubectl("delete", "-k", deploy(c.T), "--wait")
+	c.kubectl("-n", "xdp-port", "delete", "daemonset", "xdp-port", "--wait")
+	c.wantOriginal()
+	c.run(pod{name: "between", node: "node1", args: serve})
+	c.want("between", c.server(), 7999, 7999)
+	c.want("client", c.server(), 7999, 7998)
+
+	c.kubectl("apply", "-k", deploy(c.T))
+	c.rolledOut()
+	c.eventuallyConfigured("7999")
+	c.works(c.nodes[0])
+	c.want("between", c.server(), 7999, 7999)
+	c.stillTalks("talker3")
+}
+
+// wantOriginal wants the conflists as their installer wrote them.
+func (c *cluster) wantOriginal() {
+	c.Helper()
 	for _, n := range c.nodes {
 		c.eventually("the conflist of "+n.name+" is put back", func() error {
 			if text := n.conflist(); text != n.original() {
@@ -319,24 +338,32 @@ func (c *cluster) testDelete() {
 			}
 			return nil
 		})
-		files, err := filepath.Glob(filepath.Join(filepath.Dir(n.m.File(conflistPath)), "*"))
-		c.must(err)
-		if len(files) != 1 {
-			c.Errorf("beside the conflist there is %v", files)
-		}
+		c.eventually("nothing is beside it", func() error {
+			files, err := filepath.Glob(filepath.Join(filepath.Dir(n.m.File(conflistPath)), "*"))
+			if err == nil && len(files) != 1 {
+				err = fmt.Errorf("%v", files)
+			}
+			return err
+		})
 	}
+	time.Sleep(time.Second) // for containerd to read the conflist
+}
+
+// testDelete is of everything at once, the agent's permissions as well.
+func (c *cluster) testDelete() {
+	c.kubectl("delete", "-k", deploy(c.T), "--wait")
+	c.wantOriginal()
 	c.want("client", c.server(), 7999, 7998)
 	c.want("own", c.server(), 6000, 6998)
 	c.stillTalks("talker3")
-	time.Sleep(time.Second) // for containerd to read the conflist
 	c.run(pod{name: "late", node: "node1", args: serve})
 	c.want("late", c.server(), 7999, 7999)
 
-	c.remove("late", "client", "own", "early", "talker3", "server")
+	c.remove("late", "between", "client", "own", "early", "talker3", "server")
 	for _, n := range c.nodes {
 		c.eventually("nothing is left on "+n.name+" after gc", func() error {
 			out, err := n.m.Run("sh", "-ec", "if test -e /sys/fs/bpf/xdp-port; then /opt/cni/bin/xdp-portctl gc; fi; ls /sys/fs/bpf")
-			if err == nil && regexp.MustCompile("xdp-port").MatchString(out) {
+			if err == nil && strings.Contains(out, "xdp-port") {
 				err = errors.New(out)
 			}
 			return err

@@ -26,13 +26,17 @@ func TestManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("resources: [%s]\ncomponents: [%s/podmonitor]\nimages: [{name: localhost/xdp-port/xdp-port, newName: mine, newTag: v1}]\n",
-		relative, relative)
+	text := fmt.Sprintf("resources: [%s]\ncomponents: [%s/podmonitor]\nimages: [{name: localhost/xdp-port/xdp-port, newName: mine, newTag: v1}]\n"+
+		"patches: [{ path: rules.yaml, target: { kind: ConfigMap, name: xdp-port } }]\n", relative, relative)
+	const rules = "kind: ConfigMap\nmetadata: { name: xdp-port }\ndata: { xdp-port.json: mine }\n"
+	if err := os.WriteFile(filepath.Join(folder, "rules.yaml"), []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	mine := kustomize(t, folder)
-	if !strings.Contains(mine, "kind: PodMonitor") || strings.Count(mine, "image: mine:v1") != 2 {
+	if !strings.Contains(mine, "kind: PodMonitor") || strings.Count(mine, "image: mine:v1") != 2 || !strings.Contains(mine, "xdp-port.json: mine") {
 		t.Errorf("%s", mine)
 	}
 }

@@ -50,6 +50,7 @@ func startAgent(o target) *agent {
 	const address = "127.0.0.1:9435"
 	a := &agent{target: o, url: "http://" + address}
 	a.command = command(o.T, o.args("agent", "--config", o.config, "--listen", address, "--interval", "2s")...)
+	confine(o.T, a.command)
 	a.command.Stderr = &a.log
 	must(o.T, o.NS.Do(func(ns.NetNS) error { return a.command.Start() }))
 	o.Cleanup(func() {
@@ -61,6 +62,17 @@ func startAgent(o target) *agent {
 	})
 	a.eventuallySays("/healthz", http.StatusOK, "alive")
 	return a
+}
+
+// confine leaves a command the capabilities alone that the DaemonSet gives the
+// agent.
+func confine(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	path, err := exec.LookPath("setpriv")
+	must(t, err)
+	command.Args = append([]string{"setpriv", "--bounding-set", "-all,+bpf,+net_admin,+perfmon", "--no-new-privs", "--", command.Path},
+		command.Args[1:]...)
+	command.Path = path
 }
 
 // eventually waits until there is nothing to complain about.

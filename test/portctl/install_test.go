@@ -73,6 +73,8 @@ const (
 // while it runs.
 func TestInstall(t *testing.T) {
 	o := newTarget(t)
+	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 1)
+	portctl(t, o.Node, o.args("install", "--config", o.config, "--ignore-not-found")...).want(t, 0)
 	o.configure(to7998)
 	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
 	out.want(t, 1)
