@@ -1,8 +1,8 @@
 // Package cluster asks a Kubernetes API server for the little that xdp-port
 // wants to know: one ConfigMap, and whether its DaemonSet is to stay.
 //
-// It does without client-go, which would be twice the size of everything else in
-// the program, for two GETs and a watch.
+// It does without client-go, which is a great deal of program for two GETs and a
+// watch.
 package cluster
 
 import (

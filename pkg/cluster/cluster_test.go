@@ -79,7 +79,7 @@ func TestFollow(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			body = `{"message": "you may not"}`
 		}
-		fmt.Fprint(w, body)
+		_, _ = fmt.Fprint(w, body)
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -131,7 +131,7 @@ func TestIsGoing(t *testing.T) {
 					answer = "{}"
 				}
 				w.WriteHeader(code)
-				fmt.Fprint(w, answer)
+				_, _ = fmt.Fprint(w, answer)
 			})
 			got, err := client.IsGoing(context.Background(), "ns", "agent")
 			if got != test.want || (err != nil) != test.fails {

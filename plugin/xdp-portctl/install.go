@@ -108,7 +108,7 @@ is changed. Running containers are not touched: see apply.`,
 
 func (t *tool) runInstall(ctx context.Context, o installOptions) error {
 	entry, missing := readEntry(o.config)
-	if missing != nil && !(o.ignoreNotFound && errors.Is(missing, os.ErrNotExist)) {
+	if missing != nil && (!o.ignoreNotFound || !errors.Is(missing, os.ErrNotExist)) {
 		return missing
 	}
 	if err := t.installPrograms(o.from, o.bin); err != nil {
