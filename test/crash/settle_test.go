@@ -13,56 +13,73 @@ import (
 	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
-// TestSettle kills an ADD that exchanges rules, and then who comes to settle
-// that: the one after settles it all the same, and nothing is counted twice.
-func TestSettle(t *testing.T) {
+// halfway are calls at which an ADD that exchanges rules is killed; each is used
+// for one ADD.
+func halfway() map[string]func(ptrace.Call) bool {
 	updates := 0
-	for name, where := range map[string]struct {
-		reached func(ptrace.Call) bool
-		from    rules
-	}{
-		"back": {func(c ptrace.Call) bool { // the last program is still the old one
+	return map[string]func(ptrace.Call) bool{
+		"back": func(c ptrace.Call) bool { // the last program is still the old one
 			if c.Number == unix.SYS_BPF && commands[c.Args[0]] == "LINK_UPDATE" {
 				updates++
 			}
 			return updates == 3
-		}, second("tcx", "auto")},
-		"on": {func(c ptrace.Call) bool { // counters are not carried yet
+		},
+		"on": func(c ptrace.Call) bool { // counters are not carried yet
 			return c.Number == unix.SYS_MEMBARRIER && c.Args[0] != 0
-		}, second("tcx", "auto")},
-		"on/clsact": {func(c ptrace.Call) bool {
-			return c.Number == unix.SYS_MEMBARRIER && c.Args[0] != 0
-		}, second("clsact", "auto")},
+		},
+	}
+}
+
+// TestSettle kills an ADD that exchanges rules, and then who comes to settle
+// that: the one after settles it all the same, and nothing is counted twice.
+func TestSettle(t *testing.T) {
+	step := 24
+	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
+		step = 1
+	}
+	for name, tt := range map[string]struct{ where, hook string }{
+		"back": {"back", "tcx"}, "on/tcx": {"on", "tcx"}, "on/clsact": {"on", "clsact"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, newStage(t))
-			step := 24
-			if os.Getenv("XDP_PORT_NIGHTLY") != "" {
-				step = 1
-			}
-			for i := 0; ; i += step {
-				updates = 0
-				if !settleAfter(t, w, where.from, where.reached, i) {
-					return
-				}
+			for i := 0; settleAfter(t, w, tt.hook, halfway()[tt.where], i); i += step {
 			}
 		})
 	}
 }
 
+// TestSettleGone kills an ADD that exchanges rules, and the container dies.
+func TestSettleGone(t *testing.T) {
+	for _, where := range []string{"back", "on"} {
+		t.Run(where, func(t *testing.T) {
+			w := newWorld(t, newStage(t))
+			from, to := second("tcx", "auto"), first("tcx", "auto")
+			w.must(t, "ADD", from.config)
+			if killed, refused := w.traced(t, "ADD", to.config, killAt(halfway()[where])); !killed {
+				t.Fatalf("ADD was not killed: %v", refused)
+			}
+			must(t, w.c.RemoveInterface())
+			w.runForAnother(t)
+			w.must(t, "DEL", to.config)
+			must(t, w.found.Unchanged())
+		})
+	}
+}
+
+func killAt(reached func(ptrace.Call) bool) func(ptrace.Call) ptrace.Verdict {
+	return func(c ptrace.Call) ptrace.Verdict {
+		if reached(c) {
+			return ptrace.Kill
+		}
+		return ptrace.Proceed
+	}
+}
+
 // settleAfter has the one who comes to settle killed at its n-th call, and tells
 // whether it makes so many.
-func settleAfter(t *testing.T, w *world, from rules, reached func(ptrace.Call) bool, n int) bool {
+func settleAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call) bool, n int) bool {
 	t.Helper()
-	to := first(from.config["tcHook"].(string), "auto")
-	killAt := func(reached func(ptrace.Call) bool) func(ptrace.Call) ptrace.Verdict {
-		return func(c ptrace.Call) ptrace.Verdict {
-			if reached(c) {
-				return ptrace.Kill
-			}
-			return ptrace.Proceed
-		}
-	}
+	from, to := second(hook, "auto"), first(hook, "auto")
 	w.must(t, "ADD", from.config)
 	w.mustSee(t, from.sight)
 	if killed, refused := w.traced(t, "ADD", to.config, killAt(reached)); !killed {
