@@ -42,7 +42,8 @@ func TestSettle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, newStage(t))
-			for i := 0; settleAfter(t, w, tt.hook, halfway()[tt.where], i); i += step {
+			for i, more := 0, true; more; i += step {
+				more = settleAfter(t, w, tt.hook, halfway()[tt.where], i)
 			}
 		})
 	}
