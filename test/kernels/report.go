@@ -173,8 +173,12 @@ func (r *report) err() error {
 			failed++
 		}
 	}
-	if len(r.errs) == 0 && failed == 0 {
-		return nil
+	err := errors.Join(r.errs...)
+	if failed > 0 {
+		err = errors.Join(fmt.Errorf("%d tests failed", failed), err)
 	}
-	return fmt.Errorf("%s: %d tests failed: %w", r.kernel, failed, errors.Join(r.errs...))
+	if err != nil {
+		err = fmt.Errorf("%s: %w", r.kernel, err)
+	}
+	return err
 }

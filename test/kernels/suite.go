@@ -20,7 +20,8 @@ const (
 // build builds the tests, and a script that runs those of one package after the
 // other, each in the folder of its package: they share the kernel. What is to be
 // run is named by a package, or by a package, "=", and a regular expression of
-// go test -run.
+// go test -run. Tests go one by one: on a slow machine verbs that run side by
+// side would wait for each other's lock until they give up.
 func build(out string, wanted []string) (script string, err error) {
 	var text strings.Builder
 	for _, want := range wanted {
@@ -35,7 +36,7 @@ func build(out string, wanted []string) (script string, err error) {
 			return "", err
 		}
 		fmt.Fprintf(&text, "cd %s\necho '%s%s'\n", strings.TrimSpace(dir), beginMark, name)
-		fmt.Fprintf(&text, "%s -test.v=test2json -test.timeout=%v -test.run '%s' 2>&1\n", binary, patience, which)
+		fmt.Fprintf(&text, "%s -test.v=test2json -test.parallel=1 -test.timeout=%v -test.run '%s' 2>&1\n", binary, patience, which)
 		fmt.Fprintf(&text, "echo; echo '%s%s' $?\n", endMark, name)
 	}
 	fmt.Fprintf(&text, "echo '%s'\n", doneMark)

@@ -41,17 +41,18 @@ func writeTable(w io.Writer, reports []*report) {
 // each behind the test that it is part of.
 func names(reports []*report) (all []string) {
 	parts := map[string][]string{}
-	seen := map[string]bool{}
+	seen := map[string]bool{"": true}
 	for _, r := range reports {
 		for _, t := range r.order {
-			if !seen[t.name] {
-				seen[t.name] = true
-				whole := ""
-				if i := strings.LastIndex(t.name, "/"); i >= 0 {
-					whole = t.name[:i]
-				}
-				parts[whole] = append(parts[whole], t.name)
+			if seen[t.name] {
+				continue
 			}
+			seen[t.name] = true
+			whole := t.name
+			for !seen[whole] || whole == t.name { // a name may have slashes of its own
+				whole = whole[:max(0, strings.LastIndex(whole, "/"))]
+			}
+			parts[whole] = append(parts[whole], t.name)
 		}
 	}
 	var add func(string)
