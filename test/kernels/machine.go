@@ -27,7 +27,7 @@ const patience = time.Hour
 
 // run boots the kernel and has it run the script, whose output goes to w. The
 // machine sees the files of this one, at the same places.
-func (k *kernel) run(script string, w io.Writer) error {
+func (k *kernel) run(ctx context.Context, script string, w io.Writer) error {
 	scratch, err := os.MkdirTemp("", "kernels-")
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (k *kernel) run(script string, w io.Writer) error {
 	if err := k.writeInitramfs(initramfs, scratch); err != nil {
 		return fmt.Errorf("make the initramfs: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	socket := filepath.Join(scratch, "files")
 	stop, err := serveFiles(ctx, socket, filepath.Join(scratch, "files.log"))

@@ -6,13 +6,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -20,13 +24,16 @@ func main() {
 	out := flag.String("out", "bin/kernels", "`folder` for what is downloaded and built")
 	here := flag.Bool("here", true, "run the tests on the running kernel, too")
 	flag.Parse()
-	if err := run(strings.Fields(*versions), *here, *out, flag.Args()); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	err := run(ctx, strings.Fields(*versions), *here, *out, flag.Args())
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "kernels:", err)
 		os.Exit(1)
 	}
 }
 
-func run(versions []string, here bool, out string, packages []string) error {
+func run(ctx context.Context, versions []string, here bool, out string, packages []string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
@@ -41,10 +48,10 @@ func run(versions []string, here bool, out string, packages []string) error {
 		if err != nil {
 			return fmt.Errorf("get a kernel %s: %w", version, err)
 		}
-		reports = append(reports, listen("Linux "+k.release, func(w io.Writer) error { return k.run(script, w) }))
+		reports = append(reports, listen("Linux "+k.release, func(w io.Writer) error { return k.run(ctx, script, w) }))
 	}
 	if here {
-		reports = append(reports, listen("Linux "+runningRelease()+", here", func(w io.Writer) error { return runHere(script, w) }))
+		reports = append(reports, listen("Linux "+runningRelease()+", here", func(w io.Writer) error { return runHere(ctx, script, w) }))
 	}
 	fmt.Println()
 	writeTable(os.Stdout, reports)

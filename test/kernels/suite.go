@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Lines of a suite's output, beside the tests' own; a package and, at its end,
@@ -44,9 +47,12 @@ func build(out string, wanted []string) (script string, err error) {
 	return script, os.WriteFile(script, []byte(text.String()), 0o644)
 }
 
-// runHere runs the script on the running kernel.
-func runHere(script string, w io.Writer) error {
-	shell := exec.Command("sh", script)
+// runHere runs the script on the running kernel. Tests that are interrupted
+// clean up.
+func runHere(ctx context.Context, script string, w io.Writer) error {
+	shell := exec.CommandContext(ctx, "sh", script)
 	shell.Stdout, shell.Stderr = w, w
+	shell.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	shell.Cancel = func() error { return unix.Kill(-shell.Process.Pid, unix.SIGTERM) }
 	return shell.Run()
 }
