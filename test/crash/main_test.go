@@ -6,27 +6,13 @@
 package crash
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"testing"
 
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-func TestMain(m *testing.M) {
-	if err := errors.Join(node.Alone(), node.Sweep()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	node.CloseOnSignal()
-	code := m.Run()
-	if err := errors.Join(node.Snapshot{}.Unchanged(), node.Leftovers()); err != nil {
-		fmt.Fprintln(os.Stderr, "the tests left something behind:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(node.Main(m, node.Alone)) }
 
 func must(t testing.TB, err error) {
 	t.Helper()
