@@ -40,8 +40,11 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 		defer flows.Close()
 		shared.Flows = flows
 	}
-	if err := errors.Join(err, flowsErr); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, flowsErr)
+	}
+	if flowsErr != nil {
+		return nil, explained(flowsErr)
 	}
 	collection, err := loadCollection(spec, shared.replacements(spec))
 	if err != nil {
