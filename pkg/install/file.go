@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +16,9 @@ import (
 // ending that a runtime reads.
 func replaceFile(path string, text []byte, like fs.FileInfo) (err error) {
 	folder := filepath.Dir(path)
-	file, err := os.CreateTemp(folder, "."+filepath.Base(path)+".*.new")
+	pattern := "." + filepath.Base(path) + ".*.new"
+	sweep(filepath.Join(folder, pattern))
+	file, err := os.CreateTemp(folder, pattern)
 	if err != nil {
 		return err
 	}
@@ -33,6 +36,17 @@ func replaceFile(path string, text []byte, like fs.FileInfo) (err error) {
 		return err
 	}
 	return syncFolder(folder)
+}
+
+// sweep removes what processes that died have left half-written: nobody takes a
+// minute over a file.
+func sweep(pattern string) {
+	left, _ := filepath.Glob(pattern) // the pattern is good
+	for _, path := range left {
+		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Minute {
+			_ = os.Remove(path)
+		}
+	}
 }
 
 // takeAfter gives a file the owner and the permissions of another; those of a

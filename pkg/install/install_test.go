@@ -226,6 +226,17 @@ func TestNetworkRemoved(t *testing.T) {
 	f.want(nil)
 }
 
+// TestKilled cleans up after a process that died while it wrote.
+func TestKilled(t *testing.T) {
+	f := newFolder(t, "a.conflist")
+	f.write(".a.conflist.123.new", flannel[:10])
+	long := time.Now().Add(-time.Hour)
+	f.must(os.Chtimes(f.path(".a.conflist.123.new"), long, long))
+	f.add("a.conflist")
+	f.remove()
+	f.want(map[string]string{"a.conflist": flannel})
+}
+
 // TestAlwaysWhole has readers look all the time while the entry comes and goes:
 // they must find one whole text or the other.
 func TestAlwaysWhole(t *testing.T) {

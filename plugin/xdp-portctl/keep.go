@@ -54,11 +54,8 @@ func (a *agent) run(
 				next = soon
 			}
 		case <-conflists:
-			if a.keepConflist() {
-				a.rivals.note()
-				a.log.Warn("the conflist was new, or rewritten by another installer", "next look after", a.rivals.pause())
-			}
-			next = a.rivals.pause()
+			a.keepConflist()
+			next = soon
 		case <-again.C:
 			a.findDaemonSet(ctx)
 			a.keepConflist()
@@ -97,13 +94,20 @@ func (a *agent) configure(ctx context.Context, c configuration) bool {
 	return true
 }
 
-// keepConflist puts the entry back where it is missing, and tells whether it was.
-func (a *agent) keepConflist() bool {
-	if a.entry == nil || a.rivals.tooMany() {
-		return false
+// keepConflist puts the entry back where it is missing, but gives in for a while
+// to another installer that insists.
+func (a *agent) keepConflist() {
+	switch {
+	case a.entry == nil:
+	case a.rivals.tooMany():
+		a.settle(aboutConflist, errQuarrel)
+	case a.addEntry():
+		a.rivals.note()
+		a.log.Warn("the conflist was new, or rewritten by another installer")
 	}
-	return a.addEntry()
 }
+
+var errQuarrel = fmt.Errorf("another installer has rewritten it %d times within %s: it is left alone until that ends", rivalLimit, rivalMemory)
 
 func (a *agent) addEntry() (changed bool) {
 	path, changed, err := a.options.networks.Add(a.entry.text, checkConflist)

@@ -25,11 +25,3 @@ func (r *rivals) tooMany() bool {
 	}
 	return len(r.rewrites) >= rivalLimit
 }
-
-// pause is when to look at the conflist again.
-func (r *rivals) pause() time.Duration {
-	if r.tooMany() {
-		return time.Until(r.rewrites[0].Add(rivalMemory)) + time.Second
-	}
-	return soon
-}

@@ -181,6 +181,33 @@ func TestAgent(t *testing.T) {
 	}
 }
 
+// TestAgentQuarrel has another installer put its version back each time: the agent
+// gives in, and says so.
+func TestAgentQuarrel(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	original := o.writeNetwork()
+	a := startAgent(o)
+	rewritten := 0
+	eventually(t, func() string {
+		if text, err := os.ReadFile(o.conflist); err == nil && strings.Contains(string(text), `"xdp-port"`) {
+			must(t, os.WriteFile(o.conflist, []byte(original), 0o640))
+			rewritten++
+		}
+		if strings.Contains(a.log.String(), "another installer has rewritten it") {
+			return ""
+		}
+		return fmt.Sprintf("rewritten %d times, and the agent goes on: %s", rewritten, a.log.String())
+	})
+	a.eventuallySays("/readyz", http.StatusServiceUnavailable, "conflist: another installer has rewritten it")
+	if o.read(o.conflist) != original {
+		t.Error("it says that, and goes on")
+	}
+	if rewritten < 5 {
+		t.Errorf("it gives in after %d times", rewritten)
+	}
+}
+
 // TestAgentMends finds out of itself what nobody told it of: a container whose
 // rules somebody changed, and one that is gone.
 func TestAgentMends(t *testing.T) {
