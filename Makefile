@@ -45,7 +45,7 @@ image: ## build a container image to try with, bin/echo.tar
 node-image: build ## build the image for Kubernetes, bin/xdp-port.tar
 	$(GO) -C test/runtimes run ./image localhost/xdp-port/xdp-port:latest $(BIN)/xdp-port.tar $(BIN)/xdp-portctl $(BIN)/xdp-port
 
-# Some 6 minutes on two cores, and 4 GiB of cache, the first time.
+# The first time takes minutes; then they are in Go's cache.
 kubernetes: ## build the programs of a Kubernetes cluster into bin/kubernetes/, for the tests
 	$(GO) -C test/kubernetes/components build -trimpath -ldflags "-s -w" -o $(BIN)/kubernetes/ tool
 
