@@ -19,7 +19,7 @@ KERNELS ?= 6.1
 KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
 	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor'
 KERNEL_SAMPLE := ./pkg/datapath ./pkg/veth ./test/differential './test/portctl=^TestDoctor' \
-	'./test/e2e=^Test(Rewrite|RewriteByClsact|AmbiguousChecksums|RulesAreReplaced)$$' \
+	'./test/e2e=^TestSamples$$/^(10-bridge|20-ptp)$$' './test/e2e=^Test(RewriteByClsact|AmbiguousChecksums|RulesAreReplaced)$$' \
 	'./test/conformance=^Test(StatusKnowsTCX|OldKernel|CheckFindsDamage|GC)$$' './test/crash=^TestKill$$/^(ADD|DEL)$$/^(first|last)$$'
 
 export CGO_ENABLED = 0
