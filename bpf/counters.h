@@ -41,28 +41,11 @@ static __always_inline void count(struct counters *counters,
 				  const struct frame *frame, __u8 direction,
 				  const struct decision *decision, __u32 length)
 {
-	switch (decision->verdict) {
-	case PASSED:
-		counters->passed++;
-		break;
-	case REWRITTEN:
-		counters->rewritten++;
-		break;
-	case DROPPED:
-		counters->dropped++;
-		break;
-	case REPLY_RESTORED:
-		counters->replies_restored++;
-		break;
-	case ICMP_ERROR_RESTORED:
-		counters->icmp_errors_restored++;
-		break;
-	case MALFORMED:
-		counters->malformed++;
-		break;
-	case DEFERRED:
+	__u32 verdict = decision->verdict;
+
+	if (unlikely(verdict >= DEFERRED)) /* tc ingress counts it */
 		return;
-	}
+	(&counters->passed)[verdict]++;
 	counters->flow_conflicts += decision->flow_conflict;
 	count_rule(counters, decision->rule, length);
 	trace_packet(frame, decision, direction);

@@ -70,7 +70,7 @@ static __always_inline enum parsed parse_ports(const struct frame *frame,
 {
 	struct ports *ports = bytes_at(frame, pkt->transport, sizeof(*ports));
 
-	if (!ports)
+	if (unlikely(!ports))
 		return PARSED_MALFORMED;
 	pkt->source = ports->source;
 	pkt->destination = ports->destination;
@@ -86,22 +86,23 @@ static __always_inline enum parsed parse_udp(const struct frame *frame,
 	struct udphdr *udp;
 	__u32 length;
 
-	if (available < sizeof(*udp)) {
+	if (unlikely(available < sizeof(*udp))) {
 		if (pkt->quoted || available < sizeof(struct ports))
 			return PARSED_MALFORMED;
 		pkt->damaged = 1;
 		return parse_ports(frame, pkt);
 	}
 	udp = bytes_at(frame, pkt->transport, sizeof(*udp));
-	if (!udp)
+	if (unlikely(!udp))
 		return PARSED_MALFORMED;
 	length = bpf_ntohs(udp->len);
-	if (!length && pkt->family == 6) /* __udp6_lib_rcv() takes it, too */
+	if (unlikely(!length &&
+		     pkt->family == 6)) /* __udp6_lib_rcv() takes it, too */
 		length = available;
-	if (!pkt->fragment && !pkt->unknown_length && !pkt->quoted &&
-	    (length < sizeof(*udp) || length > available))
+	if (unlikely(length < sizeof(*udp) || length > available) &&
+	    !pkt->fragment && !pkt->unknown_length && !pkt->quoted)
 		pkt->damaged = 1;
-	if (udp->check)
+	if (likely(udp->check))
 		pkt->checksum = pkt->transport + offsetof(struct udphdr, check);
 	return parse_ports(frame, pkt);
 }
@@ -128,18 +129,19 @@ static __always_inline enum parsed parse_tcp(const struct frame *frame,
 	__u32 available = pkt->end - pkt->transport;
 	struct tcphdr *tcp;
 
-	if (pkt->quoted)
+	if (unlikely(pkt->quoted))
 		return parse_quoted_tcp(frame, pkt);
-	if (available < sizeof(*tcp)) {
+	if (unlikely(available < sizeof(*tcp))) {
 		if (available < sizeof(struct ports))
 			return PARSED_MALFORMED;
 		pkt->damaged = 1;
 		return parse_ports(frame, pkt);
 	}
 	tcp = bytes_at(frame, pkt->transport, sizeof(*tcp));
-	if (!tcp)
+	if (unlikely(!tcp))
 		return PARSED_MALFORMED;
-	if (!pkt->fragment && (tcp->doff < 5 || tcp->doff * 4U > available))
+	if (unlikely(tcp->doff < 5 || tcp->doff * 4U > available) &&
+	    !pkt->fragment)
 		pkt->damaged = 1;
 	pkt->checksum = pkt->transport + offsetof(struct tcphdr, check);
 	return parse_ports(frame, pkt);
@@ -197,10 +199,10 @@ static __always_inline int set_end(const struct frame *frame,
 {
 	__u32 rest = frame->length - pkt->network;
 
-	if (pkt->quoted)
+	if (unlikely(pkt->quoted))
 		return 0; /* the end of the error is the end of the quote */
 	pkt->unknown_length = said == 0;
-	if (!said)
+	if (unlikely(!said))
 		said = rest;
 	else
 		said += pkt->family == 6 ? sizeof(struct ipv6hdr) : 0;
@@ -215,15 +217,16 @@ static __always_inline enum parsed parse_ipv4(const struct frame *frame,
 	__u32 header_length;
 	__u16 fragment;
 
-	if (!ip || ip->version != 4 || ip->ihl < 5)
+	if (unlikely(!ip || ip->version != 4 || ip->ihl < 5))
 		return PARSED_MALFORMED;
 	header_length = ip->ihl * 4;
 	pkt->family = 4;
-	if (set_end(frame, pkt, bpf_ntohs(ip->tot_len), header_length) ||
-	    pkt->network + header_length > pkt->end)
+	if (unlikely(set_end(frame, pkt, bpf_ntohs(ip->tot_len),
+			     header_length) ||
+		     pkt->network + header_length > pkt->end))
 		return PARSED_MALFORMED;
 	fragment = bpf_ntohs(ip->frag_off);
-	if (fragment & IPV4_FRAGMENT_OFFSET)
+	if (unlikely(fragment & IPV4_FRAGMENT_OFFSET))
 		return PARSED_OTHER;
 	pkt->fragment = !!(fragment & IPV4_MORE_FRAGMENTS);
 	pkt->protocol = ip->protocol;
@@ -299,15 +302,16 @@ static __always_inline enum parsed parse_ipv6(const struct frame *frame,
 	struct ipv6hdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
 	enum parsed walked;
 
-	if (!ip || ip->version != 6)
+	if (unlikely(!ip || ip->version != 6))
 		return PARSED_MALFORMED;
 	pkt->family = 6;
 	pkt->transport = pkt->network + sizeof(*ip);
-	if (set_end(frame, pkt, bpf_ntohs(ip->payload_len), sizeof(*ip)) ||
-	    pkt->transport > pkt->end)
+	if (unlikely(set_end(frame, pkt, bpf_ntohs(ip->payload_len),
+			     sizeof(*ip)) ||
+		     pkt->transport > pkt->end))
 		return PARSED_MALFORMED;
 	pkt->protocol = ip->nexthdr;
-	if (is_extension_header(pkt->protocol)) {
+	if (unlikely(is_extension_header(pkt->protocol))) {
 		walked = walk_extensions_of(frame, pkt);
 		if (walked != PARSED_TRANSPORT)
 			return walked;
@@ -336,11 +340,11 @@ static __always_inline enum parsed parse_frame(const struct frame *frame,
 	struct ethhdr *ethernet = bytes_at(frame, 0, sizeof(*ethernet));
 	__be16 protocol;
 
-	if (!ethernet)
+	if (unlikely(!ethernet))
 		return PARSED_MALFORMED;
 	protocol = ethernet->h_proto;
 	pkt->network = sizeof(*ethernet);
-	for (int i = 0; i < MAX_VLAN_TAGS && is_vlan(protocol); i++) {
+	for (int i = 0; i < MAX_VLAN_TAGS && unlikely(is_vlan(protocol)); i++) {
 		struct vlan_tag *tag =
 			bytes_at(frame, pkt->network, sizeof(*tag));
 
@@ -349,15 +353,16 @@ static __always_inline enum parsed parse_frame(const struct frame *frame,
 		protocol = tag->protocol;
 		pkt->network += sizeof(*tag);
 	}
-	if (protocol == bpf_htons(ETH_P_IP))
+	if (likely(protocol == bpf_htons(ETH_P_IP)))
 		pkt->family = 4;
 	else if (protocol == bpf_htons(ETH_P_IPV6))
 		pkt->family = 6;
 	else
 		return PARSED_OTHER;
 	/* Without tags, which is nearly always, without a call. */
-	return pkt->network == sizeof(*ethernet) ? parse_network(frame, pkt)
-						 : parse_network_of(frame, pkt);
+	return likely(pkt->network == sizeof(*ethernet))
+		       ? parse_network(frame, pkt)
+		       : parse_network_of(frame, pkt);
 }
 
 /* RFC 4291 section 2.5.5.2. */
@@ -391,17 +396,17 @@ static __always_inline int read_addresses(const struct frame *frame,
 {
 	struct address source, destination;
 
-	if (pkt->family == 6) {
+	if (unlikely(pkt->family == 6)) {
 		struct ipv6hdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
 
-		if (!ip)
+		if (unlikely(!ip))
 			return -1;
 		__builtin_memcpy(&source, &ip->saddr, sizeof(source));
 		__builtin_memcpy(&destination, &ip->daddr, sizeof(destination));
 	} else {
 		struct iphdr *ip = bytes_at(frame, pkt->network, sizeof(*ip));
 
-		if (!ip)
+		if (unlikely(!ip))
 			return -1;
 		source = v4_mapped(ip->saddr);
 		destination = v4_mapped(ip->daddr);

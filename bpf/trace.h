@@ -169,7 +169,8 @@ __noinline int trace_skb(struct __sk_buff *skb, const struct decision *decision,
 	return 0;
 }
 
-/* Only a build to measure what tracing costs while nobody listens is without. */
+/* Only a build to measure what tracing costs while nobody listens is without.
+ */
 const volatile __u8 has_trace = 1;
 
 /* While nobody listens this is one branch that is never taken. */
@@ -177,7 +178,7 @@ static __always_inline void trace_packet(const struct frame *frame,
 					 const struct decision *decision,
 					 __u32 direction)
 {
-	if (!has_trace || !trace.until)
+	if (likely(!has_trace || !trace.until))
 		return;
 	if (frame->xdp)
 		trace_xdp(frame->xdp, decision, direction);

@@ -118,8 +118,8 @@ struct rule_counter {
 
 /*
  * Counters of one container, per CPU. In the map, `rules` has as many elements
- * as the ruleset has rules. Each packet is counted in exactly one of passed,
- * rewritten, dropped, replies_restored, icmp_errors_restored and malformed.
+ * as the ruleset has rules. Each packet is counted in exactly one of the first
+ * six, which are in the order of enum verdict.
  */
 struct counters {
 	__u64 passed;

@@ -40,7 +40,7 @@ static __always_inline int change_frame(struct xdp_md *ctx,
 	}
 	frame = xdp_frame(ctx);
 	port = bytes_at(&frame, decision->port, sizeof(*port));
-	if (!port)
+	if (unlikely(!port))
 		return -1;
 	*port = decision->to;
 	if (!decision->quoted_checksum)
@@ -63,7 +63,7 @@ int from_container(struct xdp_md *ctx)
 		.direction = EGRESS,
 	};
 
-	if (!slot)
+	if (unlikely(!slot))
 		return XDP_PASS;
 	slot->note.magic = 0;
 	if (note_in_metadata) {
@@ -100,7 +100,7 @@ static __always_inline int change_skb(struct __sk_buff *skb,
 	struct note note = {};
 	__be16 *port = bytes_at(&frame, decision->port, sizeof(*port));
 
-	if (!port)
+	if (unlikely(!port))
 		return -1;
 	*port = decision->to;
 	if (decision->quoted_checksum &&
@@ -146,12 +146,12 @@ static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
 	struct frame frame = skb_frame(skb);
 	struct packet pkt = skb_packet(skb, direction);
 
-	if (!counters) {
+	if (unlikely(!counters)) {
 		hand_over_skb(skb, direction);
 		return TCX_NEXT;
 	}
 	examine_of(&frame, &pkt);
-	if (lacks_bytes(&frame, &pkt)) {
+	if (unlikely(lacks_bytes(&frame, &pkt))) {
 		if (bpf_skb_pull_data(skb, skb->len < MAX_OFFSET ? skb->len
 								 : MAX_OFFSET))
 			return TCX_DROP;
@@ -190,7 +190,7 @@ int settle_checksum(struct __sk_buff *skb)
 	if (note_in_metadata)
 		return settle_from_metadata(skb);
 	slot = this_cpus_slot();
-	if (!slot)
+	if (unlikely(!slot))
 		return TCX_NEXT;
 	if (slot->note.magic != NOTE_MAGIC)
 		return process_skb(skb, EGRESS);
