@@ -90,12 +90,6 @@ func (r *report) has(subject string) bool {
 	return r.problems[subject] != nil
 }
 
-func (r *report) hasProblems() bool {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	return len(r.problems) > 0
-}
-
 // alive notes that the agent goes on.
 func (r *report) alive() {
 	r.mutex.Lock()

@@ -35,7 +35,8 @@ const soon = 3 * time.Second
 func (a *agent) run(
 	ctx context.Context, configurations <-chan configuration, conflists <-chan struct{}, served <-chan error,
 ) error {
-	again, garbage := time.NewTimer(a.options.interval), time.NewTicker(a.options.gcInterval)
+	due := time.Now().Add(a.options.interval)
+	garbage := time.NewTicker(a.options.gcInterval)
 	defer garbage.Stop()
 	a.collect()
 	a.findDaemonSet(ctx)
@@ -56,7 +57,8 @@ func (a *agent) run(
 		case <-conflists:
 			a.keepConflist()
 			next = soon
-		case <-again.C:
+		case <-time.After(time.Until(due)):
+			due = time.Now().Add(a.options.interval)
 			a.findDaemonSet(ctx)
 			a.keepConflist()
 			a.reconcile(ctx)
@@ -64,10 +66,13 @@ func (a *agent) run(
 			a.collect()
 		}
 		a.report.alive()
-		if next = min(next, a.options.interval); a.report.hasProblems() {
-			next = min(next, soon)
+		if a.report.has(aboutConflist) || a.report.has(aboutDaemonSet) { // others may mend those
+			next = soon
 		}
-		again.Reset(next)
+		// Never later: events may come faster than that.
+		if sooner := time.Now().Add(next); sooner.Before(due) {
+			due = sooner
+		}
 	}
 }
 
@@ -123,8 +128,8 @@ func (a *agent) addEntry() (changed bool) {
 // those that have others and keep them.
 func (a *agent) reconcile(ctx context.Context) {
 	changes, err := a.differences()
-	a.settle(aboutContainers, err)
 	if err != nil {
+		a.settle(aboutContainers, err)
 		return
 	}
 	differing := changes[:0]

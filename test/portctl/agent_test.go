@@ -252,6 +252,18 @@ func TestAgentOwnRules(t *testing.T) {
 	wantArrival(t, o, own, arrivals, 7998)
 	a.eventuallySays("/readyz", http.StatusServiceUnavailable, own.ID()+" in network lab keeps other rules")
 	a.eventuallySays("/metrics", http.StatusOK, "xdp_port_agent_drifted_attachments 1")
+	eventually(t, func() string { // it goes on to try
+		_, text := fetch(t, a.Node, a.url+"/metrics")
+		_, text, _ = strings.Cut(text, "\nxdp_port_agent_changes_total{outcome=\"failed\"} ")
+		var times int
+		if _, err := fmt.Sscan(text, &times); err != nil || times < 3 {
+			return fmt.Sprintf("it tried %d times (%v)", times, err)
+		}
+		return ""
+	})
+	if told := strings.Count(a.log.String(), "keeps other rules"); told != 1 {
+		t.Errorf("it is told %d times:\n%s", told, a.log.String())
+	}
 	must(t, own.Detach("lab"))
 	a.eventuallySays("/readyz", http.StatusOK, "ready")
 	must(t, plain.Detach("lab"))
