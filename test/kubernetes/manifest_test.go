@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestManifest builds the manifest, alone and with the PodMonitor, as users do in
-// a kustomization of their own.
+// TestManifest builds the manifest, alone, and in a kustomization as README has
+// it.
 func TestManifest(t *testing.T) {
 	base := kustomize(t, deploy(t))
 	for _, want := range []string{
@@ -26,19 +25,33 @@ func TestManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("resources: [%s]\ncomponents: [%s/podmonitor]\nimages: [{name: localhost/xdp-port/xdp-port, newName: mine, newTag: v1}]\n"+
-		"patches: [{ path: rules.yaml, target: { kind: ConfigMap, name: xdp-port } }]\n", relative, relative)
-	const rules = "kind: ConfigMap\nmetadata: { name: xdp-port }\ndata: { xdp-port.json: mine }\n"
-	if err := os.WriteFile(filepath.Join(folder, "rules.yaml"), []byte(rules), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	blocks := guide(t, "yaml")
+	for i, name := range []string{"rules.yaml", "kustomization.yaml"} {
+		text := strings.ReplaceAll(blocks[i], "github.com/xdp-port/xdp-port/deploy/kubernetes", relative)
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	mine := kustomize(t, folder)
-	if !strings.Contains(mine, "kind: PodMonitor") || strings.Count(mine, "image: mine:v1") != 2 || !strings.Contains(mine, "xdp-port.json: mine") {
+	if !strings.Contains(mine, "kind: PodMonitor") || strings.Count(mine, "image: REGISTRY/xdp-port:TAG") != 2 ||
+		!strings.Contains(mine, `"name": "no-smtp"`) {
 		t.Errorf("%s", mine)
 	}
+}
+
+// guide returns the blocks of a language in the README beside the manifest.
+func guide(t *testing.T, language string) (blocks []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(deploy(t), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, part := range strings.Split(string(text), "```") {
+		if block, is := strings.CutPrefix(part, language+"\n"); is && i%2 == 1 {
+			blocks = append(blocks, block)
+		}
+	}
+	return blocks
 }
 
 func kustomize(t *testing.T, folder string) string {
