@@ -99,6 +99,24 @@ func (r *Record) hasFilter(at side) bool {
 	return r.filterProgram(at) != 0
 }
 
+// hasAnyFilter tells whether this attachment has a filter on the device. A device
+// that is gone has none.
+func (r *Record) hasAnyFilter() (bool, error) {
+	if r.Hook != Clsact {
+		return false, nil
+	}
+	for _, at := range []side{ingress, egress} {
+		filter, err := r.findFilter(at)
+		if err != nil && !errors.Is(err, unix.ENODEV) {
+			return false, fmt.Errorf("%w: %w", ErrAttach, err)
+		}
+		if filter != nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // filterProgram returns the id of the program in this attachment's filter, 0
 // if there is none.
 func (r *Record) filterProgram(at side) ebpf.ProgramID {

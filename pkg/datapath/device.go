@@ -1,6 +1,11 @@
 package datapath
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // Device is the host side of a veth, in the current network namespace. Its
 // name is at most 15 bytes long.
@@ -9,21 +14,34 @@ type Device struct {
 	Name  string
 }
 
-// Exists tells whether the device is still the one that it was: its index may
-// have been given to another. It asks by an ioctl, since netlink would have it
-// wait for everybody who attaches something.
-func (d Device) Exists() bool {
+// Exists tells whether the device is still the one that it was, by its name: its
+// index may have been given to another. It asks by an ioctl, since netlink would
+// have it wait for everybody who attaches something.
+//
+// Returns an error wrapping ErrAttach if the kernel cannot be asked.
+func (d Device) Exists() (bool, error) {
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return false, d.unknown(err)
 	}
 	defer unix.Close(socket)
 	request, err := unix.NewIfreq(d.Name)
 	if err != nil {
-		return false
+		return false, d.unknown(err)
 	}
 	request.SetUint32(uint32(d.Index))
-	return unix.IoctlIfreq(socket, unix.SIOCGIFNAME, request) == nil && request.Name() == d.Name
+	err = unix.IoctlIfreq(socket, unix.SIOCGIFNAME, request)
+	if errors.Is(err, unix.ENODEV) {
+		return false, nil
+	}
+	if err != nil {
+		return false, d.unknown(err)
+	}
+	return request.Name() == d.Name, nil
+}
+
+func (d Device) unknown(err error) error {
+	return fmt.Errorf("%w: ask whether the device %s is there: %w", ErrAttach, d.Name, err)
 }
 
 // Site is a device and what there is on it that is not of any attachment on

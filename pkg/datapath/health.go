@@ -57,7 +57,8 @@ func Examine(folder, dir string, netns uint64) Health {
 // it, where it cannot be seen.
 func isGone(folder string, record *Record, here bool) bool {
 	if here {
-		return !record.Device.Exists()
+		exists, err := record.Device.Exists()
+		return !exists && err == nil && isDefunct(folder, true) // it may have another name
 	}
 	return isDefunct(folder, false)
 }

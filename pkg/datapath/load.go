@@ -136,11 +136,13 @@ func selectPrograms(spec *ebpf.CollectionSpec, hooks Hooks) {
 // that whatever is at tc ingress behind us, the bandwidth plugin's redirection
 // for one, took the Ethernet header for lost. It is slower, too.
 func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
-	program := spec.Programs[programsProgFromContainer]
-	if program == nil || mode == Native && hasMultiBuffer() {
+	if mode == Native && hasMultiBuffer() {
 		return
 	}
-	program.Flags &^= unix.BPF_F_XDP_HAS_FRAGS
+	if program := spec.Programs[programsProgFromContainer]; program != nil {
+		program.Flags &^= unix.BPF_F_XDP_HAS_FRAGS
+	}
+	// Without the program, too: Extend may add it to what is frozen now.
 	_ = spec.Variables[programsVarHasFrags].Set(uint8(0))
 }
 

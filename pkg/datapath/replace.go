@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // hookPoint is one of the places of an attachment, and the program that
@@ -43,23 +44,48 @@ func (p *Programs) hookPoints(record *Record) []hookPoint {
 }
 
 // CanReplace tells whether the attachment in dir is one whose programs Replace
-// can exchange: on the same device, which is still there, in the same mode, at
-// the same kind of tc hook.
+// can exchange: all on the same device still, in the same mode, at the same kind
+// of tc hook.
 func CanReplace(dir string, dev Device, mode Mode, hook TCHook) bool {
 	record, err := ReadRecord(dir)
 	if err != nil || record.Device != dev || record.Mode != mode || hook != AutoHook && record.Hook != hook {
 		return false
 	}
-	l, err := link.LoadPinnedLink(filepath.Join(dir, pinXDP), nil)
-	if errors.Is(err, os.ErrNotExist) {
-		return dev.Exists()
+	for _, pin := range linkPins {
+		info, err := linkInfo(filepath.Join(dir, pin))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil || linkIndex(info) != dev.Index {
+			return false
+		}
 	}
+	return true
+}
+
+// linkPins are the places of an attachment's links, of which it need not have all.
+var linkPins = []string{pinXDP, pinTCIngress, pinTCEgress}
+
+// IsPlaced tells whether anything of the attachment in dir is on its device, which
+// may have another name by now. Else nothing is, and neither is the device, or
+// somebody took all of it off.
+//
+// Returns an error wrapping ErrPin or ErrAttach if the kernel cannot be asked.
+func IsPlaced(dir string) (bool, error) {
+	record, err := ReadRecord(dir)
 	if err != nil {
-		return false
+		return false, err
 	}
-	defer l.Close()
-	info, err := l.Info()
-	return err == nil && linkIndex(info) == dev.Index
+	for _, pin := range linkPins {
+		info, err := linkInfo(filepath.Join(dir, pin))
+		if err == nil && linkIndex(info) != 0 {
+			return true, nil
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return false, fmt.Errorf("%w to read the link %s: %w", ErrPin, pin, err)
+		}
+	}
+	return record.hasAnyFilter()
 }
 
 // Replace puts p's programs into the attachment in dir, each by one atomic step.
@@ -129,7 +155,14 @@ func (h hookPoint) exchange(record *Record, dir string) error {
 		return fmt.Errorf("%w to open the link %s: %w", ErrPin, pin, err)
 	}
 	defer l.Close()
-	if err := l.Update(h.program); err != nil {
+	err = l.Update(h.program)
+	if errors.Is(err, unix.ENOLINK) { // somebody detached it
+		if err := removeIfThere(pin); err != nil {
+			return err
+		}
+		return h.attach(record.Device, h.program, pin)
+	}
+	if err != nil {
 		return fmt.Errorf("%w the new program by the link %s: %w", ErrAttach, pin, err)
 	}
 	return nil

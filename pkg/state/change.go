@@ -45,11 +45,14 @@ func (s *Store) compare(key Key, wanted Wanted) (site datapath.Site, same bool, 
 	if err != nil {
 		return site, false, err
 	}
-	dev := record.Device
-	switch {
-	case record.NetNS != wanted.Ruleset.NetNS:
+	if record.NetNS != wanted.Ruleset.NetNS {
 		return site, false, errors.New("it is in another network namespace: run this where the container runtime runs")
-	case !dev.Exists():
+	}
+	dev := record.Device
+	switch exists, err := dev.Exists(); {
+	case err != nil:
+		return site, false, err
+	case !exists:
 		return site, false, fmt.Errorf("%w: its device %s is gone", ErrNotAttached, dev.Name)
 	}
 	if site, err = datapath.Survey(dev); err != nil {

@@ -75,7 +75,7 @@ func (s *Store) deactivate(a attachment) error {
 	if err != nil {
 		return nil //nolint:nilerr // without a record there is no index
 	}
-	if !record.Device.Exists() && s.indexReused(a, record) {
+	if exists, _ := record.Device.Exists(); !exists && s.indexReused(a, record) {
 		return nil
 	}
 	return datapath.Deactivate(a.ruleset, record.Device.Index)

@@ -68,21 +68,29 @@ func (s *Store) leave(old, moved attachment, active bool, note *datapath.Exchang
 	if isThere, err := old.exists(); err != nil || !isThere {
 		return err
 	}
-	if own, err := veth.OwnNetNS(); err != nil || own != note.NetNS {
-		return errors.Join(errElsewhere, err)
+	own, err := veth.OwnNetNS()
+	switch {
+	case err != nil:
+		return err
+	case own != note.NetNS:
+		return errElsewhere
 	}
-	exists := note.Device.Exists()
-	if !active {
-		if exists {
-			return datapath.Restore(old.folder, old.ruleset)
-		}
-		return nil
-	}
-	if exists {
-		// Those that the old programs made since they were copied.
+	if active {
+		// Those that the old programs made since they were copied. At once: until
+		// then their replies are not put right.
 		if err := copyFlows(old.ruleset, moved.ruleset, note.Device); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
+	}
+	isPlaced, err := datapath.IsPlaced(old.folder)
+	switch {
+	case err != nil:
+		return err
+	case !active && isPlaced:
+		return datapath.Restore(old.folder, old.ruleset)
+	case !active:
+		return nil
+	case isPlaced:
 		if err := takeOver(old.folder, moved.ruleset); err != nil {
 			return err
 		}

@@ -4,12 +4,17 @@ package crash
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/cilium/ebpf/link"
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
@@ -30,23 +35,120 @@ func halfway() map[string]func(ptrace.Call) bool {
 	}
 }
 
-// TestSettle kills an ADD that exchanges rules, and then who comes to settle
-// that: the one after settles it all the same, and nothing is counted twice.
+// TestSettle kills an ADD that exchanges rules, and then kills who comes to settle
+// that, or has a call of that one fail: the one after settles it all the same, and
+// nothing is counted twice.
 func TestSettle(t *testing.T) {
 	step := 24
 	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
 		step = 1
 	}
-	for name, tt := range map[string]struct{ where, hook string }{
-		"back": {"back", "tcx"}, "on/tcx": {"on", "tcx"}, "on/clsact": {"on", "clsact"},
+	die := func(ptrace.Call) ptrace.Verdict { return ptrace.Kill }
+	for name, tt := range map[string]struct {
+		where, hook string
+		meet        func(ptrace.Call) ptrace.Verdict
+	}{
+		"back": {"back", "tcx", die}, "on/tcx": {"on", "tcx", die}, "on/clsact": {"on", "clsact", die},
+		"back/fail": {"back", "tcx", fail},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, newStage(t))
 			for i, more := 0, true; more; i += step {
-				more = settleAfter(t, w, tt.hook, halfway()[tt.where], i)
+				more = settleAfter(t, w, tt.hook, halfway()[tt.where], i, tt.meet)
 			}
 		})
 	}
+}
+
+// fail has a call fail as where too many files are open, unless it cannot.
+func fail(c ptrace.Call) ptrace.Verdict {
+	if !canFail(c) {
+		return ptrace.Proceed
+	}
+	return failing(c, unix.ENFILE)
+}
+
+// TestSettleRenamed kills an ADD that exchanges rules, and the device gets another
+// name: whose it is does not hang on that.
+func TestSettleRenamed(t *testing.T) {
+	w := newWorld(t, newStage(t))
+	from, to := second("tcx", "auto"), first("tcx", "auto")
+	w.must(t, "ADD", from.config)
+	if killed, refused := w.traced(t, "ADD", to.config, killAt(halfway()["back"])); !killed {
+		t.Fatalf("ADD was not killed: %v", refused)
+	}
+	w.rename(t, w.c.HostSide, "renamed0")
+	w.runForAnother(t)
+	w.mustSee(t, from.sight)
+	w.rename(t, "renamed0", w.c.HostSide)
+	w.must(t, "CHECK", from.config)
+	w.must(t, "DEL", from.config)
+}
+
+func (w *world) rename(t *testing.T, from, to string) {
+	t.Helper()
+	must(t, w.n.NS.Do(func(ns.NetNS) error {
+		device, err := netlink.LinkByName(from)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetName(device, to)
+	}))
+}
+
+// TestDetached takes a link away from a container: ADD puts that right, and other
+// containers come under the same rules whatever became of that.
+func TestDetached(t *testing.T) {
+	node.NeedTCX(t)
+	for _, pin := range []string{"xdp", "tc_ingress", "tc_egress"} {
+		t.Run(pin, func(t *testing.T) {
+			st := newStage(t)
+			w, neighbour := newWorld(t, st), newWorld(t, st)
+			from, to := second("tcx", "auto"), first("tcx", "auto")
+			w.must(t, "ADD", from.config)
+			neighbour.must(t, "ADD", from.config)
+			detach(t, w.attachment(t), pin)
+			for _, w := range []*world{w, neighbour} {
+				w.must(t, "ADD", to.config)
+				w.mustSee(t, to.sight)
+				w.must(t, "CHECK", to.config)
+			}
+			w.must(t, "DEL", to.config)
+			neighbour.must(t, "DEL", to.config)
+		})
+	}
+}
+
+// TestDetachedMeanwhile takes a link away while ADD exchanges rules.
+func TestDetachedMeanwhile(t *testing.T) {
+	node.NeedTCX(t)
+	w := newWorld(t, newStage(t))
+	from, to := second("tcx", "auto"), first("tcx", "auto")
+	w.must(t, "ADD", from.config)
+	attached, isAt := w.attachment(t), halfway()["back"]
+	killed, _ := w.traced(t, "ADD", to.config, func(c ptrace.Call) ptrace.Verdict {
+		if !isAt(c) {
+			return ptrace.Proceed
+		}
+		detach(t, attached, "tc_egress")
+		return ptrace.Kill
+	})
+	if !killed {
+		t.Fatal("ADD was not killed")
+	}
+	w.runForAnother(t)
+	w.mustSee(t, from.sight)
+	w.must(t, "CHECK", from.config)
+	w.must(t, "DEL", from.config)
+}
+
+// detach takes one of an attachment's links off its device.
+func detach(t *testing.T, from state.Listed, pin string) {
+	t.Helper()
+	l, err := link.LoadPinnedLink(filepath.Join(from.Folder, pin), nil)
+	must(t, err)
+	defer l.Close()
+	must(t, l.Detach())
 }
 
 // TestSettleGone kills an ADD that exchanges rules, and the container dies.
@@ -76,9 +178,9 @@ func killAt(reached func(ptrace.Call) bool) func(ptrace.Call) ptrace.Verdict {
 	}
 }
 
-// settleAfter has the one who comes to settle killed at its n-th call, and tells
-// whether it makes so many.
-func settleAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call) bool, n int) bool {
+// settleAfter has the one who comes to settle meet with something at its n-th
+// call, and tells whether it makes so many.
+func settleAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call) bool, n int, meet func(ptrace.Call) ptrace.Verdict) bool {
 	t.Helper()
 	from, to := second(hook, "auto"), first(hook, "auto")
 	w.must(t, "ADD", from.config)
@@ -89,17 +191,18 @@ func settleAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call) 
 	saw, err := w.look()
 	must(t, err)
 	calls, at := 0, ""
-	killed, refused := w.tracedCall(t, w.another(t), killAt(func(c ptrace.Call) bool {
-		if isRelevant(c) {
-			calls++
-			at = describe(c)
+	killed, refused := w.tracedCall(t, w.another(t), func(c ptrace.Call) ptrace.Verdict {
+		if !isRelevant(c) {
+			return ptrace.Proceed
 		}
-		return calls > n
-	}))
-	if refused != nil {
-		t.Fatal(refused)
-	}
-	t.Logf("who settles is killed: %t, at call %d: %s", killed, n, at)
+		calls++
+		if calls-1 != n {
+			return ptrace.Proceed
+		}
+		at = describe(c)
+		return meet(c)
+	})
+	t.Logf("who settles is killed: %t, meets something at call %d: %s, answers: %v", killed, n, at, refused)
 	w.mustSee(t, saw)
 	w.runForAnother(t)
 	w.mustSee(t, saw)
@@ -116,11 +219,20 @@ func settleAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call) 
 	w.must(t, "DEL", to.config)
 	w.mustSee(t, untouched)
 	w.mustBeClean(t)
-	return killed && !t.Failed()
+	return at != "" && !t.Failed()
 }
 
 // counters are those of the container's attachment.
 func (w *world) counters(t *testing.T) *datapath.Counters {
+	t.Helper()
+	a := w.attachment(t)
+	counters, err := datapath.ReadCounters(a.Folder, a.RulesetFolder)
+	must(t, err)
+	return counters
+}
+
+// attachment is the container's.
+func (w *world) attachment(t *testing.T) state.Listed {
 	t.Helper()
 	reader, err := state.OpenForReading()
 	must(t, err)
@@ -129,11 +241,9 @@ func (w *world) counters(t *testing.T) *datapath.Counters {
 	must(t, err)
 	for _, l := range listed {
 		if l.Key.Container == w.c.PluginID() {
-			counters, err := datapath.ReadCounters(l.Folder, l.RulesetFolder)
-			must(t, err)
-			return counters
+			return l
 		}
 	}
 	t.Fatal("the container is not attached")
-	return nil
+	return state.Listed{}
 }
