@@ -36,7 +36,11 @@ func pinDocument(dir, name string, value any) error {
 		return fmt.Errorf("%w: fill the map for %s: %w", ErrLoad, name, err)
 	}
 	fresh, path := filepath.Join(dir, name+"_new"), filepath.Join(dir, name)
-	if err := m.Pin(fresh); err != nil {
+	err = m.Pin(fresh)
+	if errors.Is(err, os.ErrExist) { // of a process that was killed right here
+		err = errors.Join(removeIfThere(fresh), m.Pin(fresh))
+	}
+	if err != nil {
 		return fmt.Errorf("%w to pin %s: %w", ErrPin, path, err)
 	}
 	if err := os.Rename(fresh, path); err != nil {
