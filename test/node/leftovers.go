@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // StateFolder is where xdp-port keeps its state.
@@ -29,10 +30,14 @@ func State() Snapshot {
 // Unchanged returns an error that names what came since. What went is of no
 // concern: it was somebody else's.
 func (s Snapshot) Unchanged() error {
+	var came []string
 	for _, path := range State() {
 		if !slices.Contains(s, path) {
-			return fmt.Errorf("%s was not there before", path)
+			came = append(came, path)
 		}
+	}
+	if len(came) > 0 {
+		return fmt.Errorf("was not there before: %s", strings.Join(came, " "))
 	}
 	return nil
 }
