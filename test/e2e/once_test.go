@@ -158,7 +158,13 @@ func TestTunnel(t *testing.T) {
 			must(t, err)
 			defer echo.Close()
 			to := netip.MustParseAddrPort("10.77.0.2:1234")
-			must(t, node.ExchangeUDP(c.NS, to, node.Sizes(100, 0, 1300)))
+			exchange := func() error { return node.ExchangeUDP(c.NS, to, node.Sizes(100, 0, 1300)) }
+			// One packet in 65,536 looks as if its outer checksum were partial, and is
+			// lost (ARCHITECTURE.md, Checksums). From another port it is another packet.
+			if err := exchange(); err != nil {
+				t.Log(err)
+				must(t, exchange())
+			}
 		})
 	}
 }
