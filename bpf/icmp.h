@@ -5,6 +5,7 @@
 #ifndef XDP_PORT_ICMP_H
 #define XDP_PORT_ICMP_H
 
+#include "addresses.h"
 #include "checksum.h"
 #include "decide.h"
 
