@@ -25,13 +25,16 @@ KERNEL_SAMPLE := ./pkg/datapath ./pkg/veth ./test/differential './test/portctl=^
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build reference image node-image kubernetes containerd generate lint format test test-runtimes test-kubernetes test-kernels release test-release nightly demo demo-full bench report clean root
+.PHONY: help build untraced reference image node-image kubernetes containerd generate lint format test test-runtimes test-kubernetes test-kernels release test-release nightly demo demo-full bench report clean root
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## build the plugin and the operator's tool into bin/
 	$(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X '$(MODULE)/pkg/build.source=$$(.ci/version)'" -o $(BIN)/ ./plugin/...
+
+untraced: ## build the plugin without tracing, to measure what tracing costs
+	$(GO) build -trimpath -tags untraced -ldflags "-s -w" -o $(BIN)/xdp-port-untraced ./plugin/xdp-port
 
 reference: ## build cnitool and the reference CNI plugins into bin/
 	$(GO) build -trimpath -o $(BIN)/cni/ $(addprefix $(PLUGINS)/,$(REFERENCE))
@@ -69,11 +72,11 @@ lint: ## check the format of Go and C, and the Go code for mistakes
 	for module in . $(MODULES); do (cd $$module && $(LINT) golangci-lint run ./...) || exit 1; done
 
 # Packages one by one: they share the kernel, and some count what is loaded.
-test: root build reference ## run all tests (as root)
+test: root build untraced reference ## run all tests (as root)
 	$(GO) test -count=1 -p 1 -timeout 20m ./...
 	for module in test/bench test/schema; do (cd $$module && $(GO) test -count=1 -p 1 ./...) || exit 1; done
 
-nightly: root build reference ## run the tests that take long, too: hours (as root)
+nightly: root build untraced reference ## run the tests that take long, too: hours (as root)
 	XDP_PORT_NIGHTLY=1 $(GO) test -count=1 -p 1 -timeout 6h ./...
 
 test-runtimes: root build reference image containerd ## run the tests with container runtimes (as root)
@@ -101,12 +104,11 @@ demo: root build reference ## show the main job, for real (as root)
 demo-full: root build reference ## the same, and each command of the operator's tool (as root)
 	$(GO) run ./test/demo -full
 
-bench: root build reference ## measure beside what others use, 15 minutes; QUICK=1: 3 (as root)
+bench: root build untraced reference ## measure beside what others use, 15 minutes; QUICK=1: 3 (as root)
 	@command -v iperf3 nft iptables-nft >/dev/null || \
 		apt-get install -y -qq --no-install-recommends iperf3 nftables iptables || \
 		{ echo "iperf3, nftables or iptables is missing, and apt-get could not install it"; exit 1; }
 	$(GO) -C test/bench build -trimpath -o $(BIN)/bench .
-	$(GO) build -trimpath -tags untraced -ldflags "-s -w" -o $(BIN)/xdp-port-untraced ./plugin/xdp-port
 	$(BIN)/bench -o bench.json $(if $(QUICK),-quick)
 
 report: ## put bench.json into docs/ and the README
