@@ -23,18 +23,11 @@ var (
 	outside = netip.MustParseAddr("10.99.0.2")
 )
 
-// pinned loads rules into a folder of their own and makes them heed loopback.
+// pinned loads rules into a BPF file system of their own and makes them heed
+// loopback.
 func pinned(t *testing.T, rs *Ruleset, shared Shared) (*Programs, string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("/sys/fs/bpf", "xdp-port-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(Unpin(dir), os.Remove(dir)); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := bpffs(t)
 	table, err := rules.Compile(rs.Rules)
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +41,21 @@ func pinned(t *testing.T, rs *Ruleset, shared Shared) (*Programs, string) {
 		t.Fatal(err)
 	}
 	return programs, dir
+}
+
+// bpffs mounts a BPF file system.
+func bpffs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func traceRules() *Ruleset {
