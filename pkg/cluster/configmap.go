@@ -30,6 +30,9 @@ type configMap struct {
 // than that.
 const watchTime = time.Minute
 
+// shortestWatch paces watches that end at once, as a proxy in between may have it.
+const shortestWatch = time.Second
+
 // retryAfter is how long to wait after an error.
 const retryAfter = 2 * time.Second
 
@@ -42,16 +45,22 @@ func (c *Client) Follow(ctx context.Context, namespace, name string, tell func(C
 	for ctx.Err() == nil {
 		version, err := c.list(ctx, path, only, tell)
 		for err == nil && ctx.Err() == nil {
+			began := time.Now()
 			version, err = c.watch(ctx, path, only, version, tell)
+			sleep(ctx, shortestWatch-time.Since(began))
 		}
 		if err == nil || errors.Is(err, errStale) || ctx.Err() != nil {
 			continue
 		}
 		tell(ConfigMap{Err: fmt.Errorf("ConfigMap %s/%s: %w", namespace, name, err)})
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryAfter):
-		}
+		sleep(ctx, retryAfter)
+	}
+}
+
+func sleep(ctx context.Context, duration time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(duration):
 	}
 }
 
