@@ -38,7 +38,9 @@ func registry(t *testing.T, list []inspect.Attachment, err error, limits Limits)
 }
 
 func TestMetricsPassTheLinter(t *testing.T) {
-	problems, err := testutil.GatherAndLint(registry(t, sampleAttachments(3, 3), nil, Limits{10, 10}))
+	r := registry(t, sampleAttachments(3, 3), nil, Limits{10, 10})
+	r.MustRegister(NewAgent([]string{"conflist"}, []string{"changed"}))
+	problems, err := testutil.GatherAndLint(r)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}

@@ -12,7 +12,7 @@ import (
 const dashboard = "../../deploy/grafana/xdp-port.json"
 
 // promQL are the words of queries that are no metrics and no labels.
-var promQL = strings.Fields("sum count rate topk time vector by on or group_left label_values")
+var promQL = strings.Fields("sum count max rate increase topk time vector by on or group_left label_values")
 
 // TestDashboardAsksForWhatThereIs takes each query of the dashboard apart: all
 // its words must be metrics, or labels that these have.
@@ -58,10 +58,12 @@ var (
 	word       = regexp.MustCompile(`[a-z_]+`)
 )
 
-// labelsByMetric returns what the collector has.
+// labelsByMetric returns what the collectors have.
 func labelsByMetric(t *testing.T) map[string][]string {
 	t.Helper()
-	families, err := registry(t, sampleAttachments(1, 1), nil, Limits{10, 10}).Gather()
+	r := registry(t, sampleAttachments(1, 1), nil, Limits{10, 10})
+	r.MustRegister(NewAgent([]string{"conflist"}, []string{"changed"}))
+	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

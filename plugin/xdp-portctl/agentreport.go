@@ -32,39 +32,15 @@ type report struct {
 	known    map[string]bool // what has been looked at
 	lastSign time.Time
 
-	problem             *prometheus.GaugeVec
-	installs, collected prometheus.Counter
-	changes             *prometheus.CounterVec
-	drift               prometheus.Gauge
+	*metrics.Agent
 }
 
 func newReport() *report {
-	const namespace, subsystem = "xdp_port", "agent"
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help})
-	}
-	r := &report{
+	outcomes := []string{outcomeChanged, outcomeDetached, outcomeFailed, outcomeGone}
+	return &report{
 		problems: map[string]error{}, known: map[string]bool{}, lastSign: time.Now(),
-		problem: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "problem", Help: "Whether something is wrong with it; /readyz says what.",
-		}, []string{"subject"}),
-		installs:  counter("conflist_writes_total", "How often xdp-port's entry was written into the conflist."),
-		collected: counter("collected_total", "Attachments removed whose container was gone."),
-		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "changes_total", Help: "Changes of running containers' rules by outcome.",
-		}, []string{"outcome"}),
-		drift: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "drifted_attachments",
-			Help: "Interfaces that keep other rules than configured, since these cannot be had.",
-		}),
+		Agent: metrics.NewAgent(subjects, outcomes),
 	}
-	for _, subject := range subjects {
-		r.problem.WithLabelValues(subject).Set(0)
-	}
-	for _, outcome := range []string{outcomeChanged, outcomeDetached, outcomeFailed, outcomeGone} {
-		r.changes.WithLabelValues(outcome)
-	}
-	return r
 }
 
 // settle notes a problem with a subject, or that there is none, and tells
@@ -76,11 +52,11 @@ func (r *report) settle(subject string, err error) (news bool) {
 	r.known[subject] = true
 	if err == nil {
 		delete(r.problems, subject)
-		r.problem.WithLabelValues(subject).Set(0)
+		r.Problem.WithLabelValues(subject).Set(0)
 		return old != nil
 	}
 	r.problems[subject] = err
-	r.problem.WithLabelValues(subject).Set(1)
+	r.Problem.WithLabelValues(subject).Set(1)
 	return old == nil || old.Error() != err.Error()
 }
 
@@ -121,8 +97,7 @@ func (r *report) silence() time.Duration {
 // handler serves what the agent and the node's attachments have to tell.
 func (a *agent) handler(limits metrics.Limits) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics.NewCollector(inspect.Attachments, limits),
-		a.report.problem, a.report.installs, a.report.collected, a.report.changes, a.report.drift)
+	registry.MustRegister(metrics.NewCollector(inspect.Attachments, limits), a.report.Agent)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /healthz", a.serveHealth)

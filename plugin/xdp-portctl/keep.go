@@ -118,7 +118,7 @@ func (a *agent) addEntry() (changed bool) {
 	path, changed, err := a.options.networks.Add(a.entry.text, checkConflist)
 	a.settle(aboutConflist, err)
 	if changed {
-		a.report.installs.Inc()
+		a.report.Writes.Inc()
 		a.log.Info("xdp-port's entry was written", "conflist", path)
 	}
 	return changed
@@ -173,12 +173,12 @@ func (a *agent) differences() ([]*change, error) {
 func (a *agent) tellChanges(changes []*change) {
 	var errs []error
 	for _, c := range changes {
-		a.report.changes.WithLabelValues(c.Outcome).Inc()
+		a.report.Changes.WithLabelValues(c.Outcome).Inc()
 		if c.Outcome == outcomeFailed {
 			errs = append(errs, fmt.Errorf("%s keeps other rules than configured: %s", c.from.Key(), c.Error))
 		}
 	}
-	a.report.drift.Set(float64(len(errs)))
+	a.report.Drift.Set(float64(len(errs)))
 	a.settle(aboutContainers, errors.Join(errs...))
 }
 
@@ -187,7 +187,7 @@ func (a *agent) collect() {
 	keys, err := collect()
 	a.settle(aboutGarbage, err)
 	for _, key := range keys {
-		a.report.collected.Inc()
+		a.report.Collected.Inc()
 		a.log.Info("removed what a container left that is gone", "interface", key.String())
 	}
 }

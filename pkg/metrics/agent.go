@@ -1,0 +1,57 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Agent is what the agent of a node tells of its own work. It is a collector.
+type Agent struct {
+	// Problem is 1 for what is wrong now.
+	Problem *prometheus.GaugeVec
+	// Writes, Collected and Changes count what the agent did, Changes by outcome.
+	Writes, Collected prometheus.Counter
+	Changes           *prometheus.CounterVec
+	// Drift is how many interfaces have other rules than configured.
+	Drift prometheus.Gauge
+}
+
+// NewAgent returns the metrics of an agent whose problems are about these
+// subjects, and whose changes can have these outcomes: all are told from the
+// start.
+func NewAgent(subjects, outcomes []string) *Agent {
+	a := &Agent{
+		Problem:   prometheus.NewGaugeVec(prometheus.GaugeOpts(agentOpts("problem", "Whether something is wrong with it; /readyz says what.")), []string{"subject"}),
+		Writes:    prometheus.NewCounter(agentOpts("conflist_writes_total", "How often xdp-port's entry was written into the conflist.")),
+		Collected: prometheus.NewCounter(agentOpts("collected_total", "Attachments removed whose container was gone.")),
+		Changes:   prometheus.NewCounterVec(agentOpts("changes_total", "Changes of running containers' rules by outcome."), []string{"outcome"}),
+		Drift: prometheus.NewGauge(prometheus.GaugeOpts(agentOpts("drifted_attachments",
+			"Interfaces that keep other rules than configured, since these cannot be had."))),
+	}
+	for _, subject := range subjects {
+		a.Problem.WithLabelValues(subject)
+	}
+	for _, outcome := range outcomes {
+		a.Changes.WithLabelValues(outcome)
+	}
+	return a
+}
+
+func agentOpts(name, help string) prometheus.CounterOpts {
+	return prometheus.CounterOpts{Namespace: "xdp_port", Subsystem: "agent", Name: name, Help: help}
+}
+
+func (a *Agent) all() []prometheus.Collector {
+	return []prometheus.Collector{a.Problem, a.Writes, a.Collected, a.Changes, a.Drift}
+}
+
+// Describe implements prometheus.Collector.
+func (a *Agent) Describe(out chan<- *prometheus.Desc) {
+	for _, metric := range a.all() {
+		metric.Describe(out)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (a *Agent) Collect(out chan<- prometheus.Metric) {
+	for _, metric := range a.all() {
+		metric.Collect(out)
+	}
+}
