@@ -73,8 +73,8 @@ func checkConflist(path string, text []byte) error {
 // installOptions are the flags of install.
 type installOptions struct {
 	places
-	from, config         string
-	wait, ignoreNotFound bool
+	from, config     string
+	wait, bestEffort bool
 }
 
 func (t *tool) install() *cobra.Command {
@@ -100,35 +100,43 @@ is changed. Running containers are not touched: see apply.`,
 	flags.StringVar(&o.config, "config", "", "the file with xdp-port's entry")
 	flags.StringVar(&o.from, "from", "", "the folder with xdp-port and xdp-portctl (default: where this program is)")
 	flags.BoolVar(&o.wait, "wait", false, "wait for a network if none is configured")
-	flags.BoolVar(&o.ignoreNotFound, "ignore-not-found", false, "leave it at the programs if there is no network, or no --config, yet")
+	flags.BoolVar(&o.bestEffort, "best-effort", false, "leave it at the programs if the rest is not possible: an agent sees to that")
 	_ = command.MarkFlagRequired("config")
-	command.MarkFlagsMutuallyExclusive("wait", "ignore-not-found")
+	command.MarkFlagsMutuallyExclusive("wait", "best-effort")
 	return command
 }
 
+// runInstall looks for mistakes before it touches anything. With bestEffort only
+// the programs count: an init container that fails would keep an agent from
+// starting that reports what is wrong, and goes on as soon as it is put right.
 func (t *tool) runInstall(ctx context.Context, o installOptions) error {
-	entry, missing := readEntry(o.config)
-	if missing != nil && (!o.ignoreNotFound || !errors.Is(missing, os.ErrNotExist)) {
-		return missing
-	}
-	if err := t.installPrograms(o.from, o.bin); err != nil {
+	entry, err := readEntry(o.config)
+	if err != nil && !o.bestEffort {
 		return err
 	}
-	if missing != nil {
-		fmt.Fprintf(t.out, "%v: nothing to add to a network yet\n", missing)
+	if failure := t.installPrograms(o.from, o.bin); failure != nil {
+		return failure
+	}
+	if err == nil {
+		err = t.installEntry(ctx, o, entry)
+	}
+	if err != nil && o.bestEffort {
+		fmt.Fprintf(t.err, "xdp-port is not added to a network yet: %v\n", err)
 		return nil
 	}
+	return err
+}
+
+func (t *tool) installEntry(ctx context.Context, o installOptions, entry configFile) error {
 	path, changed, err := o.networks.Add(entry.text, checkConflist)
-	if errors.Is(err, install.ErrNoNetwork) && o.wait {
+	if errors.Is(err, install.ErrNoNetwork) {
+		if !o.wait {
+			return fmt.Errorf("%w: install one first, or say --wait", err)
+		}
 		fmt.Fprintf(t.err, "%v: waiting for one\n", err)
 		path, changed, err = addWhenThere(ctx, o.networks, entry)
 	}
 	switch {
-	case errors.Is(err, install.ErrNoNetwork) && o.ignoreNotFound:
-		fmt.Fprintf(t.out, "%v: nothing to add xdp-port to yet\n", err)
-		return nil
-	case errors.Is(err, install.ErrNoNetwork) && !o.wait:
-		return fmt.Errorf("%w: install one first, or say --wait", err)
 	case err != nil:
 		return err
 	case changed:
@@ -141,17 +149,23 @@ func (t *tool) runInstall(ctx context.Context, o installOptions) error {
 
 func (t *tool) installPrograms(from, to string) error {
 	if from == "" {
-		self, err := os.Executable()
+		own, err := ownFolder()
 		if err != nil {
 			return err
 		}
-		from = filepath.Dir(self)
+		from = own
 	}
 	changed, err := install.Programs(from, to)
 	for _, path := range changed {
 		fmt.Fprintf(t.out, "%s: installed\n", path)
 	}
 	return err
+}
+
+// ownFolder is where this program is, and the plugin beside it.
+func ownFolder() (string, error) {
+	self, err := os.Executable()
+	return filepath.Dir(self), err
 }
 
 // addWhenThere waits until there is a network that can be read.

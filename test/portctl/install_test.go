@@ -74,14 +74,14 @@ const (
 func TestInstall(t *testing.T) {
 	o := newTarget(t)
 	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 1)
-	portctl(t, o.Node, o.args("install", "--config", o.config, "--ignore-not-found")...).want(t, 0)
+	portctl(t, o.Node, o.args("install", "--config", o.config, "--best-effort")...).want(t, 0)
 	o.configure(to7998)
 	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
 	out.want(t, 1)
 	if !strings.Contains(out.stderr, "no network is configured") || !strings.Contains(out.stderr, "--wait") {
 		t.Errorf("without a network: %s", out.stderr)
 	}
-	portctl(t, o.Node, o.args("install", "--config", o.config, "--ignore-not-found")...).want(t, 0)
+	portctl(t, o.Node, o.args("install", "--config", o.config, "--best-effort")...).want(t, 0)
 
 	original := o.writeNetwork()
 	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 0)
@@ -159,5 +159,40 @@ func TestInstallMistakes(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(o.bin); len(left) > 0 || o.read(o.conflist) != original {
 		t.Errorf("%v, %s", left, o.read(o.conflist))
+	}
+}
+
+// TestInstallBestEffort installs the programs whatever else is wrong, and says
+// what is.
+func TestInstallBestEffort(t *testing.T) {
+	const mistake = `{"protocol": "udp", "port": 70000, "action": "drop"}`
+	for _, test := range []struct{ rules, network, want string }{
+		{"", plain, "no such file"},
+		{mistake, plain, "rules[0].port: 70000 is not a port"},
+		{to7998, "", "no network is configured"},
+		{to7998, plain[:len(plain)/2], "lab.conflist"},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			o := newTarget(t)
+			if test.rules != "" {
+				o.configure(test.rules)
+			}
+			if test.network != "" {
+				must(t, os.WriteFile(o.conflist, []byte(test.network), 0o640))
+			}
+			out := portctl(t, o.Node, o.args("install", "--config", o.config, "--best-effort")...)
+			out.want(t, 0)
+			if !strings.Contains(out.stderr, test.want) {
+				t.Errorf("it says %s", out.stderr)
+			}
+			for _, name := range []string{"xdp-port", "xdp-portctl"} {
+				if _, err := os.Stat(filepath.Join(o.bin, name)); err != nil {
+					t.Error(err)
+				}
+			}
+			if text, err := os.ReadFile(o.conflist); string(text) != test.network {
+				t.Errorf("the conflist is %s (%v)", text, err)
+			}
+		})
 	}
 }
