@@ -221,9 +221,15 @@ func TestSymbolicLink(t *testing.T) {
 func TestNetworkRemoved(t *testing.T) {
 	f := newFolder(t, "a.conflist")
 	f.add("a.conflist")
+	if !f.IsAdded() {
+		t.Error("it is not known that there is an entry")
+	}
 	f.must(os.Remove(f.path("a.conflist")))
 	f.remove()
 	f.want(nil)
+	if f.IsAdded() {
+		t.Error("it is thought that there is an entry")
+	}
 }
 
 // TestKilled cleans up after a process that died while it wrote.
@@ -300,8 +306,14 @@ func TestPrograms(t *testing.T) {
 			t.Errorf("%s: %q, %v, %v", name, text, info.Mode(), err)
 		}
 	}
+	if missing := Missing(to); len(missing) != 0 {
+		t.Errorf("missing: %v", missing)
+	}
 	removed, err := RemovePrograms(to)
 	f.must(err)
+	if missing := Missing(to); len(missing) != len(programs) {
+		t.Errorf("missing of those removed: %v", missing)
+	}
 	if left, _ := os.ReadDir(to); len(left) != 0 || len(removed) != len(programs) {
 		t.Errorf("removed %v, left %v", removed, left)
 	}

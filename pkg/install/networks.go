@@ -179,10 +179,17 @@ func (n Networks) Remove() (changed []string, err error) {
 	return n.restore(func(string) bool { return true })
 }
 
+// IsAdded tells whether a conflist has the entry from Add.
+func (n Networks) IsAdded() bool { return len(n.originals()) > 0 }
+
+func (n Networks) originals() []string {
+	found, _ := filepath.Glob(filepath.Join(n.Folder, "*"+originalSuffix)) // the pattern is good
+	return found
+}
+
 func (n Networks) restore(which func(path string) bool) (changed []string, err error) {
-	originals, _ := filepath.Glob(filepath.Join(n.Folder, "*"+originalSuffix)) // the pattern is good
 	var errs []error
-	for _, original := range originals {
+	for _, original := range n.originals() {
 		path := strings.TrimSuffix(original, originalSuffix)
 		if !which(path) {
 			continue

@@ -44,6 +44,17 @@ func copyProgram(source, target string) (copied bool, err error) {
 	return true, replaceFile(target, text, nil)
 }
 
+// Missing returns the paths of programs that are not in a folder.
+func Missing(folder string) (paths []string) {
+	for _, name := range programs {
+		path := filepath.Join(folder, name)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
 // RemovePrograms removes the programs from a folder.
 func RemovePrograms(folder string) (removed []string, err error) {
 	for _, name := range programs {

@@ -32,9 +32,11 @@ func (t *tool) agent() *cobra.Command {
 		Use:   "agent",
 		Short: "Keep this node as its configuration says, until interrupted; for Kubernetes",
 		Long: `Keep xdp-port's entry in the network's conflist, also when another installer
-rewrites that; give new rules to all running containers of the network, as apply
-does; remove what containers left that are gone, as gc does; and serve /metrics,
-/healthz (it is alive) and /readyz (all is as it should be, or what is not).
+rewrites that, and the programs beside this one in the folder of the CNI plugins,
+where they are missing; give new rules to all running containers of the network,
+as apply does; remove what containers left that are gone, as gc does; and serve
+/metrics, /healthz (it is alive) and /readyz (all is as it should be, or what is
+not). It fails if one of the two folders is removed, and must be started anew.
 
 The configuration is that of install --config: a file, read again when it changes,
 or a key of a ConfigMap, which is watched. One with mistakes changes nothing, and is
@@ -84,6 +86,14 @@ func (t *tool) runAgent(ctx context.Context, o agentOptions) error {
 		if o.daemonSet != "" {
 			a.isGoing = func(ctx context.Context) (bool, error) { return client.IsGoing(ctx, namespace, o.daemonSet) }
 		}
+	}
+	for _, path := range []string{o.networks.Folder, o.bin} {
+		folder, err := install.OpenFolder(path)
+		if err != nil {
+			return err
+		}
+		defer folder.Close()
+		a.folders = append(a.folders, folder)
 	}
 	conflists, err := install.Watch(ctx, o.networks.Folder)
 	if err != nil {

@@ -17,13 +17,14 @@ import (
 // What problems are about. Each has one at a time.
 const (
 	aboutConfiguration = "configuration"
+	aboutPrograms      = "programs"
 	aboutConflist      = "conflist"
 	aboutContainers    = "containers"
 	aboutGarbage       = "garbage"
 	aboutDaemonSet     = "daemonset"
 )
 
-var subjects = []string{aboutConfiguration, aboutConflist, aboutContainers, aboutGarbage, aboutDaemonSet}
+var subjects = []string{aboutConfiguration, aboutPrograms, aboutConflist, aboutContainers, aboutGarbage, aboutDaemonSet}
 
 // report is what the agent tells the world. It may be used by several at once.
 type report struct {

@@ -21,6 +21,7 @@ type agent struct {
 	// there is none. It counts for what was seen to be there before.
 	isGoing func(context.Context) (bool, error)
 	seen    bool
+	folders []install.Folder
 
 	// entry is the last configuration without mistakes; nil until there is one.
 	entry  *configFile
@@ -39,6 +40,7 @@ func (a *agent) run(
 	garbage := time.NewTicker(a.options.gcInterval)
 	defer garbage.Stop()
 	a.collect()
+	a.keepPrograms()
 	a.findDaemonSet(ctx)
 	for {
 		next := a.options.interval
@@ -59,7 +61,11 @@ func (a *agent) run(
 			next = soon
 		case <-time.After(time.Until(due)):
 			due = time.Now().Add(a.options.interval)
+			if err := a.findFolders(); err != nil {
+				return err
+			}
 			a.findDaemonSet(ctx)
+			a.keepPrograms()
 			a.keepConflist()
 			a.reconcile(ctx)
 		case <-garbage.C:
@@ -76,9 +82,39 @@ func (a *agent) run(
 	}
 }
 
-// configure takes a new configuration, and tells whether it is one.
+// findFolders fails where a folder was replaced: in a container only a new one
+// sees what is there now.
+func (a *agent) findFolders() error {
+	for _, folder := range a.folders {
+		if folder.IsLost() {
+			return fmt.Errorf("%s was removed, or another is in its place: the agent must be started anew", folder.Path())
+		}
+	}
+	return nil
+}
+
+// keepPrograms puts back what somebody has removed: the conflist names the plugin,
+// so that without it no container would start.
+func (a *agent) keepPrograms() {
+	if len(install.Missing(a.options.bin)) == 0 {
+		a.settle(aboutPrograms, nil)
+		return
+	}
+	own, err := ownFolder()
+	var changed []string
+	if err == nil {
+		changed, err = install.Programs(own, a.options.bin)
+	}
+	for _, path := range changed {
+		a.log.Warn("a program was missing, and is installed", "path", path)
+	}
+	a.settle(aboutPrograms, err)
+}
+
+// configure takes a new configuration, and tells whether it is one. That there is
+// none is no problem where none was before.
 func (a *agent) configure(ctx context.Context, c configuration) bool {
-	if errors.Is(c.err, errNoConfiguration) && a.entry == nil {
+	if errors.Is(c.err, errNoConfiguration) && a.entry == nil && !a.options.networks.IsAdded() {
 		a.log.Info("there is no configuration yet", "from", c.entry.path)
 		for _, subject := range []string{aboutConfiguration, aboutConflist, aboutContainers} {
 			a.settle(subject, nil)
@@ -125,8 +161,12 @@ func (a *agent) addEntry() (changed bool) {
 }
 
 // reconcile gives running containers the rules of the conflist, and reports
-// those that have others and keep them.
+// those that have others and keep them. As long as the conflist is not ours nobody
+// knows what they are to have.
 func (a *agent) reconcile(ctx context.Context) {
+	if a.entry == nil || a.report.has(aboutConflist) {
+		return
+	}
 	changes, err := a.differences()
 	if err != nil {
 		a.settle(aboutContainers, err)
@@ -146,12 +186,8 @@ func (a *agent) reconcile(ctx context.Context) {
 	a.tellChanges(differing)
 }
 
-// differences are what running containers have and what they are to have; none
-// as long as the conflist is not ours.
+// differences are what running containers have and what they are to have.
 func (a *agent) differences() ([]*change, error) {
-	if a.entry == nil || a.report.has(aboutConflist) {
-		return nil, nil
-	}
 	path, err := a.options.networks.Path()
 	if err != nil {
 		return nil, err

@@ -45,12 +45,19 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-func startAgent(o target) *agent {
+// startAgent starts one, perhaps by way of another program that has it as its last
+// arguments.
+func startAgent(o target, by ...string) *agent {
 	o.Helper()
 	const address = "127.0.0.1:9435"
 	a := &agent{target: o, url: "http://" + address}
 	a.command = command(o.T, o.args("agent", "--config", o.config, "--listen", address, "--interval", "2s")...)
 	confine(o.T, a.command)
+	if len(by) > 0 {
+		path, err := exec.LookPath(by[0])
+		must(o.T, err)
+		a.command.Path, a.command.Args = path, append(by, a.command.Args...)
+	}
 	a.command.Stderr = &a.log
 	must(o.T, o.NS.Do(func(ns.NetNS) error { return a.command.Start() }))
 	o.Cleanup(func() {
@@ -227,6 +234,65 @@ func TestAgentMends(t *testing.T) {
 	}
 	must(t, c.Detach("lab"))
 	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
+}
+
+// TestAgentKeepsPrograms installs them where they are missing: without the plugin
+// that the conflist names no container would start.
+func TestAgentKeepsPrograms(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	o.writeNetwork()
+	a := startAgent(o)
+	for range 2 {
+		eventually(t, func() string {
+			_, err := os.Stat(filepath.Join(o.bin, "xdp-port"))
+			if err != nil {
+				return err.Error() + a.log.String()
+			}
+			return ""
+		})
+		must(t, os.Remove(filepath.Join(o.bin, "xdp-port")))
+	}
+}
+
+// TestAgentFolderRemoved ends the agent where it could not see another installer's
+// new folder, so that it is started anew: its watch and, in a container, its mount
+// are of the old one.
+func TestAgentFolderRemoved(t *testing.T) {
+	mounted := filepath.Join(t.TempDir(), "mounted")
+	must(t, os.Mkdir(mounted, 0o700))
+	for name, by := range map[string][]string{
+		"on the host":   nil,
+		"below a mount": {"unshare", "--mount", "sh", "-ec", `mount --bind "$0" "$1"; shift; exec "$@"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newTarget(t)
+			o.configure(to7998)
+			original := o.writeNetwork()
+			folder, seen := filepath.Dir(o.conflist), o
+			seen.T = t
+			if by != nil {
+				by = append(by, folder, mounted)
+				seen.conflist = filepath.Join(mounted, "lab.conflist")
+			}
+			a := startAgent(seen, by...)
+			a.target = o
+			a.eventuallySays("/readyz", http.StatusOK, "ready")
+			must(t, os.RemoveAll(folder))
+			must(t, os.Mkdir(folder, 0o700))
+			must(t, os.WriteFile(o.conflist, []byte(original), 0o640))
+			ended := make(chan error, 1)
+			go func() { ended <- a.command.Wait() }()
+			select {
+			case err := <-ended:
+				if err == nil || !strings.Contains(a.log.String(), "must be started anew") {
+					t.Errorf("it ends with %v: %s", err, a.log.String())
+				}
+			case <-time.After(node.ToolTimeout):
+				t.Errorf("it goes on: %s", a.log.String())
+			}
+		})
+	}
 }
 
 // TestAgentOwnRules has one container whose own rules do not go with the new
