@@ -25,7 +25,7 @@ KERNEL_SAMPLE := ./pkg/datapath ./pkg/veth ./test/differential './test/portctl=^
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build untraced reference image node-image kubernetes containerd generate lint format test test-runtimes test-kubernetes test-kernels release test-release nightly demo demo-full bench report clean root
+.PHONY: help build untraced reference image node-image next-image kubernetes containerd generate lint format test test-runtimes test-kubernetes test-kernels release test-release nightly demo demo-full bench report clean root
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +47,11 @@ image: ## build a container image to try with, bin/echo.tar
 # The same as deploy/kubernetes/Dockerfile makes.
 node-image: build ## build the image for Kubernetes, bin/xdp-port.tar
 	$(GO) -C test/runtimes run ./image localhost/xdp-port/xdp-port:latest $(BIN)/xdp-port.tar $(BIN)/xdp-portctl $(BIN)/xdp-port
+
+# untraced stands for another release: it makes programs with another hash.
+next-image: ## build an image to upgrade to, whose programs differ, bin/xdp-port-next.tar, for the tests
+	$(GO) build -trimpath -buildvcs=false -tags untraced -ldflags "-s -w" -o $(BIN)/next/ ./plugin/...
+	$(GO) -C test/runtimes run ./image localhost/xdp-port/xdp-port:next $(BIN)/xdp-port-next.tar $(BIN)/next/xdp-portctl $(BIN)/next/xdp-port
 
 # The first time takes minutes; then they are in Go's cache.
 kubernetes: ## build the programs of a Kubernetes cluster into bin/kubernetes/, for the tests
@@ -82,7 +87,7 @@ nightly: root build untraced reference ## run the tests that take long, too: hou
 test-runtimes: root build reference image containerd ## run the tests with container runtimes (as root)
 	$(GO) -C test/runtimes test -count=1 -timeout 20m -skip '^TestRelease' ./...
 
-test-kubernetes: root build reference image node-image containerd kubernetes ## run the tests on a cluster of two nodes (as root)
+test-kubernetes: root build reference image node-image next-image containerd kubernetes ## run the tests on a cluster of two nodes (as root)
 	@command -v runc >/dev/null || apt-get install -y -qq --no-install-recommends runc || \
 		{ echo "runc is missing, and apt-get could not install it"; exit 1; }
 	$(GO) -C test/kubernetes test -count=1 -v -timeout 20m ./...

@@ -9,6 +9,7 @@ replace (
 )
 
 require (
+	github.com/cilium/ebpf v0.22.0
 	github.com/vishvananda/netlink v1.3.1
 	github.com/vishvananda/netns v0.0.5
 	github.com/xdp-port/xdp-port/test/runtimes v0.0.0-00010101000000-000000000000

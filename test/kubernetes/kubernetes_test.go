@@ -81,7 +81,7 @@ func (c *cluster) testInstall() {
 	c.want("client", c.server(), 7999, 7998)
 	c.want("client", c.server(), 6998, 6998)
 	c.want("early", c.server(), 7999, 7999)
-	c.talk("talker", "node1", c.server(), 7999, 7998)
+	c.talk("talker")
 }
 
 // configure changes the rules as the guide says.
@@ -131,12 +131,30 @@ func (c *cluster) testAnnotation() {
 			c.Errorf("a pod without the annotation: %q", got)
 		}
 	}
+	c.refuse(pod{name: "mistaken", node: "node1", args: serve, rules: `[{ "protocol": "udp", "port": 70000, "action": "drop" }]`},
+		"70000 is not a port")
+}
+
+// refuse wants a pod not to start, for a reason that its events give, and to leave
+// nothing behind.
+func (c *cluster) refuse(p pod, reason string) {
+	c.Helper()
+	c.create(p)
+	c.eventually("the events of "+p.name+" say "+reason, func() error {
+		if text := c.events(p.name); !strings.Contains(text, reason) || !strings.Contains(text, "xdp-port/rules") {
+			return errors.New(text)
+		}
+		return nil
+	})
+	c.Logf("%s", c.events(p.name))
+	c.remove(p.name)
+	c.eventually("nothing is left of "+p.name, c.nodes[0].clean)
 }
 
 // testConfigMap has the rules change below connections.
 func (c *cluster) testConfigMap() {
 	const soon = 10 * time.Second
-	c.talk("talker2", "node1", c.server(), 7999, 7998)
+	c.talk("talker2")
 	if got, err := c.ask("client", "udp", c.server(), 5000); err == nil {
 		c.Fatalf("before the change: %q", got)
 	}
@@ -177,12 +195,49 @@ func (c *cluster) testInvalid() {
 	if want := "rules[4].port: 70000 is not a port (1-65535)"; !strings.Contains(log, want) {
 		c.Errorf("no %q in the log:\n%s", want, log)
 	}
+	const told = `xdp_port_agent_problem{subject="configuration"} 1`
+	c.agentsTell(told)
+	// Agents that start now say so, too: they are the ones of new nodes.
+	c.kubectl("-n", "xdp-port", "delete", "pod", "-l", "app.kubernetes.io/name=xdp-port", "--wait")
+	c.agentsTell(told)
 	if c.nodes[0].conflist() != before {
 		c.Errorf("the conflist is changed:\n%s", c.nodes[0].conflist())
 	}
 	c.want("client", c.server(), 5000, 7998)
+
+	c.kubectl("-n", "xdp-port", "patch", "configmap", "xdp-port", "-p", `{"data": {"xdp-port.json": null}}`)
+	c.eventually("the agents say that the rules are gone", func() error {
+		log := c.kubectl("-n", "xdp-port", "logs", "daemonset/xdp-port", "-c", "agent")
+		if !strings.Contains(log, "the key is missing") {
+			return errors.New(log)
+		}
+		return nil
+	})
+	c.agentsTell(told)
+	c.want("client", c.server(), 5000, 7998)
 	c.configure(more)
 	c.rolledOut()
+	c.agentsTell("xdp_port_agent_drifted_attachments 0")
+}
+
+// agentsTell waits until the metrics of the agents of all nodes have a line.
+func (c *cluster) agentsTell(line string) {
+	c.Helper()
+	c.eventually("the agents tell "+line, func() error {
+		out, err := c.tryKubectl("-n", "xdp-port", "get", "pods", "-o", "jsonpath={.items[*].metadata.name}")
+		agents := strings.Fields(out)
+		if err == nil && len(agents) != len(c.nodes) {
+			err = fmt.Errorf("the agents are %v", agents)
+		}
+		for _, name := range agents {
+			text, failure := c.tryKubectl("get", "--raw", "/api/v1/namespaces/xdp-port/pods/"+name+":9435/proxy/metrics")
+			if failure == nil && !strings.Contains(text, line+"\n") {
+				failure = fmt.Errorf("%s tells %s", name, text)
+			}
+			err = errors.Join(err, failure)
+		}
+		return err
+	})
 }
 
 // testRewritten has another installer write its version anew.
@@ -236,44 +291,6 @@ func (c *cluster) ready(n *node) {
 	})
 }
 
-// testUpgrade exchanges the image, and looks at the conflist all the while.
-func (c *cluster) testUpgrade() {
-	n := c.nodes[0]
-	older := n.m.File("/opt/cni/bin/xdp-port")
-	built, err := os.ReadFile(older)
-	c.must(err)
-	// What an older release had installed.
-	c.must(os.WriteFile(older+".old", append(built, "older"...), 0o755))
-	c.must(os.Rename(older+".old", older))
-	stop, missing := make(chan struct{}), make(chan string, 1)
-	go func() {
-		defer close(missing)
-		for {
-			text, err := os.ReadFile(n.m.File(conflistPath))
-			if err != nil || !strings.Contains(string(text), `"xdp-port"`) {
-				missing <- fmt.Sprint(string(text), err)
-				return
-			}
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-	}()
-	c.kubectl("-n", "xdp-port", "set", "image", "daemonset/xdp-port", "install="+nodeImage+":next", "agent="+nodeImage+":next")
-	c.rolledOut()
-	close(stop)
-	if text, was := <-missing; was {
-		c.Errorf("new pods had no rules for a while: %s", text)
-	}
-	if now, err := os.ReadFile(older); err != nil || string(now) != string(built) {
-		c.Errorf("the plugin is not exchanged (%v)", err)
-	}
-	c.works(n)
-	c.stillTalks("talker", "talker2")
-}
-
 // testStatus has a node lose what the plugin needs, and get it back.
 func (c *cluster) testStatus() {
 	n := c.nodes[0]
@@ -313,7 +330,7 @@ func (c *cluster) testKill() {
 // testDeleteDaemonSet wants the nodes as they were, running pods as they are, and
 // all to be well when it comes back.
 func (c *cluster) testDeleteDaemonSet() {
-	c.talk("talker3", "node1", c.server(), 7999, 7998)
+	c.talk("talker3")
 	c.kubectl("-n", "xdp-port", "delete", "daemonset", "xdp-port", "--wait")
 	c.wantOriginal()
 	c.run(pod{name: "between", node: "node1", args: serve})

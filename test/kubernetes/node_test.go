@@ -84,10 +84,9 @@ func (c *cluster) newNode(number int) *node {
 	c.must(wireNode(c.control, n.m, number, nodeCount))
 	n.layOut()
 	n.startContainerd()
-	for _, image := range []string{"echo.tar", "xdp-port.tar"} {
+	for _, image := range []string{"echo.tar", "xdp-port.tar", "xdp-port-next.tar"} {
 		n.run("ctr", "-n", "k8s.io", "image", "import", filepath.Join(c.bin, image))
 	}
-	n.run("ctr", "-n", "k8s.io", "image", "tag", nodeImage+":latest", nodeImage+":next")
 	n.startKubelet()
 	return n
 }

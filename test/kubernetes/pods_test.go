@@ -19,6 +19,12 @@ var serve = []string{"serve", "6998", "7998", "7999"}
 
 func (c *cluster) run(p pod) {
 	c.Helper()
+	c.create(p)
+	c.running(p.name)
+}
+
+func (c *cluster) create(p pod) {
+	c.Helper()
 	policy := "Always"
 	if p.once {
 		policy = "Never"
@@ -39,7 +45,6 @@ func (c *cluster) run(p pod) {
 			}},
 		},
 	})
-	c.running(p.name)
 }
 
 // running waits until a pod runs.
@@ -48,12 +53,20 @@ func (c *cluster) running(name string) {
 	c.eventually(name+" runs", func() error {
 		out, err := c.tryKubectl("get", "pod", name, "-o", "jsonpath={.status.phase} {.status.containerStatuses[0].ready}")
 		if err == nil && strings.TrimSpace(out) != "Running true" {
-			events, _ := c.tryKubectl("get", "events", "--field-selector", "involvedObject.name="+name, "-o",
-				`jsonpath={range .items[*]}{.message}{"\n"}{end}`)
-			err = fmt.Errorf("%s: %s\n%s", name, out, events)
+			err = fmt.Errorf("%s: %s\n%s", name, out, c.events(name))
 		}
 		return err
 	})
+}
+
+// events are the messages about a pod.
+func (c *cluster) events(name string) string {
+	out, err := c.tryKubectl("get", "events", "--field-selector", "involvedObject.name="+name, "-o",
+		`jsonpath={range .items[*]}{.message}{"\n"}{end}`)
+	if err != nil {
+		return err.Error()
+	}
+	return out
 }
 
 func (c *cluster) address(name string) string {
@@ -78,15 +91,17 @@ func (c *cluster) want(client, server string, port, reached int) {
 	}
 }
 
-// talk starts a pod that holds a TCP connection for as long as it runs, and waits
-// until it is there.
-func (c *cluster) talk(name, node, server string, port, reached int) {
+// talk starts a pod on the first node that holds a TCP connection to the server,
+// by the rule for port 7999, for as long as it runs, and waits until it is there. It
+// may be given a pause between the words.
+func (c *cluster) talk(name string, pause ...string) {
 	c.Helper()
-	c.run(pod{name: name, node: node, args: []string{"talk", fmt.Sprintf("%s:%d", server, port)}, once: true})
+	args := append([]string{"talk", c.server() + ":7999"}, pause...)
+	c.run(pod{name: name, node: c.nodes[0].name, args: args, once: true})
 	c.eventually(name+" talks", func() error {
 		out, err := c.tryKubectl("logs", name)
-		if want := fmt.Sprintf("talking to %d", reached); err == nil && !strings.Contains(out, want) {
-			err = fmt.Errorf("%q, want %q", out, want)
+		if err == nil && !strings.Contains(out, "talking to 7998") {
+			err = fmt.Errorf("%q", out)
 		}
 		return err
 	})

@@ -4,8 +4,9 @@
 //	echo                        do nothing, until killed: what a pod sandbox runs
 //	echo serve PORT...          answer UDP and TCP at these ports until killed
 //	echo ask PROTOCOL ADDR:PORT print the answer; fail if there is none in 3 s
-//	echo talk ADDR:PORT         say something over one TCP connection, twenty times
-//	                            a second, until killed; fail when it is lost
+//	echo talk ADDR:PORT [PAUSE] say something over one TCP connection, twenty times
+//	                            a second or after each pause, until killed; fail
+//	                            when it is lost
 //	echo address                print the IPv4 address of eth0
 package main
 
@@ -34,11 +35,13 @@ func run(args []string) error {
 	case len(args) == 3 && args[0] == "ask":
 		return ask(args[1], args[2])
 	case len(args) == 2 && args[0] == "talk":
-		return talk(args[1])
+		return talk(args[1], "50ms")
+	case len(args) == 3 && args[0] == "talk":
+		return talk(args[1], args[2])
 	case len(args) == 1 && args[0] == "address":
 		return address()
 	}
-	return errors.New("usage: echo [serve PORT... | ask udp|tcp ADDR:PORT | talk ADDR:PORT | address]")
+	return errors.New("usage: echo [serve PORT... | ask udp|tcp ADDR:PORT | talk ADDR:PORT [PAUSE] | address]")
 }
 
 func serve(ports []string) error {

@@ -51,7 +51,11 @@ func answer(conn net.Conn, port string) {
 }
 
 // talk says where the connection began, and goes on until it is lost.
-func talk(target string) error {
+func talk(target, every string) error {
+	pause, err := time.ParseDuration(every)
+	if err != nil {
+		return err
+	}
 	conn, err := net.DialTimeout("tcp", target, patience)
 	if err != nil {
 		return err
@@ -74,7 +78,7 @@ func talk(target string) error {
 		if _, err := io.ReadFull(conn, answer[:1]); err != nil || answer[0] != word {
 			return fmt.Errorf("lost after %d words: heard %d for %d (%w)", count, answer[0], word, err)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 

@@ -1,0 +1,138 @@
+package kubernetes
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+)
+
+// testUpgrade exchanges the image for one whose programs in the kernel differ, and
+// goes back, while pods talk.
+func (c *cluster) testUpgrade() {
+	n := c.nodes[0]
+	c.talk("busy", "1ms")
+	c.upgrade(n, "next", filepath.Join(c.bin, "next"))
+	c.stillTalks("talker", "talker2", "busy")
+	c.upgrade(n, "latest", c.bin)
+	c.works(n)
+	c.stillTalks("talker", "talker2", "busy")
+	c.remove("busy")
+}
+
+// upgrade exchanges the image, and wants each running pod to get the programs of
+// the new one, nothing of the old ones to be left, and pods that start meanwhile
+// to have rules.
+func (c *cluster) upgrade(n *node, tag, built string) {
+	c.Helper()
+	before := n.list()
+	if pods := 5; len(before) < pods {
+		c.Fatalf("%d pods are attached, want %d: %v", len(before), pods, before)
+	}
+	wasMissing := n.watchConflist()
+	image := nodeImage + ":" + tag
+	c.kubectl("-n", "xdp-port", "set", "image", "daemonset/xdp-port", "install="+image, "agent="+image)
+	c.rolledOut()
+	start := time.Now()
+	c.eventually("running pods have the programs of "+image, func() error { return n.exchanged(before) })
+	c.Logf("running pods have the programs of %s %s after the roll-out", image, time.Since(start).Round(100*time.Millisecond))
+	if text := wasMissing(); text != "" {
+		c.Errorf("new pods had no rules for a while: %s", text)
+	}
+	for _, name := range []string{"xdp-port", "xdp-portctl"} {
+		want, err := os.ReadFile(filepath.Join(built, name))
+		c.must(err)
+		if now, err := os.ReadFile(n.m.File("/opt/cni/bin/" + name)); err != nil || !bytes.Equal(now, want) {
+			c.Errorf("%s on the node is not that of %s (%v)", name, image, err)
+		}
+	}
+}
+
+// watchConflist looks at the conflist all the while, and stop tells what it was
+// when xdp-port was not in it.
+func (n *node) watchConflist() (stop func() string) {
+	path, done, missing := n.m.File(conflistPath), make(chan struct{}), make(chan string, 1)
+	go func() {
+		defer close(missing)
+		for {
+			text, err := os.ReadFile(path)
+			if err != nil || !strings.Contains(string(text), `"xdp-port"`) {
+				missing <- fmt.Sprint(string(text), err)
+				return
+			}
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	return func() string {
+		close(done)
+		return <-missing
+	}
+}
+
+// attachment is one, as xdp-portctl lists it.
+type attachment struct {
+	Container, Ruleset string
+	Programs           []struct {
+		Hook string
+		ID   ebpf.ProgramID
+	}
+}
+
+// list wants all that is attached to be healthy.
+func (n *node) list() (list []attachment) {
+	n.c.Helper()
+	out := n.run("/opt/cni/bin/xdp-portctl", "list", "-o", "json")
+	n.c.must(json.Unmarshal([]byte(out), &list))
+	return list
+}
+
+// exchanged wants other programs at each pod that was attached before, and the
+// old ones to be unloaded.
+func (n *node) exchanged(before []attachment) error {
+	now := n.list()
+	for _, old := range before {
+		at := slices.IndexFunc(now, func(a attachment) bool { return a.Container == old.Container })
+		if at < 0 {
+			return fmt.Errorf("%s is not attached any more: %v", old.Container, now)
+		}
+		if now[at].Ruleset == old.Ruleset {
+			return fmt.Errorf("%s has the old ruleset still: %v", old.Container, now[at])
+		}
+		if len(now[at].Programs) != len(old.Programs) {
+			return fmt.Errorf("%s has %v, and had %v", old.Container, now[at].Programs, old.Programs)
+		}
+		if err := n.unloaded(old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unloaded wants nothing left of a ruleset and its programs.
+func (n *node) unloaded(old attachment) error {
+	if _, err := os.Stat(n.m.File("/sys/fs/bpf/xdp-port/rulesets/" + old.Ruleset)); !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("the ruleset %s is there still (%w)", old.Ruleset, err)
+	}
+	for _, p := range old.Programs {
+		program, err := ebpf.NewProgramFromID(p.ID)
+		if err == nil {
+			program.Close()
+			return fmt.Errorf("the program %d of %s is loaded still, at %s", p.ID, old.Ruleset, p.Hook)
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
