@@ -261,20 +261,26 @@ func (c *cluster) works(n *node) {
 }
 
 func (c *cluster) testKubelet() {
-	n := c.nodes[0]
-	for _, signal := range []os.Signal{unix.SIGTERM, unix.SIGKILL} {
+	c.survive(func(n *node, signal os.Signal) {
 		c.must(n.kubelet.Stop(signal))
 		n.startKubelet()
-	}
-	c.works(n)
-	c.stillTalks("talker", "talker2")
+	})
 }
 
 func (c *cluster) testContainerd() {
-	n := c.nodes[0]
-	for _, signal := range []os.Signal{unix.SIGTERM, unix.SIGKILL} {
+	c.survive(func(n *node, signal os.Signal) {
 		c.must(n.containerd.Stop(signal))
 		n.startContainerd()
+	})
+}
+
+// survive restarts something on a node, ended in order and not, and wants pods not
+// to notice.
+func (c *cluster) survive(restart func(n *node, signal os.Signal)) {
+	c.Helper()
+	n := c.nodes[0]
+	for _, signal := range []os.Signal{unix.SIGTERM, unix.SIGKILL} {
+		restart(n, signal)
 	}
 	c.ready(n)
 	c.works(n)
