@@ -44,6 +44,10 @@ func newCluster(t *testing.T) *cluster {
 		}
 		return nil
 	})
+	c.eventually("pods have a service account", func() error { // or they are forbidden
+		_, err := c.tryKubectl("get", "serviceaccount", "default")
+		return err
+	})
 	return c
 }
 

@@ -207,11 +207,11 @@ func (c *cluster) testInvalid() {
 
 	c.kubectl("-n", "xdp-port", "patch", "configmap", "xdp-port", "-p", `{"data": {"xdp-port.json": null}}`)
 	c.eventually("the agents say that the rules are gone", func() error {
-		log := c.kubectl("-n", "xdp-port", "logs", "daemonset/xdp-port", "-c", "agent")
-		if !strings.Contains(log, "the key is missing") {
-			return errors.New(log)
+		log, err := c.tryKubectl("-n", "xdp-port", "logs", "daemonset/xdp-port", "-c", "agent")
+		if err == nil && !strings.Contains(log, "the key is missing") {
+			err = errors.New(log)
 		}
-		return nil
+		return err
 	})
 	c.agentsTell(told)
 	c.want("client", c.server(), 5000, 7998)
