@@ -43,19 +43,19 @@ static __always_inline int may_come_again(const struct packet *pkt)
 static __always_inline int restore_reply(struct packet *pkt)
 {
 	struct decision *decision = &pkt->decision;
-	struct flow_key key;
-	struct flow *flow;
+	struct flow_id flow;
+	__be16 original;
 
 	if (!(pkt->reply_entry & PORT_IS_TARGET))
 		return 0;
-	make_flow_key(&key, pkt, !pkt->direction);
-	flow = find_flow(&key, pkt);
-	if (!flow)
+	identify_flow(&flow, pkt, !pkt->direction);
+	original = find_flow(&flow);
+	if (!original)
 		return 0;
 	decision->verdict = REPLY_RESTORED;
 	decision->port = pkt->transport + offsetof(struct ports, source);
 	decision->from = pkt->source;
-	decision->to = flow->original_port;
+	decision->to = original;
 	return 1;
 }
 
@@ -66,18 +66,18 @@ static __always_inline int restore_reply(struct packet *pkt)
  */
 static __always_inline void supersede_flow(struct packet *pkt, __u16 entry)
 {
-	struct flow_key key;
+	struct flow_id flow;
 
 	if (!(entry & PORT_IS_TARGET))
 		return;
-	make_flow_key(&key, pkt, pkt->direction);
-	pkt->decision.flow_conflict = forget_flow(&key, pkt);
+	identify_flow(&flow, pkt, pkt->direction);
+	pkt->decision.flow_conflict = forget_flow(&flow);
 }
 
 static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 {
 	struct decision *decision = &pkt->decision;
-	struct flow_key key;
+	struct flow_id flow;
 
 	decision->verdict = REWRITTEN;
 	decision->port = pkt->transport + offsetof(struct ports, destination);
@@ -89,8 +89,8 @@ static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 						 pkt->destination));
 		return;
 	}
-	make_flow_key(&key, pkt, pkt->direction);
-	decision->flow_conflict = remember_flow(&key, pkt, decision->from);
+	identify_flow(&flow, pkt, pkt->direction);
+	decision->flow_conflict = remember_flow(&flow, decision->from);
 }
 
 /* Decides a TCP or UDP packet whose addresses were read. */
@@ -126,20 +126,20 @@ __noinline int decide(struct packet *pkt)
 static __always_inline int restore_quoted_forward(struct packet *quote)
 {
 	struct decision *decision = &quote->decision;
-	struct flow_key key;
-	struct flow *flow;
+	struct flow_id flow;
+	__be16 original;
 
 	if (!(look_up_port(quote->direction, quote->protocol,
 			   quote->destination) &
 	      PORT_IS_TARGET))
 		return 0;
-	make_flow_key(&key, quote, quote->direction);
-	flow = find_flow(&key, quote);
-	if (!flow)
+	identify_flow(&flow, quote, quote->direction);
+	original = find_flow(&flow);
+	if (!original)
 		return 0;
 	decision->port = quote->transport + offsetof(struct ports, destination);
 	decision->from = quote->destination;
-	decision->to = flow->original_port;
+	decision->to = original;
 	return 1;
 }
 
@@ -152,8 +152,7 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
 	struct decision *decision = &quote->decision;
 	__u8 flow_direction = !quote->direction;
 	__be16 restored = quote->source;
-	struct flow_key key;
-	struct flow *flow;
+	struct flow_id flow;
 	struct rule *rule;
 	__u16 entry;
 
@@ -162,9 +161,8 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
 	if (!rule || rule->action != RULE_REWRITE || rule->flags & RULE_ONE_WAY)
 		return 0;
 	quote->source = rewritten_port(rule, restored);
-	make_flow_key(&key, quote, flow_direction);
-	flow = find_flow(&key, quote);
-	if (!flow || flow->original_port != restored)
+	identify_flow(&flow, quote, flow_direction);
+	if (find_flow(&flow) != restored)
 		return 0;
 	decision->port = quote->transport + offsetof(struct ports, source);
 	decision->from = restored;

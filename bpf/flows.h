@@ -2,6 +2,11 @@
 /*
  * The flows that were rewritten, so that replies and ICMP errors, and nothing
  * else, get the original port back.
+ *
+ * A table of buckets: a flow's hash says which, and in a full one the least
+ * recently used flow makes room. A packet finds its flow without a call, in two
+ * lines of memory. Who writes holds the bucket's lock. Who reads does not,
+ * where the processor does loads in order and nobody wrote meanwhile.
  */
 #ifndef XDP_PORT_FLOWS_H
 #define XDP_PORT_FLOWS_H
@@ -9,33 +14,73 @@
 #include "parse.h"
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct flow_key);
-	__type(value, struct flow);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_bucket);
 } flows SEC(".maps");
 
-/* Odd numbers with no pattern: the digits of the golden ratio and others. */
-static __always_inline __u64 digest(const struct address *container,
-				    const struct address *peer)
+/* The element behind the last bucket is user space's, which keeps the seed
+ * there.
+ */
+const volatile __u32 flow_buckets = 1;
+/* So that nobody can choose flows that fill a bucket of others. */
+const volatile __u64 flow_seed;
+/* Whether the processor does loads in order: amd64 does, arm64 does not. */
+const volatile __u8 loads_in_order = 1;
+
+/* A flow to be looked up. */
+struct flow_id {
+	struct address container;
+	struct address peer;
+	struct flow_key key;
+	__u32 bucket;
+	__u32 tag;
+};
+
+/*
+ * The numbers have no pattern: digits of the golden ratio and others. What
+ * multiplying carries to the upper half is brought down twice.
+ */
+static __always_inline __u64 hash_flow(const struct flow_id *id)
 {
-	return container->word[0] * 0x9e3779b97f4a7c15 +
-	       container->word[1] * 0xbf58476d1ce4e5b9 +
-	       peer->word[0] * 0x94d049bb133111eb +
-	       peer->word[1] * 0xd6e8feb86659fd93;
+	const struct flow_key *key = &id->key;
+	__u64 hash = id->container.word[0] * 0x9e3779b97f4a7c15 +
+		     id->container.word[1] * 0xbf58476d1ce4e5b9 +
+		     id->peer.word[0] * 0x94d049bb133111eb +
+		     id->peer.word[1] * 0xd6e8feb86659fd93;
+
+	hash ^= flow_seed;
+	hash ^= hash >> 32;
+	hash += (__u64)key->ifindex << 32 | (__u32)key->container_port << 16 |
+		key->peer_port;
+	hash *= 0x9fb21c651e98df25;
+	hash ^= hash >> 32;
+	hash += key->protocol << 16 | key->direction << 8 | key->family;
+	hash *= 0xff51afd7ed558ccd;
+	return hash ^ hash >> 32;
+}
+
+static __always_inline void place_flow(struct flow_id *id)
+{
+	__u64 hash = hash_flow(id);
+
+	id->bucket = (hash >> 32) * flow_buckets >> 32;
+	id->tag = (__u32)hash | 1; /* 0 is a free slot's */
 }
 
 /*
- * The key of the flow of this direction that a packet with these ports, as
- * they are on the wire, belongs to. The packet may be one of its own or, then
- * with the other direction, a reply.
+ * The flow of this direction that a packet with these ports, as they are on the
+ * wire, belongs to. The packet may be one of its own or, then with the other
+ * direction, a reply.
  */
-static __always_inline void make_flow_key(struct flow_key *key,
-					  const struct packet *pkt,
-					  __u8 flow_direction)
+static __always_inline void
+identify_flow(struct flow_id *id, const struct packet *pkt, __u8 flow_direction)
 {
-	__u64 addresses = digest(&pkt->container, &pkt->peer);
+	struct flow_key *key = &id->key;
 
+	id->container = pkt->container;
+	id->peer = pkt->peer;
 	key->ifindex = pkt->ifindex;
 	if (pkt->direction == EGRESS) {
 		key->container_port = pkt->source;
@@ -44,12 +89,62 @@ static __always_inline void make_flow_key(struct flow_key *key,
 		key->container_port = pkt->destination;
 		key->peer_port = pkt->source;
 	}
-	key->addresses[0] = addresses;
-	key->addresses[1] = addresses >> 32;
 	key->protocol = pkt->protocol;
 	key->direction = flow_direction;
 	key->family = pkt->family;
 	key->pad = 0;
+	place_flow(id);
+}
+
+static __always_inline struct flow_bucket *bucket_of(const struct flow_id *id)
+{
+	return bpf_map_lookup_elem(&flows, &id->bucket);
+}
+
+/*
+ * All bits if the value is 0, else none. What the two functions below find has
+ * no branch in it: the verifier goes on with one number that it does not know,
+ * not with each of eight.
+ */
+static __always_inline __u64 if_zero(__u32 value)
+{
+	__s64 mask = (__u64)value - 1;
+
+	mask >>= 63;
+	barrier_var(mask);
+	return mask;
+}
+
+/* The number of the slot with this tag, from 1 on, 0 for none. */
+static __always_inline __u32 slot_with(const struct flow_bucket *bucket,
+				       __u32 tag)
+{
+	__u32 found = 0;
+
+#pragma nounroll
+	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++)
+		found |= if_zero(bucket->tag[slot] ^ tag) & (slot + 1);
+	return found;
+}
+
+/* A free slot, or else the one that was not used for longest, from 1 on. */
+static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
+					  __u16 now)
+{
+	__u64 oldest = 0;
+
+#pragma nounroll
+	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++) {
+		__u64 age = (__u16)(now - bucket->used[slot]);
+		__s64 older;
+
+		age |= if_zero(bucket->tag[slot]) & 1 << 16;
+		age = age << 8 | (slot + 1);
+		older = (__s64)(oldest - age) >> 63;
+		barrier_var(older);
+		oldest += (age - oldest) & older;
+	}
+	return oldest & 0xff;
 }
 
 static __always_inline int same_address(const struct address *a,
@@ -58,41 +153,145 @@ static __always_inline int same_address(const struct address *a,
 	return a->word[0] == b->word[0] && a->word[1] == b->word[1];
 }
 
-/* The flow of the key that a packet with its addresses belongs to, or NULL. */
-static __always_inline struct flow *find_flow(const struct flow_key *key,
-					      const struct packet *pkt)
+static __always_inline int same_key(const struct flow_key *a,
+				    const struct flow_key *b)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, key);
+	return a->ifindex == b->ifindex &&
+	       a->container_port == b->container_port &&
+	       a->peer_port == b->peer_port && a->protocol == b->protocol &&
+	       a->direction == b->direction && a->family == b->family;
+}
 
-	if (!flow || !same_address(&flow->container, &pkt->container) ||
-	    !same_address(&flow->peer, &pkt->peer))
-		return NULL;
-	return flow;
+/* The original port of the flow, 0 if it is not in the bucket. */
+static __always_inline __be16 port_in(struct flow_bucket *bucket,
+				      const struct flow_id *id, __u16 now)
+{
+	__u32 slot = slot_with(bucket, id->tag);
+	const struct flow *flow;
+
+	if (!slot)
+		return 0;
+	slot = (slot - 1) % FLOWS_PER_BUCKET;
+	flow = &bucket->flow[slot];
+	if (!same_key(&flow->key, &id->key) ||
+	    !same_address(&flow->container, &id->container) ||
+	    !same_address(&flow->peer, &id->peer))
+		return 0;
+	if (bucket->used[slot] != now)
+		bucket->used[slot] = now;
+	return flow->original_port;
+}
+
+/* The version of the bucket; what was read before, was read by then. */
+static __always_inline __u32 version_of(const struct flow_bucket *bucket)
+{
+	__u32 version;
+
+	barrier();
+	version = *(volatile __u32 *)&bucket->version;
+	barrier();
+	return version;
+}
+
+/* Called with the lock, before and after a change. */
+static __always_inline void next_version(struct flow_bucket *bucket)
+{
+	barrier();
+	*(volatile __u32 *)&bucket->version += 1;
+	barrier();
+}
+
+__noinline int find_flow_locked(const struct flow_id *id)
+{
+	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
+	__u16 now = bpf_jiffies64();
+	__be16 port;
+
+	if (!id || !bucket)
+		return 0;
+	bpf_spin_lock(&bucket->lock);
+	port = port_in(bucket, id, now);
+	bpf_spin_unlock(&bucket->lock);
+	return port;
+}
+
+/*
+ * The original port of the flow, 0 if there is no such flow. A global function,
+ * as put_flow(): there are many ways to it, which the verifier need not walk
+ * all.
+ */
+__noinline int find_flow(const struct flow_id *id)
+{
+	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
+	__u16 now = bpf_jiffies64();
+	__u32 version;
+	__be16 port;
+
+	if (!id || !bucket)
+		return 0;
+	version = version_of(bucket);
+	port = port_in(bucket, id, now);
+	if (likely(loads_in_order && !(version & 1) &&
+		   version_of(bucket) == version))
+		return port;
+	return find_flow_locked(id);
+}
+
+__noinline int put_flow(const struct flow_id *id, __u32 original_port)
+{
+	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
+	__u16 now = bpf_jiffies64();
+	struct flow *flow;
+	__u32 slot;
+
+	if (!id || !bucket)
+		return 0;
+	bpf_spin_lock(&bucket->lock);
+	next_version(bucket);
+	slot = slot_with(bucket, id->tag);
+	if (!slot)
+		slot = slot_to_fill(bucket, now);
+	slot = (slot - 1) % FLOWS_PER_BUCKET;
+	flow = &bucket->flow[slot];
+	flow->container = id->container;
+	flow->peer = id->peer;
+	flow->key = id->key;
+	flow->original_port = original_port;
+	bucket->tag[slot] = id->tag;
+	bucket->used[slot] = now;
+	next_version(bucket);
+	bpf_spin_unlock(&bucket->lock);
+	return 0;
 }
 
 /* Returns 1 when the same pair of sockets used another port before. */
-static __always_inline int remember_flow(const struct flow_key *key,
-					 const struct packet *pkt,
+static __always_inline int remember_flow(const struct flow_id *id,
 					 __be16 original_port)
 {
-	struct flow *known = find_flow(key, pkt);
-	struct flow fresh = {
-		.container = pkt->container,
-		.peer = pkt->peer,
-		.original_port = original_port,
-	};
+	__be16 known = find_flow(id);
 
-	if (known && known->original_port == original_port)
+	if (likely(known == original_port))
 		return 0;
-	bpf_map_update_elem(&flows, key, &fresh, BPF_ANY);
+	put_flow(id, original_port);
 	return !!known;
 }
 
 /* Returns 1 when there was such a flow. */
-static __always_inline int forget_flow(const struct flow_key *key,
-				       const struct packet *pkt)
+static __always_inline int forget_flow(const struct flow_id *id)
 {
-	return find_flow(key, pkt) && !bpf_map_delete_elem(&flows, key);
+	struct flow_bucket *bucket = bucket_of(id);
+	__u32 slot;
+
+	if (!find_flow(id) || !bucket)
+		return 0;
+	bpf_spin_lock(&bucket->lock);
+	next_version(bucket);
+	slot = slot_with(bucket, id->tag);
+	if (slot)
+		bucket->tag[(slot - 1) % FLOWS_PER_BUCKET] = 0;
+	next_version(bucket);
+	bpf_spin_unlock(&bucket->lock);
+	return !!slot;
 }
 
 #endif

@@ -87,28 +87,44 @@ struct address {
 };
 
 /*
- * A rewritten flow, as both directions can compute it: ports as they are on
- * the wire outside of the container, or in it for an ingress flow, so after
- * the rewrite in either case. The kernel hashes a key for each packet, which
- * takes the longer the longer it is: so there is only a digest of the addresses
- * in it, and the addresses themselves are with the value.
+ * What tells a flow from others between the same two addresses, as packets of
+ * both directions can compute it: ports as they are on the wire outside of the
+ * container, or in it for an ingress flow, so after the rewrite in either case.
  */
 struct flow_key {
 	__u32 ifindex; /* of the host-side veth */
 	__be16 container_port;
 	__be16 peer_port;
-	__u32 addresses[2]; /* a digest */
 	__u8 protocol;
 	__u8 direction; /* of the rewritten packets: 0 egress, 1 ingress */
 	__u8 family;	/* 4 or 6 */
 	__u8 pad;
 };
 
+/* A rewritten flow. */
 struct flow {
 	struct address container;
 	struct address peer;
+	struct flow_key key;
 	__be16 original_port; /* destination port before the rewrite */
-	__u16 pad[3];
+	__u16 pad;
+};
+
+#define FLOWS_PER_BUCKET 8
+
+/*
+ * Flows whose hashes begin alike. What a packet reads of it is together, and,
+ * as Linux lays arrays out on 64-bit machines, in one line of the cache; beside
+ * the flow that is the packet's.
+ */
+struct flow_bucket {
+	struct bpf_spin_lock lock; /* for who writes */
+	__u32 pad;
+	__u32 tag[FLOWS_PER_BUCKET];  /* the rest of the hash; 0: free */
+	__u16 used[FLOWS_PER_BUCKET]; /* when it was last, in jiffies */
+	__u32 version; /* odd while somebody writes, another one after it */
+	__u32 pad2;
+	struct flow flow[FLOWS_PER_BUCKET];
 };
 
 struct rule_counter {

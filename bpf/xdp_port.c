@@ -222,4 +222,25 @@ int to_container(struct __sk_buff *skb)
 	return process_skb(skb, INGRESS);
 }
 
+/*
+ * Not for a hook: user space runs it to bring a flow, which is behind the
+ * Ethernet header, into the table. One that is there stays as it is.
+ */
+SEC("tc")
+int import_flow(struct __sk_buff *skb)
+{
+	struct flow flow;
+	struct flow_id id;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &flow, sizeof(flow)))
+		return -1;
+	id.container = flow.container;
+	id.peer = flow.peer;
+	id.key = flow.key;
+	place_flow(&id);
+	if (!find_flow(&id))
+		put_flow(&id, flow.original_port);
+	return 0;
+}
+
 char _license[] SEC("license") = "Dual BSD/GPL";

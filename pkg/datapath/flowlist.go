@@ -29,17 +29,17 @@ func ReadFlows(dir string, ifindex int) ([]Flow, error) {
 	}
 	defer m.Close()
 	var flows []Flow
-	for entry, err := range flowsOf(m, ifindex) {
+	for flow, err := range flowsOf(m, ifindex) {
 		if err != nil {
 			return nil, err
 		}
-		flows = append(flows, decodeFlow(entry))
+		flows = append(flows, decodeFlow(&flow))
 	}
 	return flows, nil
 }
 
-func decodeFlow(entry flowEntry) Flow {
-	key, value := &entry.key, &entry.value
+func decodeFlow(flow *programsFlow) Flow {
+	key := &flow.Key
 	end := func(address programsAddress, port uint16) netip.AddrPort {
 		addr := netip.AddrFrom16(addressBytes(address))
 		if key.Family == 4 {
@@ -50,9 +50,9 @@ func decodeFlow(entry flowEntry) Flow {
 	return Flow{
 		Direction:    rules.Direction(key.Direction),
 		Protocol:     rules.Protocol(key.Protocol),
-		Container:    end(value.Container, key.ContainerPort),
-		Peer:         end(value.Peer, key.PeerPort),
-		OriginalPort: fromNetwork(value.OriginalPort),
+		Container:    end(flow.Container, key.ContainerPort),
+		Peer:         end(flow.Peer, key.PeerPort),
+		OriginalPort: fromNetwork(flow.OriginalPort),
 	}
 }
 

@@ -3,8 +3,13 @@ package datapath
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net/netip"
+	"runtime"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -58,4 +63,160 @@ func plus(addr netip.Addr, summand uint64) netip.Addr {
 	low := binary.NativeEndian.Uint64(address[8:])
 	binary.NativeEndian.PutUint64(address[8:], low+summand)
 	return netip.AddrFrom16(address)
+}
+
+// flowPorts are rules by which two ports become the same one.
+func flowPorts(flows int) *Ruleset {
+	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
+	return &Ruleset{Mode: TC, Flows: flows, Rules: []rules.Rule{
+		{Name: "a", Protocol: rules.UDP, Ports: port(7999), To: port(7998)},
+		{Name: "b", Protocol: rules.UDP, Ports: port(7997), To: port(7998)},
+	}}
+}
+
+// original returns the port that the reply to a socket in the container comes
+// from: the one asked, or 7998 if the flow is not known.
+func original(t *testing.T, p *Programs, port uint16) uint16 {
+	t.Helper()
+	_, reply := run(t, p.ToContainer, udp(outside, 7998, inside, port).Bytes())
+	return binary.BigEndian.Uint16(reply[34:])
+}
+
+// TestFlowsMakeRoom has many more flows than are remembered. As many as are to be
+// remembered are, but for those that found no room in their bucket. The newest
+// always are, and so is one that is in use all the while.
+func TestFlowsMakeRoom(t *testing.T) {
+	stayOnCPU(t)
+	const remembered, used, first = 1024, 1000, 1001
+	p, dir := pinned(t, flowPorts(remembered), Shared{})
+	begin := func(port int) {
+		run(t, p.FromContainerTC, udp(inside, uint16(port), outside, 7999).Bytes())
+	}
+	begin(used)
+	known := func(last int) (count int) {
+		for port := last - remembered + 1; port <= last; port++ {
+			if original(t, p, uint16(port)) == 7999 {
+				count++
+			}
+		}
+		return count
+	}
+	jiffy := time.NewTicker(10 * time.Millisecond)
+	defer jiffy.Stop()
+	for port := first; port < first+20*remembered; port++ {
+		begin(port)
+		if got := original(t, p, uint16(port)); got != 7999 {
+			t.Fatalf("the flow that began last is not known: its reply comes from port %d", got)
+		}
+		if port == first+remembered-1 {
+			if got := known(port); got < remembered*98/100 {
+				t.Errorf("only %d of the first %d flows are known", got, remembered)
+			}
+		}
+		if port%64 == 0 {
+			<-jiffy.C
+			if got := original(t, p, used); got != 7999 {
+				t.Fatalf("after %d flows, the one in use is not known any more", port-first)
+			}
+		}
+	}
+	if got := known(first + 20*remembered - 1); got < remembered*90/100 {
+		t.Errorf("only %d of the last %d flows are known", got, remembered)
+	}
+	if flows, err := ReadFlows(dir, loopback); err != nil || len(flows) != 2*remembered {
+		t.Errorf("%d flows, %v: the table, which has room for %d, is not full", len(flows), err, 2*remembered)
+	}
+}
+
+// TestFlowsChangeWhileRead has one CPU fill a bucket with the flows of others
+// again and again, while the other one looks its own flow up: that is not there,
+// or it is right. Else the pair of sockets would seem to use two ports.
+func TestFlowsChangeWhileRead(t *testing.T) {
+	for _, inOrder := range []bool{true, false} {
+		if inOrder && runtime.GOARCH != "amd64" {
+			continue
+		}
+		t.Run(fmt.Sprintf("loads in order %v", inOrder), func(t *testing.T) {
+			defer func(before bool) { loadsInOrder = before }(loadsInOrder)
+			loadsInOrder = inOrder
+			p, _ := pinned(t, flowPorts(1), Shared{})
+			ask := udp(inside, 4000, outside, 7999)
+			caller := repeatable(t, p.FromContainerTC, ask)
+			var group sync.WaitGroup
+			defer group.Wait()
+			stop := make(chan struct{})
+			defer close(stop)
+			group.Go(func() { flood(t, p, stop) })
+
+			for range 1000 { // in short runs, for a busy machine
+				if _, err := caller.Run(&ebpf.RunOptions{Data: ask.Bytes(), Repeat: 2000}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if counters, err := p.Counters(loopback); err != nil || counters.FlowConflicts != 0 {
+				t.Errorf("%+v, %v: no pair of sockets used two ports", counters, err)
+			}
+		})
+	}
+}
+
+// flood begins flows of other containers that have the same ports, but another
+// original one.
+func flood(t *testing.T, p *Programs, stop <-chan struct{}) {
+	var packets [][]byte
+	other := inside
+	for range 16 {
+		other = other.Next()
+		packets = append(packets, udp(other, 4000, outside, 7997).Bytes())
+	}
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if _, err := p.FromContainerTC.Run(&ebpf.RunOptions{Data: packets[i%len(packets)], Repeat: 1}); err != nil {
+			t.Error(err)
+			return
+		}
+	}
+}
+
+// TestFlowsAreCopied copies the flows of one device to a ruleset that has some of
+// its own.
+func TestFlowsAreCopied(t *testing.T) {
+	stayOnCPU(t)
+	from, fromDir := pinned(t, flowPorts(1024), Shared{})
+	to, toDir := pinned(t, flowPorts(2048), Shared{})
+	const count = 200
+	for port := uint16(1000); port < 1000+count; port++ {
+		run(t, from.FromContainerTC, udp(inside, port, outside, 7999).Bytes())
+	}
+	run(t, to.FromContainerTC, udp(inside, 1000, outside, 7997).Bytes())
+
+	flows, err := OpenFlows(fromDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer flows.Close()
+	if err := errors.Join(CopyFlows(flows, toDir, loopback+1), CopyFlows(flows, fromDir, loopback)); err != nil {
+		t.Fatal(err)
+	}
+	if got := original(t, to, 1001); got != 7998 {
+		t.Errorf("a flow of another device was copied: the reply comes from %d", got)
+	}
+	if err := CopyFlows(flows, toDir, loopback); err != nil {
+		t.Fatal(err)
+	}
+	if got := original(t, to, 1000); got != 7997 {
+		t.Errorf("a flow that was there did not stay: the reply comes from %d", got)
+	}
+	for port := uint16(1001); port < 1000+count; port++ {
+		if got := original(t, to, port); got != 7999 {
+			t.Errorf("flow %d was not copied: the reply comes from %d", port, got)
+		}
+	}
+	if copied, err := ReadFlows(toDir, loopback); len(copied) != count || err != nil {
+		t.Errorf("%d flows, %v", len(copied), err)
+	}
 }

@@ -33,20 +33,15 @@ type Programs struct {
 // Returns an error wrapping ErrLoad, and *ebpf.VerifierError where the verifier
 // spoke, if the kernel refuses.
 func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
-	made := makeFlowsAside(rs, shared)
 	spec, err := specify(rs, table, rs.Hooks())
-	flows, flowsErr := made()
-	if flows != nil {
-		defer flows.Close()
-		shared.Flows = flows
-	}
 	if err != nil {
-		return nil, errors.Join(err, flowsErr)
+		return nil, err
 	}
-	if flowsErr != nil {
-		return nil, explained(flowsErr)
+	maps := shared.replacements(spec)
+	if err := findFlows(spec, maps[programsMapFlows]); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
 	}
-	collection, err := loadCollection(spec, shared.replacements(spec))
+	collection, err := loadCollection(spec, maps)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLoad, explained(err))
 	}
@@ -104,7 +99,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks
 	fillTables(spec, rs, table)
 	// So that a listener can change it by atomic steps.
 	spec.Maps[mapTrace].Flags |= unix.BPF_F_MMAPABLE
-	spec.Maps[programsMapFlows].MaxEntries = flowEntries(rs)
+	spec.Maps[programsMapFlows].MaxEntries = rs.flowElements()
 	sizeCounters(spec.Maps[programsMapCounters], len(rs.Rules))
 	return errors.Join(
 		spec.Variables[programsVarPortIndex].Set(table.PortIndex),
@@ -163,15 +158,6 @@ func noteInMetadata(mode Mode) uint8 {
 func isRealTime() bool {
 	var name unix.Utsname
 	return unix.Uname(&name) == nil && bytes.Contains(name.Version[:], []byte("PREEMPT_RT"))
-}
-
-// flowEntries is 1 where no flow is ever kept: an LRU map takes all its memory
-// when it is made.
-func flowEntries(rs *Ruleset) uint32 {
-	if !rs.keepsFlows() {
-		return 1
-	}
-	return uint32(rs.Flows)
 }
 
 // sizeCounters gives each rule its pair of counters, in the type information

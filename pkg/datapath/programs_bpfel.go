@@ -35,23 +35,35 @@ type programsCounters struct {
 }
 
 type programsFlow struct {
-	_            structs.HostLayout
-	Container    programsAddress
-	Peer         programsAddress
+	_         structs.HostLayout
+	Container programsAddress
+	Peer      programsAddress
+	Key       struct {
+		_             structs.HostLayout
+		Ifindex       uint32
+		ContainerPort uint16
+		PeerPort      uint16
+		Protocol      uint8
+		Direction     uint8
+		Family        uint8
+		Pad           uint8
+	}
 	OriginalPort uint16
-	Pad          [3]uint16
+	Pad          uint16
 }
 
-type programsFlowKey struct {
-	_             structs.HostLayout
-	Ifindex       uint32
-	ContainerPort uint16
-	PeerPort      uint16
-	Addresses     [2]uint32
-	Protocol      uint8
-	Direction     uint8
-	Family        uint8
-	Pad           uint8
+type programsFlowBucket struct {
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+	Pad     uint32
+	Tag     [8]uint32
+	Used    [8]uint16
+	Version uint32
+	Pad2    uint32
+	Flow    [8]programsFlow
 }
 
 type programsPeerPrefix struct {
@@ -187,13 +199,17 @@ const (
 	programsMapXdpPredecessors  = "xdp_predecessors"
 	programsProgFromContainer   = "from_container"
 	programsProgFromContainerTc = "from_container_tc"
+	programsProgImportFlow      = "import_flow"
 	programsProgSettleChecksum  = "settle_checksum"
 	programsProgToContainer     = "to_container"
+	programsVarFlowBuckets      = "flow_buckets"
+	programsVarFlowSeed         = "flow_seed"
 	programsVarHandsOver        = "hands_over"
 	programsVarHasClasses       = "has_classes"
 	programsVarHasFrags         = "has_frags"
 	programsVarHasTrace         = "has_trace"
 	programsVarHasXdpLoadBytes  = "has_xdp_load_bytes"
+	programsVarLoadsInOrder     = "loads_in_order"
 	programsVarNetworkMask      = "network_mask"
 	programsVarNoteInMetadata   = "note_in_metadata"
 	programsVarPortIndex        = "port_index"
@@ -246,6 +262,7 @@ type programsSpecs struct {
 type programsProgramSpecs struct {
 	FromContainer   *ebpf.ProgramSpec `ebpf:"from_container"`
 	FromContainerTc *ebpf.ProgramSpec `ebpf:"from_container_tc"`
+	ImportFlow      *ebpf.ProgramSpec `ebpf:"import_flow"`
 	SettleChecksum  *ebpf.ProgramSpec `ebpf:"settle_checksum"`
 	ToContainer     *ebpf.ProgramSpec `ebpf:"to_container"`
 }
@@ -270,11 +287,14 @@ type programsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
+	FlowBuckets     *ebpf.VariableSpec `ebpf:"flow_buckets"`
+	FlowSeed        *ebpf.VariableSpec `ebpf:"flow_seed"`
 	HandsOver       *ebpf.VariableSpec `ebpf:"hands_over"`
 	HasClasses      *ebpf.VariableSpec `ebpf:"has_classes"`
 	HasFrags        *ebpf.VariableSpec `ebpf:"has_frags"`
 	HasTrace        *ebpf.VariableSpec `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.VariableSpec `ebpf:"has_xdp_load_bytes"`
+	LoadsInOrder    *ebpf.VariableSpec `ebpf:"loads_in_order"`
 	NetworkMask     *ebpf.VariableSpec `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.VariableSpec `ebpf:"note_in_metadata"`
 	PortIndex       *ebpf.VariableSpec `ebpf:"port_index"`
@@ -334,11 +354,14 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
+	FlowBuckets     *ebpf.Variable `ebpf:"flow_buckets"`
+	FlowSeed        *ebpf.Variable `ebpf:"flow_seed"`
 	HandsOver       *ebpf.Variable `ebpf:"hands_over"`
 	HasClasses      *ebpf.Variable `ebpf:"has_classes"`
 	HasFrags        *ebpf.Variable `ebpf:"has_frags"`
 	HasTrace        *ebpf.Variable `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.Variable `ebpf:"has_xdp_load_bytes"`
+	LoadsInOrder    *ebpf.Variable `ebpf:"loads_in_order"`
 	NetworkMask     *ebpf.Variable `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.Variable `ebpf:"note_in_metadata"`
 	PortIndex       *ebpf.Variable `ebpf:"port_index"`
@@ -353,6 +376,7 @@ type programsVariables struct {
 type programsPrograms struct {
 	FromContainer   *ebpf.Program `ebpf:"from_container"`
 	FromContainerTc *ebpf.Program `ebpf:"from_container_tc"`
+	ImportFlow      *ebpf.Program `ebpf:"import_flow"`
 	SettleChecksum  *ebpf.Program `ebpf:"settle_checksum"`
 	ToContainer     *ebpf.Program `ebpf:"to_container"`
 }
@@ -361,6 +385,7 @@ func (p *programsPrograms) Close() error {
 	return _ProgramsClose(
 		p.FromContainer,
 		p.FromContainerTc,
+		p.ImportFlow,
 		p.SettleChecksum,
 		p.ToContainer,
 	)

@@ -29,7 +29,6 @@ func Features() []Feature {
 			return features.HaveProgramHelper(ebpf.XDP, newestNeeded)
 		}},
 		{Name: "tc programs", Since: "4.1", probe: func() error { return features.HaveProgramType(ebpf.SchedCLS) }},
-		{Name: "LRU hash maps", Since: "4.10", probe: func() error { return features.HaveMapType(ebpf.LRUHash) }},
 		{Name: "ring buffers", Since: "5.8", probe: func() error { return features.HaveMapType(ebpf.RingBuf) }},
 		tcx, frags, handsOver,
 	}

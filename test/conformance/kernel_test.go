@@ -25,7 +25,6 @@ func TestOldKernel(t *testing.T) {
 	}{
 		"before 5.12": {func(c ptrace.Call) bool { return c.Loads(ebpf.XDP) }, []string{"XDP", "Linux 5.12"}},
 		"before 5.8":  {func(c ptrace.Call) bool { return c.Creates(ebpf.RingBuf) }, []string{"ring buffers", "Linux 5.8"}},
-		"before 4.10": {func(c ptrace.Call) bool { return c.Creates(ebpf.LRUHash) }, []string{"LRU", "Linux 4.10"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ask, add := status(t), l.call(t, "ADD", lab())

@@ -62,7 +62,7 @@ func ownFlows() (ids []ebpf.MapID, err error) {
 		if err != nil {
 			continue // it went meanwhile
 		}
-		if info, err := m.Info(); err == nil && info.Name == "flows" && info.MaxEntries == uint32(flows) {
+		if info, err := m.Info(); err == nil && info.Name == "flows" && info.MaxEntries == uint32(flowElements) {
 			ids = append(ids, id)
 		}
 		m.Close()

@@ -51,8 +51,11 @@ func newNode(t testing.TB, containers int) (*node.Node, []*node.Container) {
 }
 
 // flows tells the rulesets of this test from all others in the kernel, by the
-// size of their map of flows, which no other process is likely to have.
-var flows = 1024 + os.Getpid()%60000
+// number of elements in their map of flows, which no other process is likely to have.
+var (
+	flowElements = 257 + os.Getpid()%15000
+	flows        = 4 * (flowElements - 1)
+)
 
 func config(tcHook string) map[string]any {
 	rule := func(protocol string) map[string]any {

@@ -1,0 +1,66 @@
+package datapath
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// flowsABucket is how many flows there are to a bucket (bpf/flows.h) when there
+// are as many as a ruleset is to remember: half of what it has room for, since
+// they are not spread evenly. So less than 1 % find no room.
+const flowsABucket = len(programsFlowBucket{}.Flow) / 2
+
+// flowElements is how many elements the map of the flows has: the buckets, and
+// one for the seed.
+func (rs *Ruleset) flowElements() uint32 {
+	if !rs.keepsFlows() {
+		return 2
+	}
+	return uint32((rs.Flows+flowsABucket-1)/flowsABucket) + 1
+}
+
+// seedIndex is the element with the seed of the flows' hashes: programs that
+// share the map have it in common.
+func seedIndex(flows *ebpf.Map) uint32 { return flows.MaxEntries() - 1 }
+
+// loadsInOrder tells whether the processor does loads in the program's order.
+var loadsInOrder = runtime.GOARCH == "amd64"
+
+// findFlows tells the programs how to find a flow: in the map given, or in a new
+// one if that is nil.
+func findFlows(spec *ebpf.CollectionSpec, flows *ebpf.Map) error {
+	seed, err := seedOf(spec.Maps[programsMapFlows], flows)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		spec.Variables[programsVarFlowSeed].Set(seed),
+		spec.Variables[programsVarFlowBuckets].Set(spec.Maps[programsMapFlows].MaxEntries-1),
+		spec.Variables[programsVarLoadsInOrder].Set(asByte(loadsInOrder)),
+	)
+}
+
+// seedOf reads the seed of a map, or makes one for a map that is yet to be made.
+func seedOf(spec *ebpf.MapSpec, flows *ebpf.Map) (uint64, error) {
+	var element programsFlowBucket
+	if flows != nil {
+		err := flows.Lookup(seedIndex(flows), &element)
+		if err != nil {
+			err = fmt.Errorf("read the seed of the flows: %w", err)
+		}
+		return uint64(element.Tag[0])<<32 | uint64(element.Tag[1]), err
+	}
+	var random [8]byte
+	if _, err := unix.Getrandom(random[:], 0); err != nil {
+		return 0, fmt.Errorf("get a random number: %w", err)
+	}
+	seed := binary.NativeEndian.Uint64(random[:])
+	element.Tag[0], element.Tag[1] = uint32(seed>>32), uint32(seed)
+	spec.Contents = []ebpf.MapKV{{Key: spec.MaxEntries - 1, Value: element}}
+	return seed, nil
+}
