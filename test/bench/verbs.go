@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -148,8 +149,28 @@ func (v *verbBench) enter(name string, on *node.Node, plugin plugin, loaded bool
 		}
 	}
 	add.sample = process(func() (time.Duration, error) { return p.add(plugin) })
-	del.sample = process(p.del)
+	del.sample = process(func() (time.Duration, error) {
+		took, err := p.del()
+		return took, errors.Join(err, p.untilDetached())
+	})
 	return nil
+}
+
+// untilDetached waits until the kernel has detached what DEL left to it: it does
+// so when it has the time, holds the lock of all network devices meanwhile, and
+// whoever has the next turn would wait for that.
+func (p *pod) untilDetached() error {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		var left []ebpf.ProgramID
+		err := p.node.NS.Do(func(ns.NetNS) (err error) {
+			left, err = node.TCPrograms(p.host)
+			return err
+		})
+		if err != nil || len(left) == 0 {
+			return err
+		}
+	}
+	return errors.New("programs are attached 10 s after DEL")
 }
 
 // enterWait measures what no plugin can change: the kernel waits for an RCU
