@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // line is an interface of a container, with an address on its host side to
@@ -100,7 +101,7 @@ func (l *line) arrivesAt(t *testing.T) string {
 	defer conn.Close()
 	_, err = conn.Write([]byte("where?"))
 	must(t, err)
-	must(t, conn.SetReadDeadline(time.Now().Add(2*time.Second)))
+	must(t, conn.SetReadDeadline(time.Now().Add(pace.Patience(2*time.Second))))
 	answer := make([]byte, 100)
 	n, err := conn.Read(answer)
 	must(t, err)
@@ -164,7 +165,7 @@ func (l *line) programs(t *testing.T) (ids []ebpf.ProgramID) {
 // unpinned take some time for.
 func (l *line) wantNoPrograms(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(pace.Patience(5 * time.Second)); ; time.Sleep(10 * time.Millisecond) {
 		left := l.programs(t)
 		if len(left) == 0 {
 			return

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // wire hears the IPv4 datagrams that come in at a device, in their order,
@@ -67,7 +68,7 @@ var errQuiet = errors.New("nothing came")
 
 // hear returns the next datagram.
 func (w wire) hear() (datagram, error) {
-	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(pace.Patience(2 * time.Second)); time.Now().Before(deadline); {
 		var packet [2048]byte
 		n, err := unix.Read(w.socket, packet[:])
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {

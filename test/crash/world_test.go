@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
@@ -128,7 +129,7 @@ func (w *world) mustSee(t testing.TB, allowed ...sight) {
 func (w *world) mustBeClean(t testing.TB) {
 	t.Helper()
 	must(t, w.found.Unchanged())
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(pace.Patience(5 * time.Second)); ; time.Sleep(2 * time.Millisecond) {
 		err := w.n.Unattached(w.c.HostSide)
 		if err == nil {
 			return

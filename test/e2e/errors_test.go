@@ -40,7 +40,7 @@ func wantRefused(t *testing.T, from ns.NetNS, to netip.AddrPort) {
 	defer conn.Close()
 	_, err = conn.Write([]byte("anybody there?"))
 	must(t, err)
-	must(t, conn.SetReadDeadline(time.Now().Add(2*time.Second)))
+	must(t, conn.SetReadDeadline(time.Now().Add(pace.Patience(2*time.Second))))
 	if _, err = conn.Read(make([]byte, 100)); !errors.Is(err, unix.ECONNREFUSED) {
 		t.Errorf("got %v, want ECONNREFUSED", err)
 	}
@@ -88,7 +88,7 @@ func askFirst(t *testing.T, n *node.Node, c *node.Container, server netip.Addr) 
 	t.Cleanup(func() { client.Close() })
 	_, err = client.Write([]byte("a large answer, please"))
 	must(t, err)
-	must(t, asked.SetReadDeadline(time.Now().Add(2*time.Second)))
+	must(t, asked.SetReadDeadline(time.Now().Add(pace.Patience(2*time.Second))))
 	_, from, err := asked.ReadFromUDPAddrPort(make([]byte, 100))
 	must(t, err)
 	return netip.AddrPortFrom(from.Addr().Unmap(), from.Port())

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // storageGateway is the node, as the second network has it.
@@ -149,7 +150,7 @@ func wantAnswerOn(t *testing.T, c *node.Container, to netip.AddrPort, want strin
 	defer conn.Close()
 	_, err := conn.Write([]byte("who is there?"))
 	must(t, err)
-	must(t, conn.SetReadDeadline(time.Now().Add(2*time.Second)))
+	must(t, conn.SetReadDeadline(time.Now().Add(pace.Patience(2*time.Second))))
 	answer := make([]byte, 100)
 	size, err := conn.Read(answer)
 	if err != nil || string(answer[:size]) != want {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // entry is a line of a log.
@@ -98,7 +99,7 @@ func TestLogJournald(t *testing.T) {
 	if err != nil || len(out) > 0 {
 		t.Fatalf("%v: %s", err, out)
 	}
-	must(t, journal.SetReadDeadline(time.Now().Add(10*time.Second)))
+	must(t, journal.SetReadDeadline(time.Now().Add(pace.Patience(10*time.Second))))
 	datagram := make([]byte, 1<<16)
 	count, err := journal.Read(datagram)
 	must(t, err)

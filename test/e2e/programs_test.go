@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // The tests in this file use programs that nobody here wrote.
@@ -39,11 +40,11 @@ func start(t *testing.T, in ns.NetNS, name string, args ...string) {
 // for as long as a server may need to come up.
 func run(t *testing.T, in ns.NetNS, name string, args ...string) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(pace.Patience(10 * time.Second)); ; time.Sleep(100 * time.Millisecond) {
 		var output bytes.Buffer
 		client := exec.Command(name, args...)
 		client.Stdout, client.Stderr = &output, &output
-		err := node.Run(in, client, 20*time.Second)
+		err := node.Run(in, client, pace.Patience(20*time.Second))
 		if err == nil {
 			return output.String()
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // answersFrom tells which of the servers, that answer with their port number,
@@ -24,7 +25,7 @@ func answersFrom(t *testing.T, from ns.NetNS, to netip.AddrPort) string {
 	if err != nil {
 		return err.Error()
 	}
-	must(t, conn.SetReadDeadline(time.Now().Add(300*time.Millisecond)))
+	must(t, conn.SetReadDeadline(time.Now().Add(pace.Patience(300*time.Millisecond))))
 	answer := make([]byte, 100)
 	n, err := conn.Read(answer)
 	if errors.Is(err, os.ErrDeadlineExceeded) {

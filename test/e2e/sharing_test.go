@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // loaded is what a container's packets meet in the kernel, by id, ascending.
@@ -85,7 +86,7 @@ func TestSharing(t *testing.T) {
 		t.Errorf("%d of %d programs and maps are left for the second container", got, want)
 	}
 	must(t, second.Detach("lab"))
-	for deadline := time.Now().Add(5 * time.Second); shared.remaining() > 0; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(pace.Patience(5 * time.Second)); shared.remaining() > 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d programs and maps are left for nobody", shared.remaining())
 		}

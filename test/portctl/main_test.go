@@ -16,6 +16,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
@@ -102,7 +103,7 @@ func runTool(t *testing.T, n *node.Node, tool *exec.Cmd) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	tool.Stdout, tool.Stderr = &stdout, &stderr
-	err := node.Run(n.NS, tool, time.Minute)
+	err := node.Run(n.NS, tool, pace.Patience(time.Minute))
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
