@@ -34,6 +34,16 @@ func HasTCX(t testing.TB) bool {
 	return has
 }
 
+// TCHook is what xdp-port attaches tc programs by where the configuration does
+// not say: "tcx", or "clsact" where the kernel has no tcx.
+func TCHook(t testing.TB) string {
+	t.Helper()
+	if HasTCX(t) {
+		return "tcx"
+	}
+	return "clsact"
+}
+
 // kernelHas tells whether the running kernel is of a version or a later one. It
 // goes by the number, so that a test finds what a probe would hide.
 func kernelHas(major, minor int) (bool, error) {
