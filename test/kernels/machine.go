@@ -21,8 +21,8 @@ var (
 	guestStart []byte
 )
 
-// patience bounds the life of a machine. An emulated processor is some ten
-// times slower than a real one.
+// patience bounds the life of a machine, of all packages together. An emulated
+// processor is some ten times slower than a real one.
 const patience = time.Hour
 
 // run boots the kernel and has it run the script, whose output goes to w. The

@@ -165,16 +165,20 @@ func (t *test) reason() string {
 	return line.ReplaceAllString(strings.Join(t.said, " "), "")
 }
 
-// err is nil if all is well.
-func (r *report) err() error {
-	failed := 0
+// count is how many tests came out so.
+func (r *report) count(outcome string) (count int) {
 	for _, t := range r.order {
-		if t.outcome == "fail" {
-			failed++
+		if t.outcome == outcome {
+			count++
 		}
 	}
+	return count
+}
+
+// err is nil if all is well.
+func (r *report) err() error {
 	err := errors.Join(r.errs...)
-	if failed > 0 {
+	if failed := r.count("fail"); failed > 0 {
 		err = errors.Join(fmt.Errorf("%d tests failed", failed), err)
 	}
 	if err != nil {

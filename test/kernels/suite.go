@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,10 @@ const (
 	endMark   = "#### end "
 	doneMark  = "#### done"
 )
+
+// suitePatience bounds the tests of one package; those of the next one run all
+// the same.
+const suitePatience = 30 * time.Minute
 
 // build builds the tests, and a script that runs those of one package after the
 // other, each in the folder of its package: they share the kernel. What is to be
@@ -39,7 +44,7 @@ func build(out string, wanted []string) (script string, err error) {
 			return "", err
 		}
 		fmt.Fprintf(&text, "cd %s\necho '%s%s'\n", strings.TrimSpace(dir), beginMark, name)
-		fmt.Fprintf(&text, "%s -test.v=test2json -test.parallel=1 -test.timeout=%v -test.run '%s' 2>&1\n", binary, patience, which)
+		fmt.Fprintf(&text, "%s -test.v=test2json -test.parallel=1 -test.timeout=%v -test.run '%s' 2>&1\n", binary, suitePatience, which)
 		fmt.Fprintf(&text, "echo; echo '%s%s' $?\n", endMark, name)
 	}
 	fmt.Fprintf(&text, "echo '%s'\n", doneMark)

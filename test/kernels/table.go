@@ -17,21 +17,22 @@ func writeTable(w io.Writer, reports []*report) {
 		width = max(width, len(name))
 	}
 	var why reasons
-	fmt.Fprintf(w, "%-*s", width, "test")
-	for _, r := range reports {
-		fmt.Fprintf(w, "  %s", r.kernel)
-	}
-	for _, name := range names {
-		fmt.Fprintf(w, "\n%-*s", width, name)
+	row := func(name string, cell func(*report) string) {
+		fmt.Fprintf(w, "%-*s", width, name)
 		for _, r := range reports {
-			fmt.Fprintf(w, "  %-*s", len(r.kernel), why.cell(r.tests[name]))
+			fmt.Fprintf(w, "  %-*s", len(r.kernel), cell(r))
 		}
+		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "\n%-*s", width, "in all")
-	for _, r := range reports {
-		fmt.Fprintf(w, "  %-*s", len(r.kernel), r.took.Round(time.Second))
+	row("test", func(r *report) string { return r.kernel })
+	for _, name := range names {
+		row(name, func(r *report) string { return why.cell(r.tests[name]) })
 	}
-	fmt.Fprintf(w, "\n\n%-7s  not run: what it is part of was skipped or failed before\n", "-")
+	row("in all", func(r *report) string { return r.took.Round(time.Second).String() })
+	for _, outcome := range []string{"pass", "fail", "skip"} {
+		row("", func(r *report) string { return fmt.Sprint(r.count(outcome), " ", outcome) })
+	}
+	fmt.Fprintf(w, "\n%-7s  not run: what it is part of was skipped or failed before\n", "-")
 	for i, reason := range why {
 		fmt.Fprintf(w, "skip(%d)  %s\n", i+1, reason)
 	}

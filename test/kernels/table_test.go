@@ -60,7 +60,7 @@ FAIL
 		"test old new",
 		"a.TestLife pass fail", "a.TestLife/ADD/tcx skip(1) pass", "a.TestLife/ADD/clsact pass fail",
 		"a.TestMore skip(1) pass", "a.TestMore/part - pass",
-		"in all 0s 0s",
+		"in all 0s 0s", "2 pass 3 pass", "0 fail 2 fail", "2 skip 0 skip",
 		"- not run: what it is part of was skipped or failed before",
 		"skip(1) tcx needs Linux 6.6",
 	}
