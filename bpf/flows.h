@@ -98,7 +98,10 @@ identify_flow(struct flow_id *id, const struct packet *pkt, __u8 flow_direction)
 
 static __always_inline struct flow_bucket *bucket_of(const struct flow_id *id)
 {
-	return bpf_map_lookup_elem(&flows, &id->bucket);
+	/* Older kernels take no key out of the memory of who called. */
+	__u32 bucket = id->bucket;
+
+	return bpf_map_lookup_elem(&flows, &bucket);
 }
 
 /*
