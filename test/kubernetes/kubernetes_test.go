@@ -51,6 +51,7 @@ func TestCluster(t *testing.T) {
 	part("DaemonSet upgrade", (*cluster).testUpgrade)
 	part("NotReady when STATUS fails", (*cluster).testStatus)
 	part("kill -9 of everything on a node", (*cluster).testKill)
+	part("a node reboots", (*cluster).testReboot)
 	part("the DaemonSet is deleted", (*cluster).testDeleteDaemonSet)
 	part("the manifest is deleted", (*cluster).testDelete)
 }
@@ -220,24 +221,25 @@ func (c *cluster) testInvalid() {
 	c.agentsTell("xdp_port_agent_drifted_attachments 0")
 }
 
-// agentsTell waits until the metrics of the agents of all nodes have a line.
-func (c *cluster) agentsTell(line string) {
+// agentsTell waits until the metrics of the agents of nodes, or all, have a line.
+func (c *cluster) agentsTell(line string, nodes ...*node) {
 	c.Helper()
-	c.eventually("the agents tell "+line, func() error {
-		out, err := c.tryKubectl("-n", "xdp-port", "get", "pods", "-o", "jsonpath={.items[*].metadata.name}")
-		agents := strings.Fields(out)
-		if err == nil && len(agents) != len(c.nodes) {
-			err = fmt.Errorf("the agents are %v", agents)
-		}
-		for _, name := range agents {
-			text, failure := c.tryKubectl("get", "--raw", "/api/v1/namespaces/xdp-port/pods/"+name+":9435/proxy/metrics")
-			if failure == nil && !strings.Contains(text, line+"\n") {
-				failure = fmt.Errorf("%s tells %s", name, text)
+	if len(nodes) == 0 {
+		nodes = c.nodes
+	}
+	for _, n := range nodes {
+		c.eventually("the agent of "+n.name+" tells "+line, func() error {
+			name, err := c.tryKubectl("-n", "xdp-port", "get", "pods", "--field-selector=spec.nodeName="+n.name, "-o", "jsonpath={.items[*].metadata.name}")
+			if err != nil {
+				return err
 			}
-			err = errors.Join(err, failure)
-		}
-		return err
-	})
+			text, err := c.tryKubectl("get", "--raw", "/api/v1/namespaces/xdp-port/pods/"+strings.TrimSpace(name)+":9435/proxy/metrics")
+			if err == nil && !strings.Contains(text, line+"\n") {
+				err = errors.New(text)
+			}
+			return err
+		})
+	}
 }
 
 // testRewritten has another installer write its version anew.
@@ -316,10 +318,30 @@ func (c *cluster) testStatus() {
 
 // testKill has a node lose all its processes at once.
 func (c *cluster) testKill() {
-	n := c.nodes[0]
 	c.remove("talker", "talker2")
+	n := c.nodes[0]
 	n.killAll()
+	n.start()
+	c.comesBack(n)
+}
+
+// testReboot has a node lose what is not on a disk, too, and no BPF file system is
+// mounted until somebody needs one.
+func (c *cluster) testReboot() {
+	n := c.nodes[0]
+	n.killAll()
+	n.forget()
+	n.start()
+	c.comesBack(n)
+}
+
+// comesBack wants a node's pods to run again by the rules, and nothing to be left
+// after gc.
+func (c *cluster) comesBack(n *node) {
+	c.Helper()
+	start := time.Now()
 	c.ready(n)
+	c.Logf("%s is Ready after %s", n.name, time.Since(start).Round(time.Second))
 	c.eventually("the pods run again", func() error {
 		for _, name := range []string{"client", "own"} {
 			if got, err := c.ask(name, "udp", c.server(), 7999); err != nil || got != "udp 7998" {
@@ -328,9 +350,11 @@ func (c *cluster) testKill() {
 		}
 		return nil
 	})
+	c.Logf("pods run again after %s", time.Since(start).Round(time.Second))
 	c.rolledOut()
 	n.run("/opt/cni/bin/xdp-portctl", "gc")
 	c.works(n)
+	c.agentsTell(fmt.Sprintf("xdp_port_attachments %d", len(n.attachments())), n)
 }
 
 // testDeleteDaemonSet wants the nodes as they were, running pods as they are, and

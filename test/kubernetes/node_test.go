@@ -134,14 +134,30 @@ func (n *node) startKubelet() {
 }
 
 // killAll ends all that runs on the node, without a word, but for its first
-// process, and starts it again.
+// process.
 func (n *node) killAll() {
 	n.c.Helper()
 	n.run("sh", "-c", "kill -9 -1 || true")
 	<-n.kubelet.Ended()
 	<-n.containerd.Ended()
+}
+
+func (n *node) start() {
+	n.c.Helper()
 	n.startContainerd()
 	n.startKubelet()
+}
+
+// forget has the node lose what a reboot takes: pins, network namespaces, mounts,
+// and cgroups, for each of which the kubelet would look for its container.
+func (n *node) forget() {
+	n.c.Helper()
+	n.run("sh", "-ec", `
+		awk '$2 ~ "^(/sys/fs/bpf|/run/netns|/run/containerd|/var/lib/kubelet/)" { print $2 }' /proc/self/mounts | sort -r |
+			while read -r path; do umount -l "$path"; done
+		rm -rf /run/netns /run/containerd
+		find /sys/fs/cgroup -depth -type d -path "*/k8s.io*" -exec rmdir {} +
+		! mountpoint -q /sys/fs/bpf`)
 }
 
 // ready returns the node's condition, and the reason given.
