@@ -43,7 +43,7 @@ static __always_inline void count(struct counters *counters,
 {
 	__u32 verdict = decision->verdict;
 
-	if (unlikely(verdict >= DEFERRED)) /* tc ingress counts it */
+	if (unlikely(verdict >= DEFERRED)) /* somebody else counts it */
 		return;
 	(&counters->passed)[verdict]++;
 	counters->flow_conflicts += decision->flow_conflict;

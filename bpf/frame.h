@@ -26,6 +26,7 @@ enum verdict {
 	ICMP_ERROR_RESTORED,
 	MALFORMED,
 	DEFERRED, /* by XDP, to tc ingress */
+	COUNTED,  /* by XDP: nothing is left to tc ingress but the checksum */
 };
 
 /* What is to happen to a packet. */

@@ -76,27 +76,35 @@ static __always_inline int may_defer(const struct frame *frame)
 }
 
 /*
- * Whether the packet is of a device that is under rules. Programs that count
- * ask that first. XDP that may defer need not ask for the many packets that no
- * rule is about.
+ * Whether the packet is of a device that is under rules, and its counters.
+ * Programs that see all packets asked that first. XDP that may defer need not
+ * ask for the many packets that no rule is about.
  */
 static __always_inline int is_heeded(const struct frame *frame,
-				     const struct packet *pkt)
+				     const struct packet *pkt,
+				     struct counters **counters)
 {
-	return !may_defer(frame) || counters_of(pkt->ifindex);
+	if (!may_defer(frame))
+		return 1;
+	*counters = counters_of(pkt->ifindex);
+	return !!*counters;
 }
 
-/* Decides any packet: what all hooks have in common. */
+/*
+ * Decides any packet: what all hooks have in common. Counters are set where
+ * XDP that may defer has to ask for them.
+ */
 static __always_inline int examine(const struct frame *frame,
-				   struct packet *pkt)
+				   struct packet *pkt,
+				   struct counters **counters)
 {
 	switch (parse_frame(frame, pkt)) {
 	case PARSED_TRANSPORT:
 		look_up_ports(pkt);
 		if (is_nobodys_business(pkt))
 			return 0;
-		if (!is_heeded(frame, pkt) ||
-		    (may_defer(frame) && may_come_again(pkt))) {
+		if ((may_defer(frame) && may_come_again(pkt)) ||
+		    !is_heeded(frame, pkt, counters)) {
 			pkt->decision.verdict = DEFERRED;
 			return 0;
 		}
@@ -120,7 +128,5 @@ static __always_inline int examine(const struct frame *frame,
 	}
 	return 0;
 }
-
-DEFINE_PER_HOOK(examine)
 
 #endif

@@ -174,11 +174,16 @@ __noinline int trace_skb(struct __sk_buff *skb, const struct decision *decision,
 const volatile __u8 has_trace = 1;
 
 /* While nobody listens this is one branch that is never taken. */
+static __always_inline int is_traced(void)
+{
+	return unlikely(has_trace && trace.until);
+}
+
 static __always_inline void trace_packet(const struct frame *frame,
 					 const struct decision *decision,
 					 __u32 direction)
 {
-	if (likely(!has_trace || !trace.until))
+	if (!is_traced())
 		return;
 	if (frame->xdp)
 		trace_xdp(frame->xdp, decision, direction);

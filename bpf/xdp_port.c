@@ -51,6 +51,25 @@ static __always_inline int change_frame(struct xdp_md *ctx,
 	return 0;
 }
 
+/*
+ * Leaves to tc ingress what is left to do. A packet that XDP changed does not
+ * come again, so it is counted here, whose counters are at hand; but not while
+ * somebody listens, who is to see it with its checksum settled.
+ */
+static __always_inline void leave_note(struct seen *slot,
+				       const struct packet *pkt,
+				       struct counters *counters,
+				       const struct frame *frame)
+{
+	if (pkt->decision.port && counters && !is_traced()) {
+		count(counters, frame, EGRESS, &pkt->decision, pkt->length);
+		slot->decision.verdict = COUNTED;
+	} else {
+		slot->decision = pkt->decision;
+	}
+	write_note(&slot->note, pkt);
+}
+
 SEC("xdp.frags")
 int from_container(struct xdp_md *ctx)
 {
@@ -73,21 +92,15 @@ int from_container(struct xdp_md *ctx)
 			return XDP_PASS;
 		}
 	}
-	examine_of(&frame, &pkt);
+	examine(&frame, &pkt, &counters);
 	if (pkt.decision.verdict == DEFERRED)
 		return XDP_PASS;
 	if (pkt.decision.port && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
-	if (pkt.decision.verdict == DROPPED && !note_in_metadata)
-		counters = counters_of(pkt.ifindex);
-	if (pkt.decision.verdict == DROPPED || note_in_metadata) {
-		if (counters)
-			count(counters, &frame, EGRESS, &pkt.decision,
-			      pkt.length);
-	} else {
-		slot->decision = pkt.decision;
-		write_note(&slot->note, &pkt);
-	}
+	if (pkt.decision.verdict != DROPPED && !note_in_metadata)
+		leave_note(slot, &pkt, counters, &frame);
+	else if (counters)
+		count(counters, &frame, EGRESS, &pkt.decision, pkt.length);
 	return pkt.decision.verdict == DROPPED ? XDP_DROP : XDP_PASS;
 }
 
@@ -139,6 +152,17 @@ static __always_inline struct packet skb_packet(const struct __sk_buff *skb,
 	return pkt;
 }
 
+/*
+ * A global function, as those of DEFINE_PER_HOOK: a packet may have to be
+ * examined twice.
+ */
+__noinline int examine_skb(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct frame frame = skb_frame(skb);
+
+	return pkt ? examine(&frame, pkt, NULL) : 0;
+}
+
 /* What XDP does, at a tc hook. */
 static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
 {
@@ -150,14 +174,14 @@ static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
 		hand_over_skb(skb, direction);
 		return TCX_NEXT;
 	}
-	examine_of(&frame, &pkt);
+	examine_skb(skb, &pkt);
 	if (unlikely(lacks_bytes(&frame, &pkt))) {
 		if (bpf_skb_pull_data(skb, skb->len < MAX_OFFSET ? skb->len
 								 : MAX_OFFSET))
 			return TCX_DROP;
 		frame = skb_frame(skb);
 		pkt = skb_packet(skb, direction);
-		examine_of(&frame, &pkt);
+		examine_skb(skb, &pkt);
 	}
 	if (pkt.decision.port && change_skb(skb, &pkt))
 		return TCX_DROP;
@@ -194,6 +218,11 @@ int settle_checksum(struct __sk_buff *skb)
 		return TCX_NEXT;
 	if (slot->note.magic != NOTE_MAGIC)
 		return process_skb(skb, EGRESS);
+	if (likely(slot->decision.verdict == COUNTED)) {
+		slot->note.magic = 0;
+		settle(skb, &slot->note);
+		return TCX_NEXT;
+	}
 	counters = counters_of(skb->ifindex);
 	if (!counters) {
 		/* XDP of this ruleset does not ask for every packet whether it

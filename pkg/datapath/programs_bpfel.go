@@ -181,6 +181,7 @@ const (
 	programsVerdictICMP_ERROR_RESTORED programsVerdict = 4
 	programsVerdictMALFORMED           programsVerdict = 5
 	programsVerdictDEFERRED            programsVerdict = 6
+	programsVerdictCOUNTED             programsVerdict = 7
 )
 
 // Names of all BPF objects in the ELF.
