@@ -24,7 +24,7 @@ struct {
  * there.
  */
 const volatile __u32 flow_buckets = 1;
-/* So that nobody can choose flows that fill a bucket of others. */
+/* So that nobody can choose flows that take the places of certain others. */
 const volatile __u64 flow_seed;
 /* Whether the processor does loads in order: amd64 does, arm64 does not. */
 const volatile __u8 loads_in_order = 1;
@@ -36,29 +36,35 @@ struct flow_id {
 	struct flow_key key;
 	__u32 bucket;
 	__u32 tag;
+	__u32 pad; /* older kernels want every byte of an argument written */
 };
 
 /*
- * The numbers have no pattern: digits of the golden ratio and others. What
- * multiplying carries to the upper half is brought down twice.
+ * Multiplying carries nothing down, and what differs between addresses is
+ * mostly at the end, in the upper bits of a word as it is loaded.
  */
+static __always_inline __u64 fold(__u64 word)
+{
+	return word ^ word >> 32;
+}
+
+/* The numbers have no pattern: digits of the golden ratio and others. */
 static __always_inline __u64 hash_flow(const struct flow_id *id)
 {
 	const struct flow_key *key = &id->key;
-	__u64 hash = id->container.word[0] * 0x9e3779b97f4a7c15 +
-		     id->container.word[1] * 0xbf58476d1ce4e5b9 +
-		     id->peer.word[0] * 0x94d049bb133111eb +
-		     id->peer.word[1] * 0xd6e8feb86659fd93;
+	__u64 hash = fold(id->container.word[0]) * 0x9e3779b97f4a7c15 +
+		     fold(id->container.word[1]) * 0xbf58476d1ce4e5b9 +
+		     fold(id->peer.word[0]) * 0x94d049bb133111eb +
+		     fold(id->peer.word[1]) * 0xd6e8feb86659fd93;
 
-	hash ^= flow_seed;
-	hash ^= hash >> 32;
+	/* Multiplied before ports are added: else who chooses an address can
+	 * make up for a port without knowing more than a bit of the seed. */
+	hash = fold((hash ^ flow_seed) * 0xc2b2ae3d27d4eb4f);
 	hash += (__u64)key->ifindex << 32 | (__u32)key->container_port << 16 |
 		key->peer_port;
-	hash *= 0x9fb21c651e98df25;
-	hash ^= hash >> 32;
+	hash = fold(hash * 0x9fb21c651e98df25);
 	hash += key->protocol << 16 | key->direction << 8 | key->family;
-	hash *= 0xff51afd7ed558ccd;
-	return hash ^ hash >> 32;
+	return fold(hash * 0xff51afd7ed558ccd);
 }
 
 static __always_inline void place_flow(struct flow_id *id)
@@ -67,6 +73,7 @@ static __always_inline void place_flow(struct flow_id *id)
 
 	id->bucket = (hash >> 32) * flow_buckets >> 32;
 	id->tag = (__u32)hash | 1; /* 0 is a free slot's */
+	id->pad = 0;
 }
 
 /*
@@ -130,18 +137,34 @@ static __always_inline __u32 slot_with(const struct flow_bucket *bucket,
 	return found;
 }
 
+#define USED_BITS 24
+
+static __always_inline __u32 last_use(const struct flow_bucket *bucket,
+				      __u32 slot)
+{
+	return bucket->used[slot] | (__u32)bucket->used_upper[slot] << 16;
+}
+
+static __always_inline void note_use(struct flow_bucket *bucket, __u32 slot,
+				     __u32 now)
+{
+	bucket->used[slot] = now;
+	bucket->used_upper[slot] = now >> 16;
+}
+
 /* A free slot, or else the one that was not used for longest, from 1 on. */
 static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
-					  __u16 now)
+					  __u32 now)
 {
 	__u64 oldest = 0;
 
 #pragma nounroll
 	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++) {
-		__u64 age = (__u16)(now - bucket->used[slot]);
+		__u64 age =
+			(now - last_use(bucket, slot)) & ((1 << USED_BITS) - 1);
 		__s64 older;
 
-		age |= if_zero(bucket->tag[slot]) & 1 << 16;
+		age |= if_zero(bucket->tag[slot]) & 1 << USED_BITS;
 		age = age << 8 | (slot + 1);
 		older = (__s64)(oldest - age) >> 63;
 		barrier_var(older);
@@ -167,7 +190,7 @@ static __always_inline int same_key(const struct flow_key *a,
 
 /* The original port of the flow, 0 if it is not in the bucket. */
 static __always_inline __be16 port_in(struct flow_bucket *bucket,
-				      const struct flow_id *id, __u16 now)
+				      const struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
 	const struct flow *flow;
@@ -180,8 +203,8 @@ static __always_inline __be16 port_in(struct flow_bucket *bucket,
 	    !same_address(&flow->container, &id->container) ||
 	    !same_address(&flow->peer, &id->peer))
 		return 0;
-	if (bucket->used[slot] != now)
-		bucket->used[slot] = now;
+	if (last_use(bucket, slot) != now % (1 << USED_BITS))
+		note_use(bucket, slot, now);
 	return flow->original_port;
 }
 
@@ -207,7 +230,7 @@ static __always_inline void next_version(struct flow_bucket *bucket)
 __noinline int find_flow_locked(const struct flow_id *id)
 {
 	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
-	__u16 now = bpf_jiffies64();
+	__u32 now = bpf_jiffies64();
 	__be16 port;
 
 	if (!id || !bucket)
@@ -226,7 +249,7 @@ __noinline int find_flow_locked(const struct flow_id *id)
 __noinline int find_flow(const struct flow_id *id)
 {
 	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
-	__u16 now = bpf_jiffies64();
+	__u32 now = bpf_jiffies64();
 	__u32 version;
 	__be16 port;
 
@@ -240,31 +263,54 @@ __noinline int find_flow(const struct flow_id *id)
 	return find_flow_locked(id);
 }
 
-__noinline int put_flow(const struct flow_id *id, __u32 original_port)
+/* Called with the lock. */
+static __always_inline void write_flow(struct flow_bucket *bucket,
+				       const struct flow_id *id,
+				       __be16 original_port, __u32 now)
 {
-	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
-	__u16 now = bpf_jiffies64();
+	__u32 slot = slot_with(bucket, id->tag);
 	struct flow *flow;
-	__u32 slot;
 
-	if (!id || !bucket)
-		return 0;
-	bpf_spin_lock(&bucket->lock);
-	next_version(bucket);
-	slot = slot_with(bucket, id->tag);
 	if (!slot)
 		slot = slot_to_fill(bucket, now);
 	slot = (slot - 1) % FLOWS_PER_BUCKET;
 	flow = &bucket->flow[slot];
+	next_version(bucket);
 	flow->container = id->container;
 	flow->peer = id->peer;
 	flow->key = id->key;
 	flow->original_port = original_port;
 	bucket->tag[slot] = id->tag;
-	bucket->used[slot] = now;
+	note_use(bucket, slot, now);
 	next_version(bucket);
+}
+
+__noinline int put_flow(const struct flow_id *id, __u32 original_port)
+{
+	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
+	__u32 now = bpf_jiffies64();
+
+	if (!id || !bucket)
+		return 0;
+	bpf_spin_lock(&bucket->lock);
+	write_flow(bucket, id, original_port, now);
 	bpf_spin_unlock(&bucket->lock);
 	return 0;
+}
+
+/* Brings a flow in, unless there is one of the same pair of sockets. */
+static __always_inline void add_flow(const struct flow_id *id,
+				     __be16 original_port)
+{
+	struct flow_bucket *bucket = bucket_of(id);
+	__u32 now = bpf_jiffies64();
+
+	if (!bucket)
+		return;
+	bpf_spin_lock(&bucket->lock);
+	if (!port_in(bucket, id, now))
+		write_flow(bucket, id, original_port, now);
+	bpf_spin_unlock(&bucket->lock);
 }
 
 /* Returns 1 when the same pair of sockets used another port before. */
@@ -283,16 +329,19 @@ static __always_inline int remember_flow(const struct flow_id *id,
 static __always_inline int forget_flow(const struct flow_id *id)
 {
 	struct flow_bucket *bucket = bucket_of(id);
+	__u32 now = bpf_jiffies64();
 	__u32 slot;
 
 	if (!find_flow(id) || !bucket)
 		return 0;
 	bpf_spin_lock(&bucket->lock);
-	next_version(bucket);
-	slot = slot_with(bucket, id->tag);
-	if (slot)
+	/* It may have made room for another one meanwhile. */
+	slot = port_in(bucket, id, now) ? slot_with(bucket, id->tag) : 0;
+	if (slot) {
+		next_version(bucket);
 		bucket->tag[(slot - 1) % FLOWS_PER_BUCKET] = 0;
-	next_version(bucket);
+		next_version(bucket);
+	}
 	bpf_spin_unlock(&bucket->lock);
 	return !!slot;
 }

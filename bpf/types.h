@@ -119,11 +119,10 @@ struct flow {
  */
 struct flow_bucket {
 	struct bpf_spin_lock lock; /* for who writes */
-	__u32 pad;
-	__u32 tag[FLOWS_PER_BUCKET];  /* the rest of the hash; 0: free */
-	__u16 used[FLOWS_PER_BUCKET]; /* when it was last, in jiffies */
 	__u32 version; /* odd while somebody writes, another one after it */
-	__u32 pad2;
+	__u32 tag[FLOWS_PER_BUCKET];	   /* the rest of the hash; 0: free */
+	__u16 used[FLOWS_PER_BUCKET];	   /* when it was last, in jiffies */
+	__u8 used_upper[FLOWS_PER_BUCKET]; /* so it takes hours to wrap */
 	struct flow flow[FLOWS_PER_BUCKET];
 };
 

@@ -267,8 +267,7 @@ int import_flow(struct __sk_buff *skb)
 	id.peer = flow.peer;
 	id.key = flow.key;
 	place_flow(&id);
-	if (!find_flow(&id))
-		put_flow(&id, flow.original_port);
+	add_flow(&id, flow.original_port);
 	return 0;
 }
 

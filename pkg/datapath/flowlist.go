@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -20,14 +21,16 @@ type Flow struct {
 }
 
 // ReadFlows returns the flows of a device, of the ruleset pinned in dir, in no
-// order. One that is used meanwhile may be missing, since the least recently
-// used ones make room.
+// order. One that begins or makes room meanwhile may be missing.
 func ReadFlows(dir string, ifindex int) ([]Flow, error) {
 	m, err := OpenFlows(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the flows: %w", err)
 	}
 	defer m.Close()
+	if !isFlowTable(m) {
+		return nil, errOtherBuild
+	}
 	var flows []Flow
 	for flow, err := range flowsOf(m, ifindex) {
 		if err != nil {
@@ -37,6 +40,9 @@ func ReadFlows(dir string, ifindex int) ([]Flow, error) {
 	}
 	return flows, nil
 }
+
+var errOtherBuild = errors.New("the container has the programs of another build, whose flows cannot be read: " +
+	"xdp-portctl apply gives it those of this one")
 
 func decodeFlow(flow *programsFlow) Flow {
 	key := &flow.Key

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 )
@@ -31,7 +32,7 @@ func CopyFlows(from *ebpf.Map, dir string, ifindex int) error {
 	if same, err := sameMap(from, to); same || err != nil {
 		return err
 	}
-	if from.Type() != to.Type() || from.ValueSize() != to.ValueSize() {
+	if !isFlowTable(from) || !isFlowTable(to) {
 		return nil // of another build: the container's next packets make them anew
 	}
 	importer := flowImporter{to: to}
@@ -45,6 +46,12 @@ func CopyFlows(from *ebpf.Map, dir string, ifindex int) error {
 		}
 	}
 	return nil
+}
+
+// isFlowTable tells whether the map has buckets of flows. Builds before them had
+// another kind of map.
+func isFlowTable(m *ebpf.Map) bool {
+	return m.Type() == ebpf.Array && m.ValueSize() == uint32(unsafe.Sizeof(programsFlowBucket{}))
 }
 
 // flowsOf reads the flows of a device.

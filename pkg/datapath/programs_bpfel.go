@@ -58,12 +58,11 @@ type programsFlowBucket struct {
 		_   structs.HostLayout
 		Val uint32
 	}
-	Pad     uint32
-	Tag     [8]uint32
-	Used    [8]uint16
-	Version uint32
-	Pad2    uint32
-	Flow    [8]programsFlow
+	Version   uint32
+	Tag       [8]uint32
+	Used      [8]uint16
+	UsedUpper [8]uint8
+	Flow      [8]programsFlow
 }
 
 type programsPeerPrefix struct {
