@@ -350,6 +350,37 @@ func TestFlowsAreShared(t *testing.T) {
 	}
 }
 
+// TestFlowsOfAnotherHash has a ruleset take the place of one of another build, which
+// may find its flows by another hash: they are copied, not shared.
+func TestFlowsOfAnotherHash(t *testing.T) {
+	stayOnCPU(t)
+	before, dir := pinned(t, flowPorts(1024), Shared{})
+	run(t, before.FromContainerTC, udp(inside, 4000, outside, 7999).Bytes())
+	flows, err := OpenFlows(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer flows.Close()
+	element, err := seedElement(flows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	element.Tag[2]++
+	if err := flows.Put(seedIndex(flows), &element); err != nil {
+		t.Fatal(err)
+	}
+	after, dir := pinned(t, flowPorts(1024), Shared{Flows: flows})
+	if got := original(t, after, 4000); got != 7998 {
+		t.Errorf("the table of another build is shared: the reply comes from %d", got)
+	}
+	if err := CopyFlows(flows, dir, loopback); err != nil {
+		t.Error(err)
+	}
+	if got := original(t, after, 4000); got != 7999 {
+		t.Errorf("the flow was not copied: the reply comes from %d", got)
+	}
+}
+
 // TestFlowsOfAnotherBuild has a ruleset take the place of one whose flows are in a
 // map of another kind, as builds before the table had it: that does not fail.
 func TestFlowsOfAnotherBuild(t *testing.T) {

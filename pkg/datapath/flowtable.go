@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -47,12 +48,8 @@ func findFlows(spec *ebpf.CollectionSpec, flows *ebpf.Map) error {
 
 // seedOf reads the seed of a map, or makes one for a map that is yet to be made.
 func seedOf(spec *ebpf.MapSpec, flows *ebpf.Map) (uint64, error) {
-	var element programsFlowBucket
 	if flows != nil {
-		err := flows.Lookup(seedIndex(flows), &element)
-		if err != nil {
-			err = fmt.Errorf("read the seed of the flows: %w", err)
-		}
+		element, err := seedElement(flows)
 		return uint64(element.Tag[0])<<32 | uint64(element.Tag[1]), err
 	}
 	var random [8]byte
@@ -60,7 +57,30 @@ func seedOf(spec *ebpf.MapSpec, flows *ebpf.Map) (uint64, error) {
 		return 0, fmt.Errorf("get a random number: %w", err)
 	}
 	seed := binary.NativeEndian.Uint64(random[:])
-	element.Tag[0], element.Tag[1] = uint32(seed>>32), uint32(seed)
+	element := programsFlowBucket{Tag: [8]uint32{uint32(seed >> 32), uint32(seed), programsNumber()}}
 	spec.Contents = []ebpf.MapKV{{Key: spec.MaxEntries - 1, Value: element}}
 	return seed, nil
+}
+
+func seedElement(flows *ebpf.Map) (element programsFlowBucket, err error) {
+	if err = flows.Lookup(seedIndex(flows), &element); err != nil {
+		err = fmt.Errorf("read the seed of the flows: %w", err)
+	}
+	return element, err
+}
+
+// isOfThisBuild tells whether a table of flows was made by these programs. Others
+// may hash in another way.
+func isOfThisBuild(flows *ebpf.Map) bool {
+	if !isFlowTable(flows) {
+		return false
+	}
+	element, err := seedElement(flows)
+	return err == nil && element.Tag[2] == programsNumber()
+}
+
+// programsNumber is 32 bits of the name of the programs' build.
+func programsNumber() uint32 {
+	number, _ := strconv.ParseUint(ProgramsHash()[:8], 16, 32)
+	return uint32(number)
 }

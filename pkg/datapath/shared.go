@@ -20,7 +20,8 @@ var commonMaps = []string{programsMapNotes, mapTrace, programsMapTraceRings}
 // Shared are maps of rulesets that are loaded already.
 type Shared struct {
 	// Flows are those of a ruleset that the new one is to replace, so that
-	// none is lost; nil where there is none.
+	// none is lost; nil where there is none. Those of another build are left
+	// alone, and can be copied.
 	Flows *ebpf.Map
 
 	common map[string]*ebpf.Map
@@ -66,7 +67,9 @@ func (s Shared) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 			maps[name] = m
 		}
 	}
-	replace(programsMapFlows, s.Flows)
+	if s.Flows != nil && isOfThisBuild(s.Flows) {
+		replace(programsMapFlows, s.Flows)
+	}
 	for name, m := range s.common {
 		replace(name, m)
 	}
