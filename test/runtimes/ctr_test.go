@@ -66,7 +66,7 @@ func (c ctr) kill(name string) error {
 }
 
 // endedAlready is what kill says after it has run DEL, and when there is nothing left.
-var endedAlready = regexp.MustCompile(`already finished|no running task found`)
+var endedAlready = regexp.MustCompile(`already finished|no running task found|task \S+ not found`)
 
 // deleteTask tries until the process has ended: the signal was only sent.
 func (c ctr) deleteTask(name string) error {
