@@ -25,9 +25,7 @@ func pinDocument(dir, name string, value any) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	m, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: "xdp_port_" + name, Type: ebpf.Array, MaxEntries: 1, KeySize: 4, ValueSize: uint32(len(text)),
-	})
+	m, err := newElement("xdp_port_"+name, len(text))
 	if err != nil {
 		return fmt.Errorf("%w: make the map for %s: %w", ErrLoad, name, err)
 	}

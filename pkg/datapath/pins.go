@@ -72,7 +72,7 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 			continue
 		}
 		var err error
-		if *program, err = ebpf.LoadPinnedProgram(filepath.Join(dir, name), nil); err != nil {
+		if *program, err = loadPinnedProgram(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("%w to open the program %s: %w", ErrPin, name, err)
 		}
 	}
