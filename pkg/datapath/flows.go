@@ -32,7 +32,7 @@ func CopyFlows(from *ebpf.Map, dir string, ifindex int) error {
 	if same, err := sameMap(from, to); same || err != nil {
 		return err
 	}
-	if !isFlowTable(from) || !isFlowTable(to) {
+	if !isFlowTable(from) || !isOfThisBuild(to) {
 		return nil // of another build: the container's next packets make them anew
 	}
 	importer := flowImporter{to: to}

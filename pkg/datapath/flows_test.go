@@ -3,10 +3,8 @@ package datapath
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -22,11 +20,7 @@ import (
 // newer one takes the other's place, but no packet is taken for the other's.
 func TestFlowsOfOneDigest(t *testing.T) {
 	stayOnCPU(t)
-	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
-	programs, dir := pinned(t, &Ruleset{Mode: TC, Flows: 1024, Rules: []rules.Rule{
-		{Name: "a", Protocol: rules.UDP, Ports: port(7999), To: port(7998)},
-		{Name: "b", Protocol: rules.UDP, Ports: port(7997), To: port(7998)},
-	}}, Shared{})
+	programs, dir := pinned(t, flowPorts(1024), Shared{})
 	containerA, peerA := netip.MustParseAddr("fd00:88::2"), netip.MustParseAddr("fd00:99::2")
 	containerB := plus(containerA, peerFactor)
 	peerB := plus(peerA, 1<<64-containerFactor)
@@ -117,6 +111,16 @@ func flowPorts(flows int) *Ruleset {
 	}}
 }
 
+func openedFlows(t *testing.T, dir string) *ebpf.Map {
+	t.Helper()
+	flows, err := OpenFlows(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { flows.Close() })
+	return flows
+}
+
 // original returns the port that the reply to a socket in the container comes
 // from: the one asked, or 7998 if the flow is not known.
 func original(t *testing.T, p *Programs, port uint16) uint16 {
@@ -201,11 +205,7 @@ func TestFlowsLongUnused(t *testing.T) {
 		run(t, p.FromContainerTC, udp(inside, uint16(port), outside, 7999).Bytes())
 	}
 	const first, oldest = 1000, 3
-	flows, err := OpenFlows(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer flows.Close()
+	flows := openedFlows(t, dir)
 	var bucket programsFlowBucket
 	for i := range bucket.Flow {
 		begin(first + i)
@@ -287,122 +287,5 @@ func flood(t *testing.T, p *Programs, stop <-chan struct{}) {
 			t.Error(err)
 			return
 		}
-	}
-}
-
-// TestFlowsAreCopied copies the flows of one device to a ruleset that has some of
-// its own.
-func TestFlowsAreCopied(t *testing.T) {
-	stayOnCPU(t)
-	from, fromDir := pinned(t, flowPorts(1024), Shared{})
-	to, toDir := pinned(t, flowPorts(2048), Shared{})
-	const count = 200
-	for port := uint16(1000); port < 1000+count; port++ {
-		run(t, from.FromContainerTC, udp(inside, port, outside, 7999).Bytes())
-	}
-	run(t, to.FromContainerTC, udp(inside, 1000, outside, 7997).Bytes())
-
-	flows, err := OpenFlows(fromDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer flows.Close()
-	if err := errors.Join(CopyFlows(flows, toDir, loopback+1), CopyFlows(flows, fromDir, loopback)); err != nil {
-		t.Fatal(err)
-	}
-	if got := original(t, to, 1001); got != 7998 {
-		t.Errorf("a flow of another device was copied: the reply comes from %d", got)
-	}
-	if err := CopyFlows(flows, toDir, loopback); err != nil {
-		t.Fatal(err)
-	}
-	if got := original(t, to, 1000); got != 7997 {
-		t.Errorf("a flow that was there did not stay: the reply comes from %d", got)
-	}
-	for port := uint16(1001); port < 1000+count; port++ {
-		if got := original(t, to, port); got != 7999 {
-			t.Errorf("flow %d was not copied: the reply comes from %d", port, got)
-		}
-	}
-	if copied, err := ReadFlows(toDir, loopback); len(copied) != count || err != nil {
-		t.Errorf("%d flows, %v", len(copied), err)
-	}
-}
-
-// TestFlowsAreShared has a ruleset take over the flows of another one, and their
-// seed.
-func TestFlowsAreShared(t *testing.T) {
-	stayOnCPU(t)
-	before, dir := pinned(t, flowPorts(1024), Shared{})
-	run(t, before.FromContainerTC, udp(inside, 4000, outside, 7999).Bytes())
-	flows, err := OpenFlows(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer flows.Close()
-	after, _ := pinned(t, flowPorts(1024), Shared{Flows: flows})
-	if got := original(t, after, 4000); got != 7999 {
-		t.Errorf("the flow was not taken over: the reply comes from %d", got)
-	}
-	larger, _ := pinned(t, flowPorts(2048), Shared{Flows: flows})
-	if got := original(t, larger, 4000); got != 7998 {
-		t.Errorf("flows were taken over from a table of another size: the reply comes from %d", got)
-	}
-}
-
-// TestFlowsOfAnotherHash has a ruleset take the place of one of another build, which
-// may find its flows by another hash: they are copied, not shared.
-func TestFlowsOfAnotherHash(t *testing.T) {
-	stayOnCPU(t)
-	before, dir := pinned(t, flowPorts(1024), Shared{})
-	run(t, before.FromContainerTC, udp(inside, 4000, outside, 7999).Bytes())
-	flows, err := OpenFlows(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer flows.Close()
-	element, err := seedElement(flows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	element.Tag[2]++
-	if err := flows.Put(seedIndex(flows), &element); err != nil {
-		t.Fatal(err)
-	}
-	after, dir := pinned(t, flowPorts(1024), Shared{Flows: flows})
-	if got := original(t, after, 4000); got != 7998 {
-		t.Errorf("the table of another build is shared: the reply comes from %d", got)
-	}
-	if err := CopyFlows(flows, dir, loopback); err != nil {
-		t.Error(err)
-	}
-	if got := original(t, after, 4000); got != 7999 {
-		t.Errorf("the flow was not copied: the reply comes from %d", got)
-	}
-}
-
-// TestFlowsOfAnotherBuild has a ruleset take the place of one whose flows are in a
-// map of another kind, as builds before the table had it: that does not fail.
-func TestFlowsOfAnotherBuild(t *testing.T) {
-	stayOnCPU(t)
-	before := bpffs(t)
-	flows, err := ebpf.NewMap(&ebpf.MapSpec{Name: programsMapFlows, Type: ebpf.LRUHash, KeySize: 16, ValueSize: 40, MaxEntries: 1024})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer flows.Close()
-	if err := flows.Pin(filepath.Join(before, programsMapFlows)); err != nil {
-		t.Fatal(err)
-	}
-	after, dir := pinned(t, flowPorts(1024), Shared{Flows: flows})
-	run(t, after.FromContainerTC, udp(inside, 4000, outside, 7999).Bytes())
-	if err := CopyFlows(flows, dir, loopback); err != nil {
-		t.Error(err)
-	}
-	if got := original(t, after, 4000); got != 7999 {
-		t.Errorf("the reply comes from %d", got)
-	}
-	if _, err := ReadFlows(before, loopback); !errors.Is(err, errOtherBuild) {
-		t.Errorf("flows of another build were read: %v", err)
 	}
 }

@@ -3,13 +3,10 @@ package kubernetes
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // The rules that the cluster has in turn.
@@ -262,43 +259,6 @@ func (c *cluster) works(n *node) {
 	c.eventually("nothing is left on "+n.name, n.clean)
 }
 
-func (c *cluster) testKubelet() {
-	c.survive(func(n *node, signal os.Signal) {
-		c.must(n.kubelet.Stop(signal))
-		n.startKubelet()
-	})
-}
-
-func (c *cluster) testContainerd() {
-	c.survive(func(n *node, signal os.Signal) {
-		c.must(n.containerd.Stop(signal))
-		n.startContainerd()
-	})
-}
-
-// survive restarts something on a node, ended in order and not, and wants pods not
-// to notice.
-func (c *cluster) survive(restart func(n *node, signal os.Signal)) {
-	c.Helper()
-	n := c.nodes[0]
-	for _, signal := range []os.Signal{unix.SIGTERM, unix.SIGKILL} {
-		restart(n, signal)
-	}
-	c.ready(n)
-	c.works(n)
-	c.stillTalks("talker", "talker2")
-}
-
-func (c *cluster) ready(n *node) {
-	c.Helper()
-	c.eventually(n.name+" is Ready", func() error {
-		if status, message := n.ready(); status != "True" {
-			return fmt.Errorf("%q: %s", status, message)
-		}
-		return nil
-	})
-}
-
 // testStatus has a node lose what the plugin needs, and get it back.
 func (c *cluster) testStatus() {
 	n := c.nodes[0]
@@ -314,47 +274,6 @@ func (c *cluster) testStatus() {
 	n.run("mount", "-o", "remount,bind,rw", "/sys/fs/bpf")
 	c.ready(n)
 	c.stillTalks("talker", "talker2")
-}
-
-// testKill has a node lose all its processes at once.
-func (c *cluster) testKill() {
-	c.remove("talker", "talker2")
-	n := c.nodes[0]
-	n.killAll()
-	n.start()
-	c.comesBack(n)
-}
-
-// testReboot has a node lose what is not on a disk, too, and no BPF file system is
-// mounted until somebody needs one.
-func (c *cluster) testReboot() {
-	n := c.nodes[0]
-	n.killAll()
-	n.forget()
-	n.start()
-	c.comesBack(n)
-}
-
-// comesBack wants a node's pods to run again by the rules, and nothing to be left
-// after gc.
-func (c *cluster) comesBack(n *node) {
-	c.Helper()
-	start := time.Now()
-	c.ready(n)
-	c.Logf("%s is Ready after %s", n.name, time.Since(start).Round(time.Second))
-	c.eventually("the pods run again", func() error {
-		for _, name := range []string{"client", "own"} {
-			if got, err := c.ask(name, "udp", c.server(), 7999); err != nil || got != "udp 7998" {
-				return fmt.Errorf("%s: %q, %w", name, got, err)
-			}
-		}
-		return nil
-	})
-	c.Logf("pods run again after %s", time.Since(start).Round(time.Second))
-	c.rolledOut()
-	n.run("/opt/cni/bin/xdp-portctl", "gc")
-	c.works(n)
-	c.agentsTell(fmt.Sprintf("xdp_port_attachments %d", len(n.attachments())), n)
 }
 
 // testDeleteDaemonSet wants the nodes as they were, running pods as they are, and
