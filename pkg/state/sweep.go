@@ -18,6 +18,8 @@ import (
 // their work.
 func (s *Store) sweep() {
 	for _, folder := range foldersIn(s.tmp()) {
+		// Folders in it may be left that are empty, if removing them failed.
+		_, _ = hasUsers(folder)
 		_ = discard(folder)
 	}
 	s.sweepClaims()
@@ -54,6 +56,15 @@ func (s *Store) prune(ruleset string) {
 	if s.lock == nil {
 		return
 	}
+	if used, err := hasUsers(ruleset); used || err != nil {
+		return
+	}
+	_ = s.retire(ruleset)
+}
+
+// hasUsers tells whether a ruleset has claims or attachments. Their folders, if
+// they are empty, are removed.
+func hasUsers(ruleset string) (bool, error) {
 	for _, users := range []struct {
 		folder string
 		levels int
@@ -62,10 +73,10 @@ func (s *Store) prune(ruleset string) {
 		{attachments(ruleset), 3},
 	} {
 		if used, err := isUsed(users.folder, users.levels); used || err != nil {
-			return
+			return used, err
 		}
 	}
-	_ = s.retire(ruleset)
+	return false, nil
 }
 
 // isUsed tells whether there is any folder so many levels below top. It looks
