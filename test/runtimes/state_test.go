@@ -23,17 +23,25 @@ func attachments(m *machine.Machine) []string {
 }
 
 // wantAttachments wants so many containers attached, and as many host sides of
-// veths.
+// veths. Where the container's process ended before DEL, its namespace's path is
+// gone, and the kernel alone removes the veth, some time later.
 func wantAttachments(t *testing.T, m *machine.Machine, count int) {
 	t.Helper()
 	if found := attachments(m); len(found) != count {
 		t.Errorf("%d attachments are pinned, want %d: %s", len(found), count, strings.Join(found, " "))
 	}
+	must(t, eventually(func() error { return wantVeths(m, count) }))
+}
+
+func wantVeths(m *machine.Machine, count int) error {
 	ports, err := m.Run("sh", "-c", "ls -d /proc/sys/net/ipv4/conf/veth*; true")
-	must(t, err)
-	if found := strings.Fields(ports); len(found) != count {
-		t.Errorf("%d veths are there, want %d: %s", len(found), count, ports)
+	if err != nil {
+		return err
 	}
+	if found := strings.Fields(ports); len(found) != count {
+		return fmt.Errorf("%d veths are there, want %d: %s", len(found), count, ports)
+	}
+	return nil
 }
 
 // loaded returns the programs that the pinned rulesets hold.
