@@ -24,7 +24,7 @@ struct note {
 	__u32 checksum; /* offset then; 0: there is none */
 	__be16 from;
 	__be16 to;
-	__u16 pseudo; /* see pseudo_sum() */
+	__u16 pseudo; /* see pseudo_sum_of(); 0 where nobody asks */
 	__u8 protocol;
 	__u8 pad;
 };
@@ -82,22 +82,14 @@ static __always_inline __sum16 update_udp_checksum(__sum16 check, __be16 from,
 /*
  * The folded sum of the pseudo-header (RFC 768, RFC 8200 section 8.1), in
  * network byte order, as the checksum field of a packet holds it whose own
- * checksum is partial; 0, which it never is, where that is not sure, since
- * options may name other addresses than the header.
+ * checksum is partial. Takes the sum of the addresses by words of 32 bits; the
+ * 0xffff of v4-mapped ones add nothing in this arithmetic.
  */
-static __always_inline __u16 pseudo_sum(const struct packet *pkt)
+static __always_inline __u16 pseudo_sum(__u64 addresses, __u32 length,
+					__u8 protocol)
 {
-	__u32 header_length = pkt->transport - pkt->network;
-	const __u32 *container = (const __u32 *)&pkt->container;
-	const __u32 *peer = (const __u32 *)&pkt->peer;
-	__u64 sum = bpf_htonl(pkt->end - pkt->transport) +
-		    (__u64)bpf_htonl(pkt->protocol);
+	__u64 sum = addresses + bpf_htonl(length) + bpf_htonl(protocol);
 
-	if (header_length != (pkt->family == 6 ? 40 : 20))
-		return 0;
-	/* The 0xffff of v4-mapped addresses add nothing in this arithmetic. */
-	for (int i = 0; i < 4; i++)
-		sum += (__u64)container[i] + peer[i];
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
@@ -106,42 +98,110 @@ static __always_inline __u16 pseudo_sum(const struct packet *pkt)
 }
 
 /*
- * The outer checksum of a UDP tunnel is complete while the skb's is partial,
- * that of the inner packet (Documentation/networking/checksum-offloads.rst,
- * LCO): a field that is not the pseudo-header's sum is complete, whatever the
- * skb says of itself.
+ * The same of a packet; 0, which it never is, where that is not sure, since
+ * options may name other addresses than the header.
  */
-static __always_inline int replace_complete_udp(struct __sk_buff *skb,
-						const struct note *note,
-						__u32 offset)
+static __always_inline __u16 pseudo_sum_of(const struct packet *pkt)
 {
-	struct frame frame = skb_frame(skb);
-	__sum16 *check = bytes_at(&frame, offset, sizeof(*check));
+	const __u32 *container = (const __u32 *)&pkt->container;
+	const __u32 *peer = (const __u32 *)&pkt->peer;
+	__u64 addresses = 0;
 
-	if (!note->pseudo || !check || *check == note->pseudo)
+	if (pkt->transport - pkt->network != (pkt->family == 6 ? 40 : 20))
 		return 0;
-	*check = update_udp_checksum(*check, note->from, note->to);
-	return 1;
+	for (int i = 0; i < 4; i++)
+		addresses += (__u64)container[i] + peer[i];
+	return pseudo_sum(addresses, pkt->end - pkt->transport, pkt->protocol);
 }
 
 /*
- * Settles the checksum of a change. BPF_F_MARK_MANGLED_0 keeps UDP's 0 as
- * "none" and never makes one. The offset is counted from the end of the frame,
- * since a VLAN tag may have been taken out of it in between.
+ * Where the kernel's struct sk_buff has what tells which checksum is partial
+ * (include/linux/skbuff.h). User space reads that from the kernel's BTF.
+ */
+struct skb_layout {
+	__u32 ip_summed;       /* offset of the byte with its two bits */
+	__u32 ip_summed_shift; /* the lower one's number in that */
+	__u32 csum_start;
+	__u32 csum_offset;
+	__u32 head;
+	__u32 data;
+};
+
+const volatile struct skb_layout skb_layout;
+/* Whether skb_layout is known, and bpf_cast_to_kern_ctx() is there (Linux 6.2).
+ */
+const volatile __u8 sees_skb;
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
+
+#define IP_SUMMED_MASK 3
+#define CHECKSUM_PARTIAL 3
+
+#define FIELD(object, offset, type) (*(type *)((object) + (offset)))
+
+/*
+ * Whether a checksum is yet to be completed: it is the one that the skb is
+ * about, or that of a UDP tunnel around packets that are yet to be segmented.
+ * That of a tunnel around one packet is complete, while the one in it is not
+ * (udp_set_csum(); Documentation/networking/checksum-offloads.rst, LCO).
+ */
+static __always_inline int is_partial(struct __sk_buff *skb, __u32 offset)
+{
+	void *kernel_skb = bpf_cast_to_kern_ctx(skb);
+	__u8 summed = FIELD(kernel_skb, skb_layout.ip_summed, __u8);
+	__u64 head, data;
+	__u32 partial;
+
+	if ((summed >> skb_layout.ip_summed_shift & IP_SUMMED_MASK) !=
+	    CHECKSUM_PARTIAL)
+		return 0;
+	head = FIELD(kernel_skb, skb_layout.head, __u64);
+	data = FIELD(kernel_skb, skb_layout.data, __u64);
+	partial = FIELD(kernel_skb, skb_layout.csum_start, __u16) +
+		  FIELD(kernel_skb, skb_layout.csum_offset, __u16);
+	return likely(partial == data - head + offset) || skb->gso_size;
+}
+
+/*
+ * Where the skb cannot be asked, a UDP field that is not the pseudo-header's
+ * sum is complete, whatever the skb says of itself: it is a tunnel's, see
+ * is_partial().
+ */
+static __always_inline int is_surely_complete(const struct note *note,
+					      __sum16 check)
+{
+	return note->protocol == IPPROTO_UDP && note->pseudo &&
+	       check != note->pseudo;
+}
+
+/*
+ * Settles the checksum of a change. The offset is counted from the end of the
+ * frame, since a VLAN tag may have been taken out of it in between. Where there
+ * is no other way, bpf_l4_csum_replace() asks the skb, in some 60 ns;
+ * BPF_F_MARK_MANGLED_0 keeps UDP's 0 as "none" and never makes one.
  */
 static __always_inline void settle(struct __sk_buff *skb,
 				   const struct note *note)
 {
 	__u64 flags = note->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 	__u32 offset = note->checksum - (note->length - skb->len);
+	struct frame frame = skb_frame(skb);
+	__sum16 *check;
 
 	if (!note->checksum)
 		return;
-	if (note->protocol == IPPROTO_UDP &&
-	    replace_complete_udp(skb, note, offset))
+	if (sees_skb && is_partial(skb, offset))
 		return;
-	bpf_l4_csum_replace(skb, offset, note->from, note->to,
-			    flags | sizeof(note->to));
+	check = bytes_at(&frame, offset, sizeof(*check));
+	if (check && (sees_skb || is_surely_complete(note, *check)))
+		*check =
+			note->protocol == IPPROTO_UDP
+				? update_udp_checksum(*check, note->from,
+						      note->to)
+				: update_checksum(*check, note->from, note->to);
+	else
+		bpf_l4_csum_replace(skb, offset, note->from, note->to,
+				    flags | sizeof(note->to));
 }
 
 static __always_inline void write_note(struct note *note,
@@ -154,8 +214,8 @@ static __always_inline void write_note(struct note *note,
 	note->protocol = pkt->protocol;
 	/* Most packets change in nothing: they do not pay for the sum. */
 	note->pseudo = 0;
-	if (pkt->decision.checksum && pkt->protocol == IPPROTO_UDP)
-		note->pseudo = pseudo_sum(pkt);
+	if (!sees_skb && pkt->decision.checksum && pkt->protocol == IPPROTO_UDP)
+		note->pseudo = pseudo_sum_of(pkt);
 	note->magic = NOTE_MAGIC;
 }
 

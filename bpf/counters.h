@@ -19,9 +19,49 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
+/*
+ * A hash look-up reads a handful of lines of memory. So some devices, those
+ * that find a place here by the end of their ifindex, have counters in an array
+ * as well, which count besides, as long as near_devices says whose they are.
+ * That is only while they are in `counters`.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} near_devices SEC(".maps");
+
+/* For each place there are as many as there are CPUs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} near_counters SEC(".maps");
+
+/* One less than how many places there are, a power of two. */
+const volatile __u32 near_mask;
+const volatile __u32 cpu_count = 1;
+
+/* NULL if the device has none there. */
+static __always_inline struct counters *near_counters_of(__u32 ifindex)
+{
+	__u32 place = ifindex & near_mask;
+	__u32 *device = bpf_map_lookup_elem(&near_devices, &place);
+
+	if (unlikely(!device || *device != ifindex))
+		return NULL;
+	place = place * cpu_count + bpf_get_smp_processor_id();
+	return bpf_map_lookup_elem(&near_counters, &place);
+}
+
+/* NULL if the device is not heeded. */
 static __always_inline struct counters *counters_of(__u32 ifindex)
 {
-	return bpf_map_lookup_elem(&counters, &ifindex);
+	struct counters *near = near_counters_of(ifindex);
+
+	return near ? near : bpf_map_lookup_elem(&counters, &ifindex);
 }
 
 static __always_inline void count_rule(struct counters *counters, __u32 rule,
@@ -46,9 +86,24 @@ static __always_inline void count(struct counters *counters,
 	if (unlikely(verdict >= DEFERRED)) /* somebody else counts it */
 		return;
 	(&counters->passed)[verdict]++;
-	counters->flow_conflicts += decision->flow_conflict;
+	if (unlikely(decision->flow_conflict))
+		counters->flow_conflicts++;
 	count_rule(counters, decision->rule, length);
 	trace_packet(frame, decision, direction);
+}
+
+/* The same for who has not asked for the counters; returns whether there are
+ * any.
+ */
+static __always_inline int count_packet(const struct frame *frame,
+					const struct packet *pkt)
+{
+	struct counters *counters = counters_of(pkt->ifindex);
+
+	if (counters)
+		count(counters, frame, pkt->direction, &pkt->decision,
+		      pkt->length);
+	return !!counters;
 }
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "counters.h"
 #include "flows.h"
+#include "recall.h"
 
 static __always_inline void look_up_ports(struct packet *pkt)
 {
@@ -23,10 +24,11 @@ static __always_inline void look_up_ports(struct packet *pkt)
 	pkt->reply_entry = look_up_port(!direction, pkt->protocol, pkt->source);
 }
 
-static __always_inline int is_nobodys_business(const struct packet *pkt)
+/* Whether no rule is about a packet by what the tables say of its ports. */
+static __always_inline int is_nobodys_business(__u16 forward_entry,
+					       __u16 reply_entry)
 {
-	return !pkt->damaged && !pkt->forward_entry &&
-	       !(pkt->reply_entry & PORT_IS_TARGET);
+	return !forward_entry && !(reply_entry & PORT_IS_TARGET);
 }
 
 /*
@@ -40,7 +42,7 @@ static __always_inline int may_come_again(const struct packet *pkt)
 }
 
 /* Whether the packet is a reply of a rewritten flow of the other direction. */
-static __always_inline int restore_reply(struct packet *pkt)
+static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 {
 	struct decision *decision = &pkt->decision;
 	struct flow_id flow;
@@ -56,6 +58,7 @@ static __always_inline int restore_reply(struct packet *pkt)
 	decision->port = pkt->transport + offsetof(struct ports, source);
 	decision->from = pkt->source;
 	decision->to = original;
+	remember(pkt, hook, &flow.place);
 	return 1;
 }
 
@@ -74,7 +77,8 @@ static __always_inline void supersede_flow(struct packet *pkt, __u16 entry)
 	pkt->decision.flow_conflict = forget_flow(&flow);
 }
 
-static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
+static __always_inline void rewrite(struct packet *pkt, const struct rule *rule,
+				    enum hook hook)
 {
 	struct decision *decision = &pkt->decision;
 	struct flow_id flow;
@@ -91,10 +95,13 @@ static __always_inline void rewrite(struct packet *pkt, const struct rule *rule)
 	}
 	identify_flow(&flow, pkt, pkt->direction);
 	decision->flow_conflict = remember_flow(&flow, decision->from);
+	/* Else it may become a reply, as soon as there is a flow for that. */
+	if (!(pkt->reply_entry & PORT_IS_TARGET))
+		remember(pkt, hook, &flow.place);
 }
 
 /* Decides a TCP or UDP packet whose addresses were read. */
-__noinline int decide(struct packet *pkt)
+__noinline int decide(struct packet *pkt, __u32 hook)
 {
 	struct decision *decision;
 	struct rule *rule;
@@ -102,7 +109,7 @@ __noinline int decide(struct packet *pkt)
 	if (!pkt)
 		return 0;
 	decision = &pkt->decision;
-	if (!pkt->damaged && restore_reply(pkt))
+	if (!pkt->damaged && restore_reply(pkt, hook))
 		return 0;
 	decision->rule = rule_for(pkt->forward_entry, pkt->family, &pkt->peer);
 	rule = rule_at(decision->rule);
@@ -112,7 +119,7 @@ __noinline int decide(struct packet *pkt)
 		decision->verdict = MALFORMED;
 		decision->rule = 0;
 	} else if (rule && rule->action == RULE_REWRITE) {
-		rewrite(pkt, rule);
+		rewrite(pkt, rule, hook);
 	} else {
 		supersede_flow(pkt, pkt->forward_entry);
 	}

@@ -29,12 +29,12 @@ const volatile __u64 flow_seed;
 /* Whether the processor does loads in order: amd64 does, arm64 does not. */
 const volatile __u8 loads_in_order = 1;
 
-/* A flow to be looked up. */
+/* A flow to be looked up, and where it was found. */
 struct flow_id {
 	struct address container;
 	struct address peer;
 	struct flow_key key;
-	__u32 bucket;
+	struct flow_place place; /* slot 0: it was not found */
 	__u32 tag;
 	__u32 pad; /* older kernels want every byte of an argument written */
 };
@@ -71,8 +71,10 @@ static __always_inline void place_flow(struct flow_id *id)
 {
 	__u64 hash = hash_flow(id);
 
-	id->bucket = (hash >> 32) * flow_buckets >> 32;
+	id->place.bucket = (hash >> 32) * flow_buckets >> 32;
 	id->tag = (__u32)hash | 1; /* 0 is a free slot's */
+	id->place.version = 0;
+	id->place.slot = 0;
 	id->pad = 0;
 }
 
@@ -106,7 +108,7 @@ identify_flow(struct flow_id *id, const struct packet *pkt, __u8 flow_direction)
 static __always_inline struct flow_bucket *bucket_of(const struct flow_id *id)
 {
 	/* Older kernels take no key out of the memory of who called. */
-	__u32 bucket = id->bucket;
+	__u32 bucket = id->place.bucket;
 
 	return bpf_map_lookup_elem(&flows, &bucket);
 }
@@ -188,13 +190,22 @@ static __always_inline int same_key(const struct flow_key *a,
 	       a->direction == b->direction && a->family == b->family;
 }
 
+/* Notes that the flow was used just now. */
+static __always_inline void touch(struct flow_bucket *bucket, __u32 slot,
+				  __u32 now)
+{
+	if (last_use(bucket, slot) != now % (1 << USED_BITS))
+		note_use(bucket, slot, now);
+}
+
 /* The original port of the flow, 0 if it is not in the bucket. */
 static __always_inline __be16 port_in(struct flow_bucket *bucket,
-				      const struct flow_id *id, __u32 now)
+				      struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
 	const struct flow *flow;
 
+	id->place.slot = 0;
 	if (!slot)
 		return 0;
 	slot = (slot - 1) % FLOWS_PER_BUCKET;
@@ -203,8 +214,8 @@ static __always_inline __be16 port_in(struct flow_bucket *bucket,
 	    !same_address(&flow->container, &id->container) ||
 	    !same_address(&flow->peer, &id->peer))
 		return 0;
-	if (last_use(bucket, slot) != now % (1 << USED_BITS))
-		note_use(bucket, slot, now);
+	touch(bucket, slot, now);
+	id->place.slot = slot + 1;
 	return flow->original_port;
 }
 
@@ -227,26 +238,12 @@ static __always_inline void next_version(struct flow_bucket *bucket)
 	barrier();
 }
 
-__noinline int find_flow_locked(const struct flow_id *id)
-{
-	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
-	__u32 now = bpf_jiffies64();
-	__be16 port;
-
-	if (!id || !bucket)
-		return 0;
-	bpf_spin_lock(&bucket->lock);
-	port = port_in(bucket, id, now);
-	bpf_spin_unlock(&bucket->lock);
-	return port;
-}
-
 /*
  * The original port of the flow, 0 if there is no such flow. A global function,
  * as put_flow(): there are many ways to it, which the verifier need not walk
  * all.
  */
-__noinline int find_flow(const struct flow_id *id)
+__noinline int find_flow(struct flow_id *id)
 {
 	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
 	__u32 now = bpf_jiffies64();
@@ -257,10 +254,15 @@ __noinline int find_flow(const struct flow_id *id)
 		return 0;
 	version = version_of(bucket);
 	port = port_in(bucket, id, now);
-	if (likely(loads_in_order && !(version & 1) &&
-		   version_of(bucket) == version))
-		return port;
-	return find_flow_locked(id);
+	if (unlikely(!loads_in_order || version & 1 ||
+		     version_of(bucket) != version)) {
+		bpf_spin_lock(&bucket->lock);
+		port = port_in(bucket, id, now);
+		version = version_of(bucket);
+		bpf_spin_unlock(&bucket->lock);
+	}
+	id->place.version = version;
+	return port;
 }
 
 /* Called with the lock. */
@@ -299,8 +301,7 @@ __noinline int put_flow(const struct flow_id *id, __u32 original_port)
 }
 
 /* Brings a flow in, unless there is one of the same pair of sockets. */
-static __always_inline void add_flow(const struct flow_id *id,
-				     __be16 original_port)
+static __always_inline void add_flow(struct flow_id *id, __be16 original_port)
 {
 	struct flow_bucket *bucket = bucket_of(id);
 	__u32 now = bpf_jiffies64();
@@ -313,8 +314,11 @@ static __always_inline void add_flow(const struct flow_id *id,
 	bpf_spin_unlock(&bucket->lock);
 }
 
-/* Returns 1 when the same pair of sockets used another port before. */
-static __always_inline int remember_flow(const struct flow_id *id,
+/*
+ * Returns 1 when the same pair of sockets used another port before. The flow
+ * counts as found only if it was there as it is.
+ */
+static __always_inline int remember_flow(struct flow_id *id,
 					 __be16 original_port)
 {
 	__be16 known = find_flow(id);
@@ -322,11 +326,12 @@ static __always_inline int remember_flow(const struct flow_id *id,
 	if (likely(known == original_port))
 		return 0;
 	put_flow(id, original_port);
+	id->place.slot = 0;
 	return !!known;
 }
 
 /* Returns 1 when there was such a flow. */
-static __always_inline int forget_flow(const struct flow_id *id)
+static __always_inline int forget_flow(struct flow_id *id)
 {
 	struct flow_bucket *bucket = bucket_of(id);
 	__u32 now = bpf_jiffies64();

@@ -44,6 +44,13 @@ struct decision {
 	__u16 pad;
 };
 
+/* A place in the table of flows, and the bucket's version when it was seen. */
+struct flow_place {
+	__u32 bucket;
+	__u32 version;
+	__u32 slot; /* from 1 on; 0: none */
+};
+
 struct packet {
 	__u32 ifindex;
 	__u32 length;	 /* of the whole frame */
@@ -64,6 +71,7 @@ struct packet {
 	__u8 damaged;  /* TCP or UDP, but no more than its ports is right */
 	__u8 unknown_length; /* jumbogram: the IP header does not say */
 	__u8 quoted; /* inside an ICMP error, so not all of it is there */
+	__u8 pad;    /* as in struct flow_id */
 	struct address container;
 	struct address peer;
 	struct decision decision;

@@ -8,6 +8,7 @@
 #include "addresses.h"
 #include "checksum.h"
 #include "decide.h"
+#include "recall.h"
 
 /* Parses the quote of an error; returns whether it is one of TCP or UDP. */
 static __always_inline int parse_quote(const struct frame *frame,
@@ -76,57 +77,49 @@ static __always_inline int may_defer(const struct frame *frame)
 }
 
 /*
- * Whether the packet is of a device that is under rules, and its counters.
- * Programs that see all packets asked that first. XDP that may defer need not
- * ask for the many packets that no rule is about.
+ * Whether the packet is of a device that is under rules. Programs that see all
+ * packets asked that first. XDP that may defer need not ask for the many
+ * packets that no rule is about.
  */
 static __always_inline int is_heeded(const struct frame *frame,
-				     const struct packet *pkt,
-				     struct counters **counters)
+				     const struct packet *pkt)
 {
-	if (!may_defer(frame))
-		return 1;
-	*counters = counters_of(pkt->ifindex);
-	return !!*counters;
+	return !may_defer(frame) || counters_of(pkt->ifindex);
 }
 
 /*
- * Decides any packet: what all hooks have in common. Counters are set where
- * XDP that may defer has to ask for them.
+ * Decides any packet: what all hooks have in common, but for ICMP errors, which
+ * this leaves to decide_error(): there is not enough of the stack to call that
+ * from here.
  */
 static __always_inline int examine(const struct frame *frame,
-				   struct packet *pkt,
-				   struct counters **counters)
+				   struct packet *pkt)
 {
-	switch (parse_frame(frame, pkt)) {
-	case PARSED_TRANSPORT:
-		look_up_ports(pkt);
-		if (is_nobodys_business(pkt))
-			return 0;
-		if ((may_defer(frame) && may_come_again(pkt)) ||
-		    !is_heeded(frame, pkt, counters)) {
-			pkt->decision.verdict = DEFERRED;
-			return 0;
-		}
-		if (read_addresses(frame, pkt))
-			return 0;
-		decide(pkt);
-		if (pkt->decision.port)
-			pkt->decision.checksum = pkt->checksum;
-		return 0;
-	case PARSED_ICMP_ERROR:
-		if (may_defer(frame))
-			pkt->decision.verdict = DEFERRED;
-		else
-			decide_error_of(frame, pkt);
-		return 0;
-	case PARSED_MALFORMED:
+	enum parsed parsed = parse_frame(frame, pkt);
+
+	if (unlikely(parsed == PARSED_MALFORMED))
 		pkt->decision.verdict = MALFORMED;
-		return 0;
-	case PARSED_OTHER:
-		return 0;
+	if (unlikely(parsed == PARSED_ICMP_ERROR && may_defer(frame)))
+		pkt->decision.verdict = DEFERRED;
+	if (parsed != PARSED_TRANSPORT)
+		return parsed;
+	look_up_ports(pkt);
+	if (!pkt->damaged &&
+	    is_nobodys_business(pkt->forward_entry, pkt->reply_entry))
+		return parsed;
+	if ((may_defer(frame) && may_come_again(pkt)) ||
+	    !is_heeded(frame, pkt)) {
+		pkt->decision.verdict = DEFERRED;
+		return parsed;
 	}
-	return 0;
+	if (read_addresses(frame, pkt))
+		return parsed;
+	decide(pkt, frame->xdp ? AT_XDP : pkt->direction);
+	if (pkt->decision.port)
+		pkt->decision.checksum = pkt->checksum;
+	return parsed;
 }
+
+DEFINE_PER_HOOK(examine)
 
 #endif

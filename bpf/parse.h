@@ -359,10 +359,7 @@ static __always_inline enum parsed parse_frame(const struct frame *frame,
 		pkt->family = 6;
 	else
 		return PARSED_OTHER;
-	/* Without tags, which is nearly always, without a call. */
-	return likely(pkt->network == sizeof(*ethernet))
-		       ? parse_network(frame, pkt)
-		       : parse_network_of(frame, pkt);
+	return parse_network_of(frame, pkt);
 }
 
 #endif

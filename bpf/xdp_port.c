@@ -21,15 +21,16 @@
  * Changes the frame and, with metadata, leaves the note there. Returns -1 where
  * that cannot be done, and then the packet is as it was.
  */
-static __always_inline int change_frame(struct xdp_md *ctx,
-					const struct packet *pkt)
+__noinline int change_frame(struct xdp_md *ctx, const struct packet *pkt)
 {
-	const struct decision *decision = &pkt->decision;
+	const struct decision *decision = pkt ? &pkt->decision : NULL;
 	struct frame frame;
 	struct note *note;
 	__sum16 *quoted;
 	__be16 *port;
 
+	if (!pkt)
+		return -1;
 	if (note_in_metadata && decision->checksum) {
 		if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*note)))
 			return -1;
@@ -43,7 +44,7 @@ static __always_inline int change_frame(struct xdp_md *ctx,
 	if (unlikely(!port))
 		return -1;
 	*port = decision->to;
-	if (!decision->quoted_checksum)
+	if (likely(!decision->quoted_checksum))
 		return 0;
 	quoted = bytes_at(&frame, decision->quoted_checksum, sizeof(*quoted));
 	if (quoted)
@@ -53,70 +54,126 @@ static __always_inline int change_frame(struct xdp_md *ctx,
 
 /*
  * Leaves to tc ingress what is left to do. A packet that XDP changed does not
- * come again, so it is counted here, whose counters are at hand; but not while
- * somebody listens, who is to see it with its checksum settled.
+ * come again, so it is counted here; but not while somebody listens, who is to
+ * see it with its checksum settled.
  */
-static __always_inline void leave_note(struct seen *slot,
-				       const struct packet *pkt,
-				       struct counters *counters,
-				       const struct frame *frame)
+static __always_inline void leave_note(struct seen *seen,
+				       const struct frame *frame,
+				       const struct packet *pkt)
 {
-	if (pkt->decision.port && counters && !is_traced()) {
-		count(counters, frame, EGRESS, &pkt->decision, pkt->length);
-		slot->decision.verdict = COUNTED;
-	} else {
-		slot->decision = pkt->decision;
-	}
-	write_note(&slot->note, pkt);
+	seen->decision = pkt->decision;
+	write_note(&seen->note, pkt);
+	if (pkt->decision.port && !is_traced() && count_packet(frame, pkt))
+		seen->decision.verdict = COUNTED;
 }
 
-SEC("xdp.frags")
-int from_container(struct xdp_md *ctx)
+/*
+ * Any packet, as its rule and its flow say. A global function, for the verifier
+ * to walk it once.
+ */
+__noinline int process_frame(struct xdp_md *ctx, struct seen *seen)
 {
-	struct seen *slot = this_cpus_slot();
 	struct frame frame = xdp_frame(ctx);
-	struct counters *counters = NULL;
 	struct packet pkt = {
 		.ifindex = ctx->ingress_ifindex,
 		.length = frame.length,
 		.direction = EGRESS,
 	};
 
-	if (unlikely(!slot))
+	if (!seen)
 		return XDP_PASS;
-	slot->note.magic = 0;
-	if (note_in_metadata) {
-		counters = counters_of(pkt.ifindex);
-		if (!counters) {
-			hand_over_xdp(ctx);
-			return XDP_PASS;
-		}
-	}
-	examine(&frame, &pkt, &counters);
+	if (examine_of(&frame, &pkt) == PARSED_ICMP_ERROR && !may_defer(&frame))
+		decide_error_of(&frame, &pkt);
 	if (pkt.decision.verdict == DEFERRED)
 		return XDP_PASS;
 	if (pkt.decision.port && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
 	if (pkt.decision.verdict != DROPPED && !note_in_metadata)
-		leave_note(slot, &pkt, counters, &frame);
-	else if (counters)
-		count(counters, &frame, EGRESS, &pkt.decision, pkt.length);
+		leave_note(seen, &frame, &pkt);
+	else
+		count_packet(&frame, &pkt);
 	return pkt.decision.verdict == DROPPED ? XDP_DROP : XDP_PASS;
 }
 
-/* Returns -1 where memory is short; the packet is of no use then. */
-static __always_inline int change_skb(struct __sk_buff *skb,
-				      const struct packet *pkt)
+/* Whether no rule is about such a packet. */
+static __always_inline int is_left_alone(const struct plain_packet *plain,
+					 __u8 direction)
 {
-	const struct decision *decision = &pkt->decision;
+	__u8 protocol = plain->ip->protocol;
+
+	return is_nobodys_business(
+		look_up_port(direction, protocol, plain->ports->destination),
+		look_up_port(!direction, protocol, plain->ports->source));
+}
+
+/*
+ * What most packets are: plain, and either like one before or nobody's
+ * business. Returns 0 for others, while somebody listens, who is to hear of
+ * each, and for devices that are not heeded.
+ */
+static __always_inline int process_plain_frame(struct xdp_md *ctx,
+					       struct seen *seen)
+{
+	__u32 ifindex = ctx->ingress_ifindex;
+	struct frame frame = xdp_frame(ctx);
+	struct known_packet *known;
+	struct counters *counters;
+	struct plain_packet plain;
+
+	if (is_traced() || !read_plain(&frame, &plain))
+		return 0;
+	known = recall(&plain, ifindex, AT_XDP);
+	if (known) {
+		counters = near_counters_of(ifindex);
+		if (unlikely(!counters))
+			return 0;
+		repeat(known, &plain, frame.length, &seen->note);
+		count_known(counters, known, frame.length);
+		seen->decision.verdict = COUNTED;
+		return 1;
+	}
+	if (!is_left_alone(&plain, EGRESS))
+		return 0;
+	seen->decision = (struct decision){ .verdict = PASSED };
+	seen->note =
+		(struct note){ .magic = NOTE_MAGIC, .length = frame.length };
+	return 1;
+}
+
+SEC("xdp.frags")
+int from_container(struct xdp_md *ctx)
+{
+	struct seen *seen = this_cpus_slot();
+
+	if (unlikely(!seen))
+		return XDP_PASS;
+	seen->note.magic = 0;
+	if (note_in_metadata) {
+		if (!counters_of(ctx->ingress_ifindex)) {
+			hand_over_xdp(ctx);
+			return XDP_PASS;
+		}
+	} else if (process_plain_frame(ctx, seen)) {
+		return XDP_PASS;
+	}
+	return process_frame(ctx, seen);
+}
+
+/* Returns -1 where memory is short; the packet is of no use then. */
+__noinline int change_skb(struct __sk_buff *skb, const struct packet *pkt)
+{
+	const struct decision *decision = pkt ? &pkt->decision : NULL;
 	struct frame frame = skb_frame(skb);
 	struct note note = {};
-	__be16 *port = bytes_at(&frame, decision->port, sizeof(*port));
+	__be16 *port;
 
+	if (!pkt)
+		return -1;
+	port = bytes_at(&frame, decision->port, sizeof(*port));
 	if (unlikely(!port))
 		return -1;
 	*port = decision->to;
-	if (decision->quoted_checksum &&
+	if (unlikely(decision->quoted_checksum) &&
 	    bpf_skb_store_bytes(skb, decision->quoted_checksum,
 				&decision->quoted_value,
 				sizeof(decision->quoted_value), 0))
@@ -152,41 +209,73 @@ static __always_inline struct packet skb_packet(const struct __sk_buff *skb,
 	return pkt;
 }
 
-/*
- * A global function, as those of DEFINE_PER_HOOK: a packet may have to be
- * examined twice.
- */
-__noinline int examine_skb(struct __sk_buff *skb, struct packet *pkt)
+static __always_inline void decide_skb(struct __sk_buff *skb,
+				       struct packet *pkt)
 {
 	struct frame frame = skb_frame(skb);
 
-	return pkt ? examine(&frame, pkt, NULL) : 0;
+	if (examine_of(&frame, pkt) == PARSED_ICMP_ERROR)
+		decide_error_of(&frame, pkt);
 }
 
-/* What XDP does, at a tc hook. */
-static __always_inline int process_skb(struct __sk_buff *skb, __u8 direction)
+/* As process_frame(). */
+__noinline int process_skb(struct __sk_buff *skb, __u32 direction)
 {
-	struct counters *counters = counters_of(skb->ifindex);
 	struct frame frame = skb_frame(skb);
 	struct packet pkt = skb_packet(skb, direction);
 
-	if (unlikely(!counters)) {
-		hand_over_skb(skb, direction);
-		return TCX_NEXT;
-	}
-	examine_skb(skb, &pkt);
+	decide_skb(skb, &pkt);
 	if (unlikely(lacks_bytes(&frame, &pkt))) {
 		if (bpf_skb_pull_data(skb, skb->len < MAX_OFFSET ? skb->len
 								 : MAX_OFFSET))
 			return TCX_DROP;
-		frame = skb_frame(skb);
 		pkt = skb_packet(skb, direction);
-		examine_skb(skb, &pkt);
+		decide_skb(skb, &pkt);
 	}
 	if (pkt.decision.port && change_skb(skb, &pkt))
 		return TCX_DROP;
-	count(counters, &frame, direction, &pkt.decision, pkt.length);
+	count_packet(&frame, &pkt);
 	return pkt.decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
+}
+
+/* As process_plain_frame(), of a device that is heeded. */
+static __always_inline int process_plain_skb(struct __sk_buff *skb,
+					     __u8 direction,
+					     struct counters *counters)
+{
+	struct frame frame = skb_frame(skb);
+	struct known_packet *known;
+	struct plain_packet plain;
+	struct note note;
+
+	if (is_traced() || !read_plain(&frame, &plain))
+		return 0;
+	known = recall(&plain, skb->ifindex, direction);
+	if (known) {
+		repeat(known, &plain, frame.length, &note);
+		count_known(counters, known, frame.length);
+		settle(skb, &note);
+		return 1;
+	}
+	if (!is_left_alone(&plain, direction))
+		return 0;
+	counters->passed++;
+	return 1;
+}
+
+/* What XDP does, at a tc hook. */
+static __always_inline int see_skb(struct __sk_buff *skb, __u8 direction)
+{
+	struct counters *near = near_counters_of(skb->ifindex);
+
+	if (likely(near)) {
+		if (process_plain_skb(skb, direction, near))
+			return TCX_NEXT;
+	} else if (!counters_of(skb->ifindex)) {
+		hand_over_skb(skb, direction);
+		return TCX_NEXT;
+	}
+	return process_skb(skb, direction);
 }
 
 static __always_inline int settle_from_metadata(struct __sk_buff *skb)
@@ -216,8 +305,8 @@ int settle_checksum(struct __sk_buff *skb)
 	slot = this_cpus_slot();
 	if (unlikely(!slot))
 		return TCX_NEXT;
-	if (slot->note.magic != NOTE_MAGIC)
-		return process_skb(skb, EGRESS);
+	if (unlikely(slot->note.magic != NOTE_MAGIC))
+		return see_skb(skb, EGRESS);
 	if (likely(slot->decision.verdict == COUNTED)) {
 		slot->note.magic = 0;
 		settle(skb, &slot->note);
@@ -242,13 +331,13 @@ int settle_checksum(struct __sk_buff *skb)
 SEC("tc")
 int from_container_tc(struct __sk_buff *skb)
 {
-	return process_skb(skb, EGRESS);
+	return see_skb(skb, EGRESS);
 }
 
 SEC("tc")
 int to_container(struct __sk_buff *skb)
 {
-	return process_skb(skb, INGRESS);
+	return see_skb(skb, INGRESS);
 }
 
 /*

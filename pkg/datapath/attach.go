@@ -173,35 +173,3 @@ func removeIfThere(path string) error {
 	}
 	return nil
 }
-
-// Activate makes the programs heed the packets of an attached device, with its
-// counters at zero. It is the one moment from which the rules are in force.
-func (p *Programs) Activate(ifindex uint32) error {
-	counters := p.maps[programsMapCounters]
-	zero := make([][]byte, ebpf.MustPossibleCPU())
-	for i := range zero {
-		zero[i] = make([]byte, counters.ValueSize())
-	}
-	if err := counters.Put(ifindex, zero); err != nil {
-		return fmt.Errorf("%w: the counters of device %d cannot be added (one ruleset has at most %d containers): %w",
-			ErrAttach, ifindex, counters.MaxEntries(), err)
-	}
-	return nil
-}
-
-// Deactivate makes the programs of the ruleset pinned in dir leave the packets
-// of a device alone.
-func Deactivate(dir string, ifindex int) error {
-	counters, err := ebpf.LoadPinnedMap(filepath.Join(dir, programsMapCounters), nil)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%w to open the map %s: %w", ErrPin, programsMapCounters, err)
-	}
-	defer counters.Close()
-	if err := counters.Delete(uint32(ifindex)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("%w: deactivate the programs: %w", ErrDetach, err)
-	}
-	return nil
-}

@@ -35,6 +35,11 @@ func (p *Programs) Counters(ifindex int) (*Counters, error) {
 	if err := p.maps[programsMapCounters].Lookup(uint32(ifindex), &perCPU); err != nil {
 		return nil, fmt.Errorf("read the counters of the device with index %d: %w", ifindex, err)
 	}
+	near, err := p.near().lookup(uint32(ifindex))
+	if err != nil {
+		return nil, fmt.Errorf("read the counters of the device with index %d: %w", ifindex, err)
+	}
+	perCPU = append(perCPU, near...)
 	sum := make([]uint64, p.maps[programsMapCounters].ValueSize()/8)
 	for _, value := range perCPU {
 		for i := range sum {

@@ -27,7 +27,18 @@ func (p *Programs) Extend(dir string, rs *Ruleset, table *rules.Table, hooks Hoo
 	if !slices.Contains(slices.Collect(maps.Values(missing)), true) {
 		return nil
 	}
-	spec, err := specify(rs, table, all)
+	err := p.extend(dir, rs, table, all, missing, kernelSKB)
+	if isRefusal(err) { // as it refused the others of the ruleset, see Load
+		if p.extend(dir, rs, table, all, missing, noSKB) == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// extend loads the missing ones of all programs that the hooks have.
+func (p *Programs) extend(dir string, rs *Ruleset, table *rules.Table, hooks Hooks, missing map[string]bool, access func() *skbAccess) error {
+	spec, err := specify(rs, table, hooks, access)
 	if err != nil {
 		return err
 	}
@@ -37,7 +48,7 @@ func (p *Programs) Extend(dir string, rs *Ruleset, table *rules.Table, hooks Hoo
 		return err
 	}
 	for name, program := range p.programs() {
-		if !missing[name] {
+		if !missing[name] || *program != nil {
 			continue
 		}
 		if *program, err = loadProgram(spec.Programs[name], loaded); err != nil {

@@ -33,7 +33,29 @@ type Programs struct {
 // Returns an error wrapping ErrLoad, and *ebpf.VerifierError where the verifier
 // spoke, if the kernel refuses.
 func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
-	spec, err := specify(rs, table, rs.Hooks())
+	go kernelSKB() // which takes a while
+	programs, err := load(rs, table, shared, kernelSKB)
+	if isRefusal(err) && kernelSKB() != nil {
+		if programs, err := load(rs, table, shared, noSKB); err == nil {
+			return programs, nil
+		}
+	}
+	return programs, err
+}
+
+// isRefusal tells whether the verifier did not like a program: a kernel may have
+// reasons of its own not to let it read an skb.
+func isRefusal(err error) bool {
+	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) || errors.Is(err, errNoKernelCalls)
+}
+
+// errNoKernelCalls is ENOTSUPP, which user space has no name for: without the JIT
+// compiler, or with that of some processors, programs cannot call the kernel's
+// functions (kernel/bpf/verifier.c, add_kfunc_call).
+const errNoKernelCalls = unix.Errno(524)
+
+func load(rs *Ruleset, table *rules.Table, shared Shared, access func() *skbAccess) (*Programs, error) {
+	spec, err := specify(rs, table, rs.Hooks(), access)
 	if err != nil {
 		return nil, err
 	}
@@ -64,13 +86,13 @@ func explained(err error) error {
 }
 
 // specify reads the embedded programs and fits them to the ruleset, those for
-// the hooks.
-func specify(rs *Ruleset, table *rules.Table, hooks Hooks) (*ebpf.CollectionSpec, error) {
+// the hooks, and to the kernel.
+func specify(rs *Ruleset, table *rules.Table, hooks Hooks, access func() *skbAccess) (*ebpf.CollectionSpec, error) {
 	spec, err := loadPrograms()
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
 	}
-	return spec, configure(spec, rs, table, hooks)
+	return spec, errors.Join(configure(spec, rs, table, hooks), seeSKB(spec, access()))
 }
 
 // tables are the maps that never change once they are loaded.
@@ -101,11 +123,22 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks
 	spec.Maps[mapTrace].Flags |= unix.BPF_F_MMAPABLE
 	spec.Maps[programsMapFlows].MaxEntries = rs.flowElements()
 	sizeCounters(spec.Maps[programsMapCounters], len(rs.Rules))
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	if rs.keepsFlows() { // else there is nothing to remember
+		spec.Maps[programsMapKnownPackets].MaxEntries *= uint32(cpus)
+	} else {
+		spec.Maps[programsMapKnownPackets].MaxEntries = 1
+	}
 	return errors.Join(
+		sizeNear(spec, len(rs.Rules), cpus),
 		spec.Variables[programsVarPortIndex].Set(table.PortIndex),
 		spec.Variables[programsVarHasClasses].Set(asByte(len(table.Classes) > 0)),
 		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
+		spec.Variables[programsVarRemembers].Set(asByte(!isRealTime())),
 		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
 		spec.Variables[programsVarHasXdpLoadBytes].Set(asByte(hasMultiBuffer())),
 		spec.Variables[programsVarHasTrace].Set(asByte(tracing)),

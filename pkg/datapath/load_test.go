@@ -23,15 +23,19 @@ func mustLoad(t testing.TB, rs *Ruleset) *Programs {
 	return programs
 }
 
-// TestLoad has the kernel verify the programs of every mode, with and without
-// address lists, which are code of their own.
-func TestLoad(t *testing.T) {
+func loadedRules() map[string][]rules.Rule {
 	plain := traceRules().Rules
 	listed := slices.Clone(plain)
 	for i := range listed {
 		listed[i].Peers = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/64")}
 	}
-	for name, list := range map[string][]rules.Rule{"plain": plain, "address lists": listed} {
+	return map[string][]rules.Rule{"plain": plain, "address lists": listed}
+}
+
+// TestLoad has the kernel verify the programs of every mode, with and without
+// address lists, which are code of their own.
+func TestLoad(t *testing.T) {
+	for name, list := range loadedRules() {
 		for _, mode := range []Mode{Generic, Native, Offload, TC} {
 			t.Run(mode.String()+"/"+name, func(t *testing.T) {
 				rs := &Ruleset{Mode: mode, Flows: 1024, Rules: list}
@@ -45,6 +49,31 @@ func TestLoad(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestLoadUnseen has the kernel verify programs that do not read skbs, as on
+// kernels that do not let them, and those that do: Load would fall back.
+func TestLoadUnseen(t *testing.T) {
+	if kernelSKB() == nil {
+		t.Skip("programs read no skbs here (Linux 6.2 with BTF)")
+	}
+	for name, list := range loadedRules() {
+		for _, mode := range []Mode{Generic, Native, TC} {
+			for seen, access := range map[string]func() *skbAccess{"seen": kernelSKB, "unseen": noSKB} {
+				t.Run(mode.String()+"/"+name+"/"+seen, func(t *testing.T) {
+					table, err := rules.Compile(list)
+					if err != nil {
+						t.Fatal(err)
+					}
+					p, err := load(&Ruleset{Mode: mode, Flows: 1024, Rules: list}, table, Shared{}, access)
+					if err != nil {
+						t.Fatalf("%+v", err)
+					}
+					p.Close()
+				})
+			}
 		}
 	}
 }

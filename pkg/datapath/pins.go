@@ -55,7 +55,7 @@ func pinName(mapName string) string {
 	return mapName[strings.LastIndexByte(mapName, '.')+1:]
 }
 
-// Open opens the pinned programs of a ruleset and the map that attaching
+// Open opens the pinned programs of a ruleset and the maps that attaching
 // needs. The caller must Close the result.
 func Open(dir string, hooks Hooks) (*Programs, error) {
 	p := &Programs{maps: map[string]*ebpf.Map{}}
@@ -76,12 +76,14 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 			return fmt.Errorf("%w to open the program %s: %w", ErrPin, name, err)
 		}
 	}
-	counters, err := ebpf.LoadPinnedMap(filepath.Join(dir, programsMapCounters), nil)
+	counters, err := openPinnedMap(dir, programsMapCounters)
 	if err != nil {
-		return fmt.Errorf("%w to open the map %s: %w", ErrPin, programsMapCounters, err)
+		return err
 	}
 	p.maps[programsMapCounters] = counters
-	return nil
+	near, err := openNear(dir)
+	p.maps[programsMapNearDevices], p.maps[programsMapNearCounters] = near.devices, near.counters
+	return err
 }
 
 // OpenWhole is Open for who relies on all that a ruleset has in dir, also on what

@@ -65,6 +65,22 @@ type programsFlowBucket struct {
 	Flow      [8]programsFlow
 }
 
+type programsKnownPacket struct {
+	_           structs.HostLayout
+	Source      uint32
+	Destination uint32
+	Ports       uint32
+	Ifindex     uint32
+	Protocol    uint8
+	Hook        uint8
+	Verdict     uint8
+	FlowSlot    uint8
+	Rule        uint16
+	To          uint16
+	FlowBucket  uint32
+	FlowVersion uint32
+}
+
 type programsPeerPrefix struct {
 	_         structs.HostLayout
 	PortClass uint16
@@ -138,6 +154,16 @@ type programsSeen struct {
 	}
 }
 
+type programsSkbLayout struct {
+	_             structs.HostLayout
+	IpSummed      uint32
+	IpSummedShift uint32
+	CsumStart     uint32
+	CsumOffset    uint32
+	Head          uint32
+	Data          uint32
+}
+
 type programsTrace struct {
 	_       structs.HostLayout
 	Until   uint64
@@ -189,6 +215,9 @@ const (
 const (
 	programsMapCounters         = "counters"
 	programsMapFlows            = "flows"
+	programsMapKnownPackets     = "known_packets"
+	programsMapNearCounters     = "near_counters"
+	programsMapNearDevices      = "near_devices"
 	programsMapNotes            = "notes"
 	programsMapPeerPrefixes     = "peer_prefixes"
 	programsMapPortClasses      = "port_classes"
@@ -202,6 +231,7 @@ const (
 	programsProgImportFlow      = "import_flow"
 	programsProgSettleChecksum  = "settle_checksum"
 	programsProgToContainer     = "to_container"
+	programsVarCpuCount         = "cpu_count"
 	programsVarFlowBuckets      = "flow_buckets"
 	programsVarFlowSeed         = "flow_seed"
 	programsVarHandsOver        = "hands_over"
@@ -210,11 +240,15 @@ const (
 	programsVarHasTrace         = "has_trace"
 	programsVarHasXdpLoadBytes  = "has_xdp_load_bytes"
 	programsVarLoadsInOrder     = "loads_in_order"
+	programsVarNearMask         = "near_mask"
 	programsVarNetworkMask      = "network_mask"
 	programsVarNoteInMetadata   = "note_in_metadata"
 	programsVarPortIndex        = "port_index"
+	programsVarRemembers        = "remembers"
 	programsVarRuleCount        = "rule_count"
 	programsVarRulesetId        = "ruleset_id"
+	programsVarSeesSkb          = "sees_skb"
+	programsVarSkbLayout        = "skb_layout"
 	programsVarTrace            = "trace"
 )
 
@@ -273,6 +307,9 @@ type programsProgramSpecs struct {
 type programsMapSpecs struct {
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	Flows           *ebpf.MapSpec `ebpf:"flows"`
+	KnownPackets    *ebpf.MapSpec `ebpf:"known_packets"`
+	NearCounters    *ebpf.MapSpec `ebpf:"near_counters"`
+	NearDevices     *ebpf.MapSpec `ebpf:"near_devices"`
 	Notes           *ebpf.MapSpec `ebpf:"notes"`
 	PeerPrefixes    *ebpf.MapSpec `ebpf:"peer_prefixes"`
 	PortClasses     *ebpf.MapSpec `ebpf:"port_classes"`
@@ -287,6 +324,7 @@ type programsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
+	CpuCount        *ebpf.VariableSpec `ebpf:"cpu_count"`
 	FlowBuckets     *ebpf.VariableSpec `ebpf:"flow_buckets"`
 	FlowSeed        *ebpf.VariableSpec `ebpf:"flow_seed"`
 	HandsOver       *ebpf.VariableSpec `ebpf:"hands_over"`
@@ -295,11 +333,15 @@ type programsVariableSpecs struct {
 	HasTrace        *ebpf.VariableSpec `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.VariableSpec `ebpf:"has_xdp_load_bytes"`
 	LoadsInOrder    *ebpf.VariableSpec `ebpf:"loads_in_order"`
+	NearMask        *ebpf.VariableSpec `ebpf:"near_mask"`
 	NetworkMask     *ebpf.VariableSpec `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.VariableSpec `ebpf:"note_in_metadata"`
 	PortIndex       *ebpf.VariableSpec `ebpf:"port_index"`
+	Remembers       *ebpf.VariableSpec `ebpf:"remembers"`
 	RuleCount       *ebpf.VariableSpec `ebpf:"rule_count"`
 	RulesetId       *ebpf.VariableSpec `ebpf:"ruleset_id"`
+	SeesSkb         *ebpf.VariableSpec `ebpf:"sees_skb"`
+	SkbLayout       *ebpf.VariableSpec `ebpf:"skb_layout"`
 	Trace           *ebpf.VariableSpec `ebpf:"trace"`
 }
 
@@ -325,6 +367,9 @@ func (o *programsObjects) Close() error {
 type programsMaps struct {
 	Counters        *ebpf.Map `ebpf:"counters"`
 	Flows           *ebpf.Map `ebpf:"flows"`
+	KnownPackets    *ebpf.Map `ebpf:"known_packets"`
+	NearCounters    *ebpf.Map `ebpf:"near_counters"`
+	NearDevices     *ebpf.Map `ebpf:"near_devices"`
 	Notes           *ebpf.Map `ebpf:"notes"`
 	PeerPrefixes    *ebpf.Map `ebpf:"peer_prefixes"`
 	PortClasses     *ebpf.Map `ebpf:"port_classes"`
@@ -339,6 +384,9 @@ func (m *programsMaps) Close() error {
 	return _ProgramsClose(
 		m.Counters,
 		m.Flows,
+		m.KnownPackets,
+		m.NearCounters,
+		m.NearDevices,
 		m.Notes,
 		m.PeerPrefixes,
 		m.PortClasses,
@@ -354,6 +402,7 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
+	CpuCount        *ebpf.Variable `ebpf:"cpu_count"`
 	FlowBuckets     *ebpf.Variable `ebpf:"flow_buckets"`
 	FlowSeed        *ebpf.Variable `ebpf:"flow_seed"`
 	HandsOver       *ebpf.Variable `ebpf:"hands_over"`
@@ -362,11 +411,15 @@ type programsVariables struct {
 	HasTrace        *ebpf.Variable `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.Variable `ebpf:"has_xdp_load_bytes"`
 	LoadsInOrder    *ebpf.Variable `ebpf:"loads_in_order"`
+	NearMask        *ebpf.Variable `ebpf:"near_mask"`
 	NetworkMask     *ebpf.Variable `ebpf:"network_mask"`
 	NoteInMetadata  *ebpf.Variable `ebpf:"note_in_metadata"`
 	PortIndex       *ebpf.Variable `ebpf:"port_index"`
+	Remembers       *ebpf.Variable `ebpf:"remembers"`
 	RuleCount       *ebpf.Variable `ebpf:"rule_count"`
 	RulesetId       *ebpf.Variable `ebpf:"ruleset_id"`
+	SeesSkb         *ebpf.Variable `ebpf:"sees_skb"`
+	SkbLayout       *ebpf.Variable `ebpf:"skb_layout"`
 	Trace           *ebpf.Variable `ebpf:"trace"`
 }
 

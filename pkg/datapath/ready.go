@@ -30,7 +30,7 @@ func Features() []Feature {
 		}},
 		{Name: "tc programs", Since: "4.1", probe: func() error { return features.HaveProgramType(ebpf.SchedCLS) }},
 		{Name: "ring buffers", Since: "5.8", probe: func() error { return features.HaveMapType(ebpf.RingBuf) }},
-		tcx, frags, handsOver,
+		tcx, frags, handsOver, readsSKB,
 	}
 }
 
@@ -43,6 +43,17 @@ var frags = Feature{
 	Name: "xdp.frags", Since: "5.18",
 	Otherwise: "native mode takes no MTU above some 3.5 KiB",
 	probe:     func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes) },
+}
+
+var readsSKB = Feature{
+	Name: kernelCast + " and its own BTF", Since: "6.2",
+	Otherwise: "a helper settles checksums, which takes some 60 ns more",
+	probe: func() error {
+		if kernelSKB() == nil {
+			return ebpf.ErrNotSupported
+		}
+		return nil
+	},
 }
 
 // Check returns nil if the kernel has the feature, and an error that names the

@@ -32,12 +32,26 @@ func Verify(folder, dir string, dev Device, rs *Ruleset, hook TCHook) error {
 	if err := errors.Join(loaded.verify(rs), record.verify(dev, hook)); err != nil {
 		return err
 	}
-	programs, err := OpenWhole(dir, rs.Hooks())
+	programs, err := openToVerify(dir, rs.Hooks())
 	if err != nil {
 		return differs("%w", err)
 	}
 	defer programs.Close()
 	return programs.verify(record, folder)
+}
+
+// openToVerify wants all that a ruleset of this build has. What another one has
+// need not be the same.
+func openToVerify(dir string, hooks Hooks) (*Programs, error) {
+	flows, err := OpenFlows(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer flows.Close()
+	if isOfThisBuild(flows) {
+		return OpenWhole(dir, hooks)
+	}
+	return Open(dir, hooks)
 }
 
 func differs(format string, args ...any) error {

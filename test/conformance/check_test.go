@@ -236,6 +236,7 @@ func TestCheckTakesEarlierBuild(t *testing.T) {
 	current := filepath.Clean(l.ruleset(t))
 	earlier := filepath.Join(filepath.Dir(current), strings.Repeat("0", len(filepath.Base(current))))
 	must(t, os.Rename(current, earlier))
+	makeOfEarlierBuild(t, earlier)
 	l.succeed(t, "CHECK", lab())
 	fail(t, n, l.call(t, "CHECK", lab().with("flows", 2048)), 100, "flows")
 	l.succeed(t, "ADD", lab())
@@ -250,6 +251,24 @@ func TestCheckTakesEarlierBuild(t *testing.T) {
 	must(t, os.Rename(current, earlier))
 	l.succeed(t, "DEL", lab())
 	l.wantNoPrograms(t)
+}
+
+// makeOfEarlierBuild gives the flows of a ruleset the number of another build, and
+// removes maps that builds before these did not have.
+func makeOfEarlierBuild(t *testing.T, ruleset string) {
+	t.Helper()
+	flows, err := ebpf.LoadPinnedMap(filepath.Join(ruleset, "flows"), nil)
+	must(t, err)
+	defer flows.Close()
+	const buildAt = 16 // in the element behind the flows; datapath.seedOf
+	last := flows.MaxEntries() - 1
+	element, err := flows.LookupBytes(last)
+	must(t, err)
+	element[buildAt]++
+	must(t, flows.Put(last, element))
+	for _, name := range []string{"known_packets", "near_counters", "near_devices"} {
+		must(t, os.Remove(filepath.Join(ruleset, name)))
+	}
 }
 
 // TestCheckWithoutAttachment has nothing to compare with.

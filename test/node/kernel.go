@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,17 @@ func HasTCX(t testing.TB) bool {
 		t.Fatal(err)
 	}
 	return has
+}
+
+// ReadsSKB tells whether programs can read the kernel's struct sk_buff.
+func ReadsSKB(t testing.TB) bool {
+	t.Helper()
+	has, err := kernelHas(6, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, noBTF := os.Stat("/sys/kernel/btf/vmlinux")
+	return has && noBTF == nil
 }
 
 // TCHook is what xdp-port attaches tc programs by where the configuration does

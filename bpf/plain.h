@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What most packets are, found out in as little code as possible: others are
+ * for parse.h, which says the same of these.
+ */
+#ifndef XDP_PORT_PLAIN_H
+#define XDP_PORT_PLAIN_H
+
+#include "parse.h"
+
+/*
+ * IPv4 without options and TCP or UDP, whole and by itself behind an Ethernet
+ * header: what parse_frame() finds nothing special about.
+ */
+struct plain_packet {
+	struct iphdr *ip;
+	struct ports *ports;
+	__u32 length;	/* behind the IP header */
+	__u32 checksum; /* offset in the frame; 0: there is none */
+};
+
+#define PLAIN_TRANSPORT (sizeof(struct ethhdr) + sizeof(struct iphdr))
+
+/* As bytes_at() finds them, for numbers that the compiler knows. */
+static __always_inline void *first_bytes(const struct frame *frame, __u32 size)
+{
+	return unlikely(frame->data + size > frame->data_end) ? NULL
+							      : frame->data;
+}
+
+static __always_inline int read_plain_udp(struct plain_packet *plain)
+{
+	struct udphdr *udp = (void *)plain->ports;
+	__u32 length = bpf_ntohs(udp->len);
+
+	plain->checksum = 0;
+	if (likely(udp->check))
+		plain->checksum =
+			PLAIN_TRANSPORT + offsetof(struct udphdr, check);
+	return length >= sizeof(*udp) && length <= plain->length;
+}
+
+static __always_inline int read_plain_tcp(const struct frame *frame,
+					  struct plain_packet *plain)
+{
+	void *data =
+		first_bytes(frame, PLAIN_TRANSPORT + sizeof(struct tcphdr));
+	struct tcphdr *tcp = data + PLAIN_TRANSPORT;
+
+	if (!data)
+		return 0;
+	plain->checksum = PLAIN_TRANSPORT + offsetof(struct tcphdr, check);
+	return tcp->doff >= 5 && tcp->doff * 4U <= plain->length;
+}
+
+/* By one load: the compiler takes a struct ethhdr to be at any address. */
+static __always_inline int is_ipv4(const struct ethhdr *ethernet)
+{
+	const void *protocol = &ethernet->h_proto;
+
+	return *(const __be16 *)protocol == bpf_htons(ETH_P_IP);
+}
+
+/* Tells whether the packet is one. */
+static __always_inline int read_plain(const struct frame *frame,
+				      struct plain_packet *plain)
+{
+	struct ethhdr *ethernet =
+		first_bytes(frame, PLAIN_TRANSPORT + sizeof(struct udphdr));
+	struct iphdr *ip = (void *)(ethernet + 1);
+	__u32 length;
+
+	if (unlikely(!ethernet) || !is_ipv4(ethernet) || *(__u8 *)ip != 0x45 ||
+	    ip->frag_off &
+		    bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
+		return 0;
+	length = bpf_ntohs(ip->tot_len);
+	if (length > frame->length - sizeof(*ethernet) ||
+	    length < sizeof(*ip) + sizeof(struct udphdr))
+		return 0;
+	plain->ip = ip;
+	plain->ports = (void *)(ip + 1);
+	plain->length = length - sizeof(*ip);
+	if (ip->protocol == IPPROTO_UDP)
+		return read_plain_udp(plain);
+	return ip->protocol == IPPROTO_TCP && read_plain_tcp(frame, plain);
+}
+
+#endif

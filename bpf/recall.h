@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Most packets are like one before: of a flow, and without anything special
+ * about them. What was decided for that one is done again, as long as its
+ * flow is where it was found. All that such a packet needs is in a few lines of
+ * memory and of code, and most of what a packet costs is to have both in the
+ * cache.
+ *
+ * Each CPU remembers for itself. Nobody comes between: the programs run in
+ * softirqs or with those disabled, and on PREEMPT_RT nothing is remembered.
+ */
+#ifndef XDP_PORT_RECALL_H
+#define XDP_PORT_RECALL_H
+
+#include "checksum.h"
+#include "counters.h"
+#include "flows.h"
+#include "plain.h"
+
+/* Who decided: XDP leaves to tc ingress what that may decide. */
+enum hook {
+	AT_TC_INGRESS = EGRESS,
+	AT_TC_EGRESS = INGRESS,
+	AT_XDP,
+};
+
+/* By what packets are told apart. */
+struct packet_key {
+	__be32 source;
+	__be32 destination;
+	__be32 ports; /* both, as they are in the packet */
+	__u32 ifindex;
+	__u32 protocol;
+	__u32 hook;
+};
+
+/* Two of them are in a line of the cache. */
+struct known_packet {
+	__be32 source;
+	__be32 destination;
+	__be32 ports;
+	__u32 ifindex;
+	__u8 protocol;
+	__u8 hook;
+	/* What became of it, and by which flow. */
+	__u8 verdict;
+	__u8 flow_slot;
+	__u16 rule;
+	__be16 to;
+	__u32 flow_bucket;
+	__u32 flow_version;
+};
+
+#define KNOWN_PACKETS 512
+
+/* So many for each CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KNOWN_PACKETS);
+	__type(key, __u32);
+	__type(value, struct known_packet);
+} known_packets SEC(".maps");
+
+/* Whether programs on one CPU run one after the other: not on PREEMPT_RT. */
+const volatile __u8 remembers = 1;
+
+/* Where a packet is remembered, if one like it is. */
+static __always_inline struct known_packet *
+place_of(const struct packet_key *key)
+{
+	__u64 hash = (__u64)key->source << 32 | key->destination;
+	__u32 place;
+
+	hash = fold(hash * 0x9e3779b97f4a7c15);
+	hash += (__u64)key->ifindex << 32 | key->ports;
+	hash = (hash + key->hook) * 0xd6e8feb86659fd93;
+	place = bpf_get_smp_processor_id() * KNOWN_PACKETS +
+		(hash >> 32) % KNOWN_PACKETS;
+	return bpf_map_lookup_elem(&known_packets, &place);
+}
+
+static __always_inline int is_like(const struct known_packet *known,
+				   const struct packet_key *key)
+{
+	return known->source == key->source &&
+	       known->destination == key->destination &&
+	       known->ports == key->ports && known->ifindex == key->ifindex &&
+	       known->protocol == key->protocol && known->hook == key->hook;
+}
+
+__noinline int remember_packet(const struct packet *pkt, __u32 hook,
+			       __u32 flow_bucket, __u32 flow_version,
+			       __u32 flow_slot)
+{
+	const struct decision *decision = pkt ? &pkt->decision : NULL;
+	struct packet_key key = {};
+	struct known_packet *known;
+	__be32 container, peer;
+	__be16 destination;
+
+	if (!pkt)
+		return 0;
+	container = pkt->container.word[1] >> 32;
+	peer = pkt->peer.word[1] >> 32;
+	destination = decision->verdict == REWRITTEN ? decision->from
+						     : pkt->destination;
+	key.source = pkt->direction == EGRESS ? container : peer;
+	key.destination = pkt->direction == EGRESS ? peer : container;
+	key.ports = (__u32)destination << 16 | pkt->source;
+	key.ifindex = pkt->ifindex;
+	key.protocol = pkt->protocol;
+	key.hook = hook;
+	known = place_of(&key);
+	if (!known)
+		return 0;
+	known->source = key.source;
+	known->destination = key.destination;
+	known->ports = key.ports;
+	known->ifindex = key.ifindex;
+	known->protocol = key.protocol;
+	known->hook = key.hook;
+	known->verdict = decision->verdict;
+	known->flow_slot = flow_slot - 1;
+	known->rule = decision->rule;
+	known->to = decision->to;
+	known->flow_bucket = flow_bucket;
+	known->flow_version = flow_version;
+	return 0;
+}
+
+/*
+ * Remembers what was decided for a packet by a flow that was there. The rules
+ * do not change, and the ports had to do with no other flow, so that the
+ * decision stands as long as the bucket has not changed.
+ */
+static __always_inline void remember(const struct packet *pkt, enum hook hook,
+				     const struct flow_place *flow)
+{
+	if (hook == AT_XDP && note_in_metadata) /* which does not recall */
+		return;
+	if (remembers && flow->slot && pkt->family == 4)
+		remember_packet(pkt, hook, flow->bucket, flow->version,
+				flow->slot);
+}
+
+/* Whether the flow is where it was; then it was used again. */
+static __always_inline int stands(const struct known_packet *known)
+{
+	__u32 number = known->flow_bucket;
+	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &number);
+
+	if (!bucket || version_of(bucket) != known->flow_version)
+		return 0;
+	touch(bucket, known->flow_slot % FLOWS_PER_BUCKET, bpf_jiffies64());
+	return 1;
+}
+
+/* Returns a packet that this one is like, whose decision stands, or NULL. */
+static __always_inline struct known_packet *
+recall(const struct plain_packet *plain, __u32 ifindex, enum hook hook)
+{
+	struct packet_key key = {
+		.source = plain->ip->saddr,
+		.destination = plain->ip->daddr,
+		.ports = *(__be32 *)plain->ports,
+		.ifindex = ifindex,
+		.protocol = plain->ip->protocol,
+		.hook = hook,
+	};
+	struct known_packet *known = place_of(&key);
+
+	return known && is_like(known, &key) && stands(known) ? known : NULL;
+}
+
+/* Changes the port as before, and tells how the checksum is to be settled. */
+static __always_inline void repeat(const struct known_packet *known,
+				   const struct plain_packet *plain,
+				   __u32 length, struct note *note)
+{
+	const struct iphdr *ip = plain->ip;
+	__be16 *port = known->verdict == REPLY_RESTORED
+			       ? &plain->ports->source
+			       : &plain->ports->destination;
+
+	note->length = length;
+	note->checksum = plain->checksum;
+	note->from = *port;
+	note->to = known->to;
+	note->protocol = ip->protocol;
+	note->pseudo = 0;
+	if (!sees_skb && ip->protocol == IPPROTO_UDP && plain->checksum)
+		note->pseudo = pseudo_sum((__u64)ip->saddr + ip->daddr,
+					  plain->length, IPPROTO_UDP);
+	note->magic = NOTE_MAGIC;
+	*port = known->to;
+}
+
+static __always_inline void count_known(struct counters *counters,
+					const struct known_packet *known,
+					__u32 length)
+{
+	if (known->verdict == REPLY_RESTORED)
+		counters->replies_restored++;
+	else
+		counters->rewritten++;
+	count_rule(counters, known->rule, length);
+}
+
+#endif

@@ -1,0 +1,264 @@
+package datapath
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// devices makes devices in a network namespace of the test's own.
+func devices(t *testing.T, indices ...int) {
+	t.Helper()
+	runtime.LockOSThread() // and never unlocks: the thread ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	for _, index := range indices {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.Index = fmt.Sprintf("near%d", index), index
+		device := &netlink.Veth{LinkAttrs: attrs, PeerName: fmt.Sprintf("peer%d", index)}
+		if err := errors.Join(netlink.LinkAdd(device), netlink.LinkSetUp(device)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// runOn is run for a tc program and a packet of a device.
+func runOn(t *testing.T, program *ebpf.Program, ifindex uint32, frame []byte) []byte {
+	t.Helper()
+	const ifindexWord = 10 // struct __sk_buff
+	var context [ifindexWord + 1]uint32
+	context[ifindexWord] = ifindex
+	options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256), Context: &context}
+	if _, err := program.Run(&options); err != nil {
+		t.Fatal(err)
+	}
+	return options.DataOut
+}
+
+// pair are two devices of which only one finds a place for near counters.
+type pair struct {
+	*Programs
+	dir           string
+	first, second uint32
+}
+
+func nearPair(t *testing.T) pair {
+	t.Helper()
+	const first = 700
+	devices(t, first, first+nearPlaces)
+	rs := flowPorts(1024)
+	p, dir := pinned(t, rs, Shared{})
+	if got := p.near().devices.MaxEntries(); got != nearPlaces {
+		t.Fatalf("%d places: the test takes %d", got, nearPlaces)
+	}
+	return pair{p, dir, first, first + nearPlaces}
+}
+
+// send sends packets that are rewritten from a device.
+func (p pair) send(t *testing.T, ifindex uint32, count int) {
+	t.Helper()
+	ask, after := udp(inside, 4000, outside, 7999), udp(inside, 4000, outside, 7998)
+	for range count {
+		want(t, "of a heeded device", runOn(t, p.FromContainerTC, ifindex, ask.Bytes()), after)
+	}
+}
+
+func (p pair) wantUnheeded(t *testing.T, ifindex uint32) {
+	t.Helper()
+	ask := udp(inside, 4000, outside, 7999).Bytes()
+	if got := runOn(t, p.FromContainerTC, ifindex, ask); !bytes.Equal(got, ask) {
+		t.Errorf("the device %d is heeded", ifindex)
+	}
+	if got, err := p.Counters(int(ifindex)); !errors.Is(err, ebpf.ErrKeyNotExist) {
+		t.Errorf("the device %d has counters: %+v, %v", ifindex, got, err)
+	}
+}
+
+func (p pair) wantCounted(t *testing.T, ifindex uint32, count uint64) {
+	t.Helper()
+	// As a process that opens the pins does, too.
+	opened, err := Open(p.dir, Hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	for _, programs := range []*Programs{p.Programs, opened} {
+		got, err := programs.Counters(int(ifindex))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Rewritten != count || got.Rules[0].Packets != count {
+			t.Errorf("the device %d counted %+v, should be %d packets", ifindex, got, count)
+		}
+	}
+}
+
+func (p pair) wantNear(t *testing.T, owner uint32) {
+	t.Helper()
+	if got, err := p.near().owner(p.first); got != owner || err != nil {
+		t.Errorf("the place is of device %d, %v, should be of %d", got, err, owner)
+	}
+}
+
+func (p pair) activate(t *testing.T, ifindex uint32) {
+	t.Helper()
+	if err := p.Activate(ifindex); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p pair) deactivate(t *testing.T, ifindex uint32) {
+	t.Helper()
+	if err := Deactivate(p.dir, int(ifindex)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNearPlaceOfTwo has two devices that would have the same place come and go.
+func TestNearPlaceOfTwo(t *testing.T) {
+	p := nearPair(t)
+	p.wantUnheeded(t, p.first)
+	p.activate(t, p.first)
+	p.wantUnheeded(t, p.second)
+	p.activate(t, p.second)
+	p.wantNear(t, p.first)
+	p.send(t, p.first, 3)
+	p.send(t, p.second, 5)
+	p.wantCounted(t, p.first, 3)
+	p.wantCounted(t, p.second, 5)
+
+	p.deactivate(t, p.first)
+	p.wantUnheeded(t, p.first)
+	p.send(t, p.second, 2)
+	p.wantCounted(t, p.second, 7)
+
+	p.activate(t, p.first) // the place is free again, and at zero
+	p.wantNear(t, p.first)
+	p.wantCounted(t, p.first, 0)
+	p.send(t, p.first, 4)
+	p.wantCounted(t, p.first, 4)
+	p.wantCounted(t, p.second, 7)
+
+	p.deactivate(t, p.first)
+	p.activate(t, p.second) // again: from zero, now with the place
+	p.wantNear(t, p.second)
+	p.wantCounted(t, p.second, 0)
+	p.activate(t, p.first)
+	p.send(t, p.second, 6)
+	p.send(t, p.first, 1)
+	p.wantCounted(t, p.second, 6)
+	p.wantCounted(t, p.first, 1)
+	p.deactivate(t, p.second)
+	p.wantUnheeded(t, p.second)
+	p.deactivate(t, p.first)
+	p.wantUnheeded(t, p.first)
+	p.wantNear(t, 0)
+}
+
+// TestNearPlaceTwice activates a device that is heeded already.
+func TestNearPlaceTwice(t *testing.T) {
+	p := nearPair(t)
+	p.activate(t, p.first)
+	p.send(t, p.first, 3)
+	p.activate(t, p.first)
+	p.wantNear(t, p.first)
+	p.wantCounted(t, p.first, 0)
+	p.send(t, p.first, 2)
+	p.wantCounted(t, p.first, 2)
+	p.deactivate(t, p.first)
+	p.deactivate(t, p.first) // nothing left to do
+	p.wantUnheeded(t, p.first)
+}
+
+// TestNearPlaceOfKilled has processes die between the steps of Activate and
+// Deactivate: a device that is in `counters` is heeded, and counted right.
+func TestNearPlaceOfKilled(t *testing.T) {
+	p := nearPair(t)
+	if _, err := p.near().prepare(p.first); err != nil {
+		t.Fatal(err)
+	}
+	p.wantUnheeded(t, p.first)
+	if err := p.maps[programsMapCounters].Put(p.first, zeros(p.maps[programsMapCounters])); err != nil {
+		t.Fatal(err)
+	}
+	p.send(t, p.first, 2)
+	p.wantCounted(t, p.first, 2)
+	if err := p.near().take(p.first); err != nil {
+		t.Fatal(err)
+	}
+	p.send(t, p.first, 3)
+	p.wantCounted(t, p.first, 5)
+	if err := leaveNear(p.dir, p.first); err != nil {
+		t.Fatal(err)
+	}
+	p.send(t, p.first, 1)
+	p.deactivate(t, p.first)
+	p.wantUnheeded(t, p.first)
+}
+
+// TestNearPlaceWithoutPins has somebody remove pins of the maps: as long as the
+// devices' one is there, no device is heeded behind DEL.
+func TestNearPlaceWithoutPins(t *testing.T) {
+	p := nearPair(t)
+	p.activate(t, p.first)
+	p.send(t, p.first, 1)
+	if err := os.Remove(filepath.Join(p.dir, programsMapNearCounters)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenWhole(p.dir, Hooks{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("that was not seen: %v", err)
+	}
+	p.deactivate(t, p.first)
+	p.wantUnheeded(t, p.first)
+}
+
+// TestNearPlaceIsNotHad has the place refused when the rules are in force already:
+// that is no error, by which they would be taken for not being so.
+func TestNearPlaceIsNotHad(t *testing.T) {
+	p := nearPair(t)
+	p.activate(t, p.first)
+	p.deactivate(t, p.first)
+	if err := p.near().devices.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	p.activate(t, p.first)
+	p.send(t, p.first, 3)
+	p.wantCounted(t, p.first, 3)
+	p.deactivate(t, p.first)
+	p.wantUnheeded(t, p.first)
+}
+
+// TestNearSizes has counters of no two CPUs in one line of the cache, and as many
+// places as there is memory for, down to one.
+func TestNearSizes(t *testing.T) {
+	for _, size := range []struct{ rules, cpus int }{{1, 1}, {1, 2}, {2, 128}, {3, 8192}, {100, 4}, {1024, 256}} {
+		spec, err := loadPrograms()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sizeNear(spec, size.rules, size.cpus); err != nil {
+			t.Fatal(err)
+		}
+		counters, places := spec.Maps[programsMapNearCounters], spec.Maps[programsMapNearDevices].MaxEntries
+		used := 56 + 16*size.rules
+		if gap := int(counters.ValueSize) - used; gap < cacheLine-1 {
+			t.Errorf("%+v: between two CPUs' counters are %d bytes", size, gap)
+		}
+		if places&(places-1) != 0 || counters.MaxEntries != places*uint32(size.cpus) {
+			t.Errorf("%+v: %d places, %d counters", size, places, counters.MaxEntries)
+		}
+		bytes := int(places) * int(counters.ValueSize)
+		if places > 1 && (bytes > nearBytes || bytes*size.cpus > nearBytesInAll) {
+			t.Errorf("%+v: %d bytes for each CPU", size, bytes)
+		}
+	}
+}

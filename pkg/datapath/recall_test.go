@@ -1,0 +1,283 @@
+package datapath
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/packet"
+)
+
+// sent returns what becomes of a packet that a container sends, at the hooks of
+// the mode.
+func sent(t *testing.T, p *Programs, of packet.Packet) []byte {
+	t.Helper()
+	return sentFrame(t, p, of.Bytes())
+}
+
+func sentFrame(t *testing.T, p *Programs, frame []byte) []byte {
+	t.Helper()
+	if p.FromContainerTC != nil {
+		_, out := run(t, p.FromContainerTC, frame)
+		return out
+	}
+	_, out := run(t, p.FromContainer, frame)
+	_, out = run(t, p.SettleChecksum, out)
+	return out
+}
+
+// received returns what becomes of a packet that a container is sent.
+func received(t *testing.T, p *Programs, of packet.Packet) []byte {
+	t.Helper()
+	_, out := run(t, p.ToContainer, of.Bytes())
+	return out
+}
+
+func want(t *testing.T, what string, got []byte, after packet.Packet) {
+	t.Helper()
+	if !bytes.Equal(got, after.Bytes()) {
+		t.Errorf("%s: became\n%x, should be\n%x", what, got, after.Bytes())
+	}
+}
+
+// hooks runs a test in the modes that remember packets.
+func hooks(t *testing.T, test func(t *testing.T, mode Mode)) {
+	for _, mode := range []Mode{Generic, TC} {
+		t.Run(mode.String(), func(t *testing.T) {
+			stayOnCPU(t)
+			test(t, mode)
+		})
+	}
+}
+
+// isKnown tells whether a packet like this is remembered, by the ports that it
+// comes with.
+func isKnown(t *testing.T, dir string, source, destination uint16) bool {
+	t.Helper()
+	packets, err := openPinnedMap(dir, programsMapKnownPackets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packets.Close()
+	ports := uint32(fromNetwork(destination))<<16 | uint32(fromNetwork(source))
+	var key uint32
+	var known programsKnownPacket
+	for entries := packets.Iterate(); entries.Next(&key, &known); {
+		if known.Ifindex == loopback && known.Ports == ports {
+			return true
+		}
+	}
+	return false
+}
+
+// TestKnownPacketOfEvictedFlow has other packets push out the flow of a packet and
+// a reply that are known.
+func TestKnownPacketOfEvictedFlow(t *testing.T) {
+	hooks(t, func(t *testing.T, mode Mode) {
+		rs := flowPorts(1)
+		rs.Mode = mode
+		p, dir := pinned(t, rs, Shared{})
+		ask, asked := udp(inside, 4000, outside, 7999), udp(inside, 4000, outside, 7998)
+		reply, restored := udp(outside, 7998, inside, 4000), udp(outside, 7999, inside, 4000)
+		for range 3 {
+			want(t, "forward", sent(t, p, ask), asked)
+			want(t, "reply", received(t, p, reply), restored)
+		}
+		if !isKnown(t, dir, 4000, 7999) || !isKnown(t, dir, 7998, 4000) {
+			t.Error("the packets are not known")
+		}
+		for round := range 3 {
+			time.Sleep(20 * time.Millisecond) // jiffies
+			for other := range uint16(len(programsFlowBucket{}.Flow)) {
+				sent(t, p, udp(inside, 5000+other, outside, 7999))
+			}
+			want(t, fmt.Sprintf("reply without a flow, round %d", round), received(t, p, reply), reply)
+			want(t, "forward, known", sent(t, p, ask), asked)
+			want(t, "reply, as the flow is back", received(t, p, reply), restored)
+		}
+	})
+}
+
+// TestKnownPacketOfSupersededFlow has one pair of sockets use both ports, and the
+// new one directly, in turns.
+func TestKnownPacketOfSupersededFlow(t *testing.T) {
+	hooks(t, func(t *testing.T, mode Mode) {
+		rs := flowPorts(1024)
+		rs.Mode = mode
+		p, _ := pinned(t, rs, Shared{})
+		direct, reply := udp(inside, 4000, outside, 7998), udp(outside, 7998, inside, 4000)
+		const rounds = 3
+		for range rounds {
+			for _, port := range []uint16{7999, 7997} {
+				for range 3 {
+					want(t, "forward", sent(t, p, udp(inside, 4000, outside, port)), direct)
+					want(t, "reply", received(t, p, reply), udp(outside, port, inside, 4000))
+				}
+			}
+			for range 2 {
+				want(t, "direct", sent(t, p, direct), direct)
+				want(t, "reply to that", received(t, p, reply), reply)
+			}
+		}
+		got, err := p.Counters(loopback)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := Counters{
+			Rewritten: 6 * rounds, RepliesRestored: 6 * rounds, Passed: 4 * rounds, FlowConflicts: 2 * rounds,
+			Rules: got.Rules,
+		}
+		if fmt.Sprint(*got) != fmt.Sprint(want) || got.Rules[0].Packets != 3*rounds || got.Rules[1].Packets != 3*rounds {
+			t.Errorf("counted %+v, should be %+v", *got, want)
+		}
+	})
+}
+
+// TestKnownPacketOneWay has a rule whose replies are left alone take over the flow
+// of one whose replies are not.
+func TestKnownPacketOneWay(t *testing.T) {
+	hooks(t, func(t *testing.T, mode Mode) {
+		rs := flowPorts(1024)
+		rs.Mode = mode
+		rs.Rules[1].OneWay = true
+		p, _ := pinned(t, rs, Shared{})
+		after, reply := udp(inside, 4000, outside, 7998), udp(outside, 7998, inside, 4000)
+		for range 3 {
+			want(t, "forward", sent(t, p, udp(inside, 4000, outside, 7999)), after)
+			want(t, "reply", received(t, p, reply), udp(outside, 7999, inside, 4000))
+			want(t, "one way", sent(t, p, udp(inside, 4000, outside, 7997)), after)
+			want(t, "reply to that", received(t, p, reply), reply)
+		}
+	})
+}
+
+// TestKnownPacketBecomesReply has a packet that a rule rewrites become a reply, as
+// there is a flow of the other direction, and a packet of its own again.
+func TestKnownPacketBecomesReply(t *testing.T) {
+	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
+	hooks(t, func(t *testing.T, mode Mode) {
+		p, _ := pinned(t, &Ruleset{Mode: mode, Flows: 1024, Rules: []rules.Rule{
+			{Name: "out", Protocol: rules.UDP, Ports: port(7999), To: port(7998)},
+			{Name: "in", Direction: rules.Ingress, Protocol: rules.UDP, Ports: port(80), To: port(8080)},
+		}}, Shared{})
+		both := udp(inside, 8080, outside, 7999) // of either rule
+		for range 3 {
+			want(t, "by the rule", sent(t, p, both), udp(inside, 8080, outside, 7998))
+		}
+		want(t, "in", received(t, p, udp(outside, 7999, inside, 80)), udp(outside, 7999, inside, 8080))
+		for range 3 {
+			want(t, "as a reply", sent(t, p, both), udp(inside, 80, outside, 7999))
+		}
+		want(t, "in, directly", received(t, p, udp(outside, 7999, inside, 8080)), udp(outside, 7999, inside, 8080))
+		for range 3 {
+			want(t, "by the rule again", sent(t, p, both), udp(inside, 8080, outside, 7998))
+		}
+	})
+}
+
+// TestKnownPacketWhoseRulesetComesBack exchanges rules and goes back, by flows in
+// common and by flows that are copied.
+func TestKnownPacketWhoseRulesetComesBack(t *testing.T) {
+	for _, isShared := range []bool{true, false} {
+		t.Run(fmt.Sprintf("flows in common %v", isShared), func(t *testing.T) {
+			hooks(t, func(t *testing.T, mode Mode) { comeBack(t, mode, isShared) })
+		})
+	}
+}
+
+func comeBack(t *testing.T, mode Mode, isShared bool) {
+	first := flowPorts(1024)
+	first.Mode = mode
+	a, dirA := pinned(t, first, Shared{})
+	flowsA := openedFlows(t, dirA)
+	var shared Shared
+	if isShared {
+		shared.Flows = flowsA
+	}
+	second := flowPorts(1024)
+	second.Mode = mode
+	second.Rules = second.Rules[1:] // 7999 is left alone
+	b, dirB := pinned(t, second, shared)
+	flowsB := openedFlows(t, dirB)
+	exchange := func(flows *ebpf.Map, from, to string, p *Programs) {
+		t.Helper()
+		err := errors.Join(CopyFlows(flows, to, loopback), p.Activate(loopback), Deactivate(from, loopback))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	reply := udp(outside, 7998, inside, 4000)
+	from := func(p *Programs) uint16 {
+		t.Helper()
+		return binary.BigEndian.Uint16(received(t, p, reply)[34:])
+	}
+	if err := Deactivate(dirB, loopback); err != nil {
+		t.Fatal(err)
+	}
+	ask := udp(inside, 4000, outside, 7999)
+	for range 3 {
+		want(t, "A", sent(t, a, ask), udp(inside, 4000, outside, 7998))
+		if got := from(a); got != 7999 {
+			t.Fatalf("under A the reply comes from %d", got)
+		}
+	}
+	exchange(flowsA, dirA, dirB, b)
+	want(t, "A, off", sent(t, a, ask), ask)
+	want(t, "A's reply, off", received(t, a, reply), reply)
+	want(t, "B leaves it alone", sent(t, b, ask), ask)
+	if got := from(b); got != 7999 {
+		t.Errorf("the flow did not come to B: the reply comes from %d", got)
+	}
+	want(t, "B", sent(t, b, udp(inside, 4000, outside, 7997)), udp(inside, 4000, outside, 7998))
+	if got := from(b); got != 7997 {
+		t.Errorf("under B the reply comes from %d", got)
+	}
+	exchange(flowsB, dirB, dirA, a)
+	// Copied flows do not take the places of those that are there.
+	back := map[bool]uint16{true: 7997, false: 7999}[isShared]
+	if got := from(a); got != back {
+		t.Errorf("under A again the reply comes from %d, should come from %d", got, back)
+	}
+	want(t, "A again", sent(t, a, ask), udp(inside, 4000, outside, 7998))
+	if got := from(a); got != 7999 {
+		t.Errorf("after a packet under A the reply comes from %d", got)
+	}
+}
+
+// TestKnownPacketThatIsNotPlain has packets of a known flow that are fragments, or
+// whose lengths are wrong: they are not taken for what is known.
+func TestKnownPacketThatIsNotPlain(t *testing.T) {
+	hooks(t, func(t *testing.T, mode Mode) {
+		rs := flowPorts(1024)
+		rs.Mode = mode
+		p, _ := pinned(t, rs, Shared{})
+		ask, after := udp(inside, 4000, outside, 7999), udp(inside, 4000, outside, 7998)
+		for range 3 {
+			want(t, "plain", sent(t, p, ask), after)
+		}
+		const ip, udpHeader = 14, 34
+		for name, damage := range map[string]func(frame []byte){
+			"a later fragment":    func(f []byte) { f[ip+7] = 1 },
+			"UDP length short":    func(f []byte) { f[udpHeader+5] = 7 },
+			"UDP length too long": func(f []byte) { f[udpHeader+4] = 1 },
+			"IP length too long":  func(f []byte) { f[ip+2] = 1 },
+			"another protocol":    func(f []byte) { f[ip+9] = 132 },
+			"another version":     func(f []byte) { f[ip] = 0x55 },
+			"another ethertype":   func(f []byte) { f[12] = 0x88 },
+		} {
+			frame := ask.Bytes()
+			damage(frame)
+			out := sentFrame(t, p, frame)
+			if !bytes.Equal(out, frame) {
+				t.Errorf("%s: became\n%x of\n%x", name, out, frame)
+			}
+		}
+		want(t, "plain", sent(t, p, ask), after)
+	})
+}

@@ -1,0 +1,75 @@
+package differential
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/model"
+	"github.com/xdp-port/xdp-port/test/pace"
+)
+
+// TestRepeatedPacketsDoWhatTheModelDoes has few packets come again and again, in
+// any order: the programs know most of them, while flows begin, end, and are
+// taken over.
+func TestRepeatedPacketsDoWhatTheModelDoes(t *testing.T) {
+	pinToOneCPU(t)
+	const scenarios, repetitions = 60, 400
+	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
+		for seed := range pace.Share(scenarios) {
+			if err := compareRepeated(uint64(seed), mode, repetitions); err != nil {
+				t.Fatalf("mode %s, scenario %d: %v", mode, seed, err)
+			}
+		}
+	}
+}
+
+type sent struct {
+	dir   rules.Direction
+	frame []byte
+}
+
+func compareRepeated(seed uint64, mode datapath.Mode, repetitions int) error {
+	scenario := model.NewScenario(seed)
+	reference := model.New(scenario.Rules)
+	programs, err := load(scenario.Rules, mode)
+	if err != nil {
+		return err
+	}
+	defer programs.Close()
+	pool := plainPackets(scenario, programs)
+	if len(pool) == 0 {
+		return nil
+	}
+	random := rand.New(rand.NewPCG(seed, 1))
+	for i := range repetitions {
+		// Some follow themselves, as most packets do.
+		p := pool[random.IntN(len(pool))]
+		for range 1 + random.IntN(3) {
+			if err := comparePacket(programs, reference, p.dir, p.frame); err != nil {
+				return fmt.Errorf("repetition %d: %w\n%s packet: %x\nrules: %+v", i, err, p.dir, p.frame, scenario.Rules)
+			}
+		}
+	}
+	return nil
+}
+
+// plainPackets are those of a scenario that are IPv4 without options, TCP or UDP.
+func plainPackets(scenario *model.Scenario, programs *datapath.Programs) (pool []sent) {
+	const enough, tries = 24, 2000
+	for i := 0; i < tries && len(pool) < enough; i++ {
+		dir, frame := scenario.Next()
+		if runs(programs, dir) && fitsSKB(frame) && isPlain(frame) {
+			pool = append(pool, sent{dir, frame})
+		}
+	}
+	return pool
+}
+
+func isPlain(frame []byte) bool {
+	const etherType, version, protocol = 12, 14, 23
+	return len(frame) >= 42 && frame[etherType] == 8 && frame[etherType+1] == 0 &&
+		frame[version] == 0x45 && (frame[protocol] == 6 || frame[protocol] == 17)
+}
