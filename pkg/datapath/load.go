@@ -33,7 +33,10 @@ type Programs struct {
 // Returns an error wrapping ErrLoad, and *ebpf.VerifierError where the verifier
 // spoke, if the kernel refuses.
 func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
-	go kernelSKB() // which takes a while
+	go func() { // it takes a while
+		defer func() { _ = recover() }() // who waits panics with the same
+		kernelSKB()
+	}()
 	programs, err := load(rs, table, shared, kernelSKB)
 	if isRefusal(err) && kernelSKB() != nil {
 		if programs, err := load(rs, table, shared, noSKB); err == nil {
