@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -168,32 +169,41 @@ func TestFindSKBInUnknownKinds(t *testing.T) {
 
 // FuzzFindSKB wants no BTF, however damaged, to do more than to be of no use.
 func FuzzFindSKB(f *testing.F) {
-	blob := smallBTF(f)
+	f.Add(smallBTF(f))
+	f.Fuzz(wantAccessOrError)
+}
+
+func wantAccessOrError(t *testing.T, blob []byte) {
+	access, err := findSKB(blob)
+	if (access == nil) == (err == nil) {
+		t.Errorf("%+v, %v of %x", access, err, blob)
+	}
+}
+
+// TestFindSKBInDamagedBTF cuts a BTF off everywhere, also so that its header says
+// so, and puts other bytes into it everywhere.
+func TestFindSKBInDamagedBTF(t *testing.T) {
+	blob := smallBTF(t)
 	for end := range len(blob) + 1 {
-		f.Add(blob[:end])
-		cut := append([]byte(nil), blob[:end]...)
-		if end >= 24 { // the header says so, too
-			rest := uint32(end - 24)
-			types := min(binary.NativeEndian.Uint32(blob[12:]), rest)
-			binary.NativeEndian.PutUint32(cut[12:], types)
-			binary.NativeEndian.PutUint32(cut[16:], types)
-			binary.NativeEndian.PutUint32(cut[20:], rest-types)
-			f.Add(cut)
+		wantAccessOrError(t, blob[:end])
+		if end < 24 {
+			continue
 		}
+		cut := slices.Clone(blob[:end])
+		rest := uint32(end - 24)
+		types := min(binary.NativeEndian.Uint32(blob[12:]), rest)
+		binary.NativeEndian.PutUint32(cut[12:], types)
+		binary.NativeEndian.PutUint32(cut[16:], types)
+		binary.NativeEndian.PutUint32(cut[20:], rest-types)
+		wantAccessOrError(t, cut)
 	}
 	for at := range blob {
 		for _, value := range []byte{0, 1, 0x7f, 0xff} {
-			damaged := append([]byte(nil), blob...)
+			damaged := slices.Clone(blob)
 			damaged[at] = value
-			f.Add(damaged)
+			wantAccessOrError(t, damaged)
 		}
 	}
-	f.Fuzz(func(t *testing.T, blob []byte) {
-		access, err := findSKB(blob)
-		if (access == nil) == (err == nil) {
-			t.Errorf("%+v, %v", access, err)
-		}
-	})
 }
 
 // TestLoadWithoutKernelCalls has the kernel refuse what the programs need to read
