@@ -75,7 +75,10 @@ static __always_inline void count_rule(struct counters *counters, __u32 rule,
 	counters->rules[index].bytes += length;
 }
 
-/* The one place where packets are counted and traced, whatever became of them.
+/*
+ * Where packets are counted and traced, whatever became of them. Only those
+ * that process_plain_frame() and process_plain_skb() are done with are counted
+ * there, which is while nobody listens.
  */
 static __always_inline void count(struct counters *counters,
 				  const struct frame *frame, __u8 direction,

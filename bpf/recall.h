@@ -34,7 +34,7 @@ struct packet_key {
 	__u32 hook;
 };
 
-/* Two of them are in a line of the cache. */
+/* Half a line of the cache. */
 struct known_packet {
 	__be32 source;
 	__be32 destination;

@@ -113,8 +113,8 @@ struct flow {
 #define FLOWS_PER_BUCKET 8
 
 /*
- * Flows whose hashes begin alike. What a packet reads of it is together, and,
- * as Linux lays arrays out on 64-bit machines, in one line of the cache; beside
+ * Flows whose hashes begin alike. What a packet reads of it is together, as
+ * much as a line of the cache, or at most the end of one and the next; beside
  * the flow that is the packet's.
  */
 struct flow_bucket {

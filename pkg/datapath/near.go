@@ -98,7 +98,11 @@ func (n near) prepare(ifindex uint32) (mayHave bool, err error) {
 
 // take gives the device its place, which was made ready.
 func (n near) take(ifindex uint32) error {
-	if err := n.devices.Put(n.place(ifindex), ifindex); err != nil {
+	return n.give(n.place(ifindex), ifindex)
+}
+
+func (n near) give(place, owner uint32) error {
+	if err := n.devices.Put(place, owner); err != nil {
 		return fmt.Errorf("write the map %s: %w", programsMapNearDevices, err)
 	}
 	return nil
@@ -110,10 +114,7 @@ func (n near) leave(ifindex uint32) error {
 	if owner != ifindex || err != nil {
 		return err
 	}
-	if err := n.devices.Put(n.place(ifindex), uint32(0)); err != nil {
-		return fmt.Errorf("write the map %s: %w", programsMapNearDevices, err)
-	}
-	return nil
+	return n.give(n.place(ifindex), 0)
 }
 
 // elements are the numbers of the device's counters, one for each CPU.

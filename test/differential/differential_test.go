@@ -69,9 +69,7 @@ func pinToOneCPU(t *testing.T) {
 
 // compare plays one scenario on both.
 func compare(seed uint64, mode datapath.Mode, packets *int) error {
-	scenario := model.NewScenario(seed)
-	reference := model.New(scenario.Rules)
-	programs, err := load(scenario.Rules, mode)
+	scenario, reference, programs, err := stage(seed, mode)
 	if err != nil {
 		return err
 	}
@@ -93,6 +91,13 @@ func compare(seed uint64, mode datapath.Mode, packets *int) error {
 		}
 	}
 	return nil
+}
+
+// stage makes a scenario, and both of whom it is played on.
+func stage(seed uint64, mode datapath.Mode) (*model.Scenario, *model.Model, *datapath.Programs, error) {
+	scenario := model.NewScenario(seed)
+	programs, err := load(scenario.Rules, mode)
+	return scenario, model.New(scenario.Rules), programs, err
 }
 
 func load(list []rules.Rule, mode datapath.Mode) (*datapath.Programs, error) {

@@ -32,9 +32,7 @@ type sent struct {
 }
 
 func compareRepeated(seed uint64, mode datapath.Mode, repetitions int) error {
-	scenario := model.NewScenario(seed)
-	reference := model.New(scenario.Rules)
-	programs, err := load(scenario.Rules, mode)
+	scenario, reference, programs, err := stage(seed, mode)
 	if err != nil {
 		return err
 	}
