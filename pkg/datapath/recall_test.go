@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -93,7 +92,7 @@ func TestKnownPacketOfEvictedFlow(t *testing.T) {
 			t.Error("the packets are not known")
 		}
 		for round := range 3 {
-			time.Sleep(20 * time.Millisecond) // jiffies
+			letJiffyPass(t)
 			for other := range uint16(len(programsFlowBucket{}.Flow)) {
 				sent(t, p, udp(inside, 5000+other, outside, 7999))
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -133,6 +134,27 @@ func stayOnCPU(t testing.TB) {
 		_ = unix.SchedSetaffinity(0, &before)
 		runtime.UnlockOSThread()
 	})
+}
+
+// letJiffyPass waits until packets are later than those before, by the clock that
+// programs have for flows. A busy machine may not move it for long.
+func letJiffyPass(t *testing.T) {
+	t.Helper()
+	clock, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.SchedCLS, License: "GPL",
+		Instructions: asm.Instructions{asm.FnJiffies64.Call(), asm.Return()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer clock.Close()
+	now := func() uint32 {
+		jiffies, _ := run(t, clock, make([]byte, 64))
+		return jiffies
+	}
+	for start := now(); now() == start; {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func udp(from netip.Addr, fromPort uint16, to netip.Addr, toPort uint16) packet.Packet {

@@ -55,6 +55,7 @@ func run(ctx context.Context, versions []string, here bool, out string, packages
 	}
 	fmt.Println()
 	writeTable(os.Stdout, reports)
+	writeFailures(os.Stdout, reports)
 	var errs []error
 	for _, r := range reports {
 		errs = append(errs, r.err())

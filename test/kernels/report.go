@@ -149,9 +149,14 @@ func (r *report) ofTest(e event) {
 			fmt.Printf("%s %s (%.1f s)\n", e.Action, t.name, e.Elapsed)
 		}
 		if e.Action == "fail" {
-			fmt.Printf("    %s\n", strings.Join(t.said, "\n    "))
+			t.tell(os.Stdout)
 		}
 	}
+}
+
+// tell writes what the test said.
+func (t *test) tell(w io.Writer) {
+	fmt.Fprintf(w, "    %s\n", strings.Join(t.said, "\n    "))
 }
 
 // line is where a test said something.

@@ -38,6 +38,19 @@ func writeTable(w io.Writer, reports []*report) {
 	}
 }
 
+// writeFailures writes what the tests said that failed: in a log of which the
+// end is kept, as those of CI are, this is the end.
+func writeFailures(w io.Writer, reports []*report) {
+	for _, r := range reports {
+		for _, t := range r.order {
+			if t.outcome == "fail" {
+				fmt.Fprintf(w, "\nfail %s, %s\n", t.name, r.kernel)
+				t.tell(w)
+			}
+		}
+	}
+}
+
 // names are those of all tests, in the order of the first kernel that ran them,
 // each behind the test that it is part of.
 func names(reports []*report) (all []string) {
