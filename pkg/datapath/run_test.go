@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"runtime"
 	"testing"
 	"time"
 
@@ -13,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/affinity"
+	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
@@ -75,12 +76,16 @@ func listen(t *testing.T, dir string, options TraceOptions) *Listener {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	l.SetDeadline(time.Now().Add(5 * time.Second))
+	await(l)
 	return l
 }
 
+// await has Next wait for as long as an event may take.
+func await(l *Listener) { l.SetDeadline(time.Now().Add(pace.Patience(5 * time.Second))) }
+
 func next(t *testing.T, l *Listener) *Event {
 	t.Helper()
+	await(l)
 	event, err := l.Next()
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +100,7 @@ func wantSilence(t *testing.T, l *Listener) {
 	if event, err := l.Next(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("one event too many: %+v, %v", event, err)
 	}
-	l.SetDeadline(time.Now().Add(5 * time.Second))
+	await(l)
 }
 
 // send runs a packet through the programs as the kernel does.
@@ -124,16 +129,11 @@ func run(t *testing.T, program *ebpf.Program, frame []byte) (uint32, []byte) {
 // stayOnCPU keeps XDP and tc of a packet on one CPU.
 func stayOnCPU(t testing.TB) {
 	t.Helper()
-	runtime.LockOSThread()
-	var before, one unix.CPUSet
-	one.Set(0)
-	if err := errors.Join(unix.SchedGetaffinity(0, &before), unix.SchedSetaffinity(0, &one)); err != nil {
+	leave, err := affinity.Stay()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = unix.SchedSetaffinity(0, &before)
-		runtime.UnlockOSThread()
-	})
+	t.Cleanup(leave)
 }
 
 // letJiffyPass waits until packets are later than those before, by the clock that

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"runtime"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/affinity"
 	"github.com/xdp-port/xdp-port/test/model"
 	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/packet"
@@ -32,7 +32,7 @@ const (
 const testDevice = 1
 
 func TestProgramsDoWhatTheModelDoes(t *testing.T) {
-	pinToOneCPU(t)
+	stayOnCPU(t)
 	count := pace.Share(scenarios)
 	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
 		count = nightlyScenarios
@@ -48,23 +48,15 @@ func TestProgramsDoWhatTheModelDoes(t *testing.T) {
 	}
 }
 
-// pinToOneCPU keeps XDP and tc of a packet on one CPU, as the kernel does: the
+// stayOnCPU keeps XDP and tc of a packet on one CPU, as the kernel does: the
 // note between them is per CPU.
-func pinToOneCPU(t *testing.T) {
+func stayOnCPU(t *testing.T) {
 	t.Helper()
-	runtime.LockOSThread()
-	var before, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
+	leave, err := affinity.Stay()
+	if err != nil {
 		t.Fatal(err)
 	}
-	one.Set(0)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = unix.SchedSetaffinity(0, &before)
-		runtime.UnlockOSThread()
-	})
+	t.Cleanup(leave)
 }
 
 // compare plays one scenario on both.

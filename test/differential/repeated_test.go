@@ -15,7 +15,7 @@ import (
 // any order: the programs know most of them, while flows begin, end, and are
 // taken over.
 func TestRepeatedPacketsDoWhatTheModelDoes(t *testing.T) {
-	pinToOneCPU(t)
+	stayOnCPU(t)
 	const scenarios, repetitions = 60, 400
 	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
 		for seed := range pace.Share(scenarios) {
