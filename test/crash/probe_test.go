@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/affinity"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
@@ -127,7 +128,14 @@ func (p *prober) inward(from int, to []int) (map[int]datagram, error) {
 	return p.send(p.far, p.atContainer, from, p.containerIP, to)
 }
 
+// send sends from one CPU: the kernel keeps the order of those packets only that
+// it handles on the same one.
 func (p *prober) send(m *mouths, w wire, from int, ip net.IP, to []int) (map[int]datagram, error) {
+	leave, err := affinity.Stay()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	for _, port := range to {
 		if err := m.say(from, net.UDPAddr{IP: ip, Port: port}, fmt.Sprintf("probe %d to %d", p.probe, port)); err != nil {
 			return nil, err

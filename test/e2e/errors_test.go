@@ -101,7 +101,7 @@ func wantLearned(t *testing.T, from ns.NetNS, family string, port int, to netip.
 	t.Helper()
 	conn := unfragmented(t, from, family, port, to)
 	defer conn.Close()
-	for range 20 {
+	for deadline := time.Now().Add(pace.Patience(2 * time.Second)); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		_, err := conn.Write(make([]byte, 1400))
 		if errors.Is(err, unix.EMSGSIZE) {
 			if got := learnedMTU(t, conn, family); got != smallMTU {
@@ -110,7 +110,6 @@ func wantLearned(t *testing.T, from ns.NetNS, family string, port int, to netip.
 			return
 		}
 		must(t, err)
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Error("the sender never learned the path's MTU")
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
@@ -90,7 +91,7 @@ func TestRedirectedPacketsObeyRules(t *testing.T) {
 					})
 				}
 			}
-			counters := countersOf(t, n, c)
+			counters := settledCounters(t, n, c, func(c *datapath.Counters) bool { return c.Dropped+c.Rewritten >= 6 })
 			if counters.Dropped != 3 || counters.Rewritten != 3 {
 				t.Errorf("%+v: 3 packets should be dropped and 3 rewritten", counters)
 			}

@@ -1,18 +1,22 @@
 package e2e
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/plugins/pkg/ns"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // plugin runs a verb of the plugin itself, as a runtime would, and returns its
@@ -135,6 +139,8 @@ func foreignProgram(t *testing.T) *ebpf.Program {
 	return program
 }
 
+// attachToHost waits for the program of the other mode to go, which links that
+// were closed or unpinned take some time for.
 func attachToHost(t *testing.T, n *node.Node, c *node.Container, program *ebpf.Program, flags link.XDPAttachFlags) (attached link.Link) {
 	t.Helper()
 	must(t, n.NS.Do(func(ns.NetNS) error {
@@ -142,8 +148,13 @@ func attachToHost(t *testing.T, n *node.Node, c *node.Container, program *ebpf.P
 		if err != nil {
 			return err
 		}
-		attached, err = link.AttachXDP(link.XDPOptions{Program: program, Interface: pair.Host.Index, Flags: flags})
-		return err
+		for deadline := time.Now().Add(pace.Patience(5 * time.Second)); ; time.Sleep(5 * time.Millisecond) {
+			attached, err = link.AttachXDP(link.XDPOptions{Program: program, Interface: pair.Host.Index, Flags: flags})
+			isTaken := errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST)
+			if !isTaken || time.Now().After(deadline) {
+				return err
+			}
+		}
 	}))
 	return attached
 }

@@ -76,7 +76,8 @@ func removeNamed(path string) error {
 	return nil
 }
 
-// Sweep removes the namespaces of processes that are gone.
+// Sweep removes the namespaces of processes that are gone. A process calls it
+// before it makes any.
 func Sweep() error {
 	paths, err := filepath.Glob(filepath.Join(namespaceDir, namePrefix+"*"))
 	if err != nil {
@@ -86,7 +87,8 @@ func Sweep() error {
 	for _, path := range paths {
 		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), namePrefix), "-")
 		number, err := strconv.Atoi(pid)
-		if err != nil || unix.Kill(number, 0) == nil {
+		isAlive := number != os.Getpid() && unix.Kill(number, 0) == nil // numbers are used again
+		if err != nil || isAlive {
 			continue
 		}
 		errs = append(errs, removeNamed(path))

@@ -13,10 +13,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
-const timeout = 10 * time.Second
+var timeout = pace.Patience(10 * time.Second)
 
 func echo() (*exec.Cmd, *bytes.Buffer) {
 	var out bytes.Buffer
