@@ -218,7 +218,11 @@ func onOneCPU(t *testing.T) {
 	runtime.LockOSThread()
 	var before, one unix.CPUSet
 	must(t, unix.SchedGetaffinity(0, &before))
-	one.Set(0)
+	cpu := 0 // the first that this process may use
+	for !before.IsSet(cpu) {
+		cpu++
+	}
+	one.Set(cpu)
 	must(t, unix.SchedSetaffinity(0, &one))
 	t.Cleanup(func() {
 		_ = unix.SchedSetaffinity(0, &before)

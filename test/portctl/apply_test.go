@@ -29,7 +29,7 @@ func TestApplyUnderTraffic(t *testing.T) {
 	attached := attachAll(t, n, containers)
 	arrivals := watchArrivals(t, n, 7997, 7998, 7999)
 	stop := sendAlways(t, attached)
-	time.Sleep(200 * time.Millisecond)
+	arrivals.awaitEach(t, attached, 7998)
 
 	next := write(t, conflist("lab", rewriteTo(7997)))
 	dry := decode[[]applied](t, portctl(t, n, "apply", next, "--dry-run", "-o", "json").want(t, 0))
@@ -49,9 +49,9 @@ func TestApplyUnderTraffic(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	time.Sleep(200 * time.Millisecond)
+	arrivals.awaitEach(t, attached, 7997)
 	sent := stop()
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(100 * time.Millisecond) // what is still to be read
 	arrivals.wantOneSwitch(t, attached, 7998, 7997)
 	if got := arrivals.count(7999); got > 0 {
 		t.Errorf("%d of %d packets went under no rules", got, sent)
@@ -171,6 +171,22 @@ func (a *arrivals) count(port int) int {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return a.counts[port]
+}
+
+// awaitEach waits until a datagram of each container has arrived at a port. A
+// busy machine may let one of many senders wait for long.
+func (a *arrivals) awaitEach(t *testing.T, containers []*node.Container, port int) {
+	t.Helper()
+	eventually(t, func() string {
+		a.mutex.Lock()
+		defer a.mutex.Unlock()
+		for i := range containers {
+			if _, known := a.at[port][uint32(i)]; !known {
+				return fmt.Sprintf("nothing of container %d arrives at %d", i, port)
+			}
+		}
+		return ""
+	})
 }
 
 // wantOneSwitch wants the last datagram of each container at the old port to be

@@ -103,7 +103,7 @@ func runTool(t *testing.T, n *node.Node, tool *exec.Cmd) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	tool.Stdout, tool.Stderr = &stdout, &stderr
-	err := node.Run(n.NS, tool, pace.Patience(time.Minute))
+	err := node.Run(n.NS, tool, pace.Patience(3*time.Minute))
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // TestMetrics wants the same true numbers on stdout, in a textfile and by HTTP,
@@ -76,7 +77,7 @@ func scrape(t *testing.T, n *node.Node) (text string) {
 // fetch asks a server on the node.
 func fetch(t *testing.T, n *node.Node, url string) (code int, text string) {
 	t.Helper()
-	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{
+	client := http.Client{Timeout: pace.Patience(time.Minute), Transport: &http.Transport{
 		DialContext: func(_ context.Context, network, address string) (conn net.Conn, err error) {
 			err = n.NS.Do(func(ns.NetNS) error {
 				conn, err = net.Dial(network, address)

@@ -23,12 +23,13 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // tracing is a trace that runs.
 type tracing struct {
 	*exec.Cmd
-	stdout bytes.Buffer
+	stdout buffer
 	stderr *bufio.Reader
 	said   bytes.Buffer // on stderr
 }
@@ -49,6 +50,20 @@ func startTrace(t *testing.T, n *node.Node, args ...string) *tracing {
 	return r
 }
 
+// awaitTold waits until the trace has told of a packet to a port of the far host,
+// and of all before it: what is not told when it is interrupted, it never tells.
+// Such packets are sent until one is not left out.
+func (r *tracing) awaitTold(t *testing.T, c *node.Container, port uint16) {
+	t.Helper()
+	eventually(t, func() string {
+		send(t, c, port, 1)
+		if text := r.stdout.String(); !strings.Contains(text, far(port).String()) {
+			return fmt.Sprintf("no packet to port %d is told", port)
+		}
+		return ""
+	})
+}
+
 // end waits until the trace ends by itself, or is interrupted if it is to be,
 // and returns what it printed.
 func (r *tracing) end(t *testing.T, interrupt bool) string {
@@ -56,7 +71,7 @@ func (r *tracing) end(t *testing.T, interrupt bool) string {
 	if interrupt {
 		must(t, r.Process.Signal(unix.SIGINT))
 	}
-	timer := time.AfterFunc(time.Minute, func() { _ = r.Process.Kill() })
+	timer := time.AfterFunc(pace.Patience(time.Minute), func() { _ = r.Process.Kill() })
 	defer timer.Stop()
 	_, _ = io.Copy(io.Discard, r.stderr)
 	if err := r.Wait(); err != nil {
@@ -88,7 +103,13 @@ func TestTraceTellsEachOnce(t *testing.T) {
 		ports = append(ports, sendOne(t, c, 7999))
 		time.Sleep(time.Millisecond)
 	}
-	time.Sleep(300 * time.Millisecond)
+	eventually(t, func() string {
+		if lines := strings.Count(r.stdout.String(), "\n"); lines < packets {
+			return fmt.Sprintf("%d packets were told, %d sent", lines, packets)
+		}
+		return ""
+	})
+	time.Sleep(300 * time.Millisecond) // for more, of which there must not be any
 	told := decisions(t, r.end(t, true))
 	if len(told) != packets {
 		t.Fatalf("%d packets were told, %d sent; %s", len(told), packets, r.said.Bytes())
@@ -176,7 +197,7 @@ func TestTraceUnderFlood(t *testing.T) {
 	c := attach(t, n)
 	r := startTrace(t, n, "-o", "json", "--buffer", "4") // room for some 20 packets
 	send(t, c, 7999, packets)
-	time.Sleep(500 * time.Millisecond)
+	r.awaitTold(t, c, 26)
 	out := r.end(t, true)
 	told, leftOut := 0, 0
 	if _, err := fmt.Sscanf(lastLine(r.said.String()), "%d packets told, %d left out", &told, &leftOut); err != nil {

@@ -120,7 +120,7 @@ func (s *screen) press(t *testing.T, key string) {
 func (s *screen) await(t *testing.T, texts ...string) {
 	t.Helper()
 	var all string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(node.ToolTimeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		s.mutex.Lock()
 		all = s.bytes.String()
 		s.mutex.Unlock()
