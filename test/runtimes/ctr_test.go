@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -65,8 +66,10 @@ func (c ctr) kill(name string) error {
 	return err
 }
 
-// endedAlready is what kill says after it has run DEL, and when there is nothing left.
-var endedAlready = regexp.MustCompile(`already finished|no running task found|task \S+ not found`)
+// endedAlready is what kill says after it has run DEL, and when there is nothing left,
+// be the task going or gone, or its container.
+var endedAlready = regexp.MustCompile(
+	`already finished|no running task found|task \S+ not found|cannot kill a deleted process|container "\S+" in namespace "\S+": not found`)
 
 // deleteTask tries until the process has ended: the signal was only sent.
 func (c ctr) deleteTask(name string) error {
@@ -104,10 +107,13 @@ func (f foreground) run(name string) (err error) {
 }
 
 func (f foreground) remove(name string) error {
-	if err := f.kill(name); err != nil {
-		return err
+	// The container may be ending by itself, be it killed or not: what kill says of
+	// that is of interest only if it does not end.
+	killed := f.kill(name)
+	if err := f.wait(name); err != nil {
+		return errors.Join(err, killed)
 	}
-	return f.wait(name)
+	return nil
 }
 
 func (f foreground) wait(name string) error {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -71,22 +70,18 @@ func wantNothing(t *testing.T, m *machine.Machine, programs []ebpf.ProgramID) {
 		t.Errorf("%s is still there (%v)", stateFolder, err)
 	}
 	for _, id := range programs {
-		if err := gone(id); err != nil {
+		// The kernel frees programs some time later.
+		if err := eventually(func() error { return gone(id) }); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// gone waits for the kernel, which frees programs some time later.
 func gone(id ebpf.ProgramID) error {
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		program, err := ebpf.NewProgramFromID(id)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		program.Close()
-		if time.Now().After(deadline) {
-			return fmt.Errorf("the program %d is still loaded (%w)", id, err)
-		}
+	program, err := ebpf.NewProgramFromID(id)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
+	program.Close()
+	return errors.Join(fmt.Errorf("the program %d is still loaded", id), err)
 }

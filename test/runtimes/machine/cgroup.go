@@ -116,7 +116,7 @@ func removeCgroup(path string) error {
 }
 
 func removeIdle(folder string) error {
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(Patience); ; time.Sleep(10 * time.Millisecond) {
 		err := unix.Rmdir(folder)
 		if err == nil || errors.Is(err, unix.ENOENT) {
 			return nil

@@ -49,7 +49,7 @@ func (d *Daemon) Stop(signal os.Signal) error {
 	select {
 	case <-d.ended:
 		return nil
-	case <-time.After(20 * time.Second):
+	case <-time.After(Patience):
 		return errors.New("the daemon does not end")
 	}
 }
