@@ -13,6 +13,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/test/bench/result"
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 const (
@@ -88,13 +89,11 @@ func serveIperf(in ns.NetNS) (stop func() error, err error) {
 // iperf returns the rate that arrives, in Gbit/s. A server that is not there
 // yet, or still busy with the last one, gets some time.
 func (b *bench) iperf(w *world, more ...string) (rate float64, err error) {
-	for range 20 {
-		if rate, err = b.iperfOnce(w, more...); err == nil {
-			break
+	for deadline := time.Now().Add(pace.Patience(10 * time.Second)); ; time.Sleep(100 * time.Millisecond) {
+		if rate, err = b.iperfOnce(w, more...); err == nil || time.Now().After(deadline) {
+			return rate, err
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
-	return rate, err
 }
 
 func (b *bench) iperfOnce(w *world, more ...string) (float64, error) {

@@ -87,13 +87,11 @@ func (g *memoryGroup) settled() (charged float64, err error) {
 // close removes the group, which the last process leaves some time after it
 // was waited for.
 func (g *memoryGroup) close() (err error) {
-	for range 100 {
-		if err = os.Remove(g.folder); !errors.Is(err, unix.EBUSY) {
+	for deadline := time.Now().Add(node.ToolTimeout); ; time.Sleep(10 * time.Millisecond) {
+		if err = os.Remove(g.folder); !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
 			return err
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	return err
 }
 
 // pinnedMemory adds up what the kernel says of all maps and programs that

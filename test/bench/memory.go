@@ -10,6 +10,7 @@ import (
 const (
 	memoryRounds = 5
 	memoryPods   = 40 // a round: charges come in batches, only many show what one costs
+	leastPods    = 8  // of which at least one is not within what is charged already
 )
 
 // memory prints what a ruleset and a container cost the kernel, by two
@@ -86,7 +87,7 @@ func (b *bench) memoryOf(hook string) (ruleset, container []*contender, err erro
 		return nil, nil, err
 	}
 	for range b.less(memoryRounds) {
-		if err := errors.Join(b.ctx.Err(), measure(container, b.less(memoryPods))); err != nil {
+		if err := errors.Join(b.ctx.Err(), measure(container, max(leastPods, b.less(memoryPods)))); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -160,7 +160,7 @@ func (v *verbBench) enter(name string, on *node.Node, plugin plugin, loaded bool
 // so when it has the time, holds the lock of all network devices meanwhile, and
 // whoever has the next turn would wait for that.
 func (p *pod) untilDetached() error {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(node.ToolTimeout); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		var left []ebpf.ProgramID
 		err := p.node.NS.Do(func(ns.NetNS) (err error) {
 			left, err = node.TCPrograms(p.host)
@@ -170,7 +170,7 @@ func (p *pod) untilDetached() error {
 			return err
 		}
 	}
-	return errors.New("programs are attached 10 s after DEL")
+	return fmt.Errorf("programs are attached %s after DEL", node.ToolTimeout)
 }
 
 // enterWait measures what no plugin can change: the kernel waits for an RCU

@@ -11,7 +11,12 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 
 	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
 )
+
+// patience is how long datagrams may be on their way: the first ones wait until
+// neighbours are found, whom the kernel asks again after a second.
+var patience = pace.Patience(10 * time.Second)
 
 // inbox listens on several ports and tells at which of them datagrams arrive.
 type inbox struct {
@@ -65,7 +70,7 @@ func (b *inbox) expect(from ns.NetNS, to netip.AddrPort, count int) (string, err
 		}
 	}
 	arrived := map[int]int{}
-	timeout := time.After(2 * time.Second)
+	timeout := time.After(patience)
 	for range count {
 		select {
 		case port := <-b.arrivals:

@@ -24,9 +24,26 @@ func TestCycles(t *testing.T) {
 	n, containers := newNode(t, workers)
 	group := enterGroup(t)
 	must(t, cycle(n, containers[0], "tcx", 5)) // what is only ever taken once
-	before, charged := takeStock(t), group.usage()
+	// What piles up does so each time; what others take meanwhile, they take once.
+	const attempts = 3
+	for range attempts {
+		before, charged := takeStock(t), group.usage()
+		cycleAll(t, n, containers, cycles)
+		after, settled := settle(t, before)
+		t.Logf("%d cycles of ADD and DEL\nbefore: %s, charged %d KiB\nafter:  %s, charged %d KiB",
+			workers*cycles, before, charged>>10, after, group.usage()>>10)
+		if settled {
+			return
+		}
+	}
+	t.Errorf("memory was not as before, %d times", attempts)
+}
+
+// cycleAll wants nothing of xdp-port left afterwards.
+func cycleAll(t *testing.T, n *node.Node, containers []*node.Container, cycles int) {
+	t.Helper()
 	var all sync.WaitGroup
-	errs := make([]error, workers)
+	errs := make([]error, len(containers))
 	for i, c := range containers {
 		all.Go(func() { errs[i] = cycle(n, c, []string{"tcx", "clsact"}[i%2], cycles) })
 	}
@@ -37,9 +54,6 @@ func TestCycles(t *testing.T) {
 	for _, c := range containers {
 		must(t, n.Unattached(c.HostSide))
 	}
-	after := settle(t, before)
-	t.Logf("%d cycles of ADD and DEL\nbefore: %s, charged %d KiB\nafter:  %s, charged %d KiB",
-		workers*cycles, before, charged>>10, after, group.usage()>>10)
 }
 
 func cycle(n *node.Node, c *node.Container, hook string, cycles int) error {
@@ -116,16 +130,15 @@ func memoryInfo(t *testing.T) map[string]int64 {
 // is counted exactly; this is for what hangs on it.
 const slack = 24 << 10 // KiB
 
-// settle waits for the kernel to clean up, and wants the memory to be as before.
-func settle(t *testing.T, before stock) stock {
+// settle waits for the kernel to clean up, and tells whether the memory is as
+// before.
+func settle(t *testing.T, before stock) (after stock, settled bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
-		after := takeStock(t)
-		if after.slab-before.slab < slack && after.perCPU-before.perCPU < slack {
-			return after
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("before: %s\nafter:  %s", before, after)
+		after = takeStock(t)
+		settled = after.slab-before.slab < slack && after.perCPU-before.perCPU < slack
+		if settled || time.Now().After(deadline) {
+			return after, settled
 		}
 	}
 }

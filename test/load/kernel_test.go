@@ -10,6 +10,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // objects are what the kernel has of this test's rulesets, whether anything of
@@ -99,7 +101,7 @@ func countLinks(programs []ebpf.ProgramID) (count int, err error) {
 // bpffs too. It does so some time after the last DEL.
 func mustGo(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(pace.Patience(time.Minute)); ; time.Sleep(50 * time.Millisecond) {
 		own, err := ownObjects()
 		must(t, err)
 		if len(own.programs)+len(own.maps)+own.links == 0 {
