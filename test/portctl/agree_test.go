@@ -6,18 +6,17 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/trial"
+	"github.com/xdp-port/xdp-port/test/affinity"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
@@ -215,19 +214,9 @@ func load(t *testing.T, list object) *kernel {
 // onOneCPU keeps XDP and tc of a packet on one CPU, as the kernel does.
 func onOneCPU(t *testing.T) {
 	t.Helper()
-	runtime.LockOSThread()
-	var before, one unix.CPUSet
-	must(t, unix.SchedGetaffinity(0, &before))
-	cpu := 0 // the first that this process may use
-	for !before.IsSet(cpu) {
-		cpu++
-	}
-	one.Set(cpu)
-	must(t, unix.SchedSetaffinity(0, &one))
-	t.Cleanup(func() {
-		_ = unix.SchedSetaffinity(0, &before)
-		runtime.UnlockOSThread()
-	})
+	leave, err := affinity.Stay()
+	must(t, err)
+	t.Cleanup(leave)
 }
 
 // verdict runs a packet through the programs, and looks what it became and
