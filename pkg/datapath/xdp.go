@@ -22,8 +22,11 @@ type ForeignError struct {
 	Name   string
 }
 
+// isOurs tells whether it is a program of xdp-port, of another attachment.
+func (e *ForeignError) isOurs() bool { return e.Name == programsProgFromContainer }
+
 func (e *ForeignError) Error() string {
-	if e.Name == programsProgFromContainer {
+	if e.isOurs() {
 		return fmt.Sprintf("%s already has an XDP program of xdp-port (id %d), of another network or container ID: "+
 			"run DEL for that one first", e.Device.Name, e.ID)
 	}
@@ -31,8 +34,9 @@ func (e *ForeignError) Error() string {
 		`detach it, or set "mode" to "auto" or "tc", which does without XDP`, e.Device.Name, e.Name, e.ID)
 }
 
-// A program that was only just detached can hold its slot for some more
-// milliseconds.
+// A program of ours whose link was only just closed, by a process that was killed
+// say, can hold its slot for some more milliseconds: the kernel detaches it later
+// (kernel/bpf/syscall.c, bpf_link_put).
 const (
 	busyTries = 10
 	busyPause = 5 * time.Millisecond
@@ -46,16 +50,22 @@ func attachXDP(dev Device, program *ebpf.Program, mode Mode) (link.Link, error) 
 		if err == nil {
 			return l, nil
 		}
-		if foreign := foreignXDP(dev); foreign != nil {
+		foreign := foreignXDP(dev)
+		if try < busyTries && isTaken(err) && !isSomebodys(foreign) {
+			time.Sleep(busyPause)
+			continue
+		}
+		if foreign != nil {
 			return nil, foreign
 		}
-		if !errors.Is(err, unix.EBUSY) || try == busyTries {
-			return nil, fmt.Errorf("%w the XDP program to %s in %s mode: %w%s",
-				ErrAttach, dev.Name, mode, err, xdpMend(err, mode))
-		}
-		time.Sleep(busyPause)
+		return nil, fmt.Errorf("%w the XDP program to %s in %s mode: %w%s",
+			ErrAttach, dev.Name, mode, err, xdpMend(err, mode))
 	}
 }
+
+// isTaken tells whether a program is in the way, in the same mode or another
+// (net/core/dev.c, dev_xdp_attach).
+func isTaken(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) }
 
 // foreignXDP names the program that is on the device, or returns nil.
 func foreignXDP(dev Device) error {
@@ -67,9 +77,12 @@ func foreignXDP(dev Device) error {
 	return &ForeignError{Device: dev, ID: id, Name: programName(id)}
 }
 
-func hasForeignXDP(dev Device) bool {
+func hasForeignXDP(dev Device) bool { return isSomebodys(foreignXDP(dev)) }
+
+// isSomebodys tells a program of somebody else from one of xdp-port.
+func isSomebodys(found error) bool {
 	var foreign *ForeignError
-	return errors.As(foreignXDP(dev), &foreign) && foreign.Name != programsProgFromContainer
+	return errors.As(found, &foreign) && !foreign.isOurs()
 }
 
 func programName(id ebpf.ProgramID) string {

@@ -1,0 +1,94 @@
+package datapath
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+)
+
+func xdpProgram(t *testing.T, name string) *ebpf.Program {
+	t.Helper()
+	const pass = 2
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: name, Type: ebpf.XDP, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, pass), asm.Return()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return program
+}
+
+// TestAttachXDPWaitsForOurs has a program of xdp-port hold the slot for some more
+// milliseconds, in the same mode and in the other, as after its process was killed.
+func TestAttachXDPWaitsForOurs(t *testing.T) {
+	const index = 700
+	devices(t, index)
+	dev := Device{Index: index, Name: "near700"}
+	ours, wanted := xdpProgram(t, programsProgFromContainer), xdpProgram(t, "wanted")
+	for _, before := range []Mode{Generic, Native} {
+		const rounds = 10 // in some, a busy machine lets the link be closed too late
+		waited := 0
+		for range rounds {
+			held, err := attachXDP(dev, ours, before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			closed := make(chan error)
+			go func() {
+				time.Sleep(busyPause)
+				closed <- held.Close()
+			}()
+			got, err := attachXDP(dev, wanted, Generic)
+			if err == nil {
+				waited++
+				err = got.Close()
+			}
+			if err := errors.Join(<-closed, err); err != nil {
+				t.Log(err)
+			}
+		}
+		if waited == 0 {
+			t.Errorf("mode %s: in none of %d rounds the program of xdp-port was waited for", before, rounds)
+		}
+	}
+}
+
+// TestAttachXDPNamesForeigner has a program stay: it is named, ours as such.
+func TestAttachXDPNamesForeigner(t *testing.T) {
+	const index = 700
+	devices(t, index)
+	dev := Device{Index: index, Name: "near700"}
+	for _, name := range []string{"somebody", programsProgFromContainer} {
+		held, err := link.AttachXDP(link.XDPOptions{
+			Program: xdpProgram(t, name), Interface: index, Flags: link.XDPGenericMode,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = attachXDP(dev, xdpProgram(t, "wanted"), Generic)
+		var foreign *ForeignError
+		if !errors.As(err, &foreign) || foreign.Name != name || foreign.isOurs() != (name != "somebody") {
+			t.Errorf("%q in the way is %v", name, err)
+		}
+		if err := errors.Join(held.Close(), leftXDP(dev)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// leftXDP waits for the device to have no program.
+func leftXDP(dev Device) (left error) {
+	for range 1000 {
+		if left = foreignXDP(dev); left == nil {
+			return nil
+		}
+		time.Sleep(busyPause)
+	}
+	return left
+}
