@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
@@ -18,7 +18,7 @@ func (t *tool) watchStats(ctx context.Context, o statsOptions) error {
 	if t.wantsJSON() || !isTerminal(t.out) {
 		return t.watchPiped(ctx, s)
 	}
-	view, err := tea.NewProgram(&statsView{tool: t, sampling: s}, tea.WithAltScreen(),
+	view, err := tea.NewProgram(&statsView{tool: t, sampling: s},
 		tea.WithContext(ctx), tea.WithInput(t.in), tea.WithOutput(t.out), tea.WithoutSignalHandler()).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // interrupted, as one ends it
@@ -58,7 +58,7 @@ func (v *statsView) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	switch m := message.(type) {
 	case tea.WindowSizeMsg:
 		v.width, v.height = m.Width, m.Height
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		return v, v.key(m.String())
 	case sampled:
 		v.taken++
@@ -89,12 +89,14 @@ func (v *statsView) key(key string) tea.Cmd {
 }
 
 // View draws the last sample, cut to the size of the terminal.
-func (v *statsView) View() string {
+func (v *statsView) View() tea.View {
 	head := fmt.Sprintf("%s  %d containers, %d packets  sorted by %s  (s: sort, q: quit)\n\n",
 		v.stats.Time.Format(time.TimeOnly), len(v.stats.Containers), v.stats.Total.Packets(), v.order)
 	const otherLines = 7 // head, two table heads, the total, what is between
 	rows := max(1, (v.height-otherLines)/2)
-	return cut(head+v.statsText(&v.stats, rows), v.width)
+	view := tea.NewView(cut(head+v.statsText(&v.stats, rows), v.width))
+	view.AltScreen = true
+	return view
 }
 
 // cut shortens lines: one that wraps would push the others off the screen.

@@ -62,7 +62,7 @@ func TestWatchOnATerminal(t *testing.T) {
 	t.Cleanup(func() { _ = tool.Process.Kill() })
 	shown.await(t, "main", "42", "sorted by rate")
 	shown.press(t, "s")
-	shown.await(t, "sorted by packets")
+	shown.await(t, "packets  (s: sort") // behind "sorted by", which is there already
 	shown.press(t, "q")
 	must(t, tool.Wait())
 	const leave = "\x1b[?1049l" // the alternate screen
@@ -71,6 +71,21 @@ func TestWatchOnATerminal(t *testing.T) {
 	must(t, err)
 	if *before != *after {
 		t.Errorf("the terminal was %+v and is %+v", before, after)
+	}
+}
+
+// TestTerminalIsAskedNothing wants what is said on a terminal, and at once:
+// whoever asks a terminal about itself waits for long where none answers.
+func TestTerminalIsAskedNothing(t *testing.T) {
+	n := newNode(t)
+	near, shown := openTerminal(t)
+	tool := command(t, "version")
+	tool.Env = append(os.Environ(), "TERM=xterm-256color")
+	tool.Stdin, tool.Stdout, tool.Stderr = near, near, near
+	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Run() }))
+	shown.await(t, "\n")
+	if text := shown.String(); !strings.HasPrefix(text, "xdp-portctl ") || strings.Contains(text, "\x1b") {
+		t.Errorf("%q", text)
 	}
 }
 
@@ -110,6 +125,12 @@ func openTerminal(t *testing.T) (near *os.File, shown *screen) {
 	return near, shown
 }
 
+func (s *screen) String() string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.bytes.String()
+}
+
 func (s *screen) press(t *testing.T, key string) {
 	t.Helper()
 	_, err := s.far.WriteString(key)
@@ -121,9 +142,7 @@ func (s *screen) await(t *testing.T, texts ...string) {
 	t.Helper()
 	var all string
 	for deadline := time.Now().Add(node.ToolTimeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		s.mutex.Lock()
-		all = s.bytes.String()
-		s.mutex.Unlock()
+		all = s.String()
 		missing := false
 		for _, text := range texts {
 			missing = missing || !strings.Contains(all, text)
