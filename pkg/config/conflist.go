@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // PluginType is what a network's configuration calls xdp-port.
 const PluginType = "xdp-port"
+
+// Versions are those of CNI that xdp-port speaks.
+var Versions = []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 
 // List is a network configuration list, what runtimes keep in a conflist file,
 // without mistakes as far as xdp-port is concerned.
@@ -120,11 +125,28 @@ func (p *listParser) checkChain(o object, list *List) {
 func (p *listParser) version(o object) *value {
 	if versions := o.in("cniVersions"); versions != nil {
 		if elements := p.elements(versions, `versions such as ["1.0.0"]`); len(elements) > 0 {
+			p.checkVersions(versions, append(elements, o.in("cniVersion")))
 			return elements[len(elements)-1]
 		}
 	}
 	require(&p.parser, o, "cniVersion", `write "1.0.0"`, readString)
+	p.checkVersions(o.in("cniVersion"), []*value{o.in("cniVersion")})
 	return o.in("cniVersion")
+}
+
+// checkVersions reports at v that none of the given versions, of which a runtime
+// chooses one, is spoken here.
+func (p *listParser) checkVersions(v *value, given []*value) {
+	if !v.good() {
+		return
+	}
+	for _, version := range given {
+		text, _ := version.text()
+		if slices.Contains(Versions, text) {
+			return
+		}
+	}
+	p.report(v, "xdp-port does not speak version %s of CNI: write one of %s", v, strings.Join(Versions, ", "))
 }
 
 // chained reads a plugin's configuration as it is once the runtime has put in

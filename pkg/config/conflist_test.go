@@ -37,6 +37,15 @@ func TestParseListTellsLines(t *testing.T) {
 			"no plugin", `{"name": "lab", "cniVersion": "1.0.0", "plugins": ["xdp-port"]}`,
 			[]string{`1:52 plugins[0]: "xdp-port" is not a plugin`},
 		},
+		{
+			"a version that nobody speaks", `{"name": "lab", "cniVersion": "0.2.0", "plugins": [{"type": "ptp"}, {"type": "xdp-port"}]}`,
+			[]string{`1:31 cniVersion: xdp-port does not speak version "0.2.0" of CNI: write one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`},
+		},
+		{
+			"versions that nobody speaks", `{"name": "lab", "cniVersions": ["0.2.0", "9.9"], "plugins": [{"type": "ptp"}, {"type": "xdp-port"}]}`,
+			[]string{"1:32 cniVersions: xdp-port does not speak version"},
+		},
+		{"no object", " \n [1]", []string{"2:2 configuration: [1] is not an object"}},
 		{"syntax", "{\n \"name\": }", []string{"2:10 line 2, column 10: invalid character"}},
 		{
 			"alone", `{"name": "lab", "cniVersion": "1.0.0", "type": "xdp-port", "flows": 1}`,

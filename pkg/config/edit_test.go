@@ -161,7 +161,7 @@ func TestParseEntry(t *testing.T) {
 		{`{"type": "xdp", "rules": []}`, []string{`1:10 type: "xdp" is not "xdp-port"`}},
 		{`{"name": "lab", "rules": []}`, []string{"1:10 name: no key"}},
 		{"{\"rules\": [\n {\"protocol\": \"udp\", \"port\": 70000, \"action\": \"drop\"}]}", []string{"2:30 rules[0].port: 70000 is not a port"}},
-		{`[]`, []string{"0:0 configuration: [] is not an object"}},
+		{`[]`, []string{"1:1 configuration: [] is not an object"}},
 	} {
 		_, err := ParseEntry([]byte(test.text))
 		var mistakes *Error

@@ -37,11 +37,15 @@ type root struct {
 func parseDocument(data []byte) (*value, error) {
 	document := &value{root: &root{name: "configuration"}}
 	if err := json.Unmarshal(data, (*json.RawMessage)(&document.raw)); err != nil {
-		at := syntaxPosition(data, err)
-		return nil, &Error{Mistakes: []Mistake{{Place: at.String(), Problem: err.Error(), At: at}}}
+		at, problem := syntaxPosition(data, err), err.Error()
+		if bytes.HasPrefix(data, []byte("\ufeff")) {
+			problem = "a byte order mark, which JSON does not have: save the file without it"
+		}
+		return nil, &Error{Mistakes: []Mistake{{Place: at.String(), Problem: problem, At: at}}}
 	}
 	if !document.isObject() {
-		return nil, &Error{Mistakes: []Mistake{{Place: document.place(), Problem: document.String() + " is not an object"}}}
+		at := positionAt(data, documentStart(data))
+		return nil, &Error{Mistakes: []Mistake{{Place: document.place(), Problem: document.String() + " is not an object", At: at}}}
 	}
 	return document, nil
 }

@@ -14,6 +14,7 @@ func TestSyntaxMistakes(t *testing.T) {
 		{"comma at the end", "{\n  \"rules\": [\n    {},\n  ]\n}", `line 4, column 3: invalid character ']' looking for beginning of value`},
 		{"behind wide characters", `{"name": "ÄÖÜ" 5}`, `line 1, column 16: invalid character '5' after object key:value pair`},
 		{"newline at fault", "{\"name\": \"lab\n\"}", `line 1, column 14: invalid character '\n' in string literal`},
+		{"byte order mark", "\ufeff{}", `line 1, column 1: a byte order mark, which JSON does not have: save the file without it`},
 		{"more than one", `{} {}`, `line 1, column 4: invalid character '{' after top-level value`},
 	})
 }

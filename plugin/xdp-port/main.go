@@ -11,6 +11,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/xdp-port/xdp-port/pkg/build"
+	"github.com/xdp-port/xdp-port/pkg/config"
 )
 
 func main() {
@@ -27,7 +28,7 @@ func main() {
 	// the result; and before DEL, which has no use for it, though it may lead
 	// there by now, as /proc/PID/ns/net does when a process of the host has the PID.
 	_ = os.Setenv("CNI_NETNS_OVERRIDE", "true")
-	skel.PluginMainFuncs(verbs, version.PluginSupports("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"),
+	skel.PluginMainFuncs(verbs, version.PluginSupports(config.Versions...),
 		"CNI plugin xdp-port: rewrites the ports of a container's packets")
 }
 
