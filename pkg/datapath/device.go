@@ -20,24 +20,40 @@ type Device struct {
 //
 // Returns an error wrapping ErrAttach if the kernel cannot be asked.
 func (d Device) Exists() (bool, error) {
-	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return false, d.unknown(err)
-	}
-	defer unix.Close(socket)
-	request, err := unix.NewIfreq(d.Name)
-	if err != nil {
-		return false, d.unknown(err)
-	}
-	request.SetUint32(uint32(d.Index))
-	err = unix.IoctlIfreq(socket, unix.SIOCGIFNAME, request)
+	name, err := d.nameByIndex()
 	if errors.Is(err, unix.ENODEV) {
 		return false, nil
 	}
 	if err != nil {
 		return false, d.unknown(err)
 	}
-	return request.Name() == d.Name, nil
+	return name == d.Name, nil
+}
+
+// CurrentName is what a device that is there is called by now: somebody may have
+// given it another name.
+func (d Device) CurrentName() string {
+	if name, err := d.nameByIndex(); err == nil {
+		return name
+	}
+	return d.Name
+}
+
+func (d Device) nameByIndex() (string, error) {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(socket)
+	request, err := unix.NewIfreq(d.Name)
+	if err != nil {
+		return "", err
+	}
+	request.SetUint32(uint32(d.Index))
+	if err := unix.IoctlIfreq(socket, unix.SIOCGIFNAME, request); err != nil {
+		return "", err
+	}
+	return request.Name(), nil
 }
 
 func (d Device) unknown(err error) error {

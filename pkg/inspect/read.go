@@ -68,6 +68,9 @@ func (r *loader) attachment(l *state.Listed) Attachment {
 	record, err := datapath.ReadRecord(l.Folder)
 	if err == nil { // else it is among the problems
 		a.Device, a.Index = record.Device.Name, record.Device.Index
+		if record.NetNS == r.netns && !a.Gone {
+			a.Device = record.Device.CurrentName()
+		}
 		a.Mode, a.TCHook, a.AttachedAt = record.Mode.String(), record.Hook.String(), record.AttachedAt
 		a.containerRules = record.ContainerRules
 	}
