@@ -166,7 +166,7 @@ func attached(list []inspect.Attachment, err error) Finding {
 	case sick > 0:
 		return Finding{
 			name, Wrong, fmt.Sprintf("%s, %d of them not as ADD left them", detail, sick),
-			"xdp-portctl list says what is wrong; xdp-portctl apply, or ADD again, puts it right",
+			"xdp-portctl list says what is wrong; xdp-portctl apply puts links right, ADD again, or a restart of the container, the rest",
 		}
 	case gone > 0:
 		return Finding{name, Warning, fmt.Sprintf("%s, of %d the device is gone", detail, gone), "xdp-portctl gc"}

@@ -29,12 +29,13 @@ would, but now: each packet is under the old rules or the new, and all of them
 change in one instant. Counters and flows go on. A container's own rules stay
 behind those of the network.
 
-A conflist with mistakes changes nothing. If a container cannot be changed it
+A conflist with mistakes changes nothing, nor does one that a container's own
+rules do not go with. If a container cannot be changed for another reason it
 keeps its rules, and the others go on. Another mode or tcHook cannot be had
 without a gap of some milliseconds.
 
 CONFLIST is a file, or - for stdin. Exits with 1 if a container was not changed
-that should have been.`,
+that should have been, with --dry-run if one would not be.`,
 		Example: `  xdp-portctl apply /etc/cni/net.d/10-lab.conflist --dry-run
   xdp-portctl apply /etc/cni/net.d/10-lab.conflist`,
 		Args:              cobra.ExactArgs(1),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -20,13 +21,23 @@ func (t *tool) printDifferences(changes []*change) error {
 	if err := compareAll(changes); err != nil {
 		return err
 	}
+	if err := t.printCompared(changes); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(changes, func(c *change) bool { return c.Outcome == outcomeFailed }) {
+		return errFound
+	}
+	return nil
+}
+
+func (t *tool) printCompared(changes []*change) error {
 	if t.wantsJSON() || len(changes) == 0 {
 		return t.printChanges(changes)
 	}
 	var order []string
 	alike := map[string][]*change{}
 	for _, c := range changes {
-		kind := c.Outcome + c.Difference + c.Error
+		kind := fmt.Sprint(c.Outcome, c.Difference, c.Error, c.from.Healthy)
 		if alike[kind] == nil {
 			order = append(order, kind)
 		}
@@ -119,6 +130,8 @@ func (t *tool) printAlike(changes []*change) {
 		fmt.Fprintf(t.out, "as wanted already: %s\n", which)
 	case c.Outcome == outcomeGone:
 		fmt.Fprintf(t.out, "gone: %s\n", which)
+	case c.Difference == "" && !c.from.Healthy:
+		fmt.Fprintf(t.out, "would get the same rules, and what is missing of its attachment: %s\n", which)
 	case c.Difference == "":
 		fmt.Fprintf(t.out, "would get the same rules by the programs of this build: %s\n", which)
 	default:

@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netlink"
+
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/test/node"
 )
@@ -306,6 +310,50 @@ func TestGC(t *testing.T) {
 	showJSON(t, n, stays)
 	if left, _ := filepath.Glob(node.StateFolder + "/rulesets/*/attachments/*/" + goes.ID()); len(left) > 0 {
 		t.Errorf("%v is still there", left)
+	}
+}
+
+// TestDamageIsMended takes a link off, which apply puts back, and then the
+// record, which it cannot do without.
+func TestDamageIsMended(t *testing.T) {
+	n := newNode(t)
+	list := write(t, conflist("lab", rewriteTo(7998)))
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	a := showJSON(t, n, c)
+	folder := filepath.Join(node.StateFolder, "rulesets", a.Ruleset, "attachments", "lab", c.ID(), c.IfName)
+	must(t, os.Remove(folder+"/xdp"))
+	if text := portctl(t, n, "apply", "--dry-run", list).want(t, 0); !strings.Contains(text, "what is missing of its attachment") {
+		t.Errorf("%s", text)
+	}
+	portctl(t, n, "list").want(t, 1)
+	portctl(t, n, "apply", list).want(t, 0)
+	portctl(t, n, "list").want(t, 0)
+	must(t, os.Remove(folder+"/record"))
+	if text := portctl(t, n, "apply", "--dry-run", list).want(t, 1); !strings.Contains(text, "cannot be changed") {
+		t.Errorf("%s", text)
+	}
+	portctl(t, n, "apply", list).want(t, 1)
+}
+
+// TestDeviceRenamed gives the host side another name, and wants that told.
+func TestDeviceRenamed(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	before := showJSON(t, n, c)
+	must(t, n.NS.Do(func(ns.NetNS) error {
+		device, err := netlinksafe.LinkByName(before.Device)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetName(device, "renamed")
+	}))
+	if a := showJSON(t, n, c); a.Device != "renamed" {
+		t.Errorf("%q is the host side", a.Device)
+	}
+	if text := portctl(t, n, "doctor").stdout; !strings.Contains(text, "on all of 1 host sides") {
+		t.Errorf("%s", text)
 	}
 }
 
