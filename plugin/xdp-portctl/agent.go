@@ -46,7 +46,8 @@ When it ends everything stays as it is, but with --daemonset: if that is being
 deleted, the conflist is put back, and the programs go, as uninstall does it.`,
 		Example: `  xdp-portctl agent --config /etc/xdp-port/rules.json
   xdp-portctl agent --configmap xdp-port/xdp-port --daemonset xdp-port --listen :9435`,
-		Args: cobra.NoArgs,
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return checkLimits(o.limits) },
 		RunE: func(command *cobra.Command, _ []string) error {
 			return t.runAgent(command.Context(), o)
 		},

@@ -39,7 +39,8 @@ summed up as rule="(other)", beyond --max-attachments containers are only counte
 		Example: `  xdp-portctl metrics
   xdp-portctl metrics --textfile /var/lib/node_exporter/xdp_port.prom
   xdp-portctl metrics --listen 127.0.0.1:9435`,
-		Args: cobra.NoArgs,
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return checkLimits(o.limits) },
 		RunE: func(command *cobra.Command, _ []string) error {
 			registry := prometheus.NewRegistry()
 			registry.MustRegister(metrics.NewCollector(inspect.Attachments, o.limits))
@@ -63,6 +64,13 @@ summed up as rule="(other)", beyond --max-attachments containers are only counte
 func addLimits(flags *pflag.FlagSet, limits *metrics.Limits) {
 	flags.IntVar(&limits.Attachments, "max-attachments", 1000, "how many interfaces are told one by one")
 	flags.IntVar(&limits.Rules, "max-rules", 100, "how many rules of each interface are told one by one")
+}
+
+func checkLimits(limits metrics.Limits) error {
+	if limits.Attachments < 0 || limits.Rules < 0 {
+		return errors.New("--max-attachments and --max-rules must not be less than 0")
+	}
+	return nil
 }
 
 func (t *tool) printMetrics(registry *prometheus.Registry) error {

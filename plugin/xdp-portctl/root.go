@@ -41,6 +41,9 @@ type tool struct {
 func run(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
+	// A pipe that is closed is an error to end by, in order, and not a death: a
+	// trace that dies keeps others from tracing for a while.
+	signal.Ignore(unix.SIGPIPE)
 	t := &tool{in: in, out: out, err: errs}
 	root := t.root()
 	root.SetArgs(args)
@@ -101,7 +104,27 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 	t.add(root, groupCheck, t.validate(), t.test(), t.doctor())
 	t.add(root, groupNode, t.install(), t.uninstall(), t.agent())
 	t.add(root, "", t.docs(), t.version())
+	refuseUnknownWords(root)
 	return root
+}
+
+// refuseUnknownWords has the commands that are cobra's own refuse what they do
+// not know, as the others do: by themselves they print their help, as if all were
+// well.
+func refuseUnknownWords(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	for _, command := range root.Commands() {
+		switch command.Name() {
+		case "completion":
+			command.RunE = func(command *cobra.Command, _ []string) error { return command.Help() }
+		case "help":
+			command.Args = func(_ *cobra.Command, args []string) error {
+				_, _, err := root.Find(args)
+				return err
+			}
+		}
+	}
 }
 
 // The groups of commands in the help.

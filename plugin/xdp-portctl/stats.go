@@ -76,6 +76,8 @@ func (o *statsOptions) check() error {
 		return fmt.Errorf("--sort %s: there is %s", o.order, orders(", "))
 	case o.interval < 0 || o.watch && o.interval < 100*time.Millisecond:
 		return fmt.Errorf("--interval %s is too short (at least 100ms)", o.interval)
+	case o.count < 0:
+		return fmt.Errorf("--count %d is less than 0", o.count)
 	}
 	return nil
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -33,7 +35,10 @@ reads one from each line of stdin.`,
   xdp-portctl test lab.conflist --packet - -o json < packets`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeConflist,
-		PreRunE: func(*cobra.Command, []string) (err error) {
+		PreRunE: func(_ *cobra.Command, args []string) (err error) {
+			if args[0] == "-" && slices.Contains(texts, "-") {
+				return errors.New("CONFLIST and --packet cannot both be -: stdin is one of them")
+			}
 			packets, err = t.packets(texts, direction)
 			return err
 		},

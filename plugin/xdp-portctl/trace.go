@@ -51,7 +51,7 @@ Verdicts: ` + strings.Join(verdictWords(), ", ") + `.`,
 		ValidArgsFunction: completeContainer,
 		PreRunE: func(_ *cobra.Command, args []string) error {
 			o.container = strings.Join(args, "")
-			return o.filter.check()
+			return o.check()
 		},
 		RunE: func(command *cobra.Command, _ []string) error { return t.runTrace(command.Context(), o) },
 	}
@@ -64,17 +64,31 @@ Verdicts: ` + strings.Join(verdictWords(), ", ") + `.`,
 	return command
 }
 
-func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
-	s, err := t.newSink(o)
-	if err != nil {
-		return err
+// check returns an error for numbers that mean nothing.
+func (o *traceOptions) check() error {
+	const mostBuffer = 1 << 20 // in KiB: a larger one is not made
+	switch {
+	case o.count < 0:
+		return fmt.Errorf("--count %d is less than 0", o.count)
+	case o.sample < 1:
+		return fmt.Errorf("--sample %d is less than 1", o.sample)
+	case o.buffer < 1 || o.buffer > mostBuffer:
+		return fmt.Errorf("--buffer %d is not a size in KiB (1 to %d)", o.buffer, mostBuffer)
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	return o.filter.check()
+}
+
+func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
 	trace, err := inspect.Listen(o.container, datapath.TraceOptions{Sample: o.sample, RingSize: o.buffer << 10})
 	if err != nil {
 		return err
 	}
 	defer trace.Close()
+	s, err := t.newSink(o) // not before: it empties the file
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
 	for _, name := range trace.Unheard {
 		fmt.Fprintf(t.err, "not heard, since its programs were loaded apart from the others: %s\n", name)
 	}

@@ -236,10 +236,61 @@ func TestTraceRefuses(t *testing.T) {
 	}
 	r.end(t, true)
 	for _, args := range [][]string{
-		{"--verdict", "pass"}, {"--protocol", "sctp"}, {"--port", "0"}, {"--address", "10.0.0"}, {"--direction", "in"}, {"a", "b"},
+		{"--verdict", "pass"},
+		{"--protocol", "sctp"},
+		{"--port", "0"},
+		{"--address", "10.0.0"},
+		{"--direction", "in"},
+		{"a", "b"},
+		{"--count", "-1"},
+		{"--sample", "0"},
+		{"--buffer", "0"},
 	} {
 		portctl(t, n, append([]string{"trace"}, args...)...).want(t, 2)
 	}
-	portctl(t, n, "trace", "no-such-container").want(t, 1)
+	earlier := write(t, object{"an earlier": "trace"})
+	portctl(t, n, "trace", "no-such-container", "--pcap", earlier).want(t, 1)
+	if text, err := os.ReadFile(earlier); err != nil || len(text) == 0 {
+		t.Errorf("a trace that does not begin empties the file: %v", err)
+	}
 	must(t, c.Detach("lab"))
+}
+
+// TestTraceInAClosedPipe ends a trace as head does, and wants the next one to
+// begin at once: one that was killed would keep it waiting.
+func TestTraceInAClosedPipe(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	near, far, err := os.Pipe()
+	must(t, err)
+	defer far.Close()
+	tool := command(t, "trace", "--protocol", "udp")
+	tool.Stdout = far
+	stderr, err := tool.StderrPipe()
+	must(t, err)
+	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Start() }))
+	t.Cleanup(func() { _ = tool.Process.Kill() })
+	said := bufio.NewReader(stderr)
+	_, err = said.ReadString('\n') // it listens
+	must(t, err)
+	must(t, near.Close())
+	ended := make(chan error, 1)
+	go func() {
+		_, _ = io.Copy(io.Discard, said)
+		ended <- tool.Wait()
+	}()
+	eventually(t, func() string {
+		send(t, c, 7999, 1)
+		select {
+		case <-ended:
+			return ""
+		case <-time.After(10 * time.Millisecond):
+			return "it goes on"
+		}
+	})
+	if code := tool.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("it ends with %v", tool.ProcessState)
+	}
+	startTrace(t, n).end(t, true)
 }
