@@ -275,10 +275,11 @@ func TestTraceInAClosedPipe(t *testing.T) {
 	_, err = said.ReadString('\n') // it listens
 	must(t, err)
 	must(t, near.Close())
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, said)
-		ended <- tool.Wait()
+		_ = tool.Wait()
+		close(ended)
 	}()
 	eventually(t, func() string {
 		send(t, c, 7999, 1)
