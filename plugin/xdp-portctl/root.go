@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/build"
 )
 
 // Exit codes.
@@ -82,6 +84,7 @@ becomes of containers' packets, and changes the rules of running containers.
 
 All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 1 where something is wrong, and 2 where it was called in a wrong way.`,
+		Version:       build.Read().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
@@ -91,6 +94,7 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 			return nil
 		},
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.PersistentFlags().StringVarP(&t.format, "output", "o", formatTable, "how to print data: table or json")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	root.AddGroup(

@@ -145,7 +145,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%v: %+v", args, out)
 		}
 	}
-	for _, args := range [][]string{{}, {"--help"}, {"help", "trace"}, {"completion", "bash"}, {"version"}, {"version", "-o", "json"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"help", "trace"}, {"completion", "bash"}, {"version"}, {"version", "-o", "json"}, {"--version"}} {
 		if out := portctl(t, n, args...); out.code != 0 || out.stdout == "" {
 			t.Errorf("%v: %+v", args, out)
 		}
