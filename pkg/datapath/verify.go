@@ -9,6 +9,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
 // ErrDiffers is returned when an attachment is not as it should be. The message
@@ -78,12 +80,37 @@ func (rs *Ruleset) verifyRules(wanted *Ruleset) error {
 			return differs("rules[%d] of the configuration, %q, is not in force", i, wanted.Rules[i].Name)
 		case i >= len(wanted.Rules):
 			return differs("the rule %q is in force, but not in the configuration", rs.Rules[i].Name)
+		case rs.Rules[i].Name == wanted.Rules[i].Name && !equalAsJSON(rs.Rules[i], wanted.Rules[i]):
+			return differs("rules[%d] of the configuration, %q, is in force with another %s",
+				i, wanted.Rules[i].Name, strings.Join(otherKeys(&rs.Rules[i], &wanted.Rules[i]), ", "))
 		case !equalAsJSON(rs.Rules[i], wanted.Rules[i]):
 			return differs("rules[%d] of the configuration, %q, is not the rule %q that is in force",
 				i, wanted.Rules[i].Name, rs.Rules[i].Name)
 		}
 	}
 	return nil
+}
+
+// otherKeys are the keys of the configuration in which two rules differ.
+func otherKeys(a, b *rules.Rule) []string {
+	var keys []string
+	for _, key := range []struct {
+		name string
+		a, b any
+	}{
+		{"direction", a.Direction, b.Direction},
+		{"protocol", a.Protocol, b.Protocol},
+		{"port", a.Ports, b.Ports},
+		{"action", a.Action, b.Action},
+		{"toPort", a.To, b.To},
+		{"cidrs", a.Peers, b.Peers},
+		{"oneWay", a.OneWay, b.OneWay},
+	} {
+		if !equalAsJSON(key.a, key.b) {
+			keys = append(keys, key.name)
+		}
+	}
+	return keys
 }
 
 // equalAsJSON is for values of which one comes from JSON, which cannot tell

@@ -195,7 +195,7 @@ func TestCheckFindsOtherConfiguration(t *testing.T) {
 	}{
 		"rule changed": {
 			configured.with("rules", []any{rule("protocol", "udp", "port", 7999, "toPort", 7997), rules[1]}),
-			[]string{"rules[0]", `"rule-0"`, "not the rule"},
+			[]string{"rules[0]", `"rule-0"`, "another toPort"},
 		},
 		"rule renamed": {
 			configured.with("rules", []any{rules[0], rule("protocol", "tcp", "port", 25, "action", "drop", "name", "mail", "cidrs", []any{"10.0.0.0/8"})}),
