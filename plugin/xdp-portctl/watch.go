@@ -18,7 +18,12 @@ func (t *tool) watchStats(ctx context.Context, o statsOptions) error {
 	if t.wantsJSON() || !isTerminal(t.out) {
 		return t.watchPiped(ctx, s)
 	}
-	view, err := tea.NewProgram(&statsView{tool: t, sampling: s},
+	stats, err := s.take() // before the terminal is: what is wrong is said where it stays
+	if err != nil {
+		return err
+	}
+	stats.Sort(inspect.Order(o.order))
+	view, err := tea.NewProgram(&statsView{tool: t, sampling: s, stats: stats},
 		tea.WithContext(ctx), tea.WithInput(t.in), tea.WithOutput(t.out), tea.WithoutSignalHandler()).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // interrupted, as one ends it
@@ -45,8 +50,11 @@ type sampled struct {
 	err   error
 }
 
-// Init takes the first sample.
-func (v *statsView) Init() tea.Cmd { return v.sample }
+// Init begins with the sample that is there.
+func (v *statsView) Init() tea.Cmd {
+	first := sampled{stats: v.stats}
+	return func() tea.Msg { return first }
+}
 
 func (v *statsView) sample() tea.Msg {
 	stats, err := v.take()
