@@ -131,7 +131,11 @@ func typeInformation() Finding {
 
 func bpffs() Finding {
 	const name = "BPF file system"
-	if err := state.Ready(); err != nil {
+	err := state.Ready()
+	if errors.Is(err, unix.EROFS) {
+		return Finding{name, Wrong, err.Error(), "mount -o remount,rw " + state.DefaultMount}
+	}
+	if err != nil {
 		return Finding{name, Wrong, err.Error(), "mount -t bpf bpf " + state.DefaultMount}
 	}
 	if !state.Mounted() {

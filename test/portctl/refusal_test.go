@@ -75,14 +75,7 @@ func TestNothingAttached(t *testing.T) {
 	n := newNode(t)
 	valid := write(t, conflist("lab", rewriteTo(7998)))
 	unshared := func(args ...string) outcome {
-		// A mount namespace with an empty folder in the place of bpffs.
-		script := `mount -t tmpfs none /sys/fs/bpf && exec "$@"`
-		tool := command(t, args...)
-		tool.Args = append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"}, tool.Args...)
-		path, err := exec.LookPath("unshare")
-		must(t, err)
-		tool.Path = path
-		return runTool(t, n, tool)
+		return behindMount(t, n, "mount -t tmpfs none /sys/fs/bpf", args...) // an empty folder
 	}
 	for _, test := range []struct {
 		code int
@@ -113,6 +106,26 @@ func TestNothingAttached(t *testing.T) {
 	}
 	if text := unshared("doctor").stdout; !strings.Contains(text, "mount -t bpf bpf /sys/fs/bpf") {
 		t.Errorf("doctor does not know the mend: %s", text)
+	}
+}
+
+// behindMount runs the tool in a mount namespace of its own, in which something
+// was mounted before.
+func behindMount(t *testing.T, n *node.Node, mount string, args ...string) outcome {
+	t.Helper()
+	tool := command(t, args...)
+	tool.Args = append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", mount + ` && exec "$@"`, "sh"}, tool.Args...)
+	path, err := exec.LookPath("unshare")
+	must(t, err)
+	tool.Path = path
+	return runTool(t, n, tool)
+}
+
+// TestReadOnly wants the mend of a bpffs that is there, but cannot be written.
+func TestReadOnly(t *testing.T) {
+	const mount = "mount -t bpf none /sys/fs/bpf && mount -o remount,ro /sys/fs/bpf"
+	if text := behindMount(t, newNode(t), mount, "doctor").want(t, 1); !strings.Contains(text, "-> mount -o remount,rw /sys/fs/bpf") {
+		t.Errorf("%s", text)
 	}
 }
 
