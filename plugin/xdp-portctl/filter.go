@@ -92,6 +92,7 @@ func (f *filter) readAddress() (err error) {
 	if err != nil {
 		return fmt.Errorf("--address %s is neither an address nor a prefix such as 10.0.0.0/8", f.address)
 	}
+	address = address.Unmap() // no packet has an IPv4 address written as IPv6
 	f.prefix = netip.PrefixFrom(address, address.BitLen())
 	return nil
 }

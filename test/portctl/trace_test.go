@@ -175,6 +175,7 @@ func TestTraceFilters(t *testing.T) {
 		{"--verdict dropped", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:25  dropped by no-smtp`},
 		{"--verdict dropped,rewritten --rule main", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:7999 -> 10\.99\.0\.2:7998  rewritten by main`},
 		{"--port 26 --direction egress", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:26  passed by fine`},
+		{"--address ::ffff:10.99.0.2 --port 26", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:26  passed by fine`},
 		{"--address 10.99.0.0/24 --protocol udp --port 25", `egress  udp 10\.88\.0\.2:\d+ > 10\.99\.0\.2:25  dropped by no-smtp`},
 	} {
 		filters, want := test.filters, test.want
