@@ -41,7 +41,11 @@ type tool struct {
 
 // run is main, with everything that it touches as a parameter.
 func run(args []string, in io.Reader, out, errs io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ends := []os.Signal{unix.SIGINT, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) { // by nohup
+		ends = append(ends, unix.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	// A pipe that is closed is an error to end by, in order, and not a death: a
 	// trace that dies keeps others from tracing for a while.

@@ -296,3 +296,15 @@ func TestTraceInAClosedPipe(t *testing.T) {
 	}
 	startTrace(t, n).end(t, true)
 }
+
+// TestTraceLosesItsTerminal hangs up, and wants the next one to begin at once.
+func TestTraceLosesItsTerminal(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	attach(t, n)
+	for range 2 {
+		r := startTrace(t, n)
+		must(t, r.Process.Signal(unix.SIGHUP))
+		r.end(t, false)
+	}
+}
