@@ -214,6 +214,7 @@ xdp-portctl gc. To take the rules off them first: apply --detach.`,
 		},
 	}
 	p.addTo(command)
+	_ = command.Flags().MarkHidden("conflist") // all are put back, whichever install was given
 	return command
 }
 
