@@ -94,14 +94,14 @@ test-kubernetes: root build reference image node-image next-image containerd kub
 
 # Emulated processors are slow: XDP_PORT_SLOW has the tests wait so many times
 # longer, and send so many times less.
-test-kernels: root build reference ## run tests on other kernels, in emulated machines, 13 minutes; QUICK=1: a sample, 3 (as root)
+test-kernels: root build reference ## run tests on other kernels, in emulated machines, 14 minutes; QUICK=1: a sample, 3 (as root)
 	XDP_PORT_SLOW=$${XDP_PORT_SLOW:-10} $(GO) run ./test/kernels -kernels "$(KERNELS)" $(if $(QUICK),$(KERNEL_SAMPLE),$(KERNEL_TESTS))
 
 release: ## make a release of the checked-out commit in bin/release: binaries, packages, SBOM; QUICK=1: archives
 	.ci/release/run
 
 test-release: root release reference image ## make a release and try it on clean machines; QUICK=1: its archives (as root)
-	$(GO) -C test/runtimes test -count=1 -timeout 10m -run '^TestRelease$(if $(QUICK),(Archive|Arm64|Binaries)$$)' .
+	$(GO) -C test/runtimes test -count=1 -timeout 10m -run '^TestRelease$(if $(QUICK),(Archive|Arm64|Binaries|Links)$$)' .
 
 demo: root build reference ## show the main job, for real (as root)
 	$(GO) run ./test/demo

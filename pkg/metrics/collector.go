@@ -47,7 +47,7 @@ var (
 	leftOut     = describe("attachments_left_out", "Interfaces that are beyond the limit of series, and not told one by one.")
 	info        = describe("attachment_info", "An interface that has rules, and how they are attached.", infoLabels...)
 	healthy     = describe("attachment_healthy", "Whether all is as ADD left it.", attachmentLabels...)
-	attachedAt  = describe("attachment_created_timestamp_seconds", "When ADD attached it, since the epoch.", attachmentLabels...)
+	attachedAt  = describe("attachment_created_timestamp_seconds", "When its programs were attached last, since the epoch.", attachmentLabels...)
 	packets     = describe("packets_total", "Packets by what became of them.", verdictLabels...)
 	conflicts   = describe("flow_conflicts_total", "Pairs of sockets that used both ports of a rule at once.", attachmentLabels...)
 	rulePackets = describe("rule_packets_total", "Packets that a rule decided.", ruleLabels...)

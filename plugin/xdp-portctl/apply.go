@@ -79,7 +79,9 @@ type change struct {
 	Container string `json:"container"`
 	Interface string `json:"interface"`
 	Outcome   string `json:"outcome"`
-	Error     string `json:"error,omitempty"`
+	// DryRun says that the outcome is what would be, and that nothing was done.
+	DryRun bool   `json:"dryRun,omitempty"`
+	Error  string `json:"error,omitempty"`
 	// Difference is from the rules in force to those wanted, as diff has it.
 	Difference string `json:"difference,omitempty"`
 

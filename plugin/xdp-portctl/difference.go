@@ -63,6 +63,7 @@ func compareAll(changes []*change) error {
 	}
 	defer reader.Close()
 	for _, c := range changes {
+		c.DryRun = true
 		if c.Outcome != outcomeFailed {
 			c.compare(reader)
 		}

@@ -102,6 +102,35 @@ func TestReleasePackages(t *testing.T) {
 		run(t, releaseDir(t), "sh", "-ec", "dpkg-deb -x xdp-port_*_"+architecture+".deb "+unpacked)
 		run(t, folder, "cmp", "xdp-port", filepath.Join(unpacked, "opt/cni/bin/xdp-port"))
 		run(t, folder, "cmp", "xdp-portctl", filepath.Join(unpacked, "usr/bin/xdp-portctl"))
+		wantLinks(t, unpacked, "usr/share/doc/xdp-port")
+	}
+}
+
+func TestReleaseLinks(t *testing.T) {
+	for _, architecture := range architectures {
+		wantLinks(t, unpack(t, architecture), "")
+	}
+}
+
+var relativeLink = regexp.MustCompile(`]\(([^):#]+)[)#]`)
+
+// wantLinks wants the files to be there that README links to, which is in a
+// folder below what will be the root.
+func wantLinks(t *testing.T, below, folder string) {
+	t.Helper()
+	root, err := os.OpenRoot(below)
+	must(t, err)
+	defer root.Close()
+	readme, err := root.ReadFile(filepath.Join(folder, "README.md"))
+	must(t, err)
+	links := relativeLink.FindAllSubmatch(readme, -1)
+	if len(links) == 0 {
+		t.Error("README has no links")
+	}
+	for _, link := range links {
+		if _, err := root.Stat(filepath.Join(folder, string(link[1]))); err != nil {
+			t.Errorf("README links to %s: %v", link[1], err)
+		}
 	}
 }
 
