@@ -20,12 +20,22 @@ var ErrRevoked = errors.New("DEL came before ADD was done")
 func (s *Store) revoke(key Key) error {
 	making, err := s.making(key)
 	for _, folder := range making {
-		err = errors.Join(err, os.Mkdir(revocation(folder), 0o700))
+		err = errors.Join(err, revokeClaim(folder))
 	}
 	if err != nil {
 		return fmt.Errorf("%w: revoke an ADD: %w", ErrBPFFS, err)
 	}
 	return nil
+}
+
+// revokeClaim has nothing to do where another DEL came before, or where the ADD
+// has given up by itself: without the lock, if it could not have that back.
+func revokeClaim(folder string) error {
+	err := os.Mkdir(revocation(folder), 0o700)
+	if errors.Is(err, os.ErrExist) || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // revocation is there if the attachment that a folder was claimed for is not

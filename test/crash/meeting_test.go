@@ -31,7 +31,10 @@ func TestMeeting(t *testing.T) {
 		return refused
 	}
 	t.Run("DEL", func(t *testing.T) {
-		wantCode(t, meet(t, func() { w.must(t, "DEL", r.config) }), 11)
+		wantCode(t, meet(t, func() {
+			w.must(t, "DEL", r.config)
+			w.must(t, "DEL", r.config) // as runtimes do
+		}), 11)
 		w.mustSee(t, untouched)
 		w.mustBeClean(t)
 	})
