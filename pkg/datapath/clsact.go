@@ -3,6 +3,7 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
@@ -69,6 +70,9 @@ func (r *Record) attachClsact(program *ebpf.Program, at side) error {
 		put = netlink.FilterReplace
 	}
 	if err := put(filter); err != nil {
+		if other := r.otherFilter(at); other != nil {
+			return other
+		}
 		return fmt.Errorf("%w the tc program to %s at clsact %s (priority %d, handle %#x: is another's filter there?): %w",
 			ErrAttach, r.Device.Name, at, filterPriority, filterHandle, err)
 	}
@@ -139,6 +143,19 @@ func (r *Record) findFilter(at side) (*netlink.BpfFilter, error) {
 		}
 	}
 	return nil, nil
+}
+
+// otherFilter names the program of another attachment's filter, or returns nil.
+func (r *Record) otherFilter(at side) error {
+	filters, _ := filtersAt(r.Device.Index, at)
+	for _, filter := range filters {
+		bpf, ok := filter.(*netlink.BpfFilter)
+		if ok && strings.HasPrefix(bpf.Name, filterPrefix) && bpf.Name != r.filterName() {
+			id := ebpf.ProgramID(bpf.Id)
+			return &ForeignError{Device: r.Device, ID: id, Name: programName(id), atTC: true}
+		}
+	}
+	return nil
 }
 
 // removeClsact takes our filters off the device, and the qdisc if it was made

@@ -46,9 +46,14 @@ func attachTCX(dev Device, program *ebpf.Program, at side, pin string) error {
 		if err == nil {
 			return pinAndClose(l, pin)
 		}
-		// A link of the same program that was unpinned goes some time later.
-		if !errors.Is(err, unix.EEXIST) || try == tcxTries {
+		// A link of the same program that was unpinned goes some time later. One that
+		// stays is of another attachment with the same rules.
+		if !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("%w the tc program to %s at tcx %s: %w", ErrAttach, dev.Name, at, err)
+		}
+		if try == tcxTries {
+			id, _ := programID(program)
+			return &ForeignError{Device: dev, ID: id, Name: programName(id), atTC: true}
 		}
 		time.Sleep(busyPause)
 	}

@@ -15,23 +15,34 @@ import (
 // message has the mend, as far as the kernel's answer tells it.
 var ErrAttach = errors.New("the kernel refused to attach")
 
-// ForeignError says that somebody else's XDP program is on a device.
+// ForeignError says that somebody else's XDP program is on a device, or any
+// program of another attachment.
 type ForeignError struct {
 	Device Device
 	ID     ebpf.ProgramID
 	Name   string
+
+	// atTC tells that it is at a tc hook, where only ours are in the way.
+	atTC bool
 }
 
 // isOurs tells whether it is a program of xdp-port, of another attachment.
-func (e *ForeignError) isOurs() bool { return e.Name == programsProgFromContainer }
+func (e *ForeignError) isOurs() bool { return e.atTC || e.Name == programsProgFromContainer }
 
 func (e *ForeignError) Error() string {
 	if e.isOurs() {
-		return fmt.Sprintf("%s already has an XDP program of xdp-port (id %d), of another network or container ID: "+
-			"run DEL for that one first", e.Device.Name, e.ID)
+		return fmt.Sprintf("%s already has %s of xdp-port (id %d), of another network or container ID: "+
+			"run DEL for that one first", e.Device.Name, e.kind(), e.ID)
 	}
 	return fmt.Sprintf("%s already has the XDP program %q (id %d), which is not xdp-port's: "+
 		`detach it, or set "mode" to "auto" or "tc", which does without XDP`, e.Device.Name, e.Name, e.ID)
+}
+
+func (e *ForeignError) kind() string {
+	if e.atTC {
+		return "a tc program"
+	}
+	return "an XDP program"
 }
 
 // A program of ours whose link was only just closed, by a process that was killed

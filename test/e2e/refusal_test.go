@@ -60,6 +60,37 @@ func bare(t *testing.T, n *node.Node) *node.Container {
 	return attach(t, n, "plain")
 }
 
+// TestAnotherAttachmentIsLeftAlone attaches an interface that is under the same
+// rules already, by a container ID that nobody has called DEL for.
+func TestAnotherAttachmentIsLeftAlone(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	hooks := []string{"clsact"}
+	if node.HasTCX(t) {
+		hooks = append(hooks, "tcx")
+	}
+	before := node.State()
+	for _, mode := range []string{"generic", "tc"} {
+		for _, hook := range hooks {
+			t.Run(mode+"/"+hook, func(t *testing.T) {
+				config, another := direct(tutorial()), direct(tutorial())
+				config["mode"], config["tcHook"] = mode, hook
+				another["mode"], another["tcHook"], another["name"] = mode, hook, "another"
+				if refused := plugin(t, c, "ADD", config); refused != nil {
+					t.Fatal(refused)
+				}
+				wantRefusal(t, plugin(t, c, "ADD", another), 104, "of xdp-port (id ", "run DEL for that one first")
+				for _, verb := range []string{"CHECK", "DEL"} {
+					if refused := plugin(t, c, verb, config); refused != nil {
+						t.Errorf("%s: %v", verb, refused)
+					}
+				}
+				must(t, before.Unchanged())
+			})
+		}
+	}
+}
+
 func TestForeignProgramIsLeftAlone(t *testing.T) {
 	n := newNode(t)
 	c := bare(t, n)
