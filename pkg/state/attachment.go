@@ -42,6 +42,12 @@ func (s *Store) find(key Key) ([]attachment, error) {
 	return found, nil
 }
 
+// IsAttached tells whether there is an attachment of a key.
+func (s *Store) IsAttached(key Key) (bool, error) {
+	found, err := s.find(key)
+	return len(found) > 0, err
+}
+
 func (s *Store) listRulesets() ([]string, error) {
 	entries, err := os.ReadDir(s.rulesets())
 	if errors.Is(err, os.ErrNotExist) {

@@ -21,11 +21,16 @@ func add(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	if err := apply(args, network); err != nil {
-		return fmt.Errorf("add %s: %w", keyOf(args, network.Name), err)
+	key := keyOf(args, network.Name)
+	isNew, err := apply(args, network)
+	if err != nil {
+		return fmt.Errorf("add %s: %w", key, err)
 	}
 	if _, err := os.Stdout.Write(network.PrevResult); err != nil {
-		return types.NewError(types.ErrIOFailure, "print the result: "+err.Error(), "")
+		if isNew {
+			err = errors.Join(err, detach(key))
+		}
+		return types.NewError(types.ErrIOFailure, fmt.Sprintf("add %s: print the result: %v", key, err), "")
 	}
 	return nil
 }
@@ -42,28 +47,33 @@ func parseForAdd(args *skel.CmdArgs) (*config.Network, error) {
 	return network, nil
 }
 
-func apply(args *skel.CmdArgs, network *config.Network) error {
+// apply tells whether it attached the interface, which had no rules before.
+func apply(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) {
 	key := keyOf(args, network.Name)
 	if len(network.Rules) == 0 {
-		return detach(key)
+		return false, detach(key)
 	}
 	wanted, err := plan.Of(network)
 	if err != nil {
-		return err
+		return false, err
 	}
 	device, err := hostSide(args)
 	if err != nil {
-		return err
+		return false, err
 	}
 	site, err := datapath.Survey(device)
 	if err != nil {
-		return err
+		return false, err
 	}
 	store, err := state.OpenForChange()
 	if err != nil {
-		return err
+		return false, err
 	}
-	return errors.Join(store.Attach(key, site, wanted), store.Close())
+	was, err := store.IsAttached(key)
+	if err == nil {
+		err = store.Attach(key, site, wanted)
+	}
+	return !was, errors.Join(err, store.Close())
 }
 
 // detach removes what there is of the key, which may be nothing.

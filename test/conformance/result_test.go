@@ -9,6 +9,8 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	types040 "github.com/containernetworking/cni/pkg/types/040"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
+
+	"github.com/xdp-port/xdp-port/test/node"
 )
 
 // versions are those that the plugin knows.
@@ -41,6 +43,29 @@ func TestPrevResultPassesThrough(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestResultThatCannotBePrinted has stdout on a full disk: what such an ADD has
+// attached it takes off again, what was attached before stays.
+func TestResultThatCannotBePrinted(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	before := node.State()
+	add := l.call(t, "ADD", lab())
+	add.Through = []string{"sh", "-c", `exec "$0" > /dev/full`}
+	mustNotSucceed := func() {
+		t.Helper()
+		if _, err := n.Call(add); err == nil {
+			t.Fatal("ADD succeeded without printing the result")
+		}
+	}
+	mustNotSucceed()
+	l.wantNoPrograms(t)
+	must(t, before.Unchanged())
+	l.succeed(t, "ADD", lab())
+	mustNotSucceed()
+	l.wantRules(t)
+	l.succeed(t, "CHECK", lab())
 }
 
 // TestPrevResultIsConverted gives results of another version than the
