@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
@@ -37,6 +40,11 @@ const (
 func guarded(name string, verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
 	return func(args *skel.CmdArgs) (err error) {
 		began := time.Now()
+		defer func() {
+			if err != nil {
+				noteVersion(args)
+			}
+		}()
 		defer func() { logged(name, args, began, err) }()
 		defer func() {
 			if cause := recover(); cause != nil {
@@ -46,6 +54,33 @@ func guarded(name string, verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) er
 		}()
 		return asCNI(verb(args))
 	}
+}
+
+// versionInUse is that of the configuration where a verb has failed, the newest
+// where it did not come to that.
+var versionInUse = version.Current()
+
+func noteVersion(args *skel.CmdArgs) {
+	if args == nil {
+		return
+	}
+	if configured, err := new(version.ConfigDecoder).Decode(args.StdinData); err == nil {
+		versionInUse = configured
+	}
+}
+
+// printRefusal prints what the specification wants (section 5, Error): the
+// library leaves the version out.
+func printRefusal(refused *types.Error) error {
+	text, err := json.MarshalIndent(struct {
+		CNIVersion string `json:"cniVersion"`
+		*types.Error
+	}{versionInUse, refused}, "", "    ")
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(text)
+	return err
 }
 
 // asCNI gives an error the code that tells what kind it is of.

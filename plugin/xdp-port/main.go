@@ -28,8 +28,19 @@ func main() {
 	// the result; and before DEL, which has no use for it, though it may lead
 	// there by now, as /proc/PID/ns/net does when a process of the host has the PID.
 	_ = os.Setenv("CNI_NETNS_OVERRIDE", "true")
-	skel.PluginMainFuncs(verbs, version.PluginSupports(config.Versions...),
+	// skel insists on a path, which the specification leaves to the runtime.
+	// Nothing is looked for there.
+	if os.Getenv("CNI_PATH") == "" {
+		_ = os.Setenv("CNI_PATH", os.DevNull)
+	}
+	refused := skel.PluginMainFuncsWithError(verbs, version.PluginSupports(config.Versions...),
 		"CNI plugin xdp-port: rewrites the ports of a container's packets")
+	if refused != nil {
+		if err := printRefusal(refused); err != nil {
+			fmt.Fprintln(os.Stderr, "xdp-port: print the error:", err, "-", refused)
+		}
+		os.Exit(1)
+	}
 }
 
 var verbs = skel.CNIFuncs{

@@ -91,3 +91,40 @@ func TestMalformedCalls(t *testing.T) {
 	fail(t, n, node.Call{Verb: "FLY", Stdin: lab().bytes(t)}, 4, "FLY")
 	must(t, before.Unchanged())
 }
+
+// TestErrorsNameTheVersion looks at what the CNI library leaves out of an error,
+// and skips where it reads one.
+func TestErrorsNameTheVersion(t *testing.T) {
+	n := newNode(t)
+	for stdin, want := range map[string]string{
+		`{"cniVersion": "0.4.0", "name": "lab", "rules": 5}`:  "0.4.0",
+		`{"cniVersion": "1.0.0", "name": "lab"}`:              "1.0.0",
+		`{"cniVersion": "1.1.0", "name": "lab"}`:              "1.1.0",
+		`{"cniVersion": "9.9.9", "name": "lab"}`:              "1.1.0", // an error of that version nobody knows
+		`{"cniVersion": "1.0.0", "name": "lab", "rules": [} `: "1.1.0",
+	} {
+		answer := run(t, n, node.Call{
+			Verb: "ADD", ContainerID: "a", NetNS: n.NS.Path(), IfName: "eth0", Stdin: []byte(stdin),
+		})
+		var got struct {
+			CNIVersion string `json:"cniVersion"`
+			Code       uint   `json:"code"`
+			Msg        string `json:"msg"`
+		}
+		must(t, json.Unmarshal(answer.Stdout, &got))
+		if got.CNIVersion != want || got.Code == 0 || got.Msg == "" {
+			t.Errorf("%s gets %s, should be of version %s", stdin, answer.Stdout, want)
+		}
+	}
+}
+
+// TestPathIsOptional leaves out what the specification lets runtimes leave out.
+func TestPathIsOptional(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	for _, verb := range []string{"STATUS", "ADD", "CHECK", "GC", "DEL"} {
+		call := l.call(t, verb, lab())
+		call.Through = []string{"env", "--unset", "CNI_PATH", "--unset", "CNI_ARGS"}
+		succeed(t, n, call)
+	}
+}
