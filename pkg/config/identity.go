@@ -9,8 +9,8 @@ import (
 	"github.com/containernetworking/cni/pkg/utils"
 )
 
-// Identity is what of a network configuration DEL and STATUS need: they must
-// work however wrong the rest has become since ADD.
+// Identity is what of a network configuration DEL needs: it must work however
+// wrong the rest has become since ADD.
 type Identity struct {
 	CNIVersion string
 	Name       string

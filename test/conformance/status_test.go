@@ -118,6 +118,14 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 	}
 }
 
+// TestStatusKnowsMistakes has a configuration that each ADD would refuse.
+func TestStatusKnowsMistakes(t *testing.T) {
+	n := newNode(t)
+	ask := status(t)
+	ask.Stdin = lab().without("prevResult").with("rules", []any{rule("protocol", "udp", "port", 70000, "toPort", 1)}).bytes(t)
+	fail(t, n, ask, 7, "rules[0].port: 70000 is not a port")
+}
+
 // TestStatusKnowsTCX asks for each tc hook: what the kernel lacks is chosen
 // around unless it was asked for by name.
 func TestStatusKnowsTCX(t *testing.T) {
