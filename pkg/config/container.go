@@ -9,6 +9,11 @@ import (
 // all sources together.
 const MaxContainerRules = 64
 
+// MaxContainerPeers is how many prefixes they may have together. Without a limit
+// a container could have the kernel hold a million, since each counts in each
+// class of ports, and all others wait while they are loaded.
+const MaxContainerPeers = 1024
+
 // The capabilities by which a network's configuration gives its containers a
 // say, and the pod annotation that has their rules then.
 const (
@@ -73,6 +78,19 @@ func (p *parser) gather(lists []*value, network int) []*value {
 			count, network, MaxRules)
 	}
 	return elements
+}
+
+// limitPeers looks that the rules of a container have not too many prefixes. The
+// mistake is with the first rule that has too many.
+func (p *parser) limitPeers(container []listed) {
+	count := 0
+	for i := range container {
+		if count += len(container[i].Peers); count > MaxContainerPeers {
+			p.report(container[i].at.in("cidrs"), "%d prefixes for one container are too many (at most %d in all its rules): merge some",
+				count, MaxContainerPeers)
+			return
+		}
+	}
 }
 
 // follow goes down a path of keys. It returns nil if that leads nowhere.

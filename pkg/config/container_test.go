@@ -28,6 +28,15 @@ func drops(first, count int) string {
 	return "[" + strings.Join(list, ", ") + "]"
 }
 
+// dropsTo is a rule that drops what goes to so many addresses.
+func dropsTo(addresses int) string {
+	list := make([]string, addresses)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"10.0.%d.%d/32"`, i>>8, i&0xff)
+	}
+	return `{"protocol": "udp", "action": "drop", "cidrs": [` + strings.Join(list, ", ") + `]}`
+}
+
 // shape tells a network's rules as name:port.
 func shape(n *Network) string {
 	var shapes []string
@@ -51,6 +60,8 @@ func TestContainerRules(t *testing.T) {
 		{"nothing declared", `"capabilities": {}, ` + everywhere, "rule-0:1 rule-1:2"},
 		{"declared as false", `"capabilities": {"xdpPortRules": false, "portMappings": true}, ` + everywhere, "rule-0:1 rule-1:2"},
 		{"declared as null", `"capabilities": null, ` + everywhere, "rule-0:1 rule-1:2"},
+		{"as many prefixes as may be", declareAnnotations + annotated("["+dropsTo(1024)+"]"), "rule-0:0"},
+		{"the network's prefixes do not count", declareBoth + `"rules": [` + dropsTo(5000) + `], ` + annotated("["+dropsTo(1024)+"]"), ""},
 		{"as many as may be", declareRules + `"rules": ` + drops(1, 960) + `, "args": {"cni": {"xdpPortRules": ` + drops(2000, 64) + `}}`, ""},
 	}
 	for _, tt := range tests {
@@ -186,6 +197,10 @@ func TestContainerRuleMistakes(t *testing.T) {
 			`runtimeConfig.xdpPortRules: 25 rules for one container are too many beside 1000 of the network (at most 1024 together)`,
 		},
 		{
+			"too many prefixes", network(declareRules + `"runtimeConfig": {"xdpPortRules": [` + dropsTo(1000) + `, ` + good + `, ` + dropsTo(25) + `, ` + dropsTo(1) + `]}`),
+			`runtimeConfig.xdpPortRules[2].cidrs: 1025 prefixes for one container are too many (at most 1024 in all its rules): merge some`,
+		},
+		{
 			"name of a network's rule", network(declareRules + `"rules": [` + good + `], "runtimeConfig": {"xdpPortRules": [{"protocol": "udp", "action": "drop", "name": "rule-0"}]}`),
 			`runtimeConfig.xdpPortRules[0].name: "rule-0" is the name of rules[0] already: choose another`,
 		},
@@ -203,7 +218,7 @@ func TestContainerRuleMistakes(t *testing.T) {
 	})
 }
 
-// DEL and STATUS read the identity alone.
+// DEL reads the identity alone.
 func TestIdentityDoesNotReadContainerRules(t *testing.T) {
 	for _, members := range []string{
 		declareBoth + annotated("["),

@@ -32,6 +32,7 @@ func (p *parser) allRules(o object, granted grants) (all []rules.Rule, own json.
 	network := p.list(elements)
 	written := p.containerRules(o, granted, len(network))
 	container := p.list(written)
+	p.limitPeers(container)
 	p.name(network, container)
 	p.forbidEvasion(network, container)
 	if count := len(network) + len(container); count > 0 {
