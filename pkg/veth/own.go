@@ -9,9 +9,10 @@ import (
 // OwnNetNS identifies the caller's network namespace, the host's, by its inode.
 // Returns an error wrapping ErrUnknown.
 func OwnNetNS() (uint64, error) {
+	const path = "/proc/thread-self/ns/net"
 	var stat unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &stat); err != nil {
-		return 0, fmt.Errorf("%w: look at the host's network namespace: %w", ErrUnknown, err)
+	if err := unix.Stat(path, &stat); err != nil {
+		return 0, fmt.Errorf("%w: look at the host's network namespace, %s: %w", ErrUnknown, path, err)
 	}
 	return stat.Ino, nil
 }
