@@ -91,7 +91,7 @@ func age(since time.Time) string {
 	if since.IsZero() {
 		return "-"
 	}
-	switch d := time.Since(since); {
+	switch d := max(0, time.Since(since)); { // the clock may have been set back
 	case d < 2*time.Minute:
 		return strconv.Itoa(int(d.Seconds())) + "s"
 	case d < 2*time.Hour:
