@@ -24,7 +24,7 @@ func (p *parser) forbidEvasion(network, container []listed) {
 			p.report(own.at.in("toPort"), "leads to port %d, which rule %q of the network %s: choose another",
 				port, rule.Name, verbs[rule.Action])
 		} else if rule := evadedByReplies(own, ports, network); rule != nil {
-			p.report(own.at.value, "its replies would get past rule %q of the network, which drops every port: "+
+			p.report(own.at.value, "its replies would get past rule %q of the network, which drops every port left: "+
 				"leave it out, or make it oneWay", rule.Name)
 		}
 	}
@@ -71,19 +71,28 @@ func evadedByOutput(own *listed, ports []rules.PortRange, network []listed) (*li
 	return nil, 0
 }
 
-// evadedByReplies returns a rule of the network that drops all that goes the
-// way of the replies to what was sent to the ports; or nil.
+// evadedByReplies returns the rule with which the network has dropped all that
+// goes the way of the replies to what was sent to the ports; or nil. Several rules
+// can share the ports among them.
 func evadedByReplies(own *listed, ports []rules.PortRange, network []listed) *listed {
 	if own.OneWay || len(ports) == 0 {
 		return nil
 	}
+	every := rules.PortRange{First: 1, Last: rules.EveryPort.Last}
+	undropped := []rules.PortRange{every}
 	for i := range network {
 		rule := &network[i]
-		switch everyPort := rule.Ports.First <= 1 && rule.Ports.Last == rules.EveryPort.Last; {
-		case !everyPort || !rule.touches(own, opposite(own.Direction), ports):
-		case rule.Action == rules.Drop && overlap(rule.Peers, own.Peers):
+		if !rule.touches(own, opposite(own.Direction), []rules.PortRange{every}) {
+			continue
+		}
+		isEvery, isAround := len(without([]rules.PortRange{every}, rule.Ports)) == 0, covers(rule.Peers, own.Peers)
+		if isAround && rule.Action == rules.Drop {
+			undropped = without(undropped, rule.Ports)
+		}
+		switch {
+		case len(undropped) == 0 || isEvery && rule.Action == rules.Drop && overlap(rule.Peers, own.Peers):
 			return rule
-		case covers(rule.Peers, own.Peers):
+		case isEvery && isAround:
 			return nil
 		}
 	}

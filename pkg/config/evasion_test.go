@@ -22,10 +22,15 @@ const (
 	noTCP    = `{"protocol": "tcp", "action": "drop", "name": "no-tcp"}`
 )
 
+// dropped is a rule that drops what goes to a range of ports.
+func dropped(ports, name string) string {
+	return fmt.Sprintf(`{"protocol": "tcp", "port": %q, "action": "drop", "name": %q}`, ports, name)
+}
+
 func TestEvasion(t *testing.T) {
 	const at = "runtimeConfig.xdpPortRules[0]"
 	smtp := at + `.toPort: leads to port 25, which rule "no-smtp" of the network drops: choose another`
-	replies := at + `: its replies would get past rule "no-tcp" of the network, which drops every port: leave it out, or make it oneWay`
+	replies := at + `: its replies would get past rule "no-tcp" of the network, which drops every port left: leave it out, or make it oneWay`
 	checkMistakes(t, []mistake{
 		{"to a dropped port", beside(noSMTP, `{"protocol": "tcp", "port": 2525, "toPort": 25}`), smtp},
 		{"of a range", beside(noSMTP, `{"protocol": "tcp", "port": "2500-2599", "toPort": "1-100"}`), smtp},
@@ -44,8 +49,13 @@ func TestEvasion(t *testing.T) {
 		},
 		{"replies", beside(noTCP, `{"direction": "ingress", "protocol": "tcp", "port": 80, "toPort": 8080}`), replies},
 		{"replies but for one port", beside(`{"protocol": "tcp", "port": 443, "action": "pass"},`+noTCP, `{"direction": "ingress", "protocol": "tcp", "port": 80, "toPort": 8080}`), replies},
+		{
+			"replies past two halves", beside(dropped("1-32767", "low")+","+dropped("32768-65535", "no-tcp"),
+				`{"direction": "ingress", "protocol": "tcp", "port": 80, "toPort": 8080}`), replies,
+		},
 	})
 	for _, tt := range []struct{ network, container string }{
+		{dropped("1-32767", "low") + "," + dropped("32769-65535", "high"), `{"direction": "ingress", "protocol": "tcp", "port": 80, "toPort": 8080}`},
 		{noSMTP, `{"protocol": "udp", "port": 2525, "toPort": 25}`},
 		{noSMTP, `{"protocol": "tcp", "port": 25, "toPort": 26}`},
 		{noSMTP, `{"protocol": "tcp", "port": 25, "action": "pass"}`},
