@@ -96,6 +96,7 @@ func TestForeignProgramIsLeftAlone(t *testing.T) {
 	c := bare(t, n)
 	foreign := foreignProgram(t)
 	config := direct(tutorial())
+	before := node.State()
 	for i, flags := range []link.XDPAttachFlags{link.XDPGenericMode, link.XDPDriverMode} {
 		attached := attachToHost(t, n, c, foreign, flags)
 		config["mode"] = []string{"generic", "native"}[i]
@@ -107,7 +108,7 @@ func TestForeignProgramIsLeftAlone(t *testing.T) {
 		}
 		must(t, attached.Close())
 	}
-	must(t, node.State().Unchanged())
+	must(t, before.Unchanged())
 }
 
 // TestForeignProgramMakesAutoTC wants auto to do without XDP where somebody else
