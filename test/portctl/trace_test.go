@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -299,6 +300,11 @@ func TestTraceInAClosedPipe(t *testing.T) {
 
 // TestTraceLosesItsTerminal hangs up, and wants the next one to begin at once.
 func TestTraceLosesItsTerminal(t *testing.T) {
+	// The tool goes on where nohup has this signal ignored, as tests may be started,
+	// too. A signal that is caught here is not ignored there.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, unix.SIGHUP)
+	defer signal.Stop(caught)
 	n := newNode(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	attach(t, n)
