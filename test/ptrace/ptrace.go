@@ -108,10 +108,12 @@ func (t *tracer) trace() error {
 			return err
 		}
 		var status unix.WaitStatus
-		if _, err := unix.Wait4(tid, &status, unix.WALL, nil); err != nil {
+		switch waited, err := unix.Wait4(tid, &status, unix.WALL|unix.WNOHANG, nil); {
+		case err != nil:
 			return fmt.Errorf("wait for thread %d: %w", tid, err)
-		}
-		if !status.Stopped() {
+		case waited == 0:
+			continue // it was killed since; if it is the first, it ends when all others were waited for
+		case !status.Stopped():
 			continue // one thread of several has ended
 		}
 		if !begun {
