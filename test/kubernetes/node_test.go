@@ -154,7 +154,7 @@ func (n *node) forget() {
 	n.c.Helper()
 	n.run("sh", "-ec", `
 		awk '$2 ~ "^(/sys/fs/bpf|/run/netns|/run/containerd|/var/lib/kubelet/)" { print $2 }' /proc/self/mounts | sort -r |
-			while read -r path; do umount -l "$path"; done
+			while read -r path; do umount -l "$path" || ! grep -q " $path " /proc/self/mounts; done
 		rm -rf /run/netns /run/containerd
 		find /sys/fs/cgroup -depth -type d -path "*/k8s.io*" -exec rmdir {} +
 		! mountpoint -q /sys/fs/bpf`)
