@@ -3,33 +3,12 @@ package datapath
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
-
-// devices makes devices in a network namespace of the test's own.
-func devices(t *testing.T, indices ...int) {
-	t.Helper()
-	runtime.LockOSThread() // and never unlocks: the thread ends with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
-	for _, index := range indices {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.Index = fmt.Sprintf("near%d", index), index
-		device := &netlink.Veth{LinkAttrs: attrs, PeerName: fmt.Sprintf("peer%d", index)}
-		if err := errors.Join(netlink.LinkAdd(device), netlink.LinkSetUp(device)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // runOn is run for a tc program and a packet of a device.
 func runOn(t *testing.T, program *ebpf.Program, ifindex uint32, frame []byte) []byte {

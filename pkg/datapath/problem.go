@@ -50,8 +50,8 @@ func (h hookPoint) problemOfLink(dev Device, info *link.Info) string {
 
 // successor tells who took the place of the XDP program, if anybody did.
 func successor(dev Device) string {
-	var foreign *ForeignError
-	if !errors.As(foreignXDP(dev), &foreign) {
+	foreign := foreignXDP(dev)
+	if foreign == nil {
 		return ""
 	}
 	return fmt.Sprintf(", and %q (id %d) is in its place", foreign.Name, foreign.ID)

@@ -2,13 +2,16 @@ package datapath
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -58,6 +61,23 @@ func bpffs(t *testing.T) string {
 		}
 	})
 	return dir
+}
+
+// devices makes devices in a network namespace of the test's own.
+func devices(t *testing.T, indices ...int) {
+	t.Helper()
+	runtime.LockOSThread() // and never unlocks: the thread ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	for _, index := range indices {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.Index = fmt.Sprintf("device%d", index), index
+		device := &netlink.Veth{LinkAttrs: attrs, PeerName: fmt.Sprintf("peer%d", index)}
+		if err := errors.Join(netlink.LinkAdd(device), netlink.LinkSetUp(device)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func traceRules() *Ruleset {

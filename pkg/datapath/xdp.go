@@ -62,7 +62,7 @@ func attachXDP(dev Device, program *ebpf.Program, mode Mode) (link.Link, error) 
 			return l, nil
 		}
 		foreign := foreignXDP(dev)
-		if try < busyTries && isTaken(err) && !isSomebodys(foreign) {
+		if try < busyTries && isTaken(err) && (foreign == nil || foreign.isOurs()) {
 			time.Sleep(busyPause)
 			continue
 		}
@@ -79,7 +79,7 @@ func attachXDP(dev Device, program *ebpf.Program, mode Mode) (link.Link, error) 
 func isTaken(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) }
 
 // foreignXDP names the program that is on the device, or returns nil.
-func foreignXDP(dev Device) error {
+func foreignXDP(dev Device) *ForeignError {
 	device, err := netlink.LinkByIndex(dev.Index)
 	if err != nil || device.Attrs().Xdp == nil || !device.Attrs().Xdp.Attached {
 		return nil
@@ -88,12 +88,9 @@ func foreignXDP(dev Device) error {
 	return &ForeignError{Device: dev, ID: id, Name: programName(id)}
 }
 
-func hasForeignXDP(dev Device) bool { return isSomebodys(foreignXDP(dev)) }
-
-// isSomebodys tells a program of somebody else from one of xdp-port.
-func isSomebodys(found error) bool {
-	var foreign *ForeignError
-	return errors.As(found, &foreign) && !foreign.isOurs()
+func hasForeignXDP(dev Device) bool {
+	foreign := foreignXDP(dev)
+	return foreign != nil && !foreign.isOurs()
 }
 
 func programName(id ebpf.ProgramID) string {

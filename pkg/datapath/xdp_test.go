@@ -29,7 +29,7 @@ func xdpProgram(t *testing.T, name string) *ebpf.Program {
 func TestAttachXDPWaitsForOurs(t *testing.T) {
 	const index = 700
 	devices(t, index)
-	dev := Device{Index: index, Name: "near700"}
+	dev := Device{Index: index, Name: "device700"}
 	ours, wanted := xdpProgram(t, programsProgFromContainer), xdpProgram(t, "wanted")
 	for _, before := range []Mode{Generic, Native} {
 		const rounds = 10 // in some, a busy machine lets the link be closed too late
@@ -63,7 +63,7 @@ func TestAttachXDPWaitsForOurs(t *testing.T) {
 func TestAttachXDPNamesForeigner(t *testing.T) {
 	const index = 700
 	devices(t, index)
-	dev := Device{Index: index, Name: "near700"}
+	dev := Device{Index: index, Name: "device700"}
 	for _, name := range []string{"somebody", programsProgFromContainer} {
 		held, err := link.AttachXDP(link.XDPOptions{
 			Program: xdpProgram(t, name), Interface: index, Flags: link.XDPGenericMode,
@@ -82,13 +82,16 @@ func TestAttachXDPNamesForeigner(t *testing.T) {
 	}
 }
 
-// leftXDP waits for the device to have no program.
-func leftXDP(dev Device) (left error) {
-	for range 1000 {
-		if left = foreignXDP(dev); left == nil {
+// leftXDP waits for the device to have no program, and names one that stays.
+func leftXDP(dev Device) error {
+	for try := 1; ; try++ {
+		left := foreignXDP(dev)
+		if left == nil {
 			return nil
+		}
+		if try == 1000 {
+			return left
 		}
 		time.Sleep(busyPause)
 	}
-	return left
 }

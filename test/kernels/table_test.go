@@ -73,6 +73,11 @@ FAIL
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("the table is\n%s\nshould be\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	var failures strings.Builder
+	writeFailures(&failures, []*report{old, running})
+	if said := failures.String(); !strings.Contains(said, "fail a.TestLife/ADD/clsact, new\n    life_test.go:12: it is broken\n") {
+		t.Errorf("of failures it says\n%s", said)
+	}
 	if err := old.err(); err != nil {
 		t.Errorf("the old kernel: %v", err)
 	}
