@@ -25,7 +25,7 @@ type Info struct {
 	Commit string `json:"commit,omitempty"`
 	// Programs is a hash over the BPF objects. Containers keep the programs that
 	// they began with; those of the same hash share theirs.
-	Programs string `json:"programs"`
+	Programs string `json:"programsHash"`
 	Go       string `json:"go"`
 
 	// Time is when the commit was made; nil where it is not known.

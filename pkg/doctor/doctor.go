@@ -38,7 +38,7 @@ type Finding struct {
 	// Detail says what is there.
 	Detail string `json:"detail"`
 	// Mend says what to do; empty where nothing is to be done.
-	Mend string `json:"mend,omitempty"`
+	Mend string `json:"fix,omitempty"`
 }
 
 // Examine runs all checks.

@@ -6,7 +6,9 @@
 package inspect
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
@@ -27,7 +29,8 @@ type Attachment struct {
 	Mode   string `json:"mode"`
 	TCHook string `json:"tcHook"`
 	// Ruleset names the loaded programs and maps, which others may share.
-	Ruleset  string    `json:"ruleset"`
+	Ruleset string `json:"ruleset"`
+	// Programs are in the order of Hooks.
 	Programs []Program `json:"programs"`
 	// AttachedAt is when ADD ran; a change of rules alone does not count.
 	AttachedAt time.Time `json:"attachedAt,omitzero"`
@@ -54,14 +57,21 @@ type Program struct {
 	ID   uint32 `json:"id"`
 }
 
+// Hooks are the hooks of a device, in the order in which they are shown.
+var Hooks = []string{"xdp", "tc_ingress", "tc_egress"}
+
+func compareHooks(a, b Program) int {
+	return cmp.Compare(slices.Index(Hooks, a.Hook), slices.Index(Hooks, b.Hook))
+}
+
 // Counters are numbers of packets since ADD, each packet in one of the first
-// six.
+// six. In JSON those are named by the verdict, in the words of a trace.
 type Counters struct {
 	Passed             uint64 `json:"passed"`
 	Rewritten          uint64 `json:"rewritten"`
 	Dropped            uint64 `json:"dropped"`
-	RepliesRestored    uint64 `json:"repliesRestored"`
-	ICMPErrorsRestored uint64 `json:"icmpErrorsRestored"`
+	RepliesRestored    uint64 `json:"reply-restored"`
+	ICMPErrorsRestored uint64 `json:"icmp-error-restored"`
 	Malformed          uint64 `json:"malformed"`
 	// FlowConflicts counts pairs of sockets that used both ports of a rule.
 	FlowConflicts uint64 `json:"flowConflicts"`
@@ -70,6 +80,24 @@ type Counters struct {
 // Packets is the number of all packets.
 func (c *Counters) Packets() uint64 {
 	return c.Passed + c.Rewritten + c.Dropped + c.RepliesRestored + c.ICMPErrorsRestored + c.Malformed
+}
+
+// Verdicts are all verdicts, in the order in which they are shown.
+var Verdicts = []datapath.Verdict{
+	datapath.Passed, datapath.Rewritten, datapath.Dropped,
+	datapath.ReplyRestored, datapath.ICMPErrorRestored, datapath.Malformed,
+}
+
+// VerdictOf is the verdict on the packets that a rule with this action decides.
+func VerdictOf(action rules.Action) datapath.Verdict {
+	switch action {
+	case rules.Rewrite:
+		return datapath.Rewritten
+	case rules.Drop:
+		return datapath.Dropped
+	default:
+		return datapath.Passed
+	}
 }
 
 // ByVerdict are the numbers of packets by the words of verdicts, as a trace has

@@ -13,11 +13,12 @@ import (
 type Flow struct {
 	Direction string `json:"direction"`
 	Protocol  string `json:"protocol"`
-	// Container and Peer are its ends. One of them, the peer of an egress flow
-	// or the container of an ingress flow, is known as Original to the sender.
-	Container netip.AddrPort `json:"container"`
-	Peer      netip.AddrPort `json:"peer"`
-	Original  netip.AddrPort `json:"original"`
+	// Local and Peer are its ends, Local the container's. One of them, the peer of
+	// an egress flow or the container of an ingress flow, is known as Original to
+	// the sender.
+	Local    netip.AddrPort `json:"local"`
+	Peer     netip.AddrPort `json:"peer"`
+	Original netip.AddrPort `json:"original"`
 	// Rule is the name of the rule that rewrites it now; empty if the one that
 	// did is not among the rules any more.
 	Rule string `json:"rule,omitempty"`
@@ -25,7 +26,7 @@ type Flow struct {
 
 func (a *Attachment) flow(f *datapath.Flow) Flow {
 	out := Flow{
-		Direction: f.Direction.String(), Protocol: f.Protocol.String(), Container: f.Container, Peer: f.Peer,
+		Direction: f.Direction.String(), Protocol: f.Protocol.String(), Local: f.Container, Peer: f.Peer,
 	}
 	target := f.Peer
 	if f.Direction == rules.Ingress {
@@ -41,6 +42,6 @@ func (a *Attachment) flow(f *datapath.Flow) Flow {
 }
 
 func compareFlows(a, b Flow) int {
-	return cmp.Or(a.Container.Compare(b.Container), a.Peer.Compare(b.Peer),
+	return cmp.Or(a.Local.Compare(b.Local), a.Peer.Compare(b.Peer),
 		cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Direction, b.Direction))
 }

@@ -51,6 +51,24 @@ func TestRuleInWords(t *testing.T) {
 	}
 }
 
+// TestOneWordForEachVerdict wants the counters under the words of the verdicts.
+func TestOneWordForEachVerdict(t *testing.T) {
+	text, err := json.Marshal(Counters{})
+	counted := map[string]uint64{}
+	if err := errors.Join(err, json.Unmarshal(text, &counted)); err != nil {
+		t.Fatal(err)
+	}
+	delete(counted, "flowConflicts") // it counts beside the verdicts
+	if len(counted) != len(Verdicts) || len((&Counters{}).ByVerdict()) != len(Verdicts) {
+		t.Errorf("%v, %v and %v are of different length", counted, Verdicts, (&Counters{}).ByVerdict())
+	}
+	for _, verdict := range Verdicts {
+		if _, has := counted[verdict.String()]; !has {
+			t.Errorf("%s is not among %s", verdict, text)
+		}
+	}
+}
+
 func TestRates(t *testing.T) {
 	var s Sampler
 	at := func(packets ...uint64) []Attachment {
@@ -64,13 +82,13 @@ func TestRates(t *testing.T) {
 		return list
 	}
 	start := time.Unix(1000, 0)
-	if first := s.Sample(at(10, 20), start); first.Seconds != 0 || first.Containers[0].PacketRate != 0 || first.Total.Rewritten != 30 {
+	if first := s.Sample(at(10, 20), start); first.Seconds != 0 || first.Attachments[0].PacketRate != 0 || first.Total.Rewritten != 30 {
 		t.Errorf("%+v", first)
 	}
 	// a counts on, b was attached anew, c is new.
 	second := s.Sample(at(30, 5, 7), start.Add(2*time.Second))
 	second.Sort(ByRate)
-	if c := second.Containers; c[0].Container != "a" || c[0].PacketRate != 10 || c[0].RewrittenRate != 10 ||
+	if c := second.Attachments; c[0].Container != "a" || c[0].PacketRate != 10 || c[0].RewrittenRate != 10 ||
 		c[1].Container != "c" || c[1].PacketRate != 0 || c[2].PacketRate != 0 {
 		t.Errorf("%+v", c)
 	}
@@ -78,7 +96,7 @@ func TestRates(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	second.Sort(ByName)
-	if second.Containers[1].Container != "b" {
-		t.Errorf("%+v", second.Containers)
+	if second.Attachments[1].Container != "b" {
+		t.Errorf("%+v", second.Attachments)
 	}
 }

@@ -65,6 +65,7 @@ func (r *loader) attachment(l *state.Listed) Attachment {
 	for _, placed := range health.Placed {
 		a.Programs = append(a.Programs, Program{Hook: placed.Hook, ID: uint32(placed.Program)})
 	}
+	slices.SortFunc(a.Programs, compareHooks)
 	record, err := datapath.ReadRecord(l.Folder)
 	if err == nil { // else it is among the problems
 		a.Device, a.Index = record.Device.Name, record.Device.Index
@@ -144,7 +145,7 @@ func markDuplicates(list []Attachment) {
 }
 
 // Flows returns the live flows of an attachment, in the order of their
-// container's address and port.
+// local address and port.
 func (a *Attachment) Flows() ([]Flow, error) {
 	found, err := datapath.ReadFlows(a.rulesetFolder, a.Index)
 	if err != nil {

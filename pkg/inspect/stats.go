@@ -11,14 +11,14 @@ import (
 type Stats struct {
 	Time time.Time `json:"time"`
 	// Seconds is the time that the rates are over; 0 where there are none yet.
-	Seconds    float64         `json:"seconds"`
-	Total      Counters        `json:"total"`
-	Containers []ContainerStat `json:"containers"`
-	Rules      []RuleStat      `json:"rules"`
+	Seconds     float64          `json:"seconds"`
+	Total       Counters         `json:"total"`
+	Attachments []AttachmentStat `json:"attachments"`
+	Rules       []RuleStat       `json:"rules"`
 }
 
-// ContainerStat are the counters of one interface of a container.
-type ContainerStat struct {
+// AttachmentStat are the counters of one interface of a container.
+type AttachmentStat struct {
 	Network   string   `json:"network"`
 	Container string   `json:"container"`
 	Interface string   `json:"interface"`
@@ -35,7 +35,7 @@ type RuleStat struct {
 	Network   string `json:"network"`
 	Container string `json:"container"`
 	Interface string `json:"interface"`
-	Rule      string `json:"rule"`
+	Name      string `json:"name"`
 	Packets   uint64 `json:"packets"`
 	Bytes     uint64 `json:"bytes"`
 	// The rates are a second.
@@ -61,15 +61,15 @@ var Orders = []Order{ByRate, ByPackets, ByRewritten, ByDropped, ByName}
 // Sampler makes Stats of attachments read one time after the other. The zero
 // value is ready to use.
 type Sampler struct {
-	at         time.Time
-	containers map[string]ContainerStat
-	rules      map[string]RuleStat
+	at          time.Time
+	attachments map[string]AttachmentStat
+	rules       map[string]RuleStat
 }
 
 // Sample returns the stats of attachments that were read at a time, in their
 // order.
 func (s *Sampler) Sample(list []Attachment, at time.Time) Stats {
-	stats := Stats{Time: at, Containers: []ContainerStat{}, Rules: []RuleStat{}}
+	stats := Stats{Time: at, Attachments: []AttachmentStat{}, Rules: []RuleStat{}}
 	if !s.at.IsZero() {
 		stats.Seconds = at.Sub(s.at).Seconds()
 	}
@@ -82,16 +82,16 @@ func (s *Sampler) Sample(list []Attachment, at time.Time) Stats {
 }
 
 func (s *Stats) add(a *Attachment) {
-	c := ContainerStat{Network: a.Network, Container: a.Container, Interface: a.Interface}
+	c := AttachmentStat{Network: a.Network, Container: a.Container, Interface: a.Interface}
 	if a.Counters != nil {
 		c.Counters, c.Packets = *a.Counters, a.Counters.Packets()
 	}
-	s.Containers = append(s.Containers, c)
+	s.Attachments = append(s.Attachments, c)
 	s.Total.add(&c.Counters)
 	for _, rule := range a.Rules {
 		s.Rules = append(s.Rules, RuleStat{
 			Network: a.Network, Container: a.Container, Interface: a.Interface,
-			Rule: rule.Name, Packets: rule.Packets, Bytes: rule.Bytes,
+			Name: rule.Name, Packets: rule.Packets, Bytes: rule.Bytes,
 		})
 	}
 }
@@ -114,9 +114,9 @@ func (s *Sampler) rate(stats *Stats) {
 		}
 		return float64(now-before) / stats.Seconds
 	}
-	for i := range stats.Containers {
-		c := &stats.Containers[i]
-		before, known := s.containers[c.key()]
+	for i := range stats.Attachments {
+		c := &stats.Attachments[i]
+		before, known := s.attachments[c.key()]
 		if !known {
 			continue
 		}
@@ -135,9 +135,9 @@ func (s *Sampler) rate(stats *Stats) {
 // remember keeps what the next rates are counted from.
 func (s *Sampler) remember(stats *Stats) {
 	s.at = stats.Time
-	s.containers, s.rules = map[string]ContainerStat{}, map[string]RuleStat{}
-	for _, c := range stats.Containers {
-		s.containers[c.key()] = c
+	s.attachments, s.rules = map[string]AttachmentStat{}, map[string]RuleStat{}
+	for _, c := range stats.Attachments {
+		s.attachments[c.key()] = c
 	}
 	for _, r := range stats.Rules {
 		s.rules[r.key()] = r
@@ -145,15 +145,15 @@ func (s *Sampler) remember(stats *Stats) {
 }
 
 // key tells attachments apart; names have no slash.
-func (c *ContainerStat) key() string { return c.Network + "/" + c.Container + "/" + c.Interface }
+func (c *AttachmentStat) key() string { return c.Network + "/" + c.Container + "/" + c.Interface }
 
 func (r *RuleStat) key() string {
-	return r.Network + "/" + r.Container + "/" + r.Interface + "/" + r.Rule
+	return r.Network + "/" + r.Container + "/" + r.Interface + "/" + r.Name
 }
 
 // Sort sorts the rows. Those that are equal keep their order.
 func (s *Stats) Sort(order Order) {
-	slices.SortStableFunc(s.Containers, func(a, b ContainerStat) int {
+	slices.SortStableFunc(s.Attachments, func(a, b AttachmentStat) int {
 		switch order {
 		case ByPackets:
 			return cmp.Compare(b.Packets, a.Packets)

@@ -178,7 +178,10 @@ func (c *change) make() (outcome string, err error) {
 
 func (t *tool) printChanges(changes []*change) error {
 	if t.wantsJSON() {
-		return t.printJSON(append([]*change{}, changes...))
+		return t.printJSON(struct {
+			schema
+			Changes []*change `json:"changes"`
+		}{schemaNow, append([]*change{}, changes...)})
 	}
 	if len(changes) == 0 {
 		_, err := fmt.Fprintln(t.err, "no container of this network is attached")

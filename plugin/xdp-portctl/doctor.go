@@ -12,14 +12,14 @@ import (
 func (t *tool) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look what of this machine works for xdp-port, what does not, and how to mend it",
+		Short: "Look what of this machine works for xdp-port, what does not, and how to fix it",
 		Long: `Look at the kernel, privileges, the BPF file system, tcx, the JIT, offloads, and
-programs of others; say what works, what does not, and the mend. Nothing is
+programs of others; say what works, what does not, and the fix. Nothing is
 changed. Run it in the network and mount namespace of the container runtime.
 
 Exits with 1 if something does not work; what only works less well is a warning.`,
 		Example: `  xdp-portctl doctor
-  xdp-portctl doctor -o json | jq '.[] | select(.status != "fine")'`,
+  xdp-portctl doctor -o json | jq '.findings[] | select(.status != "fine")'`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			findings := doctor.Examine()
@@ -42,7 +42,10 @@ var statusColours = map[doctor.Status]text.Color{
 
 func (t *tool) printFindings(findings []doctor.Finding) error {
 	if t.wantsJSON() {
-		return t.printJSON(findings)
+		return t.printJSON(struct {
+			schema
+			Findings []doctor.Finding `json:"findings"`
+		}{schemaNow, findings})
 	}
 	w := t.newTable("check", "status", "")
 	for _, f := range findings {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
 
@@ -25,10 +24,7 @@ var traceProtocols = []string{"tcp", "udp", "icmp", "icmpv6"}
 
 func verdictWords() []string {
 	var words []string
-	for _, verdict := range []datapath.Verdict{
-		datapath.Passed, datapath.Rewritten, datapath.Dropped,
-		datapath.ReplyRestored, datapath.ICMPErrorRestored, datapath.Malformed,
-	} {
+	for _, verdict := range inspect.Verdicts {
 		words = append(words, verdict.String())
 	}
 	return words

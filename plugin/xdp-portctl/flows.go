@@ -18,7 +18,7 @@ that are no more.
 
 CONTAINER is the ID or the beginning of it.`,
 		Example: `  xdp-portctl flows 3f4a
-  xdp-portctl flows 3f4a -o json | jq length`,
+  xdp-portctl flows 3f4a -o json | jq '.flows | length'`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeContainer,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -34,6 +34,7 @@ CONTAINER is the ID or the beginning of it.`,
 // namedFlow is a flow and the interface that it goes by.
 type namedFlow struct {
 	Network   string `json:"network"`
+	Container string `json:"container"`
 	Interface string `json:"interface"`
 	inspect.Flow
 }
@@ -47,15 +48,18 @@ func (t *tool) printFlows(list []inspect.Attachment) error {
 			return fmt.Errorf("%s in network %s: %w", a.Interface, a.Network, err)
 		}
 		for _, flow := range found {
-			flows = append(flows, namedFlow{a.Network, a.Interface, flow})
+			flows = append(flows, namedFlow{a.Network, a.Container, a.Interface, flow})
 		}
 	}
 	if t.wantsJSON() {
-		return t.printJSON(flows)
+		return t.printJSON(struct {
+			schema
+			Flows []namedFlow `json:"flows"`
+		}{schemaNow, flows})
 	}
-	w := t.newTable("network", "interface", "direction", "protocol", "container", "peer", "asked for", "rule")
+	w := t.newTable("network", "interface", "direction", "protocol", "local", "peer", "original", "rule")
 	for _, f := range flows {
-		w.AppendRow([]any{f.Network, f.Interface, f.Direction, f.Protocol, f.Container, f.Peer, f.Original, f.Rule})
+		w.AppendRow([]any{f.Network, f.Interface, f.Direction, f.Protocol, f.Local, f.Peer, f.Original, f.Rule})
 	}
 	return t.printTable(w)
 }

@@ -87,7 +87,10 @@ func (t *tool) printCollected(keys []state.Key, what string) error {
 		for i, key := range keys {
 			list[i] = collected(key)
 		}
-		return t.printJSON(list)
+		return t.printJSON(struct {
+			schema
+			Attachments []collected `json:"attachments"`
+		}{schemaNow, list})
 	}
 	if len(keys) == 0 {
 		_, err := fmt.Fprintln(t.err, "nothing is left over")

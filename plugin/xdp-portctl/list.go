@@ -22,7 +22,7 @@ egress, how many rules it has, since when, and what is wrong with it.
 
 Exits with 1 if anything is wrong.`,
 		Example: `  xdp-portctl list
-  xdp-portctl list -o json | jq -r '.[] | select(.healthy | not) | .container'`,
+  xdp-portctl list -o json | jq -r '.attachments[] | select(.healthy | not) | .container'`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			list, err := inspect.Attachments()
@@ -54,7 +54,7 @@ func (t *tool) printList(list []inspect.Attachment, whole bool) error {
 		for i := range list {
 			summaries[i] = list[i].Summary()
 		}
-		return t.printJSON(summaries)
+		return t.printAttachments(summaries)
 	}
 	if len(list) == 0 {
 		return t.printNothing()
@@ -75,6 +75,13 @@ func (t *tool) printList(list []inspect.Attachment, whole bool) error {
 	return t.printTable(w)
 }
 
+func (t *tool) printAttachments(list []inspect.Attachment) error {
+	return t.printJSON(struct {
+		schema
+		Attachments []inspect.Attachment `json:"attachments"`
+	}{schemaNow, list})
+}
+
 // printNothing says to people, and not to their pipes, that nothing is there.
 func (t *tool) printNothing() error {
 	_, err := fmt.Fprintln(t.err, "nothing is attached")
@@ -90,7 +97,7 @@ func mode(a *inspect.Attachment) string {
 
 func programs(a *inspect.Attachment) string {
 	var ids []string
-	for _, hook := range []string{"xdp", "tc_ingress", "tc_egress"} {
+	for _, hook := range inspect.Hooks {
 		id := "-"
 		for _, p := range a.Programs {
 			if p.Hook == hook && p.ID != 0 {

@@ -79,7 +79,10 @@ func (t *tool) printMetrics(registry *prometheus.Registry) error {
 		return err
 	}
 	if t.wantsJSON() {
-		return t.printJSON(samples(families))
+		return t.printJSON(struct {
+			schema
+			Samples []sample `json:"samples"`
+		}{schemaNow, samples(families)})
 	}
 	for _, family := range families {
 		if _, err := expfmt.MetricFamilyToText(t.out, family); err != nil {

@@ -22,7 +22,16 @@ var formats = []string{formatTable, formatJSON}
 
 func (t *tool) wantsJSON() bool { return t.format == formatJSON }
 
-// printJSON prints a value as one JSON document.
+// schema is what each JSON document begins with, also each line of a stream.
+type schema struct {
+	Version int `json:"schemaVersion"`
+}
+
+// schemaNow is the schema of docs/json.md. Its version goes up where a key goes
+// away or gets another meaning; new keys do not count.
+var schemaNow = schema{Version: 1}
+
+// printJSON prints a value that has the schema as one JSON document.
 func (t *tool) printJSON(value any) error {
 	encoder := json.NewEncoder(t.out)
 	encoder.SetIndent("", "  ")

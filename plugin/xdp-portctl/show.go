@@ -20,7 +20,7 @@ rules are changed, a rule's as long as there is one of its name.
 CONTAINER is the ID or the beginning of it. Exits with 1 if there is no such
 container, or something is wrong with it.`,
 		Example: `  xdp-portctl show 3f4a
-  xdp-portctl show 3f4a -o json | jq '.[].rules[] | {name, packets}'`,
+  xdp-portctl show 3f4a -o json | jq '.attachments[].rules[] | {name, packets}'`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeContainer,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -47,7 +47,7 @@ func container(prefix string) ([]inspect.Attachment, error) {
 
 func (t *tool) printShow(list []inspect.Attachment) error {
 	if t.wantsJSON() {
-		return t.printJSON(list)
+		return t.printAttachments(list)
 	}
 	for i := range list {
 		if i > 0 {

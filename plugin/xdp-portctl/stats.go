@@ -105,7 +105,7 @@ func (t *tool) statsOnce(ctx context.Context, o statsOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.interval > 0 && len(stats.Containers) > 0 {
+	if o.interval > 0 && len(stats.Attachments) > 0 {
 		if !sleep(ctx, o.interval) {
 			return nil
 		}
@@ -126,12 +126,17 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+type versionedStats struct {
+	schema
+	*inspect.Stats
+}
+
 func (t *tool) printStats(stats *inspect.Stats, order inspect.Order) error {
 	stats.Sort(order)
 	if t.wantsJSON() {
-		return t.printJSON(stats)
+		return t.printJSON(versionedStats{schemaNow, stats})
 	}
-	if len(stats.Containers) == 0 {
+	if len(stats.Attachments) == 0 {
 		return t.printNothing()
 	}
 	_, err := fmt.Fprintln(t.out, t.statsText(stats, 0))
@@ -147,7 +152,7 @@ func (t *tool) containerTable(stats *inspect.Stats, rows int) table.Writer {
 	w := t.newTable("network", "container", "interface", "packets", "pps", "passed", "rewritten", "rewritten/s",
 		"dropped", "dropped/s", "replies", "icmp errors", "malformed", "conflicts")
 	w.SetColumnConfigs(rightAligned(4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14))
-	for _, c := range first(stats.Containers, rows) {
+	for _, c := range first(stats.Attachments, rows) {
 		n := &c.Counters
 		w.AppendRow([]any{
 			c.Network, shortID(c.Container), c.Interface, c.Packets, rate(c.PacketRate), n.Passed,
@@ -155,7 +160,7 @@ func (t *tool) containerTable(stats *inspect.Stats, rows int) table.Writer {
 			n.RepliesRestored, n.ICMPErrorsRestored, n.Malformed, n.FlowConflicts,
 		})
 	}
-	if n := &stats.Total; len(stats.Containers) > 1 {
+	if n := &stats.Total; len(stats.Attachments) > 1 {
 		w.AppendRow([]any{
 			"total", "", "", n.Packets(), "", n.Passed, n.Rewritten, "", n.Dropped, "",
 			n.RepliesRestored, n.ICMPErrorsRestored, n.Malformed, n.FlowConflicts,
@@ -169,7 +174,7 @@ func (t *tool) ruleTable(stats *inspect.Stats, rows int) table.Writer {
 	w.SetColumnConfigs(rightAligned(5, 6, 7, 8))
 	for _, r := range first(stats.Rules, rows) {
 		w.AppendRow([]any{
-			r.Network, shortID(r.Container), r.Interface, r.Rule, r.Packets, rate(r.PacketRate), r.Bytes, rate(r.ByteRate),
+			r.Network, shortID(r.Container), r.Interface, r.Name, r.Packets, rate(r.PacketRate), r.Bytes, rate(r.ByteRate),
 		})
 	}
 	return w
@@ -194,7 +199,7 @@ func (t *tool) watchPiped(ctx context.Context, s *sampling) error {
 		}
 		stats.Sort(inspect.Order(s.order))
 		if t.wantsJSON() {
-			err = json.NewEncoder(t.out).Encode(stats)
+			err = json.NewEncoder(t.out).Encode(versionedStats{schemaNow, &stats})
 		} else {
 			_, err = fmt.Fprintf(t.out, "%s\n%s\n\n", stats.Time.Format(time.TimeOnly), t.statsText(&stats, 0))
 		}

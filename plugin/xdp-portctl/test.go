@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/trial"
@@ -100,13 +101,21 @@ func readLines(in io.Reader) ([]string, error) {
 
 // tested is the outcome of one packet.
 type tested struct {
-	Packet  string `json:"packet"`
-	Verdict string `json:"verdict"`
-	// Rule is the one that decides, nil for none.
-	Rule  *inspect.Rule `json:"rule"`
-	After string        `json:"after,omitempty"`
-	// RepliesRestored tells that replies get the original port back.
-	RepliesRestored bool `json:"repliesRestored"`
+	Packet    string       `json:"packet"`
+	Direction string       `json:"direction"`
+	Protocol  string       `json:"protocol"`
+	Before    inspect.Ends `json:"before"`
+	// After is where the packet goes on to; it is missing if it does not.
+	After   inspect.Ends `json:"after,omitzero"`
+	Verdict string       `json:"verdict"`
+	// Rule is the name of the one that decides, empty for none, and Definition
+	// what it says.
+	Rule       string        `json:"rule,omitempty"`
+	Definition *inspect.Rule `json:"definition,omitempty"`
+	// KeepsFlow tells that replies get the original port back.
+	KeepsFlow bool `json:"keepsFlow"`
+
+	goesOn string // After in words
 }
 
 func (t *tool) printOutcomes(packets []trial.Packet, list []rules.Rule) error {
@@ -115,7 +124,10 @@ func (t *tool) printOutcomes(packets []trial.Packet, list []rules.Rule) error {
 		outcomes[i] = outcomeOf(packet, list)
 	}
 	if t.wantsJSON() {
-		return t.printJSON(outcomes)
+		return t.printJSON(struct {
+			schema
+			Results []tested `json:"results"`
+		}{schemaNow, outcomes})
 	}
 	for _, o := range outcomes {
 		fmt.Fprintf(t.out, "%s\n  %s\n  %s\n", o.Packet, t.verdict(o), o.because())
@@ -125,32 +137,39 @@ func (t *tool) printOutcomes(packets []trial.Packet, list []rules.Rule) error {
 
 func outcomeOf(packet trial.Packet, list []rules.Rule) tested {
 	outcome := packet.Under(list)
-	out := tested{Packet: packet.String(), Verdict: outcome.Action.String(), RepliesRestored: outcome.Restored}
+	out := tested{
+		Packet: packet.String(), Direction: packet.Direction.String(), Protocol: packet.Protocol.String(),
+		Before: endsOf(packet), Verdict: inspect.VerdictOf(outcome.Action).String(), KeepsFlow: outcome.Restored,
+	}
 	if outcome.Rule >= 0 {
 		rule := inspect.RuleOf(outcome.Rule, &list[outcome.Rule])
-		out.Rule = &rule
+		out.Rule, out.Definition = rule.Name, &rule
 	}
 	if outcome.Action != rules.Drop {
-		out.After = outcome.After.String()
+		out.After, out.goesOn = endsOf(outcome.After), outcome.After.String()
 	}
 	return out
 }
 
+func endsOf(p trial.Packet) inspect.Ends {
+	return inspect.Ends{Source: inspect.End{AddrPort: p.Source}, Destination: inspect.End{AddrPort: p.Destination}}
+}
+
 func (t *tool) verdict(o tested) string {
 	switch {
-	case o.Verdict == rules.Drop.String():
+	case o.Verdict == datapath.Dropped.String():
 		return t.paint(text.FgRed, "dropped")
-	case o.Verdict == rules.Pass.String():
+	case o.Verdict == datapath.Passed.String():
 		return t.paint(text.FgGreen, "passed as it is")
-	case o.RepliesRestored:
-		return t.paint(text.FgYellow, "rewritten: "+o.After) + ", replies get their port back"
+	case o.KeepsFlow:
+		return t.paint(text.FgYellow, "rewritten: "+o.goesOn) + ", replies get their port back"
 	}
-	return t.paint(text.FgYellow, "rewritten: "+o.After) + ", replies are left alone"
+	return t.paint(text.FgYellow, "rewritten: "+o.goesOn) + ", replies are left alone"
 }
 
 func (o *tested) because() string {
-	if o.Rule == nil {
-		return "no rule is about it"
+	if o.Definition == nil {
+		return "no rule matches"
 	}
-	return fmt.Sprintf("by rule %d, %q: %s", o.Rule.Index, o.Rule.Name, o.Rule)
+	return fmt.Sprintf("by rule %d, %q: %s", o.Definition.Index, o.Rule, o.Definition)
 }

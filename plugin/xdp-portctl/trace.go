@@ -184,7 +184,10 @@ func (s *sink) tell(d *inspect.Decision) error {
 		}
 	}
 	if s.json != nil {
-		return s.json.Encode(d)
+		return s.json.Encode(struct {
+			schema
+			*inspect.Decision
+		}{schemaNow, d})
 	}
 	_, err := fmt.Fprintf(s.buffer, "%s %-*s %-7s %s  %s\n", d.Time.Format("15:04:05.000000"),
 		idLength, shortID(orDash(d.Container)), d.Direction, d, s.verdictOf(d))

@@ -20,8 +20,9 @@ type remark struct {
 
 // validation is what validate says of a file.
 type validation struct {
+	schema
 	Valid    bool     `json:"valid"`
-	Mistakes []remark `json:"mistakes"`
+	Errors   []remark `json:"errors"`
 	Warnings []remark `json:"warnings"`
 }
 
@@ -62,12 +63,12 @@ CONFLIST is a file, or - for stdin. Exits with 1 if there are mistakes, with
 
 // examine takes what reading came back with apart.
 func examine(c *conflist, err error) (validation, error) {
-	v := validation{Mistakes: []remark{}, Warnings: []remark{}}
+	v := validation{schema: schemaNow, Errors: []remark{}, Warnings: []remark{}}
 	var mistakes *config.Error
 	switch {
 	case errors.As(err, &mistakes):
 		for _, m := range mistakes.Mistakes {
-			v.Mistakes = append(v.Mistakes, remark{m.Place, m.At, m.Problem})
+			v.Errors = append(v.Errors, remark{m.Place, m.At, m.Problem})
 		}
 	case err != nil:
 		return v, err
@@ -121,7 +122,7 @@ func (t *tool) printValidation(c *conflist, v validation) error {
 			fmt.Fprintf(t.out, "%s\n", c.describe(t.paint(colour, kind), m))
 		}
 	}
-	print("mistake", text.FgRed, v.Mistakes)
+	print("mistake", text.FgRed, v.Errors)
 	print("warning", text.FgYellow, v.Warnings)
 	if v.Valid {
 		_, err := fmt.Fprintf(t.out, "%s: %s\n", c.path, c.summary())

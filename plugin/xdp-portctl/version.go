@@ -17,7 +17,10 @@ func (t *tool) version() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			b := build.Read()
 			if t.wantsJSON() {
-				return t.printJSON(b)
+				return t.printJSON(struct {
+					schema
+					build.Info
+				}{schemaNow, b})
 			}
 			_, err := fmt.Fprintln(t.out, "xdp-portctl", b)
 			return err

@@ -99,7 +99,7 @@ func (v *statsView) key(key string) tea.Cmd {
 // View draws the last sample, cut to the size of the terminal.
 func (v *statsView) View() tea.View {
 	head := fmt.Sprintf("%s  %d containers, %d packets  sorted by %s  (s: sort, q: quit)\n\n",
-		v.stats.Time.Format(time.TimeOnly), len(v.stats.Containers), v.stats.Total.Packets(), v.order)
+		v.stats.Time.Format(time.TimeOnly), len(v.stats.Attachments), v.stats.Total.Packets(), v.order)
 	const otherLines = 7 // head, two table heads, the total, what is between
 	rows := max(1, (v.height-otherLines)/2)
 	view := tea.NewView(cut(head+v.statsText(&v.stats, rows), v.width))

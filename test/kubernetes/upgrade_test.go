@@ -90,11 +90,12 @@ type attachment struct {
 }
 
 // list wants all that is attached to be healthy.
-func (n *node) list() (list []attachment) {
+func (n *node) list() []attachment {
 	n.c.Helper()
 	out := n.run("/opt/cni/bin/xdp-portctl", "list", "-o", "json")
-	n.c.must(json.Unmarshal([]byte(out), &list))
-	return list
+	var document struct{ Attachments []attachment }
+	n.c.must(json.Unmarshal([]byte(out), &document))
+	return document.Attachments
 }
 
 // exchanged wants other programs at each pod that was attached before, and the

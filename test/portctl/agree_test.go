@@ -13,6 +13,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/trial"
@@ -43,7 +44,7 @@ func TestTellsWhatTheKernelDoes(t *testing.T) {
 		}
 		tool := command(t, "test", path, "--packet", "-", "-o", "json")
 		tool.Stdin = strings.NewReader(strings.Join(lines, "\n"))
-		told := decode[[]verdict](t, runTool(t, n, tool).want(t, 0))
+		told := decodeList[verdict](t, runTool(t, n, tool).want(t, 0), "results")
 		kernel := load(t, list)
 		for j, p := range asked {
 			if got := kernel.verdict(t, p); got != told[j].asKernel() {
@@ -55,7 +56,7 @@ func TestTellsWhatTheKernelDoes(t *testing.T) {
 		kernel.Close()
 	}
 	t.Logf("%v", seen)
-	for _, verdict := range []string{"rewrite", "drop", "pass"} {
+	for _, verdict := range []string{"rewritten", "dropped", "passed"} {
 		if seen[verdict] < lists*packets/20 {
 			t.Errorf("only %d packets were to %s", seen[verdict], verdict)
 		}
@@ -64,9 +65,9 @@ func TestTellsWhatTheKernelDoes(t *testing.T) {
 
 // verdict is what the tool says.
 type verdict struct {
-	Verdict string
-	Rule    *struct{ Index int }
-	After   string
+	Verdict    string
+	Definition *struct{ Index int }
+	After      inspect.Ends
 }
 
 // done is what the kernel did: which rule counted the packet, -1 for none, and
@@ -79,15 +80,11 @@ type done struct {
 
 func (v verdict) asKernel() done {
 	out := done{verdict: v.Verdict, rule: -1}
-	if v.Rule != nil {
-		out.rule = v.Rule.Index
+	if v.Definition != nil {
+		out.rule = v.Definition.Index
 	}
-	if v.Verdict != "drop" {
-		after, err := trial.Parse(v.After, rules.Egress)
-		if err != nil {
-			return done{verdict: err.Error()}
-		}
-		out.port = after.Destination.Port()
+	if v.Verdict != "dropped" {
+		out.port = v.After.Destination.Port()
 	}
 	return out
 }
@@ -230,7 +227,7 @@ func (k *kernel) verdict(t *testing.T, p trial.Packet) done {
 		description.Load = packet.TCP{Source: p.Source.Port(), Destination: p.Destination.Port(), Payload: []byte("payload")}
 	}
 	frame, dropped := k.run(t, p.Direction, description.Bytes())
-	out := done{verdict: "pass", rule: -1}
+	out := done{verdict: "passed", rule: -1}
 	counters, err := k.Counters(testDevice)
 	must(t, err)
 	for i, rule := range counters.Rules {
@@ -239,11 +236,11 @@ func (k *kernel) verdict(t *testing.T, p trial.Packet) done {
 		}
 	}
 	if counters.Rewritten != k.before.Rewritten {
-		out.verdict = "rewrite"
+		out.verdict = "rewritten"
 	}
 	k.before = counters
 	if dropped {
-		out.verdict = "drop"
+		out.verdict = "dropped"
 		return out
 	}
 	out.port = binary.BigEndian.Uint16(frame[description.TransportOffset()+2:])

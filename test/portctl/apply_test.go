@@ -39,7 +39,7 @@ func TestApplyUnderTraffic(t *testing.T) {
 	arrivals.awaitEach(t, attached, 7998)
 
 	next := write(t, conflist("lab", rewriteTo(7997)))
-	dry := decode[[]applied](t, portctl(t, n, "apply", next, "--dry-run", "-o", "json").want(t, 0))
+	dry := decodeList[applied](t, portctl(t, n, "apply", next, "--dry-run", "-o", "json").want(t, 0), "changes")
 	for _, a := range dry {
 		if a.Outcome != "changed" || !a.DryRun || !strings.Contains(a.Difference, "-main: egress udp 7999 -> 7998\n+main: egress udp 7999 -> 7997\n") {
 			t.Fatalf("%+v", a)
@@ -49,7 +49,7 @@ func TestApplyUnderTraffic(t *testing.T) {
 		t.Fatalf("--dry-run says %d would change, and %d packets went by new rules", len(dry), arrivals.count(7997))
 	}
 	start := time.Now()
-	done := decode[[]applied](t, portctl(t, n, "apply", next, "-o", "json").want(t, 0))
+	done := decodeList[applied](t, portctl(t, n, "apply", next, "-o", "json").want(t, 0), "changes")
 	t.Logf("%d containers in %s", len(done), time.Since(start))
 	for _, a := range done {
 		if a.Outcome != "changed" {
@@ -64,7 +64,7 @@ func TestApplyUnderTraffic(t *testing.T) {
 		t.Errorf("%d of %d packets went under no rules", got, sent)
 	}
 	t.Logf("%d packets sent, %d by the old rules, %d by the new", sent, arrivals.count(7998), arrivals.count(7997))
-	for _, a := range decode[[]applied](t, portctl(t, n, "apply", next, "-o", "json").want(t, 0)) {
+	for _, a := range decodeList[applied](t, portctl(t, n, "apply", next, "-o", "json").want(t, 0), "changes") {
 		if a.Outcome != "unchanged" {
 			t.Errorf("again: %+v", a)
 		}
@@ -302,10 +302,10 @@ func TestGC(t *testing.T) {
 	must(t, goes.RemoveInterface())
 	portctl(t, n, "list").want(t, 1)
 	dry := portctl(t, n, "gc", "--dry-run", "-o", "json")
-	if gone := decode[[]applied](t, dry.want(t, 1)); len(gone) != 1 || gone[0].Container != goes.ID() {
+	if gone := decodeList[applied](t, dry.want(t, 1), "attachments"); len(gone) != 1 || gone[0].Container != goes.ID() {
 		t.Fatalf("%+v", gone)
 	}
-	if gone := decode[[]applied](t, portctl(t, n, "gc", "-o", "json").want(t, 0)); len(gone) != 1 || gone[0].Container != goes.ID() {
+	if gone := decodeList[applied](t, portctl(t, n, "gc", "-o", "json").want(t, 0), "attachments"); len(gone) != 1 || gone[0].Container != goes.ID() {
 		t.Fatalf("%+v", gone)
 	}
 	portctl(t, n, "gc", "--dry-run").want(t, 0)

@@ -23,7 +23,7 @@ import (
 // around it and the kernel that has it.
 func TestDoctorKnowsKernel(t *testing.T) {
 	out := portctl(t, newNode(t), "doctor", "-o", "json")
-	findings := decode[[]doctor.Finding](t, out.stdout)
+	findings := decodeList[doctor.Finding](t, out.stdout, "findings")
 	wantFinding(t, findings, "programs", doctor.Fine)
 	wantFinding(t, findings, "xdp.frags", doctor.Fine)
 	if node.HasTCX(t) {
@@ -48,7 +48,7 @@ func TestDoctorOnOldKernel(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("doctor ended with %v, want exit status 1", err)
 	}
-	findings := decode[[]doctor.Finding](t, stdout.String())
+	findings := decodeList[doctor.Finding](t, stdout.String(), "findings")
 	wantFinding(t, findings, "programs", doctor.Wrong, "Linux 5.12", "Linux 5.15")
 	wantFinding(t, findings, "xdp.frags", doctor.Warning, "MTU", "Linux 5.18")
 }

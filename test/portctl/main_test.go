@@ -133,10 +133,23 @@ func decode[T any](t *testing.T, text string) (value T) {
 	return value
 }
 
+// decodeList reads the list that a JSON document has under a key.
+func decodeList[T any](t *testing.T, text, key string) (list []T) {
+	t.Helper()
+	document := decode[map[string]json.RawMessage](t, text)
+	if got := string(document["schemaVersion"]); got != "1" {
+		t.Errorf("the schema's version is %q in:\n%s", got, text)
+	}
+	if err := json.Unmarshal(document[key], &list); err != nil || list == nil {
+		t.Fatalf("%s: %v in:\n%s", key, err, text)
+	}
+	return list
+}
+
 // showJSON returns what show says of the only attachment of a container.
 func showJSON(t *testing.T, n *node.Node, c *node.Container) inspect.Attachment {
 	t.Helper()
-	list := decode[[]inspect.Attachment](t, portctl(t, n, "show", c.ID(), "-o", "json").want(t, 0))
+	list := decodeList[inspect.Attachment](t, portctl(t, n, "show", c.ID(), "-o", "json").want(t, 0), "attachments")
 	if len(list) != 1 {
 		t.Fatalf("%d attachments, want 1: %+v", len(list), list)
 	}

@@ -45,7 +45,7 @@ func wantEverywhere(t *testing.T, n *node.Node, c *node.Container, names []strin
 	}
 	inStats := map[string]inspect.RuleStat{}
 	for _, rule := range stats.Rules {
-		inStats[rule.Rule] = rule
+		inStats[rule.Name] = rule
 	}
 	show := portctl(t, n, "show", c.ID()).want(t, 0)
 	table := portctl(t, n, "stats", c.ID(), "-i", "0").want(t, 0)

@@ -1,0 +1,121 @@
+package portctl
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// flow is one as the tool prints it.
+type flow struct {
+	Network, Container, Interface, Direction, Protocol, Local, Peer, Original, Rule string
+}
+
+// TestFlowsNameTheContainer wants the container's ID beside its address.
+func TestFlowsNameTheContainer(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	send(t, c, 7999, 1)
+	flows := decodeList[flow](t, portctl(t, n, "flows", c.ID(), "-o", "json").want(t, 0), "flows")
+	if len(flows) != 1 {
+		t.Fatalf("%+v", flows)
+	}
+	f := flows[0]
+	address, err := c.Addr(unix.AF_INET)
+	must(t, err)
+	if !strings.HasPrefix(f.Local, address.String()+":") {
+		t.Errorf("the local end of %+v is not at %s", f, address)
+	}
+	f.Local = ""
+	if want := (flow{"lab", c.ID(), "eth0", "egress", "udp", "", far(7998).String(), far(7999).String(), "main"}); f != want {
+		t.Errorf("%+v, want %+v", f, want)
+	}
+}
+
+// TestDocumentsAreDocumented takes the documents of all commands, wants the
+// version of the schema in each, and each key in docs/json.md.
+func TestDocumentsAreDocumented(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c, gone := attach(t, n), attach(t, n)
+	send(t, c, 7999, 1)
+	must(t, gone.RemoveInterface())
+	r := startTrace(t, n, "-n", "1", "-o", "json")
+	send(t, c, 7999, 1)
+	documents := []string{r.end(t, false)}
+	next, wrong := write(t, conflist("lab", rewriteTo(7997))), write(t, conflist("lab", rewriteTo(70000)))
+	for _, args := range []string{
+		"list", "show " + c.ID(), "stats -i 100ms", "flows " + c.ID(), "metrics", "version", "doctor", "gc --dry-run",
+		"apply --dry-run " + next, "validate " + wrong, "test -p udp#1.1.1.1:1#>#2.2.2.2:7999 " + next,
+	} {
+		words := strings.Fields(args)
+		for i := range words {
+			words[i] = strings.ReplaceAll(words[i], "#", " ")
+		}
+		documents = append(documents, portctl(t, n, append(words, "-o", "json")...).stdout)
+	}
+	watched := portctl(t, n, "stats", "-w", "-i", "100ms", "-n", "2", "-o", "json").want(t, 0)
+	documents = append(documents, slices.Collect(strings.Lines(watched))...)
+	page, err := os.ReadFile("../../docs/json.md")
+	must(t, err)
+	for _, text := range documents {
+		document := decode[map[string]any](t, text)
+		if document["schemaVersion"] != 1.0 {
+			t.Errorf("the schema's version is not in\n%s", text)
+		}
+		for _, key := range keysOf(document) {
+			if !strings.Contains(string(page), "`"+key+"`") {
+				t.Errorf("docs/json.md has no %q of\n%s", key, text)
+			}
+			if !regexp.MustCompile(`^[a-z]+([A-Z][a-z]+|-[a-z]+)*$`).MatchString(key) {
+				t.Errorf("a key is spelled %q", key)
+			}
+		}
+	}
+}
+
+// keysOf are the keys of an object and of all below it, but for a metric's labels.
+func keysOf(value any) []string {
+	var keys []string
+	switch v := value.(type) {
+	case map[string]any:
+		for key, below := range v {
+			keys = append(keys, key)
+			if key != "labels" {
+				keys = append(keys, keysOf(below)...)
+			}
+		}
+	case []any:
+		for _, below := range v {
+			keys = append(keys, keysOf(below)...)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// TestHooksHaveOneOrder wants the programs of the table in the order of the JSON.
+func TestHooksHaveOneOrder(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	var order, ids []string
+	for _, p := range showJSON(t, n, c).Programs {
+		order = append(order, p.Hook)
+		id, err := json.Marshal(p.ID)
+		must(t, err)
+		ids = append(ids, string(id))
+	}
+	if want := []string{"xdp", "tc_ingress", "tc_egress"}; !slices.Equal(order, want) {
+		t.Errorf("the order is %v, want %v", order, want)
+	}
+	if text := portctl(t, n, "list").want(t, 0); !strings.Contains(text, strings.Join(ids, ",")) {
+		t.Errorf("programs %v are not in this order in\n%s", ids, text)
+	}
+}
