@@ -13,10 +13,15 @@ REFERENCE := main/bridge main/ptp main/loopback ipam/host-local \
 # Modules of their own, for what the product does not need.
 MODULES := test/bench test/runtimes test/kubernetes test/schema
 
-# Versions of the kernels of test-kernels, and its tests: packages, or some of a
-# package's tests, by a regular expression. QUICK=1 takes a sample.
-KERNELS ?= 6.1
-KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
+# Kernels of test-kernels: Debian's, by VERSION[-rt] or newest (sid's), and "here", the
+# running one, to compare with. The tests are packages, or some of a package's tests, by a
+# regular expression. QUICK=1 takes a sample of both. To try a single package:
+#
+#	make test-kernels KERNELS=newest KERNEL_TESTS=./pkg/datapath
+#	make test-kernels KERNELS="6.12 6.12-rt" KERNEL_TESTS=./test/e2e=TestSamples/30-
+KERNELS ?= $(if $(QUICK),6.1,6.1 6.12 newest 6.12-rt here)
+KERNEL_TESTS ?= $(if $(QUICK),$(KERNEL_SAMPLE),$(ALL_KERNEL_TESTS))
+ALL_KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
 	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor'
 KERNEL_SAMPLE := ./pkg/datapath ./pkg/veth ./test/differential './test/portctl=^TestDoctor' \
 	'./test/e2e=^TestSamples$$/^(10-bridge|20-ptp)$$' './test/e2e=^Test(RewriteByClsact|AmbiguousChecksums|RulesAreReplaced)$$' \
@@ -94,8 +99,8 @@ test-kubernetes: root build reference image node-image next-image containerd kub
 
 # Emulated processors are slow: XDP_PORT_SLOW has the tests wait so many times
 # longer, and send so many times less.
-test-kernels: root build reference ## run tests on other kernels, in emulated machines, 14 minutes; QUICK=1: a sample, 3 (as root)
-	XDP_PORT_SLOW=$${XDP_PORT_SLOW:-10} $(GO) run ./test/kernels -kernels "$(KERNELS)" $(if $(QUICK),$(KERNEL_SAMPLE),$(KERNEL_TESTS))
+test-kernels: root build reference ## run tests on other kernels, in emulated machines; QUICK=1: a sample (as root)
+	XDP_PORT_SLOW=$${XDP_PORT_SLOW:-10} $(GO) run ./test/kernels -kernels "$(KERNELS)" $(KERNEL_TESTS)
 
 release: ## make a release of the checked-out commit in bin/release: binaries, packages, SBOM; QUICK=1: archives
 	.ci/release/run

@@ -13,9 +13,12 @@ func command(name string, args ...string) error {
 	return err
 }
 
-func output(name string, args ...string) (string, error) {
+func output(name string, args ...string) (string, error) { return outputIn("", name, args...) }
+
+// outputIn runs a program in a folder and returns what it prints.
+func outputIn(folder, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
-	cmd.Stderr = os.Stderr
+	cmd.Dir, cmd.Stderr = folder, os.Stderr
 	text, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)

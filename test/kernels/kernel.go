@@ -1,12 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -14,71 +11,103 @@ import (
 
 // kernel is one of Debian's, unpacked but not installed.
 type kernel struct {
+	version
 	release string // as uname(1) says it
-	root    string // what its package has
+	root    string // has the files of its packages
 }
 
-// image and modules are files of the package.
-func (k *kernel) image() string   { return filepath.Join(k.root, "boot/vmlinuz-"+k.release) }
+// title tells kernels apart in reports.
+func (k *kernel) title() string { return "Linux " + k.release }
+
+// modules is their folder.
 func (k *kernel) modules() string { return filepath.Join(k.root, "lib/modules", k.release) }
 
-// fetch downloads and unpacks the newest cloud kernel of a version, such as
-// 6.1, unless it is in the folder.
-func fetch(version, folder string) (*kernel, error) {
-	packet, err := newest(version)
+// image is in /boot, or beside the modules in packages of 2026 and later.
+func (k *kernel) image() string {
+	image := filepath.Join(k.root, "boot/vmlinuz-"+k.release)
+	if _, err := os.Stat(image); err != nil {
+		return filepath.Join(k.modules(), "vmlinuz")
+	}
+	return image
+}
+
+// fetch downloads and unpacks the newest kernel of a version, unless the cache
+// has it.
+func fetch(v version, cache string) (*kernel, error) {
+	unlock, err := lock(cache)
 	if err != nil {
 		return nil, err
 	}
-	k := &kernel{
-		release: strings.TrimPrefix(packet, imagePrefix),
-		root:    filepath.Join(folder, packet),
+	defer unlock()
+	apt, err := openApt(cache, v.suite, v.arch)
+	if err != nil {
+		return nil, err
 	}
+	packages, release, err := v.packages(apt)
+	if err != nil {
+		return nil, err
+	}
+	k := &kernel{version: v, release: release, root: filepath.Join(cache, release)}
 	if _, err := os.Stat(filepath.Join(k.modules(), "modules.dep.bin")); err == nil {
 		return k, nil
 	}
-	return k, errors.Join(unpack(packet, folder, k.root), command("depmod", "-b", k.root, k.release))
+	if err := apt.unpack(packages, k.root); err != nil {
+		return nil, err
+	}
+	return k, k.index()
 }
 
-const imagePrefix = "linux-image-"
-
-// newest asks apt for the name of the package.
-func newest(version string) (string, error) {
-	pattern := "^" + imagePrefix + regexp.QuoteMeta(version) + `[.][0-9].*-cloud-amd64$`
-	list, err := output("sh", "-c", "apt-cache search --names-only '"+pattern+"' | cut -d' ' -f1 | sort -V")
+// packages are those that the image is made of, and the release that they
+// are.
+//
+// Until trixie there is one. Since then the image depends on packages for the
+// binary, the modules and what is built in.
+func (v version) packages(a *apt) (names []string, release string, err error) {
+	dependencies, err := a.dependencies(v.metapackage())
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
-	names := strings.Fields(list)
-	if len(names) == 0 {
-		return "", errors.New("none in the repositories of this machine (apt-get update may help)")
+	for _, name := range dependencies {
+		if found, ok := strings.CutPrefix(name, imagePrefix); ok && found[0] >= '0' && found[0] <= '9' {
+			release = found
+		}
 	}
-	return names[len(names)-1], nil
+	if release == "" {
+		return nil, "", fmt.Errorf("%s of %s depends on no image", v.metapackage(), v.suite)
+	}
+	for _, name := range dependencies {
+		if strings.HasSuffix(name, "-"+release) && !strings.Contains(name, "unsigned") {
+			names = append(names, name)
+		}
+	}
+	return names, release, nil
 }
 
-// unpack leaves nothing that is half there.
-func unpack(packet, folder, root string) error {
-	scratch, err := os.MkdirTemp(folder, "unpack-")
+// index has depmod find the modules, where it looks for them.
+func (k *kernel) index() error {
+	lib := filepath.Join(k.root, "lib")
+	if _, err := os.Lstat(lib); err != nil {
+		if err := os.Symlink("usr/lib", lib); err != nil {
+			return err
+		}
+	}
+	return command("depmod", "-b", k.root, k.release)
+}
+
+// lock keeps others from the cache.
+func lock(cache string) (unlock func(), err error) {
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(scratch) }()
-	download := exec.Command("apt-get", "-o", "APT::Sandbox::User=root", "download", "-qq", packet)
-	download.Dir, download.Stderr = scratch, os.Stderr
-	if err := download.Run(); err != nil {
-		return fmt.Errorf("download %s: %w", packet, err)
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("lock %s: %w", cache, err)
 	}
-	debs, _ := filepath.Glob(filepath.Join(scratch, "*.deb")) // the pattern is good
-	if len(debs) != 1 {
-		return fmt.Errorf("apt-get download %s left %d packages", packet, len(debs))
-	}
-	content := filepath.Join(scratch, "content")
-	if err := command("dpkg-deb", "-x", debs[0], content); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(root); err != nil {
-		return err
-	}
-	return os.Rename(content, root)
+	return func() { _ = file.Close() }, nil
 }
 
 func runningRelease() string {

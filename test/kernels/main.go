@@ -1,8 +1,8 @@
 // Command kernels runs tests on other kernels: each is Debian's, booted in an
-// emulated machine that has the files of this one. The same tests then run on
-// the kernel that is running, so that the two can be told apart.
+// emulated machine that has the files of this one. "here" is the kernel that is
+// running, to compare with.
 //
-//	go run ./test/kernels -kernels 6.1 ./test/e2e './test/crash=^TestKill'
+//	go run ./test/kernels -kernels "6.1 6.12-rt newest here" ./test/e2e './test/crash=^TestKill'
 package main
 
 import (
@@ -20,12 +20,14 @@ import (
 )
 
 func main() {
-	versions := flag.String("kernels", "6.1", "`versions` of the kernels, with spaces between them; of each the newest that Debian has")
-	out := flag.String("out", "bin/kernels", "`folder` for what is downloaded and built")
-	here := flag.Bool("here", true, "run the tests on the running kernel, too")
+	o := options{}
+	names := flag.String("kernels", "6.1", "`names` of the kernels, with spaces between them: VERSION[-rt][/ARCHITECTURE], newest or here")
+	flag.StringVar(&o.out, "out", "bin/kernels", "`folder` for what is built")
+	flag.StringVar(&o.cache, "cache", defaultCache(), "`folder` for what is downloaded")
 	flag.Parse()
+	o.kernels, o.tests = strings.Fields(*names), flag.Args()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	err := run(ctx, strings.Fields(*versions), *here, *out, flag.Args())
+	err := o.run(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "kernels:", err)
@@ -33,25 +35,40 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, versions []string, here bool, out string, packages []string) error {
-	out, err := filepath.Abs(out)
+// options are the arguments of the command.
+type options struct {
+	kernels []string
+	tests   []string
+	out     string
+	cache   string
+}
+
+// defaultCache is shared by all checkouts of a user.
+func defaultCache() string {
+	folder, err := os.UserCacheDir()
+	if err != nil {
+		return "bin/kernels"
+	}
+	return filepath.Join(folder, "xdp-port", "kernels")
+}
+
+func (o *options) run(ctx context.Context) (err error) {
+	for _, folder := range []*string{&o.out, &o.cache} {
+		if *folder, err = filepath.Abs(*folder); err != nil {
+			return err
+		}
+	}
+	kernels, err := o.fetch()
 	if err != nil {
 		return err
 	}
-	script, err := build(out, packages)
+	script, err := build(o.out, o.tests)
 	if err != nil {
 		return err
 	}
 	var reports []*report
-	for _, version := range versions {
-		k, err := fetch(version, out)
-		if err != nil {
-			return fmt.Errorf("get a kernel %s: %w", version, err)
-		}
-		reports = append(reports, listen("Linux "+k.release, func(w io.Writer) error { return k.run(ctx, script, w) }))
-	}
-	if here {
-		reports = append(reports, listen("Linux "+runningRelease()+", here", func(w io.Writer) error { return runHere(ctx, script, w) }))
+	for _, k := range kernels {
+		reports = append(reports, listen(k.title(), func(w io.Writer) error { return k.run(ctx, script, w) }))
 	}
 	fmt.Println()
 	writeTable(os.Stdout, reports)
@@ -61,4 +78,30 @@ func run(ctx context.Context, versions []string, here bool, out string, packages
 		errs = append(errs, r.err())
 	}
 	return errors.Join(errs...)
+}
+
+// machine is where tests run.
+type machine interface {
+	title() string
+	run(ctx context.Context, script string, w io.Writer) error
+}
+
+// fetch prepares all kernels, so that a wrong name fails before hours of tests.
+func (o *options) fetch() (machines []machine, err error) {
+	for _, name := range o.kernels {
+		if name == running {
+			machines = append(machines, thisMachine{})
+			continue
+		}
+		v, err := parseVersion(name)
+		if err != nil {
+			return nil, err
+		}
+		k, err := fetch(v, o.cache)
+		if err != nil {
+			return nil, fmt.Errorf("get kernel %s: %w", name, err)
+		}
+		machines = append(machines, k)
+	}
+	return machines, nil
 }

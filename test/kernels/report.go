@@ -124,6 +124,9 @@ func (r *report) endSuite(end string) {
 	count := r.suite.count
 	fmt.Printf("%-14s %4d passed, %d failed, %d skipped, in %s\n", r.suite.name,
 		count["pass"], count["fail"], count["skip"], time.Since(r.suite.began).Round(time.Second))
+	if len(count) == 0 {
+		r.note(fmt.Errorf("%s: no tests ran", r.suite.name))
+	}
 	if name, status, _ := strings.Cut(end, " "); status != "0" {
 		r.note(fmt.Errorf("%s: exit status %s", name, status))
 	}

@@ -52,9 +52,13 @@ func build(out string, wanted []string) (script string, err error) {
 	return script, os.WriteFile(script, []byte(text.String()), 0o644)
 }
 
-// runHere runs the script on the running kernel. Tests that are interrupted
-// clean up.
-func runHere(ctx context.Context, script string, w io.Writer) error {
+// thisMachine has the running kernel.
+type thisMachine struct{}
+
+func (thisMachine) title() string { return "Linux " + runningRelease() + ", here" }
+
+// run runs the script. Tests that are interrupted clean up.
+func (thisMachine) run(ctx context.Context, script string, w io.Writer) error {
 	shell := exec.CommandContext(ctx, "sh", script)
 	shell.Stdout, shell.Stderr = w, w
 	shell.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
