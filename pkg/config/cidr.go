@@ -60,7 +60,7 @@ func notAPrefix(v *value, text string) error {
 	case err != nil:
 		return fmt.Errorf(`%s is not an address with a prefix length such as "10.0.0.0/8" or "fd00::a/128"`, v)
 	case addr.Zone() != "":
-		return fmt.Errorf("%s has a zone, which no packet carries: leave out %q", v, "%"+addr.Zone())
+		return fmt.Errorf("%s has a zone, which no packet carries: leave out %s", v, quote("%"+addr.Zone()))
 	case !hasLength:
 		return fmt.Errorf("%s has no prefix length: write %q", v, single(addr.Unmap()))
 	}

@@ -95,7 +95,8 @@ func (p *listParser) list(document *value) *List {
 	if o.in("plugins") == nil {
 		p.report(document, "plugins is missing: a conflist has a list of them")
 	}
-	for i, plugin := range p.elements(o.in("plugins"), "plugins") {
+	plugins := p.elements(o.in("plugins"), "plugins")
+	for i, plugin := range plugins {
 		kind, ok := plugin.at("type").text()
 		switch {
 		case !ok:
@@ -104,20 +105,8 @@ func (p *listParser) list(document *value) *List {
 			list.Entries = append(list.Entries, p.entry(plugin, p.chained(plugin, given), i))
 		}
 	}
-	p.checkChain(o, list)
+	p.checkChain(o.in("plugins"), plugins, list)
 	return list
-}
-
-// checkChain looks for what xdp-port needs of the list.
-func (p *listParser) checkChain(o object, list *List) {
-	plugins := o.in("plugins")
-	switch {
-	case len(p.mistakes) > 0:
-	case len(list.Entries) == 0:
-		p.report(plugins, "has no plugin of type %q", PluginType)
-	case list.Entries[0].Index == 0:
-		p.report(plugins.elements()[0], "xdp-port is a chained plugin: list it after the one that makes the interface")
-	}
 }
 
 // version returns the version that a list names, or the last of those that it
@@ -125,6 +114,9 @@ func (p *listParser) checkChain(o object, list *List) {
 func (p *listParser) version(o object) *value {
 	if versions := o.in("cniVersions"); versions != nil {
 		if elements := p.elements(versions, `versions such as ["1.0.0"]`); len(elements) > 0 {
+			for _, version := range append(elements, o.in("cniVersion")) {
+				take(&p.parser, version, "", readString)
+			}
 			p.checkVersions(versions, append(elements, o.in("cniVersion")))
 			return elements[len(elements)-1]
 		}
@@ -152,7 +144,7 @@ func (p *listParser) checkVersions(v *value, given []*value) {
 // chained reads a plugin's configuration as it is once the runtime has put in
 // the list's name and version. What is wrong with those is said already.
 func (p *listParser) chained(plugin *value, given map[string]*value) *Network {
-	o, _ := p.object(plugin, networkKeys)
+	o := p.networkObject(plugin)
 	for key, v := range given {
 		if v == nil {
 			v = &value{raw: []byte("0"), bad: true}

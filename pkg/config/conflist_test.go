@@ -17,15 +17,15 @@ func TestParseListTellsLines(t *testing.T) {
 			[]string{"5:33 plugins[1].rules[0].port: 0 is not a port (1-65535)"},
 		},
 		{
-			"wide characters before", `{"name": "lab", "cniVersion": "1.0.0", "ä": "ö", "plugins": [{"type": "ptp"}, {"type": "xdp-port", "mode": "fast"}]}`,
+			"wide characters before", `{"name": "lab", "cniVersion": "1.0.0", "ä": "ö", "plugins": [{"type": "ptp"}, {"type": "xdp-port", "mode": "fast", "rules": []}]}`,
 			[]string{`1:108 plugins[1].mode: "fast" is not a mode`},
 		},
 		{
-			"what the list lacks, once", `{"plugins": [{"type": "ptp"}, {"type": "xdp-port"}, {"type": "xdp-port"}]}`,
+			"what the list lacks, once", `{"plugins": [{"type": "ptp"}, {"type": "xdp-port", "rules": []}, {"type": "xdp-port", "rules": []}]}`,
 			[]string{"1:1 configuration: cniVersion is missing", "1:1 configuration: name is missing"},
 		},
 		{
-			"not chained", `{"name": "lab", "cniVersion": "1.0.0", "plugins": [{"type": "xdp-port"}]}`,
+			"not chained", `{"name": "lab", "cniVersion": "1.0.0", "plugins": [{"type": "xdp-port", "rules": []}]}`,
 			[]string{"1:52 plugins[0]: xdp-port is a chained plugin"},
 		},
 		{
@@ -38,17 +38,17 @@ func TestParseListTellsLines(t *testing.T) {
 			[]string{`1:52 plugins[0]: "xdp-port" is not a plugin`},
 		},
 		{
-			"a version that nobody speaks", `{"name": "lab", "cniVersion": "0.2.0", "plugins": [{"type": "ptp"}, {"type": "xdp-port"}]}`,
+			"a version that nobody speaks", `{"name": "lab", "cniVersion": "0.2.0", "plugins": [{"type": "ptp"}, {"type": "xdp-port", "rules": []}]}`,
 			[]string{`1:31 cniVersion: xdp-port does not speak version "0.2.0" of CNI: write one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`},
 		},
 		{
-			"versions that nobody speaks", `{"name": "lab", "cniVersions": ["0.2.0", "9.9"], "plugins": [{"type": "ptp"}, {"type": "xdp-port"}]}`,
+			"versions that nobody speaks", `{"name": "lab", "cniVersions": ["0.2.0", "9.9"], "plugins": [{"type": "ptp"}, {"type": "xdp-port", "rules": []}]}`,
 			[]string{"1:32 cniVersions: xdp-port does not speak version"},
 		},
 		{"no object", " \n [1]", []string{"2:2 configuration: [1] is not an object"}},
 		{"syntax", "{\n \"name\": }", []string{"2:10 line 2, column 10: invalid character"}},
 		{
-			"alone", `{"name": "lab", "cniVersion": "1.0.0", "type": "xdp-port", "flows": 1}`,
+			"alone", `{"name": "lab", "cniVersion": "1.0.0", "type": "xdp-port", "flows": 1, "rules": []}`,
 			[]string{"1:69 flows: 1 is not a number of flows"},
 		},
 	} {

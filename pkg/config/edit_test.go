@@ -155,11 +155,11 @@ func TestParseEntry(t *testing.T) {
 		text string
 		want []string
 	}{
-		{`{"rules": [], "tchook": "tcx"}`, []string{"1:25 tchook: no key of xdp-port's entry"}},
-		{`{"rulez": []}`, []string{"1:1 configuration: rules is missing", "1:11 rulez: no key"}},
+		{`{"rules": [], "tchook": "tcx"}`, []string{"1:25 tchook: unknown key; did you mean \"tcHook\"?"}},
+		{`{"rulez": []}`, []string{`1:11 rulez: unknown key; did you mean "rules"?`}},
 		{`{"rules": [], "rules": []}`, []string{"1:24 rules: given twice"}},
 		{`{"type": "xdp", "rules": []}`, []string{`1:10 type: "xdp" is not "xdp-port"`}},
-		{`{"name": "lab", "rules": []}`, []string{"1:10 name: no key"}},
+		{`{"mode": "tc"}`, []string{"1:1 configuration: rules is missing: write []"}},
 		{"{\"rules\": [\n {\"protocol\": \"udp\", \"port\": 70000, \"action\": \"drop\"}]}", []string{"2:30 rules[0].port: 70000 is not a port"}},
 		{`[]`, []string{"1:1 configuration: [] is not an object"}},
 	} {

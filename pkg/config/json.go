@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
 // value is a JSON value together with where it stands. It is taken apart only
@@ -75,6 +78,20 @@ func (v *value) isList() bool   { return v.raw[0] == '[' }
 func (v *value) isNull() bool   { return v.raw[0] == 'n' }
 func (v *value) isNumber() bool { return v.raw[0] == '-' || '0' <= v.raw[0] && v.raw[0] <= '9' }
 
+// whole returns the whole number that the value is, if it is one. JSON makes no
+// difference between 80, 80.0 and 8e1, nor does a JSON Schema.
+func (v *value) whole() (n int, ok bool) {
+	const exact = 1 << 53
+	if !v.isNumber() {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(string(v.raw), 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) >= exact {
+		return 0, false
+	}
+	return int(f), true
+}
+
 // good tells whether the value is there and no mistake was reported at it.
 func (v *value) good() bool { return v != nil && !v.bad }
 
@@ -93,20 +110,23 @@ func (v *value) text() (text string, ok bool) {
 // String returns the value as a message can show it: on one line, and short.
 func (v *value) String() string {
 	if text, ok := v.text(); ok {
-		return strconv.Quote(shorten(text))
+		return quote(text)
 	}
 	var line bytes.Buffer
 	_ = json.Compact(&line, v.raw) // the syntax has been checked
-	return shorten(line.String())
+	return printable.Short(line.String(), enough)
 }
 
-func shorten(s string) string {
-	const enough = 64
-	if runes := []rune(s); len(runes) > enough {
-		return string(runes[:enough]) + "…"
-	}
-	return s
+// quote returns a text in quotes, short though what is not printable is escaped.
+func quote(text string) string {
+	quoted := strconv.Quote(shorten(text))
+	return `"` + printable.Cut(quoted[1:len(quoted)-1], enough+1) + `"`
 }
+
+// enough is how many characters of a value a message shows.
+const enough = 64
+
+func shorten(s string) string { return printable.Cut(s, enough) }
 
 // members returns the values that an object holds, in document order; nothing
 // if the value is no object.
@@ -256,7 +276,7 @@ func (v *value) place() string {
 	case v.parent.isList():
 		return fmt.Sprintf("%s[%d]", before, v.index)
 	case !isPlainKey(v.key):
-		return fmt.Sprintf("%s[%q]", before, shorten(v.key))
+		return fmt.Sprintf("%s[%s]", before, quote(v.key))
 	case before == "":
 		return v.key
 	}

@@ -24,7 +24,7 @@ type listed struct {
 // them, where they cannot undo any. It also returns those of the container as
 // they were written, nil if there are none.
 func (p *parser) allRules(o object, granted grants) (all []rules.Rule, own json.RawMessage) {
-	elements := p.elements(o.in("rules"), "rules")
+	elements := p.elements(p.rulesOf(o), "rules")
 	if len(elements) > MaxRules {
 		p.report(o.in("rules"), "%d rules are too many (at most %d)", len(elements), MaxRules)
 		elements = elements[:MaxRules]
@@ -44,6 +44,19 @@ func (p *parser) allRules(o object, granted grants) (all []rules.Rule, own json.
 		}
 	}
 	return all, asList(written)
+}
+
+// rulesOf returns the list of rules. It may be empty, but not left out: where
+// the key has a typo, nothing would be attached, and nobody would know.
+func (p *parser) rulesOf(o object) *value {
+	list := o.in("rules")
+	switch {
+	case list == nil:
+		p.report(o.value, "rules is missing: write [] to attach nothing")
+	case list.good() && list.isNull():
+		p.report(list, "null is not a list of rules: write [] to attach nothing")
+	}
+	return list
 }
 
 func asList(elements []*value) json.RawMessage {

@@ -6,6 +6,16 @@ import (
 	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/xdp-port/xdp-port/pkg/printable"
+)
+
+// The bounds of what is said of a configuration: a runtime keeps the message in
+// an event, and says it again with each retry. The last is in bytes.
+const (
+	maxMistakes = 20
+	maxProblem  = 400
+	maxMessage  = 4 << 10
 )
 
 // Mistake is one thing that is wrong with a configuration.
@@ -29,18 +39,32 @@ func (m Mistake) String() string {
 
 // Error is everything that is wrong with a configuration.
 type Error struct {
-	// Mistakes are in document order. There is at least one.
+	// Mistakes are in document order. There is at least one, and at most 20.
 	Mistakes []Mistake
+	// More is how many there are beside them.
+	More int
 }
 
 // Error lists the mistakes on one line: what Kubernetes shows of an event.
 func (e *Error) Error() string {
-	lines := make([]string, len(e.Mistakes))
+	var b strings.Builder
 	for i, m := range e.Mistakes {
-		lines[i] = m.String()
+		line := m.String()
+		if b.Len()+len(line) > maxMessage {
+			return b.String() + andMore(len(e.Mistakes)-i+e.More)
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(line)
 	}
-	return strings.Join(lines, "; ")
+	if e.More > 0 {
+		return b.String() + andMore(e.More)
+	}
+	return b.String()
 }
+
+func andMore(count int) string { return fmt.Sprintf("; and %d more", count) }
 
 // CNI returns the error as a runtime expects it.
 //
@@ -56,10 +80,12 @@ type parser struct {
 	mistakes []Mistake
 }
 
-// report notes a mistake at v.
+// report notes a mistake at v. What is quoted of the configuration must be short
+// and printable already, so that the fix behind it is not cut off.
 func (p *parser) report(v *value, format string, args ...any) {
 	v.bad = true
-	p.mistakes = append(p.mistakes, Mistake{Place: v.place(), Problem: fmt.Sprintf(format, args...), offset: int(v.offset)})
+	problem := printable.Short(fmt.Sprintf(format, args...), maxProblem)
+	p.mistakes = append(p.mistakes, Mistake{Place: v.place(), Problem: problem, offset: int(v.offset)})
 }
 
 // err returns an *Error of the mistakes reported, or nil if there are none.
@@ -67,7 +93,9 @@ func (p *parser) err() error {
 	if len(p.mistakes) == 0 {
 		return nil
 	}
-	return &Error{Mistakes: p.sorted()}
+	all := p.sorted()
+	first := all[:min(len(all), maxMistakes)]
+	return &Error{Mistakes: first, More: len(all) - len(first)}
 }
 
 // sorted puts the mistakes into document order.

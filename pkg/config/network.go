@@ -2,14 +2,15 @@
 // CNI runtime writes to stdin, and says everything that is wrong with it.
 //
 // It is pure: no system calls. It is stricter than encoding/json where a typo
-// could switch a rule off: inside a rule the keys must be known, spelt exactly
-// and given once. What is not xdp-port's own it leaves to CNI.
+// could switch a rule off: keys must be known, spelt exactly and given once. What
+// is not xdp-port's own it leaves to CNI.
 package config
 
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
+	"slices"
+	"strings"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
@@ -45,16 +46,28 @@ type Network struct {
 	// ContainerRules are those of Rules that are the container's own, as they
 	// were written, a list; nil if there are none.
 	ContainerRules json.RawMessage
+	// Table is what Rules compile to.
+	Table *rules.Table
 	// OpenToContainers tells whether a container may have rules of its own: a
 	// capability that stands for them is declared.
 	OpenToContainers bool
 }
 
-// networkKeys are the keys beside `rules` that mean something to the plugin.
-// All others are CNI's business.
+// networkKeys are the keys that mean something to the plugin, its own last.
 var networkKeys = []string{
 	"cniVersion", "name", "type", "prevResult", "capabilities", "runtimeConfig", "args",
 	"mode", "tcHook", "flows", "log", "rules",
+}
+
+// otherKeys are CNI's, what Multus puts into each plugin of a network with a
+// device, and what editors find the schema by.
+var otherKeys = []string{"ipam", "dns", "ipMasq", "deviceID", "pciBusID", "$schema"}
+
+// isOthers tells whether a key is not for xdp-port to judge. Those with a domain,
+// such as cni.dev/valid-attachments, are other software's, those with an underscore
+// in front comments.
+func isOthers(key string) bool {
+	return slices.Contains(otherKeys, key) || strings.ContainsAny(key, "./") || strings.HasPrefix(key, "_")
 }
 
 // Parse reads a network configuration.
@@ -75,8 +88,17 @@ func Parse(stdin []byte) (*Network, error) {
 }
 
 func (p *parser) network(document *value) *Network {
-	o, _ := p.object(document, networkKeys)
-	return p.networkOf(o)
+	return p.networkOf(p.networkObject(document))
+}
+
+func (p *parser) networkObject(v *value) object {
+	o, others := p.object(v, networkKeys)
+	for _, m := range others {
+		if !isOthers(m.key) {
+			p.refuseKey(&o, m, networkKeys, "xdp-port has rules, mode, tcHook, flows, log and capabilities")
+		}
+	}
+	return o
 }
 
 func (p *parser) networkOf(o object) *Network {
@@ -92,17 +114,30 @@ func (p *parser) networkOf(o object) *Network {
 
 		OpenToContainers: granted.rules || granted.annotations,
 	}
+	known := len(p.mistakes)
 	network.Rules, network.ContainerRules = p.allRules(o, granted)
+	if len(p.mistakes) == known {
+		network.Table = p.compile(o.in("rules"), network.Rules)
+	}
 	network.PrevResult = p.prevResult(o.in("prevResult"), network.CNIVersion)
 	return network
+}
+
+// compile reports at v what only the rules together have too much of.
+func (p *parser) compile(v *value, list []rules.Rule) *rules.Table {
+	table, err := rules.Compile(list)
+	if err != nil {
+		p.report(v, "%v", err)
+	}
+	return table
 }
 
 func readFlows(v *value) (int, error) {
 	if text, _ := v.text(); isDigits(text) {
 		return 0, inQuotes(v, shorten(text))
 	}
-	flows, err := strconv.Atoi(string(v.raw))
-	if err != nil || flows < MinFlows || flows > MaxFlows {
+	flows, isWhole := v.whole()
+	if !isWhole || flows < MinFlows || flows > MaxFlows {
 		return 0, fmt.Errorf("%s is not a number of flows (a whole number, %d to %d)", v, MinFlows, MaxFlows)
 	}
 	return flows, nil

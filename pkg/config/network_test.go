@@ -9,8 +9,12 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// network returns a configuration that is right but for the members given.
+// network returns a configuration that is right but for the members given. It has
+// no rules, unless they are among those.
 func network(members string) string {
+	if !strings.Contains(members, `"rules":`) {
+		members = `"rules": [], ` + members
+	}
 	return `{"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", ` + members + `}`
 }
 
@@ -67,7 +71,10 @@ func TestParseExample(t *testing.T) {
 	if !strings.Contains(example, string(got.PrevResult)) {
 		t.Errorf("PrevResult is %s", got.PrevResult)
 	}
-	got.PrevResult = nil
+	if got.Table == nil {
+		t.Error("the rules are not compiled")
+	}
+	got.PrevResult, got.Table = nil, nil
 	want := &Network{
 		CNIVersion: "1.1.0", Name: "lab", Type: "xdp-port", Mode: ModeAuto, TCHook: HookAuto, Flows: 65536,
 		Rules: []rules.Rule{
@@ -88,6 +95,7 @@ func TestParseExample(t *testing.T) {
 
 func TestParseSettings(t *testing.T) {
 	got := parse(t, network(`"mode": "generic", "tcHook": "clsact", "flows": 1024, "log": "/a b"`))
+	got.Table = nil
 	want := &Network{CNIVersion: "1.1.0", Name: "lab", Type: "xdp-port", Mode: ModeGeneric, TCHook: HookClsact, Flows: 1024, Log: "/a b"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -100,8 +108,11 @@ func TestParseAccepts(t *testing.T) {
 		`"mode": "offload", "tcHook": "auto"`,
 		`"rules": []`,
 		`"prevResult": null`,
-		`"ipam": 5, "dns": [], "capabilities": {"xdpPortRules": true}, "Rules": [], "colour": {"a": null}`,
-		`"colour": 1, "colour": 2`,
+		`"ipam": 5, "dns": [], "ipMasq": "x", "capabilities": {"xdpPortRules": true}`,
+		`"cni.dev/colour": {"a": null}, "example.com/b": 1, "a/b": 1, "a.b": 1, "_": 1, "_comment": "x", "_comment": "y"`,
+		`"deviceID": "0000:3b:02.5", "pciBusID": "0000:3b:02.5"`, // Multus, in each plugin of a network with a device
+		`"$schema": "https://example.com/xdp-port.schema.json"`,
+		`"flows": 2048.0`,
 		`"runtimeConfig": {"portMappings": []}, "args": {"cni": {"labels": []}}`,
 		`"capabilities": null, "runtimeConfig": null, "args": null`,
 	} {
@@ -112,17 +123,20 @@ func TestParseAccepts(t *testing.T) {
 func TestParseMistakes(t *testing.T) {
 	checkMistakes(t, []mistake{
 		{"no object", `[1, 2]`, `configuration: [1,2] is not an object`},
-		{"no CNI keys", `{}`, `configuration: cniVersion is missing: write "1.1.0"; configuration: name is missing: give the network one`},
-		{"empty version", `{"cniVersion": "", "name": "lab"}`, `cniVersion: is empty`},
-		{"version no string", `{"cniVersion": 1.1, "name": "lab"}`, `cniVersion: 1.1 is not a string`},
-		{"name no string", `{"cniVersion": "1.1.0", "name": ["lab"]}`, `name: ["lab"] is not a string`},
-		{"name null", `{"cniVersion": "1.1.0", "name": null}`, `name: null is no value: give the network one`},
 		{
-			"name a path", `{"cniVersion": "1.1.0", "name": "../lab"}`,
+			"nothing", `{}`, `configuration: cniVersion is missing: write "1.1.0"; configuration: name is missing: give the network one; ` +
+				`configuration: rules is missing: write [] to attach nothing`,
+		},
+		{"empty version", `{"cniVersion": "", "name": "lab", "rules": []}`, `cniVersion: is empty`},
+		{"version no string", `{"cniVersion": 1.1, "name": "lab", "rules": []}`, `cniVersion: 1.1 is not a string`},
+		{"name no string", `{"cniVersion": "1.1.0", "name": ["lab"], "rules": []}`, `name: ["lab"] is not a string`},
+		{"name null", `{"cniVersion": "1.1.0", "name": null, "rules": []}`, `name: null is no value: give the network one`},
+		{
+			"name a path", `{"cniVersion": "1.1.0", "name": "../lab", "rules": []}`,
 			`name: "../lab" is not the name of a network (letters, digits, _ . and -, the first a letter or digit)`,
 		},
-		{"name twice", `{"cniVersion": "1.1.0", "name": "a", "name": "b"}`, `name: given twice: keep one`},
-		{"type no string", `{"cniVersion": "1.1.0", "name": "lab", "type": {}}`, `type: {} is not a string`},
+		{"name twice", `{"cniVersion": "1.1.0", "name": "a", "name": "b", "rules": []}`, `name: given twice: keep one`},
+		{"type no string", `{"cniVersion": "1.1.0", "name": "lab", "type": {}, "rules": []}`, `type: {} is not a string`},
 
 		{"mode unknown", network(`"mode": "fast"`), `mode: "fast" is not a mode (auto, native, generic, offload or tc)`},
 		{"mode misspelt", network(`"mode": "Generic"`), `mode: "Generic" is not a mode (auto, native, generic, offload or tc): did you mean "generic"?`},
@@ -143,13 +157,39 @@ func TestParseMistakes(t *testing.T) {
 		{"log no string", network(`"log": true`), `log: true is not a string`},
 
 		{"rules no list", network(`"rules": 5`), `rules: 5 is not a list of rules`},
-		{"rules null", network(`"rules": null`), `rules: null is not a list of rules: leave the key out`},
+		{"rules null", network(`"rules": null`), `rules: null is not a list of rules: write [] to attach nothing`},
 		{"rules twice", network(`"rules": [], "rules": []`), `rules: given twice: keep one`},
 		{
 			"too many rules", network(`"rules": [` + strings.Repeat(`{"protocol": "tcp", "action": "drop"}, `, 1024) + `5]`),
 			`rules: 1025 rules are too many (at most 1024)`,
 		},
 	})
+}
+
+// TestParseRefusesUnknownKeys has typos that would switch rules off.
+func TestParseRefusesUnknownKeys(t *testing.T) {
+	const drop = `[{"protocol": "tcp", "port": 25, "action": "drop"}]`
+	const others = ` (xdp-port has rules, mode, tcHook, flows, log and capabilities)`
+	checkMistakes(t, []mistake{
+		{"no rules", unruled(`"mode": "tc", "_rules":` + drop), `configuration: rules is missing: write [] to attach nothing`},
+		{"singular", unruled(`"rule": ` + drop), `rule: unknown key; did you mean "rules"?`},
+		{"upper case", unruled(`"Rules": ` + drop), `Rules: unknown key; did you mean "rules"?`},
+		{"beside the right one", network(`"Rules": ` + drop), `Rules: unknown key; did you mean "rules"?`},
+		{"twice", network(`"rulez": 1, "rulez": 2`), `rulez: unknown key; did you mean "rules"?; rulez: unknown key; did you mean "rules"?`},
+		{"mods", network(`"mods": "tc"`), `mods: unknown key; did you mean "mode"?`},
+		{"tchook", network(`"tchook": "clsact"`), `tchook: unknown key; did you mean "tcHook"?`},
+		{"capability", network(`"capabilites": {}`), `capabilites: unknown key; did you mean "capabilities"?`},
+		{"flow", network(`"flow": 1024`), `flow: unknown key; did you mean "flows"?`},
+		{"logfile", network(`"logfile": "/l"`), `logfile: unknown key` + others},
+		{"another's", network(`"colour": {"a": null}`), `colour: unknown key` + others},
+		{"empty", network(`"": 1`), `[""]: unknown key` + others},
+		{"of later versions", network(`"containerRules": {}`), `containerRules: unknown key` + others},
+	})
+}
+
+// unruled is network without rules.
+func unruled(members string) string {
+	return `{"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", ` + members + `}`
 }
 
 func TestParseReportsAllMistakesInOrder(t *testing.T) {
@@ -169,7 +209,7 @@ func TestParseReportsAllMistakesInOrder(t *testing.T) {
 			`flows: 7 is not a number of flows (a whole number, 1024 to 1048576)`,
 			`runtimeConfig.xdpPortRules[0].port: 0 is not a port (1-65535)`,
 			`rules[0].toPort: 70000 is not a port (1-65535)`,
-			`rules[1].prot: unknown key: did you mean "protocol"?`,
+			`rules[1].prot: unknown key; did you mean "protocol"?`,
 			`rules[1].name: "rule-3" is the name of rules[3] already: choose another`,
 			`rules[2]: protocol is missing: write "tcp" or "udp"`,
 			`rules[2].cidrs[0]: "10.0.0.1" has no prefix length: write "10.0.0.1/32"`,

@@ -12,8 +12,11 @@ import (
 // as a string.
 func readPorts(v *value) (rules.PortRange, error) {
 	if v.isNumber() {
-		port, err := parsePort(string(v.raw))
-		return rules.PortRange{First: port, Last: port}, err
+		port, isWhole := v.whole()
+		if !isWhole || port < 1 || port > int(rules.EveryPort.Last) {
+			return rules.PortRange{}, notAPort(v.String())
+		}
+		return rules.PortRange{First: uint16(port), Last: uint16(port)}, nil
 	}
 	text, ok := v.text()
 	if !ok {
@@ -66,15 +69,14 @@ func notPorts(v *value) error {
 }
 
 func parsePort(digits string) (uint16, error) {
-	if strings.ContainsAny(digits, ".eE") {
-		return 0, fmt.Errorf("%s is not a port (1-65535, without fraction or exponent)", shorten(digits))
-	}
 	port, err := strconv.ParseUint(digits, 10, 16)
 	if err != nil || port == 0 {
-		return 0, fmt.Errorf("%s is not a port (1-65535)", shorten(digits))
+		return 0, notAPort(digits)
 	}
 	return uint16(port), nil
 }
+
+func notAPort(text string) error { return fmt.Errorf("%s is not a port (1-65535)", shorten(text)) }
 
 // isDigits tells whether s is a number as JSON writes one: "010" is not.
 func isDigits(s string) bool {

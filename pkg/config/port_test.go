@@ -9,9 +9,9 @@ func TestPortMistakes(t *testing.T) {
 		{"negative", `-80`, `-80 is not a port (1-65535)`},
 		{"too big", `70000`, `70000 is not a port (1-65535)`},
 		{"huge", `99999999999999999999`, `99999999999999999999 is not a port (1-65535)`},
-		{"fraction", `80.5`, `80.5 is not a port (1-65535, without fraction or exponent)`},
-		{"fraction of nothing", `80.0`, `80.0 is not a port (1-65535, without fraction or exponent)`},
-		{"exponent", `8e1`, `8e1 is not a port (1-65535, without fraction or exponent)`},
+		{"fraction", `80.5`, `80.5 is not a port (1-65535)`},
+		{"exponent too big", `8e4`, `8e4 is not a port (1-65535)`},
+		{"exponent beyond all", `8e999`, `8e999 is not a port (1-65535)`},
 		{"boolean", `true`, `true` + neither},
 		{"null", `null`, `null is no value: leave the key out`},
 		{"list", `[80, 443]`, `[80,443]` + neither},
@@ -55,4 +55,12 @@ func TestPortsThatDoNotGoTogether(t *testing.T) {
 		{"same range", `{"protocol": "tcp", "port": "80-89", "toPort": "80-89"}`, same},
 		{"same, written otherwise", `{"protocol": "tcp", "port": "80-80", "toPort": 80}`, same},
 	}))
+}
+
+// TestPortsAreNumbersHoweverWritten has what is the same number in JSON.
+func TestPortsAreNumbersHoweverWritten(t *testing.T) {
+	got := parse(t, network(`"rules": [{"protocol": "tcp", "port": 80.0, "toPort": 8.1e1}]`)).Rules[0]
+	if got.Ports != ports(80, 80) || got.To != ports(81, 81) {
+		t.Errorf("got %+v", got)
+	}
 }

@@ -56,6 +56,20 @@ func (p *parser) object(v *value, keys []string) (o object, others []*value) {
 	return o, others
 }
 
+// refuseKey reports a member of o with a key that is not known. One that is nearly
+// a known key stands for it, so that that is not reported as missing as well.
+func (p *parser) refuseKey(o *object, m *value, known []string, has string) {
+	near := nearest(m.key, known)
+	if near == "" {
+		p.report(m, "unknown key (%s)", has)
+		return
+	}
+	p.report(m, "unknown key; did you mean %q?", near)
+	if o.in(near) == nil {
+		o.set(near, m)
+	}
+}
+
 // inner reads an object of CNI's, which may be left out or null.
 func (p *parser) inner(v *value, keys ...string) object {
 	if !v.good() || v.isNull() {

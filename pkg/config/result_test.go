@@ -12,7 +12,7 @@ var versions = []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 // withPrevResult is a configuration of a version that is right but for the
 // prevResult given.
 func withPrevResult(version, prevResult string) string {
-	return fmt.Sprintf(`{"cniVersion": %q, "name": "lab", "prevResult": %s}`, version, prevResult)
+	return fmt.Sprintf(`{"cniVersion": %q, "name": "lab", "rules": [], "prevResult": %s}`, version, prevResult)
 }
 
 // What the CNI library does not know must get through, and numbers that

@@ -10,20 +10,10 @@ import (
 // ruleKeys are the keys of a rule, in the order of the documentation.
 var ruleKeys = []string{"direction", "protocol", "port", "toPort", "action", "cidrs", "oneWay", "name"}
 
-// ruleObject refuses unknown keys. One that is nearly a known key stands for
-// it, so that nobody is told that the known key is missing as well.
 func (p *parser) ruleObject(v *value) object {
 	o, others := p.object(v, ruleKeys)
 	for _, m := range others {
-		near := nearest(m.key, ruleKeys)
-		if near == "" {
-			p.report(m, "unknown key (a rule has %s)", strings.Join(ruleKeys, ", "))
-			continue
-		}
-		p.report(m, "unknown key: did you mean %q?", near)
-		if o.in(near) == nil {
-			o.set(near, m)
-		}
+		p.refuseKey(&o, m, ruleKeys, "a rule has "+strings.Join(ruleKeys, ", "))
 	}
 	return o
 }

@@ -5,18 +5,13 @@ package plan
 import (
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
-	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // Of returns what the network's configuration wants for devices in the caller's
-// network namespace. Returns a *config.Error if its rules do not compile.
+// network namespace.
 func Of(network *config.Network) (state.Wanted, error) {
-	table, err := rules.Compile(network.Rules)
-	if err != nil {
-		return state.Wanted{}, &config.Error{Mistakes: []config.Mistake{{Place: "rules", Problem: err.Error()}}}
-	}
 	netns, err := veth.OwnNetNS()
 	if err != nil {
 		return state.Wanted{}, err
@@ -28,7 +23,7 @@ func Of(network *config.Network) (state.Wanted, error) {
 			Flows: network.Flows,
 			NetNS: netns,
 		},
-		Table: table,
+		Table: network.Table,
 		Hook:  Hook(network.TCHook),
 
 		ContainerRules: network.ContainerRules,

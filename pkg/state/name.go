@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
 // maxName is the length in bytes of the longest name in a file system, NAME_MAX.
@@ -44,9 +46,11 @@ type Key struct {
 	Interface string
 }
 
-// String returns the key as messages name it.
+// String returns the key as messages name it, short and printable.
 func (k Key) String() string {
-	return fmt.Sprintf("interface %s of container %s in network %s", k.Interface, k.Container, k.Network)
+	const enough = 128
+	return fmt.Sprintf("interface %s of container %s in network %s", printable.Short(k.Interface, enough),
+		printable.Short(k.Container, enough), printable.Short(k.Network, enough))
 }
 
 // encode writes the key so that decodeKey gets it back, however long its parts.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/printable"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -75,12 +76,26 @@ func printRefusal(refused *types.Error) error {
 	text, err := json.MarshalIndent(struct {
 		CNIVersion string `json:"cniVersion"`
 		*types.Error
-	}{versionInUse, refused}, "", "    ")
+	}{versionInUse, bounded(refused)}, "", "    ")
 	if err != nil {
 		return err
 	}
 	_, err = os.Stdout.Write(text)
 	return err
+}
+
+// The most bytes of an error's message, and of both its parts. Runtimes keep it in
+// an event, and say it again with each retry.
+const (
+	maxMessage = 5 << 10
+	maxError   = 6 << 10
+)
+
+// bounded returns an error that is short and printable, whatever names and texts
+// from outside, or the CNI library, are in it.
+func bounded(e *types.Error) *types.Error {
+	msg := printable.Bytes(e.Msg, maxMessage)
+	return types.NewError(e.Code, msg, printable.CutBytes(printable.Lines(e.Details), maxError-len(msg)))
 }
 
 // asCNI gives an error the code that tells what kind it is of.

@@ -33,6 +33,7 @@ func main() {
 	if os.Getenv("CNI_PATH") == "" {
 		_ = os.Setenv("CNI_PATH", os.DevNull)
 	}
+	takeAnyVersion(os.Getenv("CNI_COMMAND"))
 	refused := skel.PluginMainFuncsWithError(verbs, version.PluginSupports(config.Versions...),
 		"CNI plugin xdp-port: rewrites the ports of a container's packets")
 	if refused != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
-	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
 // conflist is a file with a network's configuration.
@@ -45,26 +45,16 @@ func (c *conflist) parse() (err error) {
 	return c.check()
 }
 
-// check looks for what the parser cannot say a line of: what the rule compiler
-// and CNI's own library refuse.
+// check looks for what the parser cannot say a line of: what CNI's own library
+// refuses.
 func (c *conflist) check() error {
-	var mistakes []config.Mistake
-	for _, entry := range c.Entries {
-		if _, err := rules.Compile(entry.Rules); err != nil {
-			mistakes = append(mistakes, config.Mistake{
-				Place: fmt.Sprintf("plugins[%d].rules", entry.Index), Problem: err.Error(), At: entry.At,
-			})
-		}
+	if len(c.Entries) == 0 || c.Entries[0].Index == 0 {
+		return nil
 	}
-	if len(c.Entries) > 0 && c.Entries[0].Index > 0 {
-		if _, err := libcni.ConfListFromBytes(c.text); err != nil {
-			mistakes = append(mistakes, config.Mistake{
-				Place: "configuration", Problem: err.Error(), At: config.Position{Line: 1, Column: 1},
-			})
-		}
-	}
-	if len(mistakes) > 0 {
-		return &config.Error{Mistakes: mistakes}
+	if _, err := libcni.ConfListFromBytes(c.text); err != nil {
+		return &config.Error{Mistakes: []config.Mistake{{
+			Place: "configuration", Problem: printable.Short(err.Error(), 400), At: config.Position{Line: 1, Column: 1},
+		}}}
 	}
 	return nil
 }
@@ -77,12 +67,24 @@ func (t *tool) readValid(path string) (*conflist, error) {
 	c, err := t.read(path)
 	var mistakes *config.Error
 	if errors.As(err, &mistakes) {
-		for _, m := range mistakes.Mistakes {
-			fmt.Fprintf(t.err, "%s\n", c.describe("mistake", m))
+		for _, line := range c.lines("mistake", mistakes) {
+			fmt.Fprintln(t.err, line)
 		}
 		return nil, errFound
 	}
 	return c, err
+}
+
+// lines describes each mistake, and says how many more there are.
+func (c *conflist) lines(kind string, e *config.Error) []string {
+	var lines []string
+	for _, m := range e.Mistakes {
+		lines = append(lines, c.describe(kind, m))
+	}
+	if e.More > 0 {
+		lines = append(lines, fmt.Sprintf("%s: and %d more", c.path, e.More))
+	}
+	return lines
 }
 
 // describe says where a mistake is, as compilers do, and what it is.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -57,11 +58,7 @@ func (f configFile) locate(err error) error {
 		return err
 	}
 	c := conflist{path: f.path}
-	var errs []error
-	for _, m := range mistakes.Mistakes {
-		errs = append(errs, errors.New(c.describe("mistake", m)))
-	}
-	return errors.Join(errs...)
+	return errors.New(strings.Join(c.lines("mistake", mistakes), "\n"))
 }
 
 // checkConflist has a whole conflist read as ADD and the runtime would.

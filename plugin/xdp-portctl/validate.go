@@ -21,9 +21,11 @@ type remark struct {
 // validation is what validate says of a file.
 type validation struct {
 	schema
-	Valid    bool     `json:"valid"`
-	Errors   []remark `json:"errors"`
-	Warnings []remark `json:"warnings"`
+	Valid  bool     `json:"valid"`
+	Errors []remark `json:"errors"`
+	// MoreErrors is how many there are beside the first 20.
+	MoreErrors int      `json:"moreErrors"`
+	Warnings   []remark `json:"warnings"`
 }
 
 func (t *tool) validate() *cobra.Command {
@@ -70,6 +72,7 @@ func examine(c *conflist, err error) (validation, error) {
 		for _, m := range mistakes.Mistakes {
 			v.Errors = append(v.Errors, remark{m.Place, m.At, m.Problem})
 		}
+		v.MoreErrors = mistakes.More
 	case err != nil:
 		return v, err
 	default:
@@ -123,6 +126,9 @@ func (t *tool) printValidation(c *conflist, v validation) error {
 		}
 	}
 	print("mistake", text.FgRed, v.Errors)
+	if v.MoreErrors > 0 {
+		fmt.Fprintf(t.out, "%s: and %d more\n", c.path, v.MoreErrors)
+	}
 	print("warning", text.FgYellow, v.Warnings)
 	if v.Valid {
 		_, err := fmt.Fprintf(t.out, "%s: %s\n", c.path, c.summary())

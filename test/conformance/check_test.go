@@ -210,7 +210,7 @@ func TestCheckFindsOtherConfiguration(t *testing.T) {
 			[]string{"rules[2]", `"web"`, "not in force"},
 		},
 		"rule removed": {configured.with("rules", rules[:1]), []string{`"no-smtp"`, "not in the configuration"}},
-		"no rules":     {configured.without("rules"), []string{"no rules", "attached"}},
+		"no rules":     {configured.with("rules", []any{}), []string{"no rules", "attached"}},
 		"mode":         {configured.with("mode", "native"), []string{"the mode is generic", "wants native"}},
 		"tc hook":      {configured.with("tcHook", otherHook), []string{"the tc hook is " + hook, "wants " + otherHook}},
 		"flows":        {configured.with("flows", 4096), []string{"2048 flows", "wants 4096"}},
@@ -276,7 +276,7 @@ func TestCheckWithoutAttachment(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	fail(t, n, l.call(t, "CHECK", lab()), 100, "nothing is attached")
-	l.succeed(t, "CHECK", lab().without("rules"))
+	l.succeed(t, "CHECK", lab().with("rules", []any{}))
 	fail(t, n, l.call(t, "CHECK", lab().without("prevResult")), 7, "prevResult")
 	l.succeed(t, "ADD", lab())
 	other := *l

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -58,6 +59,12 @@ func TestDel(t *testing.T) {
 		"without prevResult": asked(lab().without("prevResult")),
 		"invalid prevResult": asked(lab().with("prevResult", map[string]any{"cniVersion": "9.9.9", "ips": 5})),
 		"nothing but a name": asked(config{"name": "lab", "cniVersion": "0.3.0"}),
+		"no version":         asked(lab().without("cniVersion")),
+		"version before all": asked(lab().with("cniVersion", "0.2.0")),
+		"version to come":    asked(lab().with("cniVersion", "2.0.0")),
+		"version no string":  asked(lab().with("cniVersion", 1.1)),
+		"version no number":  asked(lab().with("cniVersion", "latest")),
+		"longer than a pipe": asked(lab().with("cniVersion", "9.9.9", "_comment", strings.Repeat("x", 1<<20))),
 		"garbage": asked(lab().with("rules", -1, "prevResult", "?", "type", 0, "args", true, "runtimeConfig", []any{1},
 			"capabilities", map[string]any{"xdpPortRules": true}, "", nil)),
 		"XDP link unpinned":  func(t *testing.T, l *line, _ *node.Call) { unpin("xdp")(t, l) },

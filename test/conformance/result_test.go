@@ -28,7 +28,7 @@ func TestPrevResultPassesThrough(t *testing.T) {
 			given := toJSON(t, full)
 			given["x-later"] = map[string]any{"list": []any{nil, 1.5, "<&>"}}
 			given["ips"].([]any)[0].(map[string]any)["x-later"] = true
-			for _, configured := range []config{lab(), lab().without("rules")} {
+			for _, configured := range []config{lab(), lab().with("rules", []any{})} {
 				answer := succeed(t, n, l.call(t, "ADD", configured.with("cniVersion", version, "prevResult", given)))
 				var got map[string]any
 				must(t, json.Unmarshal(answer.Stdout, &got))

@@ -14,7 +14,8 @@ import (
 
 // replacements are put in the place of every value in turn.
 var replacements = []any{
-	nil, true, false, 0, 1, 80, 1024, 70000, -1, 1.5, "", "x", "80", "80-90", "90-80", "7998-8000",
+	nil, true, false, 0, 1, 80, 1024, 70000, -1, 1.5, json.Number("80.0"), json.Number("8e1"),
+	"", "x", "80", "80-90", "90-80", "8001-8000", "7998-8000", ":::/64", "1.0.0", "bandwidth", "macvlan", "clsact",
 	"tcp", "egress", "pass", "auto", "true", "10.0.0.0/8", "10.0.0.1/8", "fd00::/8", "::ffff:10.0.0.0/104",
 	[]any{},
 	map[string]any{},
@@ -40,7 +41,7 @@ func TestBothJudgeAlike(t *testing.T) {
 			case invalid != nil && mistaken != nil:
 				refused++
 			case mistaken == nil:
-				t.Errorf("the parser takes %s%s, the schema says: %v", mutant.Entry, mutant.Container, invalid)
+				t.Errorf("the parser takes %s%s%s, the schema says: %v", mutant.List, mutant.Entry, mutant.Container, invalid)
 			default:
 				wantOnly(t, mistaken, alone, mutant)
 			}
@@ -61,7 +62,7 @@ func wantOnly(t *testing.T, err error, known []string, mutant example) {
 	}
 	for _, m := range mistakes.Mistakes {
 		if !slices.ContainsFunc(known, func(says string) bool { return strings.Contains(m.Problem, says) }) {
-			t.Errorf("the schema takes %s%s, the parser says: %v", mutant.Entry, mutant.Container, m)
+			t.Errorf("the schema takes %s%s%s, the parser says: %v", mutant.List, mutant.Entry, mutant.Container, m)
 		}
 	}
 }
@@ -69,9 +70,11 @@ func wantOnly(t *testing.T, err error, known []string, mutant example) {
 // mutants yields examples that differ from e in one place.
 func mutants(t *testing.T, e example) iter.Seq[example] {
 	t.Helper()
-	text := e.Entry
-	if text == nil {
-		text = e.Container
+	text := e.Container
+	for _, file := range []json.RawMessage{e.Entry, e.List} {
+		if file != nil {
+			text = file
+		}
 	}
 	var root any
 	must(t, json.Unmarshal(text, &root))
@@ -79,9 +82,12 @@ func mutants(t *testing.T, e example) iter.Seq[example] {
 		changeWithin(root, func() {
 			mutant, err := json.Marshal(root)
 			must(t, err)
-			if e.Entry != nil {
+			switch {
+			case e.List != nil:
+				yield(example{List: mutant})
+			case e.Entry != nil:
 				yield(example{Entry: mutant})
-			} else {
+			default:
 				yield(example{Container: mutant})
 			}
 		})

@@ -23,10 +23,11 @@ const (
 	schemaFile = conf + "/xdp-port.schema.json"
 )
 
-// example is xdp-port's entry of a conflist, rules for one container, or both.
+// example is a whole conflist, xdp-port's entry of one, rules for one container, or
+// the latter both.
 type example struct {
-	Case             string
-	Entry, Container json.RawMessage
+	Case                   string
+	List, Entry, Container json.RawMessage
 	// Says is what the parser says, where the schema has nothing to say.
 	Says string
 }
@@ -49,11 +50,15 @@ func must(t *testing.T, err error) {
 }
 
 // parse hands the example to the parser as a runtime would, with the head of
-// the network around it.
+// the network around it, or as validate does.
 func (e *example) parse() error {
+	if e.List != nil {
+		_, err := config.ParseList(e.List)
+		return err
+	}
 	entry := e.Entry
 	if entry == nil {
-		entry = json.RawMessage("{}")
+		entry = json.RawMessage(`{"rules": []}`)
 	}
 	head := map[string]string{"cniVersion": `"1.1.0"`, "name": `"lab"`}
 	if e.Container != nil {
@@ -79,22 +84,26 @@ func (e *example) parse() error {
 	return err
 }
 
-// schemas are the one of an entry, and the one of rules for a container.
-type schemas struct{ entry, container *jsonschema.Schema }
+// schemas are the one of an entry or a conflist, and the one of rules for a
+// container.
+type schemas struct{ file, container *jsonschema.Schema }
 
 func compile(t *testing.T) schemas {
 	t.Helper()
 	compiler := jsonschema.NewCompiler()
-	entry, err := compiler.Compile(schemaFile)
+	file, err := compiler.Compile(schemaFile)
 	must(t, err)
 	container, err := compiler.Compile(schemaFile + "#/$defs/containerRules")
 	must(t, err)
-	return schemas{entry, container}
+	return schemas{file, container}
 }
 
 func (s schemas) validate(e *example) error {
-	if e.Entry != nil {
-		if err := validate(s.entry, e.Entry); err != nil {
+	for _, file := range []json.RawMessage{e.List, e.Entry} {
+		if file == nil {
+			continue
+		}
+		if err := validate(s.file, file); err != nil {
 			return err
 		}
 	}
@@ -183,6 +192,9 @@ func TestSamplesAreValid(t *testing.T) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		must(t, err)
+		if err := schemas.validate(&example{List: text}); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
 		var list struct {
 			Plugins []json.RawMessage
 		}
