@@ -101,7 +101,7 @@ func TestContainerRulesAlone(t *testing.T) {
 	before := node.State()
 	n := newNode(t)
 	list := declaring(nil, fromAnnotation)
-	delete(entryOf(list), "rules")
+	entryOf(list)["rules"] = []any{}
 	must(t, n.Conflist(list))
 	serve(t, n.Far, 7998)
 	c, err := n.Container()
