@@ -202,7 +202,11 @@ func TestContainerRuleMistakes(t *testing.T) {
 		},
 		{
 			"name of a network's rule", network(declareRules + `"rules": [` + good + `], "runtimeConfig": {"xdpPortRules": [{"protocol": "udp", "action": "drop", "name": "rule-0"}]}`),
-			`runtimeConfig.xdpPortRules[0].name: "rule-0" is the name of rules[0] already: choose another`,
+			`runtimeConfig.xdpPortRules[0].name: "rule-0" is the name of the network's rules[0] already: choose another`,
+		},
+		{
+			"name of a network's rule in an annotation", network(declareBoth + `"rules": [` + good + `], ` + annotated(`[{"protocol": "udp", "action": "drop", "name": "rule-0"}]`)),
+			`annotation xdp-port/rules: rules[0].name: "rule-0" is the name of the network's rules[0] already: choose another`,
 		},
 		{
 			"name in another source", network(declareRules + `"runtimeConfig": {"xdpPortRules": [{"protocol": "udp", "action": "drop", "name": "a"}]},

@@ -96,8 +96,13 @@ func (p *parser) name(network, container []listed) {
 			taken.give(&network[i], i)
 		}
 	}
-	p.checkNames(network, taken)
-	p.checkNames(container, taken)
+	p.checkNames(network, taken, func(owner *value) string { return owner.place() })
+	p.checkNames(container, taken, func(owner *value) string {
+		if isAmong(network, owner) { // whose list is called rules, as the container's may be
+			return "the network's " + owner.place()
+		}
+		return owner.place()
+	})
 	next := len(network)
 	for i := range container {
 		if !container[i].isUnnamed() {
@@ -119,14 +124,18 @@ func (o owners) give(l *listed, n int) {
 	o[l.Name] = l.at.value
 }
 
-func (p *parser) checkNames(list []listed, taken owners) {
+func isAmong(list []listed, rule *value) bool {
+	return slices.ContainsFunc(list, func(l listed) bool { return l.at.value == rule })
+}
+
+func (p *parser) checkNames(list []listed, taken owners, describe func(owner *value) string) {
 	for i := range list {
 		name := list[i].at.in("name")
 		if !name.good() {
 			continue
 		}
 		if owner := taken[list[i].Name]; owner != nil {
-			p.report(name, "%s is the name of %s already: choose another", name, owner.place())
+			p.report(name, "%s is the name of %s already: choose another", name, describe(owner))
 		} else {
 			taken[list[i].Name] = list[i].at.value
 		}

@@ -59,6 +59,9 @@ func Examine() []Finding {
 	}
 	findings = append(findings, extras()...)
 	findings = append(findings, jit(), typeInformation(), bpffs(), attached(list, err))
+	if err != nil { // what is ours would look foreign
+		return append(findings, Finding{"the rest", Unknown, "cannot be looked at without knowing what is attached", ""})
+	}
 	return append(findings, devices(list)...)
 }
 
@@ -149,6 +152,9 @@ func bpffs() Finding {
 
 func attached(list []inspect.Attachment, err error) Finding {
 	const name = "attachments"
+	if errors.Is(err, state.ErrBPFFS) {
+		return Finding{name, Unknown, "cannot be read without a BPF file system", ""}
+	}
 	if err != nil {
 		mend := ""
 		if errors.Is(err, state.ErrBusy) {

@@ -14,12 +14,13 @@ import (
 // Attachments reads all that is attached, in the order of network, container
 // and interface. Without any state there is nothing, which is no error.
 //
-// Returns an error wrapping os.ErrPermission where the caller may not look,
+// Returns an error wrapping state.ErrBPFFS if no BPF file system is visible here,
+// os.ErrPermission where the caller may not look,
 // state.ErrBusy if somebody held the lock for too long.
 func Attachments() ([]Attachment, error) {
 	reader, err := state.OpenForReading()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, state.Visible()
 	}
 	if err != nil {
 		return nil, err

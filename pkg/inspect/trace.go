@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,6 +86,7 @@ type Trace struct {
 	known  map[traced]*Attachment
 	rules  map[string][]Rule
 	readAt time.Time
+	names  []string // of rules
 	// Interfaces is how many are traced from the start; later ones are, too.
 	Interfaces int
 	// Unheard are the attachments whose programs are of a build that this trace
@@ -124,13 +126,28 @@ func Listen(container string, options datapath.TraceOptions) (*Trace, error) {
 			options.Device = list[0].Index
 		}
 	}
-	t.Interfaces = len(list)
+	t.Interfaces, t.names = len(list), ruleNames(list)
 	t.learn(list)
 	if t.listener, err = datapath.Listen(list[0].rulesetFolder, options); err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
 	}
 	t.findUnheard(list)
 	return t, nil
+}
+
+// RuleNames are the names of the rules that are traced from the start, in their
+// order.
+func (t *Trace) RuleNames() []string { return t.names }
+
+func ruleNames(list []Attachment) (names []string) {
+	for i := range list {
+		for _, rule := range list[i].Rules {
+			if !slices.Contains(names, rule.Name) {
+				names = append(names, rule.Name)
+			}
+		}
+	}
+	return names
 }
 
 func (t *Trace) findUnheard(list []Attachment) {

@@ -36,6 +36,21 @@ func ensureBPFFS(path string) error {
 	return nil
 }
 
+// Visible returns an error wrapping ErrBPFFS if there is no BPF file system at
+// DefaultMount in this mount namespace. Then nobody knows what is attached: the
+// state may be in one that is only visible elsewhere.
+func Visible() error {
+	if isBPFFS(DefaultMount) {
+		return nil
+	}
+	const hidden = "ip netns exec hides it: use nsenter --net=/run/netns/NAME instead"
+	fix := fmt.Sprintf("%s; or mount one: mount -t bpf -o mode=0700 bpf %s", hidden, DefaultMount)
+	if isBPFFS("/proc/1/root" + DefaultMount) {
+		fix = "the host has one, which this mount namespace hides; " + hidden
+	}
+	return fmt.Errorf("%w is visible at %s, so that what is attached cannot be read: %s", ErrBPFFS, DefaultMount, fix)
+}
+
 func isBPFFS(path string) bool {
 	var fs unix.Statfs_t
 	return unix.Statfs(path, &fs) == nil && fs.Type == unix.BPF_FS_MAGIC

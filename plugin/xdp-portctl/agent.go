@@ -47,7 +47,7 @@ deleted, the conflist is put back, and the programs go, as uninstall does it.`,
 		Example: `  xdp-portctl agent --config /etc/xdp-port/rules.json
   xdp-portctl agent --configmap xdp-port/xdp-port --daemonset xdp-port --listen :9435`,
 		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return checkLimits(o.limits) },
+		PreRunE: func(*cobra.Command, []string) error { return o.check() },
 		RunE: func(command *cobra.Command, _ []string) error {
 			return t.runAgent(command.Context(), o)
 		},
@@ -68,17 +68,24 @@ deleted, the conflist is put back, and the programs go, as uninstall does it.`,
 	return command
 }
 
-func (t *tool) runAgent(ctx context.Context, o agentOptions) error {
+// check returns an error for flags that mean nothing.
+func (o *agentOptions) check() error {
 	if o.interval <= 0 || o.gcInterval <= 0 {
 		return errors.New("--interval and --gc-interval must be more than 0")
 	}
+	if o.configMap != "" {
+		if err := checkConfigMap(o.configMap); err != nil {
+			return err
+		}
+	}
+	return errors.Join(checkListen(o.listen), checkLimits(o.limits))
+}
+
+func (t *tool) runAgent(ctx context.Context, o agentOptions) error {
 	a := &agent{options: o, log: slog.New(slog.NewTextHandler(t.err, nil)), report: newReport()}
 	follow := followFile(o.config)
 	if o.configMap != "" {
-		namespace, name, ok := strings.Cut(o.configMap, "/")
-		if !ok || namespace == "" || name == "" {
-			return fmt.Errorf("--configmap %s: it is NAMESPACE/NAME", o.configMap)
-		}
+		namespace, name, _ := strings.Cut(o.configMap, "/")
 		client, err := cluster.InCluster(cluster.ServiceAccountFolder)
 		if err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
@@ -35,7 +37,8 @@ keeps its rules, and the others go on. Another mode or tcHook cannot be had
 without a gap of some milliseconds.
 
 CONFLIST is a file, or - for stdin. Exits with 1 if a container was not changed
-that should have been, with --dry-run if one would not be.`,
+that should have been, with --dry-run if one would not be, and if only containers
+of other networks are attached.`,
 		Example: `  xdp-portctl apply /etc/cni/net.d/10-lab.conflist --dry-run
   xdp-portctl apply /etc/cni/net.d/10-lab.conflist`,
 		Args:              cobra.ExactArgs(1),
@@ -96,8 +99,12 @@ func changesFor(c *conflist, o applyOptions) ([]*change, error) {
 		return nil, fmt.Errorf("%s has no rules, so that containers would be detached, and not found by the next apply: "+
 			"say --detach if that is meant", c.path)
 	}
-	changes, err := planAll(c)
+	changes, networks, err := planAll(c)
 	errs := []error{err}
+	if err == nil && len(changes) == 0 && len(networks) > 0 {
+		errs = append(errs, fmt.Errorf("no container of network %q is attached; there are containers of %s",
+			c.Name, strings.Join(networks, ", ")))
+	}
 	for _, c := range changes {
 		if c.Outcome == outcomeFailed {
 			errs = append(errs, fmt.Errorf("%s: %s", c.from.Key(), c.Error))
@@ -107,15 +114,18 @@ func changesFor(c *conflist, o applyOptions) ([]*change, error) {
 }
 
 // planAll works out what each running container is to get. Those whose own rules
-// do not go with the network's have failed already.
-func planAll(c *conflist) ([]*change, error) {
+// do not go with the network's have failed already. Networks are the names of
+// those that have containers.
+func planAll(c *conflist) (changes []*change, networks []string, err error) {
 	list, err := inspect.Attachments()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var changes []*change
 	for i := range list {
 		a := &list[i]
+		if !slices.Contains(networks, a.Network) {
+			networks = append(networks, a.Network)
+		}
 		if a.Network != c.Name {
 			continue
 		}
@@ -125,7 +135,7 @@ func planAll(c *conflist) ([]*change, error) {
 		}
 		changes = append(changes, planned)
 	}
-	return changes, nil
+	return changes, networks, nil
 }
 
 func wantedOf(entry *config.Entry, a *inspect.Attachment) (state.Wanted, error) {

@@ -21,13 +21,11 @@ func (t *tool) printDifferences(changes []*change) error {
 	if err := compareAll(changes); err != nil {
 		return err
 	}
-	if err := t.printCompared(changes); err != nil {
-		return err
-	}
+	err := t.printCompared(changes)
 	if slices.ContainsFunc(changes, func(c *change) bool { return c.Outcome == outcomeFailed }) {
-		return errFound
+		err = errors.Join(err, errFound)
 	}
-	return nil
+	return err
 }
 
 func (t *tool) printCompared(changes []*change) error {

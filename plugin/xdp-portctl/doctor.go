@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
@@ -23,15 +25,11 @@ Exits with 1 if something does not work; what only works less well is a warning.
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			findings := doctor.Examine()
-			if err := t.printFindings(findings); err != nil {
-				return err
+			err := t.printFindings(findings)
+			if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Status == doctor.Wrong }) {
+				err = errors.Join(err, errFound)
 			}
-			for _, f := range findings {
-				if f.Status == doctor.Wrong {
-					return errFound
-				}
-			}
-			return nil
+			return err
 		},
 	}
 }

@@ -70,6 +70,19 @@ func (f *filter) check() error {
 	return f.readAddress()
 }
 
+// checkRule returns an error if no rule has the name that is filtered by.
+func (f *filter) checkRule(known []string) error {
+	if f.rule == "" || slices.Contains(known, f.rule) {
+		return nil
+	}
+	const most = 20
+	names := known
+	if len(known) > most {
+		names = append(known[:most:most], fmt.Sprintf("and %d more", len(known)-most))
+	}
+	return fmt.Errorf("--rule %s: no rule of these containers has this name; there are %s", shorten(f.rule), strings.Join(names, ", "))
+}
+
 func wordsOf(word string) []string {
 	if word == "" {
 		return nil

@@ -31,6 +31,9 @@ With --dry-run it exits with 1 if there is anything to remove.`,
 				return t.showGone()
 			}
 			keys, err := collect()
+			if err != nil && len(keys) == 0 {
+				return err
+			}
 			return errors.Join(t.printCollected(keys, "removed"), err)
 		},
 	}
@@ -45,7 +48,7 @@ func collect() ([]state.Key, error) {
 	}
 	store, err := state.OpenExisting()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, state.Visible()
 	}
 	if err != nil {
 		return nil, err
@@ -65,13 +68,11 @@ func (t *tool) showGone() error {
 			keys = append(keys, list[i].Key())
 		}
 	}
-	if err := t.printCollected(keys, "would be removed"); err != nil {
-		return err
-	}
+	err = t.printCollected(keys, "would be removed")
 	if len(keys) > 0 {
-		return errFound
+		err = errors.Join(err, errFound)
 	}
-	return nil
+	return err
 }
 
 // collected is an attachment that gc removes.

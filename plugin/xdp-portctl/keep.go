@@ -199,7 +199,7 @@ func (a *agent) differences() ([]*change, error) {
 	if err := c.parse(); err != nil {
 		return nil, err
 	}
-	changes, err := planAll(c)
+	changes, _, err := planAll(c)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -29,10 +30,7 @@ Exits with 1 if anything is wrong.`,
 			if err != nil {
 				return err
 			}
-			if err := t.printList(list, whole); err != nil {
-				return err
-			}
-			return wantHealthy(list)
+			return errors.Join(t.printList(list, whole), wantHealthy(list))
 		},
 	}
 	command.Flags().BoolVar(&whole, "no-trunc", false, "print IDs whole")

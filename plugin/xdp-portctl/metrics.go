@@ -40,7 +40,7 @@ summed up as rule="(other)", beyond --max-attachments containers are only counte
   xdp-portctl metrics --textfile /var/lib/node_exporter/xdp_port.prom
   xdp-portctl metrics --listen 127.0.0.1:9435`,
 		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return checkLimits(o.limits) },
+		PreRunE: func(*cobra.Command, []string) error { return o.check() },
 		RunE: func(command *cobra.Command, _ []string) error {
 			registry := prometheus.NewRegistry()
 			registry.MustRegister(metrics.NewCollector(inspect.Attachments, o.limits))
@@ -59,6 +59,15 @@ summed up as rule="(other)", beyond --max-attachments containers are only counte
 	addLimits(flags, &o.limits)
 	command.MarkFlagsMutuallyExclusive("listen", "textfile")
 	return command
+}
+
+func (o *metricsOptions) check() error {
+	if o.listen != "" {
+		if err := checkListen(o.listen); err != nil {
+			return err
+		}
+	}
+	return checkLimits(o.limits)
 }
 
 func addLimits(flags *pflag.FlagSet, limits *metrics.Limits) {

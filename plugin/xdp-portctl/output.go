@@ -9,7 +9,6 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
-	"github.com/mattn/go-isatty"
 )
 
 // The formats of -o.
@@ -39,16 +38,10 @@ func (t *tool) printJSON(value any) error {
 	return encoder.Encode(value)
 }
 
-// isTerminal tells whether somebody watches what is written.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(file.Fd())
-}
-
 // coloured tells whether to use colours: on a terminal, unless the user says no
 // (https://no-color.org).
 func (t *tool) coloured() bool {
-	return isTerminal(t.out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return t.out.isTerminal() && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 // paint returns the text in a colour, if the output has colours.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -34,9 +35,10 @@ func (f failed) Unwrap() error { return f.error }
 
 // tool is what all commands have in common.
 type tool struct {
-	in       io.Reader
-	out, err io.Writer
-	format   string
+	in     io.Reader
+	out    *printer
+	err    io.Writer
+	format string
 }
 
 // run is main, with everything that it touches as a parameter.
@@ -50,25 +52,28 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	// A pipe that is closed is an error to end by, in order, and not a death: a
 	// trace that dies keeps others from tracing for a while.
 	signal.Ignore(unix.SIGPIPE)
-	t := &tool{in: in, out: out, err: errs}
+	t := &tool{in: in, out: &printer{Writer: out}, err: errs}
 	root := t.root()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errs)
 	command, err := root.ExecuteContextC(ctx)
 	return t.report(command, err)
 }
 
-// report says what went wrong, and returns the exit code.
+// report says what went wrong, and returns the exit code. A reader that has seen
+// enough, as head has, is no error.
 func (t *tool) report(command *cobra.Command, err error) int {
+	if err == nil && t.out.failure != nil {
+		err = t.out.failure
+	}
 	var mine failed
 	switch {
 	case err == nil:
 		return exitFine
-	case errors.Is(err, errFound), errors.Is(err, unix.EPIPE):
+	case errors.Is(err, errFound):
 		return exitWrong
-	case !errors.As(err, &mine):
+	case isClosedPipe(err):
+		return exitFine
+	case !errors.As(err, &mine) && t.out.failure == nil:
 		fmt.Fprintf(t.err, "xdp-portctl: %v\nSee '%s --help'.\n", err, command.CommandPath())
 		return exitUsage
 	case errors.Is(err, os.ErrPermission):
@@ -91,13 +96,17 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 		Version:       build.Read().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(command *cobra.Command, _ []string) error {
 			if !slices.Contains(formats, t.format) {
-				return fmt.Errorf("-o %s: there is %q and %q", t.format, formats[0], formats[1])
+				return fmt.Errorf("-o %s: there is %s", shorten(t.format), strings.Join(formats, ", "))
 			}
-			return nil
+			return checkFlags(command)
 		},
 	}
+	root.SetIn(t.in)
+	root.SetOut(t.out) // before there is a command for completion, which keeps it
+	root.SetErr(t.err)
+	root.SetFlagErrorFunc(explainFlag)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.PersistentFlags().StringVarP(&t.format, "output", "o", formatTable, "how to print data: table or json")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
@@ -156,6 +165,7 @@ func asRoot(group string) error {
 func (t *tool) add(root *cobra.Command, group string, commands ...*cobra.Command) {
 	for _, command := range commands {
 		command.GroupID = group
+		checkArguments(command)
 		work := command.RunE
 		command.RunE = func(command *cobra.Command, args []string) error {
 			if err := asRoot(group); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -28,10 +29,7 @@ container, or something is wrong with it.`,
 			if err != nil {
 				return err
 			}
-			if err := t.printShow(list); err != nil {
-				return err
-			}
-			return wantHealthy(list)
+			return errors.Join(t.printShow(list), wantHealthy(list))
 		},
 	}
 }

@@ -84,6 +84,9 @@ func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
 		return err
 	}
 	defer trace.Close()
+	if err := o.filter.checkRule(trace.RuleNames()); err != nil {
+		return err
+	}
 	s, err := t.newSink(o) // not before: it empties the file
 	if err != nil {
 		return err

@@ -50,13 +50,11 @@ CONFLIST is a file, or - for stdin. Exits with 1 if there are mistakes, with
 			if err != nil {
 				return err
 			}
-			if err := t.printValidation(c, v); err != nil {
-				return err
-			}
+			err = t.printValidation(c, v)
 			if !v.Valid || strict && len(v.Warnings) > 0 {
-				return errFound
+				err = errors.Join(err, errFound)
 			}
-			return nil
+			return err
 		},
 	}
 	command.Flags().BoolVar(&strict, "strict", false, "exit with 1 also where there are warnings")

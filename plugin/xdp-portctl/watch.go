@@ -15,7 +15,7 @@ import (
 
 func (t *tool) watchStats(ctx context.Context, o statsOptions) error {
 	s := &sampling{statsOptions: o}
-	if t.wantsJSON() || !isTerminal(t.out) {
+	if t.wantsJSON() || !t.out.isTerminal() {
 		return t.watchPiped(ctx, s)
 	}
 	stats, err := s.take() // before the terminal is: what is wrong is said where it stays
@@ -24,7 +24,7 @@ func (t *tool) watchStats(ctx context.Context, o statsOptions) error {
 	}
 	stats.Sort(inspect.Order(o.order))
 	view, err := tea.NewProgram(&statsView{tool: t, sampling: s, stats: stats},
-		tea.WithContext(ctx), tea.WithInput(t.in), tea.WithOutput(t.out), tea.WithoutSignalHandler()).Run()
+		tea.WithContext(ctx), tea.WithInput(t.in), tea.WithOutput(t.out.Writer), tea.WithoutSignalHandler()).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // interrupted, as one ends it
 	}

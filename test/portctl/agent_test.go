@@ -346,7 +346,7 @@ func TestAgentUsage(t *testing.T) {
 	n := newNode(t)
 	portctl(t, n, "agent").want(t, 2)
 	portctl(t, n, "agent", "--config", "x", "--configmap", "a/b").want(t, 2)
-	portctl(t, n, "agent", "--configmap", "a").want(t, 1)
+	portctl(t, n, "agent", "--configmap", "a").want(t, 2)
 	out := portctl(t, n, "agent", "--configmap", "a/b")
 	out.want(t, 1)
 	if !strings.Contains(out.stderr, "no pod of Kubernetes") {

@@ -232,7 +232,7 @@ func TestInvalidChangesNothing(t *testing.T) {
 	if before.Ruleset != after.Ruleset || fmt.Sprint(before.Programs) != fmt.Sprint(after.Programs) {
 		t.Errorf("%+v became %+v", before, after)
 	}
-	portctl(t, n, "apply", write(t, conflist("other", rewriteTo(7997)))).want(t, 0)
+	portctl(t, n, "apply", write(t, conflist("other", rewriteTo(7997)))).want(t, 1)
 	if now := showJSON(t, n, c); now.Ruleset != before.Ruleset {
 		t.Error("another network's rules were applied")
 	}
@@ -386,4 +386,22 @@ func TestHalfDead(t *testing.T) {
 	}
 	t.Log(portctl(t, n, "list").stdout)
 	portctl(t, n, "gc").want(t, 0)
+}
+
+// TestApplyToAnotherNetwork wants to hear which networks have containers.
+func TestApplyToAnotherNetwork(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	before := showJSON(t, n, c)
+	other := write(t, conflist("lap", rewriteTo(7997)))
+	for _, args := range [][]string{{"apply", other}, {"apply", other, "--dry-run"}, {"apply", other, "-o", "json"}} {
+		out := portctl(t, n, args...)
+		if out.code != 1 || !strings.Contains(out.stderr, `"lap"`) || !strings.Contains(out.stderr, "containers of lab\n") {
+			t.Errorf("%v: %+v", args, out)
+		}
+	}
+	if after := showJSON(t, n, c); after.Ruleset != before.Ruleset {
+		t.Error("the rules were changed all the same")
+	}
 }

@@ -4,12 +4,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
@@ -70,12 +72,12 @@ func openToAll(t *testing.T, path string) string {
 	return program
 }
 
-// TestNothingAttached wants sense where there is no state, and no bpffs.
+// TestNothingAttached wants sense where there is no state.
 func TestNothingAttached(t *testing.T) {
 	n := newNode(t)
 	valid := write(t, conflist("lab", rewriteTo(7998)))
 	unshared := func(args ...string) outcome {
-		return behindMount(t, n, "mount -t tmpfs none /sys/fs/bpf", args...) // an empty folder
+		return behindMount(t, n, "mount -t bpf none /sys/fs/bpf", args...)
 	}
 	for _, test := range []struct {
 		code int
@@ -101,9 +103,46 @@ func TestNothingAttached(t *testing.T) {
 			t.Errorf("%v says nothing", test.args)
 		}
 	}
-	if text := unshared("doctor").stdout; !strings.Contains(text, "mount -t bpf bpf /sys/fs/bpf") {
-		t.Errorf("doctor does not know the mend: %s", text)
+	for _, args := range [][]string{{"list", "-o", "json"}, {"gc", "--dry-run", "-o", "json"}} {
+		if list := decodeList[inspect.Attachment](t, unshared(args...).stdout, "attachments"); len(list) > 0 {
+			t.Errorf("%v prints %v", args, list)
+		}
 	}
+}
+
+// TestNothingVisible hides the state as ip netns exec does, and wants nobody to
+// say that nothing is attached, and doctor to know what to do.
+func TestNothingVisible(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	valid := write(t, conflist("lab", rewriteTo(7998)))
+	hidden := func(args ...string) outcome { return behindMount(t, n, "mount -t sysfs none /sys", args...) }
+	for _, args := range [][]string{
+		{"list"},
+		{"show", c.ID()},
+		{"flows", c.ID()},
+		{"stats"},
+		{"stats", "--watch"},
+		{"trace"},
+		{"metrics"},
+		{"gc"},
+		{"gc", "--dry-run"},
+		{"apply", valid},
+		{"apply", valid, "--dry-run"},
+		{"uninstall", "--net-dir", t.TempDir(), "--bin-dir", t.TempDir()},
+	} {
+		for _, format := range []string{"table", "json"} {
+			out := hidden(append(args, "-o", format)...)
+			if out.code != 1 || out.stdout != "" || !strings.Contains(out.stderr, "what is attached cannot be read") {
+				t.Errorf("%v -o %s: %+v", args, format, out)
+			}
+		}
+	}
+	if text := hidden("doctor").want(t, 0); !strings.Contains(text, "mount -t bpf") || !strings.Contains(text, "cannot be read") {
+		t.Errorf("%s", text)
+	}
+	showJSON(t, n, c)
 }
 
 // behindMount runs the tool in a mount namespace of its own, in which something
@@ -126,7 +165,8 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestUsage wants 2 for each wrong call, with a hint.
+// TestUsage wants 2 for each wrong call, with a hint, and no words of the
+// libraries that read it.
 func TestUsage(t *testing.T) {
 	n := newNode(t)
 	for _, args := range [][]string{
@@ -149,10 +189,33 @@ func TestUsage(t *testing.T) {
 		{"apply"},
 		{"test", "x", "--packet", "sctp 1.1.1.1:1 > 2.2.2.2:2"},
 		{"test", "x", "-d", "up", "-p", "udp 1.1.1.1:1 > 2.2.2.2:2"},
+		{"show", ""},
+		{"trace", "--port", "x"},
+		{"trace", "--count", "99999999999999999999"},
+		{"trace", "--verdict", `"`},
+		{"stats", "--watch=maybe"},
+		{"stats", "--interval", "5"},
+		{"stats", "--count"},
+		{"metrics", "--listen", "foo"},
+		{"metrics", "--listen", "127.0.0.1:http"},
+		{"metrics", "--listen", "127.0.0.1:65536"},
+		{"metrics", "--listen", ":0", "--textfile", "x"},
+		{"agent"},
+		{"agent", "--config", "x", "--configmap", "a/b"},
+		{"agent", "--configmap", "foo"},
+		{"agent", "--configmap", "a/b/c"},
+		{"agent", "--configmap", "/b"},
+		{"agent", "--configmap", "a/b", "--listen", "foo"},
+		{"agent", "--config", "x", "--interval", "0s"},
+		{"install"},
+		{"install", "--config", "x", "--wait", "--best-effort"},
 	} {
 		out := portctl(t, n, args...)
 		if out.code != 2 || !strings.Contains(out.stderr, "--help") || out.stdout != "" {
 			t.Errorf("%v: %+v", args, out)
+		}
+		if words := regexp.MustCompile(`strconv|parsing|in the group|arg\(s\)|flag\(s\)|invalid argument|time:`).FindString(out.stderr); words != "" {
+			t.Errorf("%v: %q in %s", args, words, out.stderr)
 		}
 	}
 	for _, args := range [][]string{{}, {"--help"}, {"help", "trace"}, {"completion", "bash"}, {"version"}, {"version", "-o", "json"}, {"--version"}} {

@@ -1,0 +1,112 @@
+package portctl
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// everyOutput is what each command that prints something prints.
+func everyOutput(t *testing.T, c *node.Container) [][]string {
+	t.Helper()
+	valid := write(t, conflist("lab", rewriteTo(7998)))
+	commands := [][]string{
+		{"version"},
+		{"--version"},
+		{"help", "trace"},
+		{"completion", "bash"},
+		{"validate", valid},
+		{"test", valid, "-p", "udp 1.1.1.1:1 > 2.2.2.2:2"},
+	}
+	for _, args := range [][]string{
+		{"list"},
+		{"show", c.ID()},
+		{"stats", "-i", "0"},
+		{"stats", "-w", "-i", "100ms"},
+		{"flows", c.ID()},
+		{"metrics"},
+		{"apply", valid},
+		{"apply", valid, "--dry-run"},
+		{"gc"},
+	} {
+		commands = append(commands, args, append(args, "-o", "json"))
+	}
+	return commands
+}
+
+// TestReaderClosesThePipe has nobody read what is printed, as behind head, and
+// wants it to be no error.
+func TestReaderClosesThePipe(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	send(t, c, 7999, 1)
+	for _, args := range everyOutput(t, c) {
+		near, far, err := os.Pipe()
+		must(t, err)
+		must(t, near.Close())
+		if stderr, code := runInto(t, n, far, args...); code != 0 || strings.Contains(stderr, "broken pipe") {
+			t.Errorf("%v exits with %d: %s", args, code, stderr)
+		}
+		must(t, far.Close())
+	}
+	must(t, c.RemoveInterface())
+	near, far, err := os.Pipe()
+	must(t, err)
+	defer far.Close()
+	must(t, near.Close())
+	if _, code := runInto(t, n, far, "list"); code != 1 {
+		t.Errorf("something is wrong, and list exits with %d", code)
+	}
+}
+
+// TestDiskIsFull wants to hear of what could not be printed.
+func TestDiskIsFull(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	send(t, c, 7999, 1)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	must(t, err)
+	defer full.Close()
+	for _, args := range everyOutput(t, c) {
+		if args[0] == "gc" && len(args) == 1 {
+			continue // it has nothing to print
+		}
+		if stderr, code := runInto(t, n, full, args...); code != 1 || !strings.Contains(stderr, "no space left") {
+			t.Errorf("%v exits with %d: %s", args, code, stderr)
+		}
+	}
+}
+
+// runInto runs the tool with its output going to a file.
+func runInto(t *testing.T, n *node.Node, stdout *os.File, args ...string) (stderr string, code int) {
+	t.Helper()
+	tool := command(t, args...)
+	var said bytes.Buffer
+	tool.Stdout, tool.Stderr = stdout, &said
+	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Start() }))
+	_ = tool.Wait()
+	return said.String(), tool.ProcessState.ExitCode()
+}
+
+// TestTraceIntoAFIFO ends a trace whose capture nobody reads any more.
+func TestTraceIntoAFIFO(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	path := t.TempDir() + "/fifo"
+	must(t, unix.Mkfifo(path, 0o600))
+	reader, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	r := startTrace(t, n, "--pcap", path)
+	must(t, reader.Close())
+	send(t, c, 7999, 1)
+	r.end(t, false)
+}
