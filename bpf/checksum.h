@@ -22,8 +22,8 @@ struct note {
 	__u32 magic;	/* NOTE_MAGIC */
 	__u32 length;	/* of the frame when XDP saw it */
 	__u32 checksum; /* offset then; 0: there is none */
-	__be16 from;
-	__be16 to;
+	__be32 from;	/* both ports, as in struct decision */
+	__be32 to;
 	__u16 pseudo; /* see pseudo_sum_of(); 0 where nobody asks */
 	__u8 protocol;
 	__u8 pad;
@@ -60,20 +60,22 @@ static __always_inline struct seen *this_cpus_slot(void)
 	return bpf_map_lookup_elem(&notes, &slot);
 }
 
-/* RFC 1624 equation 3. */
-static __always_inline __sum16 update_checksum(__sum16 check, __be16 from,
-					       __be16 to)
+/* RFC 1624 equation 3, for two words of 16 bits at once. */
+static __always_inline __sum16 update_checksum(__sum16 check, __be32 from,
+					       __be32 to)
 {
-	__u32 sum = (__u16)~check + (__u16)~from + (__u32)to;
+	__u32 sum = (__u16)~check;
 
+	from = ~from;
+	sum += (from & 0xffff) + (from >> 16) + (to & 0xffff) + (to >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
 }
 
 /* For UDP 0 would mean "no checksum" (RFC 768). */
-static __always_inline __sum16 update_udp_checksum(__sum16 check, __be16 from,
-						   __be16 to)
+static __always_inline __sum16 update_udp_checksum(__sum16 check, __be32 from,
+						   __be32 to)
 {
 	check = update_checksum(check, from, to);
 	return check ? check : 0xffff;

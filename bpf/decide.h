@@ -20,8 +20,9 @@ static __always_inline void look_up_ports(struct packet *pkt)
 	__u8 direction = pkt->direction;
 
 	pkt->forward_entry =
-		look_up_port(direction, pkt->protocol, pkt->destination);
-	pkt->reply_entry = look_up_port(!direction, pkt->protocol, pkt->source);
+		look_up_port(direction, pkt->protocol, pkt->ports.destination);
+	pkt->reply_entry =
+		look_up_port(!direction, pkt->protocol, pkt->ports.source);
 }
 
 /* Whether no rule is about a packet by what the tables say of its ports. */
@@ -41,23 +42,30 @@ static __always_inline int may_come_again(const struct packet *pkt)
 	       (pkt->reply_entry & PORT_ID_MASK);
 }
 
+/* Has the packet, or what it quotes, get these ports. */
+static __always_inline void change_ports(struct packet *pkt, struct ports to)
+{
+	struct decision *decision = &pkt->decision;
+
+	decision->ports = pkt->transport;
+	decision->from = pkt->ports.word;
+	decision->to = to.word;
+}
+
 /* Whether the packet is a reply of a rewritten flow of the other direction. */
 static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 {
-	struct decision *decision = &pkt->decision;
+	struct ports to = pkt->ports;
 	struct flow_id flow;
-	__be16 original;
 
 	if (!(pkt->reply_entry & PORT_IS_TARGET))
 		return 0;
 	identify_flow(&flow, pkt, !pkt->direction);
-	original = find_flow(&flow);
-	if (!original)
+	to.source = find_flow(&flow);
+	if (!to.source)
 		return 0;
-	decision->verdict = REPLY_RESTORED;
-	decision->port = pkt->transport + offsetof(struct ports, source);
-	decision->from = pkt->source;
-	decision->to = original;
+	pkt->decision.verdict = REPLY_RESTORED;
+	change_ports(pkt, to);
 	remember(pkt, hook, &flow.place);
 	return 1;
 }
@@ -81,20 +89,21 @@ static __always_inline void rewrite(struct packet *pkt, const struct rule *rule,
 				    enum hook hook)
 {
 	struct decision *decision = &pkt->decision;
+	__be16 original = pkt->ports.destination;
+	struct ports to = pkt->ports;
 	struct flow_id flow;
 
+	to.destination = rewritten_port(rule, original);
 	decision->verdict = REWRITTEN;
-	decision->port = pkt->transport + offsetof(struct ports, destination);
-	decision->from = pkt->destination;
-	decision->to = rewritten_port(rule, pkt->destination);
-	pkt->destination = decision->to;
+	change_ports(pkt, to);
+	pkt->ports = to;
 	if (rule->flags & RULE_ONE_WAY) {
 		supersede_flow(pkt, look_up_port(pkt->direction, pkt->protocol,
-						 pkt->destination));
+						 to.destination));
 		return;
 	}
 	identify_flow(&flow, pkt, pkt->direction);
-	decision->flow_conflict = remember_flow(&flow, decision->from);
+	decision->flow_conflict = remember_flow(&flow, original);
 	/* Else it may become a reply, as soon as there is a flow for that. */
 	if (!(pkt->reply_entry & PORT_IS_TARGET))
 		remember(pkt, hook, &flow.place);
@@ -132,21 +141,17 @@ __noinline int decide(struct packet *pkt, __u32 hook)
  */
 static __always_inline int restore_quoted_forward(struct packet *quote)
 {
-	struct decision *decision = &quote->decision;
+	struct ports to = quote->ports;
 	struct flow_id flow;
-	__be16 original;
 
-	if (!(look_up_port(quote->direction, quote->protocol,
-			   quote->destination) &
+	if (!(look_up_port(quote->direction, quote->protocol, to.destination) &
 	      PORT_IS_TARGET))
 		return 0;
 	identify_flow(&flow, quote, quote->direction);
-	original = find_flow(&flow);
-	if (!original)
+	to.destination = find_flow(&flow);
+	if (!to.destination)
 		return 0;
-	decision->port = quote->transport + offsetof(struct ports, destination);
-	decision->from = quote->destination;
-	decision->to = original;
+	change_ports(quote, to);
 	return 1;
 }
 
@@ -156,9 +161,9 @@ static __always_inline int restore_quoted_forward(struct packet *quote)
  */
 static __always_inline int rewrite_quoted_reply(struct packet *quote)
 {
-	struct decision *decision = &quote->decision;
 	__u8 flow_direction = !quote->direction;
-	__be16 restored = quote->source;
+	struct ports from, to = quote->ports;
+	__be16 restored = to.source;
 	struct flow_id flow;
 	struct rule *rule;
 	__u16 entry;
@@ -167,13 +172,14 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
 	rule = rule_at(rule_for(entry, quote->family, &quote->peer));
 	if (!rule || rule->action != RULE_REWRITE || rule->flags & RULE_ONE_WAY)
 		return 0;
-	quote->source = rewritten_port(rule, restored);
+	to.source = rewritten_port(rule, restored);
+	from = quote->ports;
+	quote->ports = to;
 	identify_flow(&flow, quote, flow_direction);
+	quote->ports = from;
 	if (find_flow(&flow) != restored)
 		return 0;
-	decision->port = quote->transport + offsetof(struct ports, source);
-	decision->from = restored;
-	decision->to = quote->source;
+	change_ports(quote, to);
 	return 1;
 }
 

@@ -92,11 +92,11 @@ identify_flow(struct flow_id *id, const struct packet *pkt, __u8 flow_direction)
 	id->peer = pkt->peer;
 	key->ifindex = pkt->ifindex;
 	if (pkt->direction == EGRESS) {
-		key->container_port = pkt->source;
-		key->peer_port = pkt->destination;
+		key->container_port = pkt->ports.source;
+		key->peer_port = pkt->ports.destination;
 	} else {
-		key->container_port = pkt->destination;
-		key->peer_port = pkt->source;
+		key->container_port = pkt->ports.destination;
+		key->peer_port = pkt->ports.source;
 	}
 	key->protocol = pkt->protocol;
 	key->direction = flow_direction;

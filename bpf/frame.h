@@ -29,19 +29,42 @@ enum verdict {
 	COUNTED,  /* by XDP: nothing is left to tc ingress but the checksum */
 };
 
+/*
+ * Both ports, as they are in a packet and change there: with one load, one
+ * store and one update of the checksum, be it one that changes or both.
+ */
+struct ports {
+	union {
+		struct {
+			__be16 source;
+			__be16 destination;
+		};
+		__be32 word;
+	};
+};
+
+/* The same ports as a packet the other way has them. */
+static __always_inline struct ports reversed(struct ports ports)
+{
+	struct ports other = { .source = ports.destination,
+			       .destination = ports.source };
+
+	return other;
+}
+
 /* What is to happen to a packet. */
 struct decision {
 	enum verdict verdict;
 	__u32 rule; /* one more than the index of the rule; 0: none */
 	__u32 flow_conflict;
-	__u32 port; /* offset of the port to be changed; 0: nothing changes */
-	__be16 from;
-	__be16 to;
+	__u32 ports; /* offset of the ports to be changed; 0: nothing changes */
+	__be32 from; /* both ports, as one word; see struct ports */
+	__be32 to;
 	__u32 checksum; /* offset of the checksum that covers it; 0: none */
 	__u32 quoted_checksum; /* offset of one that is to be replaced; 0: none
 				*/
 	__sum16 quoted_value;  /* by this */
-	__u16 pad;
+	__u16 pad[3];
 };
 
 /* A place in the table of flows, and the bucket's version when it was seen. */
@@ -58,8 +81,7 @@ struct packet {
 	__u32 network;	 /* offset of the IP header */
 	__u32 transport; /* offset of the transport header */
 	__u32 checksum; /* offset of the transport checksum; 0: there is none */
-	__be16 source;
-	__be16 destination;
+	struct ports ports;
 	/* What the port tables say, of this direction of the destination, of
 	 * the other of the source. */
 	__u16 forward_entry;

@@ -115,7 +115,7 @@ static __always_inline int examine(const struct frame *frame,
 	if (read_addresses(frame, pkt))
 		return parsed;
 	decide(pkt, frame->xdp ? AT_XDP : pkt->direction);
-	if (pkt->decision.port)
+	if (pkt->decision.ports)
 		pkt->decision.checksum = pkt->checksum;
 	return parsed;
 }

@@ -37,11 +37,6 @@ struct fragment_header {
 	__be32 identification;
 };
 
-struct ports {
-	__be16 source;
-	__be16 destination;
-};
-
 /* ICMP and ICMPv6 alike; <linux/icmp.h> would pull in the C library. */
 struct icmp_header {
 	__u8 type;
@@ -72,8 +67,7 @@ static __always_inline enum parsed parse_ports(const struct frame *frame,
 
 	if (unlikely(!ports))
 		return PARSED_MALFORMED;
-	pkt->source = ports->source;
-	pkt->destination = ports->destination;
+	pkt->ports = *ports;
 	return PARSED_TRANSPORT;
 }
 

@@ -30,9 +30,14 @@ struct packet_key {
 	__be32 destination;
 	__be32 ports; /* both, as they are in the packet */
 	__u32 ifindex;
-	__u32 protocol;
-	__u32 hook;
+	__u32 kind;
 };
+
+/* What protocol a packet is of, and at which hook it is. */
+static __always_inline __u8 kind_of(__u8 protocol, enum hook hook)
+{
+	return protocol | hook << 6; /* TCP is 6, UDP 17 */
+}
 
 /* Half a line of the cache. */
 struct known_packet {
@@ -40,15 +45,15 @@ struct known_packet {
 	__be32 destination;
 	__be32 ports;
 	__u32 ifindex;
-	__u8 protocol;
-	__u8 hook;
 	/* What became of it, and by which flow. */
-	__u8 verdict;
-	__u8 flow_slot;
-	__u16 rule;
-	__be16 to;
+	__be32 to; /* both ports */
 	__u32 flow_bucket;
 	__u32 flow_version;
+	__u16 rule : 11;
+	__u16 verdict : 2;
+	__u16 flow_slot : 3;
+	__u8 kind; /* see kind_of() */
+	__u8 pad;
 };
 
 #define KNOWN_PACKETS 512
@@ -73,7 +78,7 @@ place_of(const struct packet_key *key)
 
 	hash = fold(hash * 0x9e3779b97f4a7c15);
 	hash += (__u64)key->ifindex << 32 | key->ports;
-	hash = (hash + key->hook) * 0xd6e8feb86659fd93;
+	hash = (hash + key->kind) * 0xd6e8feb86659fd93;
 	place = bpf_get_smp_processor_id() * KNOWN_PACKETS +
 		(hash >> 32) % KNOWN_PACKETS;
 	return bpf_map_lookup_elem(&known_packets, &place);
@@ -85,7 +90,7 @@ static __always_inline int is_like(const struct known_packet *known,
 	return known->source == key->source &&
 	       known->destination == key->destination &&
 	       known->ports == key->ports && known->ifindex == key->ifindex &&
-	       known->protocol == key->protocol && known->hook == key->hook;
+	       known->kind == key->kind;
 }
 
 __noinline int remember_packet(const struct packet *pkt, __u32 hook,
@@ -96,20 +101,16 @@ __noinline int remember_packet(const struct packet *pkt, __u32 hook,
 	struct packet_key key = {};
 	struct known_packet *known;
 	__be32 container, peer;
-	__be16 destination;
 
 	if (!pkt)
 		return 0;
 	container = pkt->container.word[1] >> 32;
 	peer = pkt->peer.word[1] >> 32;
-	destination = decision->verdict == REWRITTEN ? decision->from
-						     : pkt->destination;
 	key.source = pkt->direction == EGRESS ? container : peer;
 	key.destination = pkt->direction == EGRESS ? peer : container;
-	key.ports = (__u32)destination << 16 | pkt->source;
+	key.ports = decision->from;
 	key.ifindex = pkt->ifindex;
-	key.protocol = pkt->protocol;
-	key.hook = hook;
+	key.kind = kind_of(pkt->protocol, hook);
 	known = place_of(&key);
 	if (!known)
 		return 0;
@@ -117,8 +118,7 @@ __noinline int remember_packet(const struct packet *pkt, __u32 hook,
 	known->destination = key.destination;
 	known->ports = key.ports;
 	known->ifindex = key.ifindex;
-	known->protocol = key.protocol;
-	known->hook = key.hook;
+	known->kind = key.kind;
 	known->verdict = decision->verdict;
 	known->flow_slot = flow_slot - 1;
 	known->rule = decision->rule;
@@ -162,29 +162,25 @@ recall(const struct plain_packet *plain, __u32 ifindex, enum hook hook)
 	struct packet_key key = {
 		.source = plain->ip->saddr,
 		.destination = plain->ip->daddr,
-		.ports = *(__be32 *)plain->ports,
+		.ports = plain->ports->word,
 		.ifindex = ifindex,
-		.protocol = plain->ip->protocol,
-		.hook = hook,
+		.kind = kind_of(plain->ip->protocol, hook),
 	};
 	struct known_packet *known = place_of(&key);
 
 	return known && is_like(known, &key) && stands(known) ? known : NULL;
 }
 
-/* Changes the port as before, and tells how the checksum is to be settled. */
+/* Changes the ports as before, and tells how the checksum is to be settled. */
 static __always_inline void repeat(const struct known_packet *known,
 				   const struct plain_packet *plain,
 				   __u32 length, struct note *note)
 {
 	const struct iphdr *ip = plain->ip;
-	__be16 *port = known->verdict == REPLY_RESTORED
-			       ? &plain->ports->source
-			       : &plain->ports->destination;
 
 	note->length = length;
 	note->checksum = plain->checksum;
-	note->from = *port;
+	note->from = known->ports;
 	note->to = known->to;
 	note->protocol = ip->protocol;
 	note->pseudo = 0;
@@ -192,7 +188,7 @@ static __always_inline void repeat(const struct known_packet *known,
 		note->pseudo = pseudo_sum((__u64)ip->saddr + ip->daddr,
 					  plain->length, IPPROTO_UDP);
 	note->magic = NOTE_MAGIC;
-	*port = known->to;
+	plain->ports->word = known->to;
 }
 
 static __always_inline void count_known(struct counters *counters,

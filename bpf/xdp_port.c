@@ -7,7 +7,7 @@
  *   from_container_tc  tc ingress  both in one, where XDP is not wanted
  *   to_container       tc egress   what the container receives
  *
- * They change a port and the checksum over it, or drop, or let the packet
+ * They change ports and the checksum over them, or drop, or let the packet
  * through to whoever else is on the hook; they never make a packet worse.
  */
 #include "handover.h"
@@ -27,7 +27,7 @@ __noinline int change_frame(struct xdp_md *ctx, const struct packet *pkt)
 	struct frame frame;
 	struct note *note;
 	__sum16 *quoted;
-	__be16 *port;
+	__be32 *ports;
 
 	if (!pkt)
 		return -1;
@@ -40,10 +40,10 @@ __noinline int change_frame(struct xdp_md *ctx, const struct packet *pkt)
 		write_note(note, pkt);
 	}
 	frame = xdp_frame(ctx);
-	port = bytes_at(&frame, decision->port, sizeof(*port));
-	if (unlikely(!port))
+	ports = bytes_at(&frame, decision->ports, sizeof(*ports));
+	if (unlikely(!ports))
 		return -1;
-	*port = decision->to;
+	*ports = decision->to;
 	if (likely(!decision->quoted_checksum))
 		return 0;
 	quoted = bytes_at(&frame, decision->quoted_checksum, sizeof(*quoted));
@@ -63,7 +63,7 @@ static __always_inline void leave_note(struct seen *seen,
 {
 	seen->decision = pkt->decision;
 	write_note(&seen->note, pkt);
-	if (pkt->decision.port && !is_traced() && count_packet(frame, pkt))
+	if (pkt->decision.ports && !is_traced() && count_packet(frame, pkt))
 		seen->decision.verdict = COUNTED;
 }
 
@@ -86,7 +86,7 @@ __noinline int process_frame(struct xdp_md *ctx, struct seen *seen)
 		decide_error_of(&frame, &pkt);
 	if (pkt.decision.verdict == DEFERRED)
 		return XDP_PASS;
-	if (pkt.decision.port && change_frame(ctx, &pkt))
+	if (pkt.decision.ports && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
 	if (pkt.decision.verdict != DROPPED && !note_in_metadata)
 		leave_note(seen, &frame, &pkt);
@@ -165,14 +165,14 @@ __noinline int change_skb(struct __sk_buff *skb, const struct packet *pkt)
 	const struct decision *decision = pkt ? &pkt->decision : NULL;
 	struct frame frame = skb_frame(skb);
 	struct note note = {};
-	__be16 *port;
+	__be32 *ports;
 
 	if (!pkt)
 		return -1;
-	port = bytes_at(&frame, decision->port, sizeof(*port));
-	if (unlikely(!port))
+	ports = bytes_at(&frame, decision->ports, sizeof(*ports));
+	if (unlikely(!ports))
 		return -1;
-	*port = decision->to;
+	*ports = decision->to;
 	if (unlikely(decision->quoted_checksum) &&
 	    bpf_skb_store_bytes(skb, decision->quoted_checksum,
 				&decision->quoted_value,
@@ -232,7 +232,7 @@ __noinline int process_skb(struct __sk_buff *skb, __u32 direction)
 		pkt = skb_packet(skb, direction);
 		decide_skb(skb, &pkt);
 	}
-	if (pkt.decision.port && change_skb(skb, &pkt))
+	if (pkt.decision.ports && change_skb(skb, &pkt))
 		return TCX_DROP;
 	count_packet(&frame, &pkt);
 	return pkt.decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
@@ -316,7 +316,7 @@ int settle_checksum(struct __sk_buff *skb)
 	if (!counters) {
 		/* XDP of this ruleset does not ask for every packet whether it
 		 * is heeded: the program before is to look at it itself. */
-		if (!slot->decision.port)
+		if (!slot->decision.ports)
 			slot->note.magic = 0;
 		hand_over_skb(skb, EGRESS);
 	}

@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
@@ -43,6 +44,9 @@ type Endpoints struct {
 	Source, Destination netip.AddrPort
 }
 
+// Ports are those of a packet.
+type Ports struct{ Source, Destination uint16 }
+
 // Event says what became of one packet.
 type Event struct {
 	Time time.Time
@@ -62,9 +66,9 @@ type Event struct {
 	Protocol uint8
 	// Before and After have no addresses where Protocol is 0.
 	Before, After Endpoints
-	// PortBefore and PortAfter are the port that was changed, in an ICMP error
-	// the one in the packet that it quotes; 0 if nothing was.
-	PortBefore, PortAfter uint16
+	// PortsBefore and PortsAfter are the ports that were changed, in an ICMP error
+	// those in the packet that it quotes; 0 if nothing was.
+	PortsBefore, PortsAfter Ports
 	// Length is that of the frame in bytes.
 	Length int
 	// Headers are the first 128 bytes of the frame at most, as it went on; a
@@ -90,18 +94,25 @@ func decodeEvent(raw []byte, clock clock) (*Event, error) {
 		Length:       int(event.Length),
 		Headers:      event.Headers[:min(int(event.Captured), len(event.Headers))],
 	}
-	if decision.Port != 0 {
-		out.PortBefore, out.PortAfter = fromNetwork(decision.From), fromNetwork(decision.To)
+	if decision.Ports != 0 {
+		out.PortsBefore, out.PortsAfter = portsOf(decision.From), portsOf(decision.To)
 	}
 	out.Protocol, out.After = readHeaders(out.Headers)
 	out.Before = out.After
-	switch out.Verdict {
-	case Rewritten:
-		out.Before.Destination = netip.AddrPortFrom(out.After.Destination.Addr(), out.PortBefore)
-	case ReplyRestored:
-		out.Before.Source = netip.AddrPortFrom(out.After.Source.Addr(), out.PortBefore)
+	if out.Verdict == Rewritten || out.Verdict == ReplyRestored {
+		out.Before.Source = netip.AddrPortFrom(out.After.Source.Addr(), out.PortsBefore.Source)
+		out.Before.Destination = netip.AddrPortFrom(out.After.Destination.Addr(), out.PortsBefore.Destination)
 	}
 	return out, nil
+}
+
+// portsOf takes both ports of a packet apart, which are one word there.
+func portsOf(word uint32) Ports {
+	bytes := *(*[4]byte)(unsafe.Pointer(&word))
+	return Ports{
+		Source:      binary.BigEndian.Uint16(bytes[:2]),
+		Destination: binary.BigEndian.Uint16(bytes[2:]),
+	}
 }
 
 // fromNetwork turns a __be16 as it was loaded from memory into a number.

@@ -71,14 +71,12 @@ type programsKnownPacket struct {
 	Destination uint32
 	Ports       uint32
 	Ifindex     uint32
-	Protocol    uint8
-	Hook        uint8
-	Verdict     uint8
-	FlowSlot    uint8
-	Rule        uint16
-	To          uint16
+	To          uint32
 	FlowBucket  uint32
 	FlowVersion uint32
+	_           [2]byte /* unsupported bitfield */
+	Kind        uint8
+	Pad         uint8
 }
 
 type programsPeerPrefix struct {
@@ -133,8 +131,8 @@ type programsSeen struct {
 		Magic    uint32
 		Length   uint32
 		Checksum uint32
-		From     uint16
-		To       uint16
+		From     uint32
+		To       uint32
 		Pseudo   uint16
 		Protocol uint8
 		Pad      uint8
@@ -144,13 +142,13 @@ type programsSeen struct {
 		Verdict        programsVerdict
 		Rule           uint32
 		FlowConflict   uint32
-		Port           uint32
-		From           uint16
-		To             uint16
+		Ports          uint32
+		From           uint32
+		To             uint32
 		Checksum       uint32
 		QuotedChecksum uint32
 		QuotedValue    uint16
-		Pad            uint16
+		Pad            [3]uint16
 	}
 }
 
@@ -185,13 +183,13 @@ type programsTraceEvent struct {
 		Verdict        programsVerdict
 		Rule           uint32
 		FlowConflict   uint32
-		Port           uint32
-		From           uint16
-		To             uint16
+		Ports          uint32
+		From           uint32
+		To             uint32
 		Checksum       uint32
 		QuotedChecksum uint32
 		QuotedValue    uint16
-		Pad            uint16
+		Pad            [3]uint16
 	}
 	Headers [128]uint8
 }

@@ -25,11 +25,11 @@ func TestTraceTellsWhatBecame(t *testing.T) {
 		want      Event
 	}{
 		{rules.Egress, udp(inside, 4000, outside, 7999).Bytes(), Event{
-			Verdict: Rewritten, Rule: 0, PortBefore: 7999, PortAfter: 7998,
+			Verdict: Rewritten, Rule: 0, PortsBefore: Ports{4000, 7999}, PortsAfter: Ports{4000, 7998},
 			Before: ends(inside, 4000, outside, 7999), After: ends(inside, 4000, outside, 7998),
 		}},
 		{rules.Ingress, udp(outside, 7998, inside, 4000).Bytes(), Event{
-			Verdict: ReplyRestored, Rule: -1, PortBefore: 7998, PortAfter: 7999,
+			Verdict: ReplyRestored, Rule: -1, PortsBefore: Ports{7998, 4000}, PortsAfter: Ports{7999, 4000},
 			Before: ends(outside, 7998, inside, 4000), After: ends(outside, 7999, inside, 4000),
 		}},
 		{rules.Egress, udp(inside, 4000, outside, 25).Bytes(), Event{
@@ -45,22 +45,22 @@ func TestTraceTellsWhatBecame(t *testing.T) {
 			Before: ends(inside, 4000, outside, 7998), After: ends(inside, 4000, outside, 7998),
 		}},
 		{rules.Ingress, udp(outside, 9, inside, 80).Bytes(), Event{
-			Verdict: Rewritten, Rule: 2, PortBefore: 80, PortAfter: 8080,
+			Verdict: Rewritten, Rule: 2, PortsBefore: Ports{9, 80}, PortsAfter: Ports{9, 8080},
 			Before: ends(outside, 9, inside, 80), After: ends(outside, 9, inside, 8080),
 		}},
 		{rules.Egress, udp(inside, 8080, outside, 9).Bytes(), Event{
-			Verdict: ReplyRestored, Rule: -1, PortBefore: 8080, PortAfter: 80,
+			Verdict: ReplyRestored, Rule: -1, PortsBefore: Ports{8080, 9}, PortsAfter: Ports{80, 9},
 			Before: ends(inside, 8080, outside, 9), After: ends(inside, 80, outside, 9),
 		}},
 		{rules.Egress, udp(inside, 4000, outside, 7999).Bytes(), Event{
-			Verdict: Rewritten, Rule: 0, PortBefore: 7999, PortAfter: 7998,
+			Verdict: Rewritten, Rule: 0, PortsBefore: Ports{4000, 7999}, PortsAfter: Ports{4000, 7998},
 			Before: ends(inside, 4000, outside, 7999), After: ends(inside, 4000, outside, 7998),
 		}},
 		{rules.Ingress, packet.Packet{
 			Source: outside, Destination: inside,
 			Load: packet.Error{Type: 3, Code: 3, Quoted: quote.IP()},
 		}.Bytes(), Event{
-			Verdict: ICMPErrorRestored, Rule: -1, Protocol: packet.ProtocolICMP, PortBefore: 7998, PortAfter: 7999,
+			Verdict: ICMPErrorRestored, Rule: -1, Protocol: packet.ProtocolICMP, PortsBefore: Ports{4000, 7998}, PortsAfter: Ports{4000, 7999},
 			Before: ends(outside, 0, inside, 0), After: ends(outside, 0, inside, 0),
 		}},
 		{rules.Egress, cut, Event{

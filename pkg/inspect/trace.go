@@ -25,11 +25,11 @@ type Decision struct {
 	Protocol string `json:"protocol"`
 	Before   Ends   `json:"before,omitzero"`
 	After    Ends   `json:"after,omitzero"`
-	// QuotedBefore and QuotedAfter are the port that was changed in the packet
-	// that an ICMP error quotes.
-	QuotedBefore uint16 `json:"quotedPortBefore,omitempty"`
-	QuotedAfter  uint16 `json:"quotedPortAfter,omitempty"`
-	Verdict      string `json:"verdict"`
+	// QuotedBefore and QuotedAfter are the ports of the packet that an ICMP error
+	// quotes, where they were changed.
+	QuotedBefore QuotedPorts `json:"quotedPortsBefore,omitzero"`
+	QuotedAfter  QuotedPorts `json:"quotedPortsAfter,omitzero"`
+	Verdict      string      `json:"verdict"`
 	// Rule is the name of the rule that decided, empty for none.
 	Rule         string `json:"rule,omitempty"`
 	FlowConflict bool   `json:"flowConflict,omitempty"`
@@ -37,6 +37,12 @@ type Decision struct {
 	Length int `json:"length"`
 	// Headers are the first bytes of the frame as it went on.
 	Headers []byte `json:"-"`
+}
+
+// QuotedPorts are those of the packet in an ICMP error.
+type QuotedPorts struct {
+	Source      uint16 `json:"source"`
+	Destination uint16 `json:"destination"`
 }
 
 // Ends are where a packet comes from and goes to.
@@ -214,7 +220,7 @@ func (t *Trace) decision(event *datapath.Event, a *Attachment) *Decision {
 		d.Before, d.After = endsOf(event.Before), endsOf(event.After)
 	}
 	if event.Verdict == datapath.ICMPErrorRestored {
-		d.QuotedBefore, d.QuotedAfter = event.PortBefore, event.PortAfter
+		d.QuotedBefore, d.QuotedAfter = QuotedPorts(event.PortsBefore), QuotedPorts(event.PortsAfter)
 	}
 	if rules := t.rules[event.Ruleset]; 0 <= event.Rule && event.Rule < len(rules) {
 		d.Rule = rules[event.Rule].Name
@@ -259,13 +265,17 @@ func (d *Decision) String() string {
 	} else {
 		fmt.Fprintf(&b, "%s %s > %s", d.Protocol, d.Before.Source, d.Before.Destination)
 	}
-	switch {
-	case d.After.Destination != d.Before.Destination:
+	if d.After.Destination != d.Before.Destination {
 		fmt.Fprintf(&b, " -> %s", d.After.Destination)
-	case d.After.Source != d.Before.Source:
+	}
+	if d.After.Source != d.Before.Source {
 		fmt.Fprintf(&b, ", from %s", d.After.Source)
-	case d.QuotedAfter != 0:
-		fmt.Fprintf(&b, ", quoting port %d instead of %d", d.QuotedAfter, d.QuotedBefore)
+	}
+	if was, is := d.QuotedBefore, d.QuotedAfter; was.Source != is.Source {
+		fmt.Fprintf(&b, ", quoting source port %d instead of %d", is.Source, was.Source)
+	}
+	if was, is := d.QuotedBefore, d.QuotedAfter; was.Destination != is.Destination {
+		fmt.Fprintf(&b, ", quoting port %d instead of %d", is.Destination, was.Destination)
 	}
 	return b.String()
 }
