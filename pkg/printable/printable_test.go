@@ -9,7 +9,7 @@ func TestText(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                   "",
 		`plain "text" \n`:    `plain "text" \n`,
-		"grün 東京 🚀":           "grün 東京 🚀",
+		"grün 東京 🚀":          "grün 東京 🚀",
 		"\x1b[31m\a\x7f\r\n": `\x1b[31m\a\x7f\r\n`,
 		"\u0085\u009b2J":     `\u0085\u009b2J`,
 		"a\u202eb\u2066c":    `a\u202eb\u2066c`,
@@ -25,13 +25,13 @@ func TestText(t *testing.T) {
 
 func TestShort(t *testing.T) {
 	for text, want := range map[string]string{
-		"12345678":                      "12345678",
-		"123456789":                     "12345678…",
-		"grün 東京":                       "grün 東京",
-		"grün 東京 🚀":                     "grün 東京 …",
-		"\u202e":                        `\u202e`,
-		"ab\u202ecd":                    `ab\u202e…`,
-		strings.Repeat("\x1b", 1 << 20): `\x1b\x1b…`,
+		"12345678":                    "12345678",
+		"123456789":                   "12345678…",
+		"grün 東京":                     "grün 東京",
+		"grün 東京 🚀":                   "grün 東京 …",
+		"\u202e":                      `\u202e`,
+		"ab\u202ecd":                  `ab\u202e…`,
+		strings.Repeat("\x1b", 1<<20): `\x1b\x1b…`,
 	} {
 		if got := Short(text, 8); got != want {
 			t.Errorf("Short(%.20q, 8) = %s, want %s", text, got, want)
@@ -41,10 +41,10 @@ func TestShort(t *testing.T) {
 
 func TestBytes(t *testing.T) {
 	for text, want := range map[string]string{
-		"12345678":                      "12345678",
-		"123456789":                     "12345678…",
-		"東京東京":                          "東京…",
-		strings.Repeat("\x1b", 1 << 20): `\x1b\x1b…`,
+		"12345678":                    "12345678",
+		"123456789":                   "12345678…",
+		"東京東京":                        "東京…",
+		strings.Repeat("\x1b", 1<<20): `\x1b\x1b…`,
 	} {
 		if got := Bytes(text, 8); got != want {
 			t.Errorf("Bytes(%.20q, 8) = %s, want %s", text, got, want)

@@ -50,6 +50,7 @@ func parseForAdd(args *skel.CmdArgs) (*config.Network, error) {
 // apply tells whether it attached the interface, which had no rules before.
 func apply(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) {
 	key := keyOf(args, network.Name)
+	made = &attached{rules: len(network.Rules)}
 	if len(network.Rules) == 0 {
 		return false, detach(key)
 	}
@@ -73,7 +74,28 @@ func apply(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) 
 	if err == nil {
 		err = store.Attach(key, site, wanted)
 	}
+	if err == nil && network.Log != "" {
+		describe(store, key, network, site)
+	}
 	return !was, errors.Join(err, store.Close())
+}
+
+// describe has the log tell what the interface got. What cannot be read is left
+// out: the interface has it all the same.
+func describe(store *state.Store, key state.Key, network *config.Network, site datapath.Site) {
+	got, err := store.Outcome(key)
+	if err != nil {
+		return
+	}
+	made.mode, made.tcHook = got.Mode.String(), got.Hook.String()
+	made.device, made.ruleset = got.Device.Name, got.Ruleset
+	if network.Mode != config.ModeAuto || got.Mode != datapath.TC {
+		return
+	}
+	made.fallback = "mode auto is tc here, and stays so until the container is made anew"
+	if site.HasForeignXDP {
+		made.fallback = "mode auto is tc here: somebody else's XDP program holds the device"
+	}
 }
 
 // detach removes what there is of the key, which may be nothing.

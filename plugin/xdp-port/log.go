@@ -12,6 +12,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/logs"
+	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
 // logged writes down how a verb came out, where the configuration wants that. A
@@ -26,25 +27,58 @@ func logged(name string, args *skel.CmdArgs, began time.Time, outcome error) {
 	logs.Within(func() {
 		logger, file, err := logs.Open(target)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "xdp-port:", err)
+			fmt.Fprintln(os.Stderr, "xdp-port:", printable.Short(err.Error(), maxAttribute))
 			return
 		}
 		defer file.Close()
 		write(logger.With(
-			"verb", name, "network", network, "container", args.ContainerID, "interface", args.IfName,
-			"netns", args.Netns, "milliseconds", time.Since(began).Milliseconds(),
+			"verb", name, "network", short(network), "container", short(args.ContainerID), "interface", short(args.IfName),
+			"netns", short(args.Netns), "milliseconds", time.Since(began).Milliseconds(),
 		), name, outcome)
 	})
 }
+
+// maxAttribute is the most characters of a name in the log.
+const maxAttribute = 256
+
+func short(s string) string { return printable.Short(s, maxAttribute) }
 
 func write(logger *slog.Logger, name string, outcome error) {
 	var refusal *types.Error
 	switch {
 	case outcome == nil:
-		logger.Info(name + " succeeded")
+		writeSuccess(logger, name+" succeeded")
 	case errors.As(outcome, &refusal):
+		refusal = bounded(refusal)
 		logger.Error(name+" failed: "+refusal.Msg, "code", refusal.Code, "details", refusal.Details)
 	default:
-		logger.Error(name + " failed: " + outcome.Error())
+		logger.Error(name + " failed: " + printable.Bytes(outcome.Error(), maxMessage))
 	}
+}
+
+// made is what ADD came to, for the log; nil for other verbs.
+var made *attached
+
+// attached is what an interface got.
+type attached struct {
+	rules                         int
+	mode, tcHook, device, ruleset string
+	// fallback says why the mode is another than auto stands for; mostly empty.
+	fallback string
+}
+
+func writeSuccess(logger *slog.Logger, msg string) {
+	if made == nil {
+		logger.Info(msg)
+		return
+	}
+	logger = logger.With("rules", made.rules)
+	if made.mode != "" {
+		logger = logger.With("mode", made.mode, "tcHook", made.tcHook, "device", short(made.device), "ruleset", made.ruleset)
+	}
+	if made.fallback != "" {
+		logger.Warn(msg, "fallback", made.fallback)
+		return
+	}
+	logger.Info(msg)
 }

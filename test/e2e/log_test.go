@@ -6,12 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
@@ -56,6 +59,76 @@ func TestLogFile(t *testing.T) {
 		if got != want[i] {
 			t.Errorf("line %d: %s", i, line)
 		}
+	}
+}
+
+// TestLogTellsWhatIsAttached wants the answers to "auto": where, how, under which
+// ruleset, and that it came to less than usual.
+func TestLogTellsWhatIsAttached(t *testing.T) {
+	n := newNode(t)
+	c := bare(t, n)
+	file := filepath.Join(t.TempDir(), "xdp-port.log")
+	config := direct(tutorial())
+	config["log"] = file
+	type line struct {
+		Level, Mode, TCHook, Device, Ruleset, Fallback string
+		Rules                                          int
+	}
+	var device string
+	attached := attachToHost(t, n, c, foreignProgram(t), link.XDPGenericMode)
+	lines := func() (list []line) {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		for _, one := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+			var l line
+			must(t, json.Unmarshal([]byte(one), &l))
+			list = append(list, l)
+		}
+		return list
+	}
+	var want []line
+	add := func(l line) {
+		t.Helper()
+		wantSuccess(t, plugin(t, c, "ADD", config))
+		record, err := datapath.ReadRecord(directAttachment(t, c))
+		must(t, err)
+		device = record.Device.Name
+		l.TCHook, l.Device, l.Ruleset, l.Rules = record.Hook.String(), device, filepath.Base(directRuleset(t, c)), len(tutorial())
+		want = append(want, l)
+	}
+	add(line{Level: "WARN", Mode: "tc", Fallback: "mode auto is tc here: somebody else's XDP program holds the device"})
+	must(t, attached.Close())
+	add(line{Level: "WARN", Mode: "tc", Fallback: "mode auto is tc here, and stays so until the container is made anew"})
+	config["mode"] = "tc"
+	add(line{Level: "INFO", Mode: "tc"})
+	config["mode"] = "generic"
+	add(line{Level: "INFO", Mode: "generic"})
+	config["rules"] = []any{}
+	wantSuccess(t, plugin(t, c, "ADD", config))
+	want = append(want, line{Level: "INFO"})
+	if got := lines(); !slices.Equal(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// TestLogIsBounded has what cannot be shown as it is, also where it comes with
+// each retry.
+func TestLogIsBounded(t *testing.T) {
+	n := newNode(t)
+	file := filepath.Join(t.TempDir(), "xdp-port.log")
+	keys := strings.Repeat(`, "`+"\u202e\u009b"+`": 1`, 20000)
+	stdin := `{"cniVersion": "1.1.0", "name": "lab", "log": "` + file + `"` + keys + `}`
+	answer, err := n.Call(node.Call{
+		Verb: "ADD", ContainerID: strings.Repeat("a", 100<<10), NetNS: "/\u202e" + strings.Repeat("b", 100<<10), IfName: "e\u009b", Stdin: []byte(stdin),
+	})
+	must(t, err)
+	if answer.Refusal == nil {
+		t.Error("ADD succeeded")
+	}
+	text, err := os.ReadFile(file)
+	must(t, err)
+	if len(text) > 8<<10 || !strings.Contains(string(text), "and 19981 more") || strings.ContainsAny(string(text), "\u202e\u009b") {
+		t.Errorf("the log has %d bytes: %.3000q", len(text), text)
 	}
 }
 
