@@ -135,16 +135,21 @@ func typeInformation() Finding {
 func bpffs() Finding {
 	const name = "BPF file system"
 	err := state.Ready()
-	if errors.Is(err, unix.EROFS) {
-		return Finding{name, Wrong, err.Error(), "mount -o remount,rw " + state.DefaultMount}
-	}
-	if err != nil {
-		return Finding{name, Wrong, err.Error(), "mount -t bpf bpf " + state.DefaultMount}
-	}
-	if !state.Mounted() {
+	var unusable *state.UnusableError
+	switch {
+	case errors.As(err, &unusable):
+		return Finding{name, Wrong, unusable.Problem, unusable.Fix}
+	case err != nil:
+		return Finding{name, Wrong, err.Error(), state.MountCommand}
+	case !state.Mounted():
 		return Finding{
 			name, Warning, "not mounted at " + state.DefaultMount + "; ADD mounts it, in the mount namespace that it runs in",
-			"mount -t bpf bpf " + state.DefaultMount + ", before the container runtime starts",
+			state.MountCommand + ", before the container runtime starts",
+		}
+	case state.Open():
+		return Finding{
+			name, Warning, "mounted at " + state.DefaultMount + ", but open to all users: any of them can keep ADD from working",
+			"chmod 0700 " + state.DefaultMount,
 		}
 	}
 	return Finding{name, Fine, "mounted at " + state.DefaultMount, ""}

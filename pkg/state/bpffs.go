@@ -30,21 +30,24 @@ func ensureBPFFS(path string) error {
 	if isBPFFS(path) {
 		return nil
 	}
+	if err := checkVisible(); err != nil {
+		return err
+	}
 	if err := unix.Mount("bpf", path, "bpf", 0, "mode=0700"); err != nil {
-		return fmt.Errorf("%w at %s, and mounting one failed (mount -t bpf bpf %s): %w", ErrBPFFS, path, path, err)
+		return fmt.Errorf("%w at %s, and mounting one failed (%s): %w", ErrBPFFS, path, MountCommand, err)
 	}
 	return nil
 }
 
 // Visible returns an error wrapping ErrBPFFS if there is no BPF file system at
-// DefaultMount in this mount namespace. Then nobody knows what is attached: the
-// state may be in one that is only visible elsewhere.
+// DefaultMount in this mount namespace, or it hides one with the state. Then
+// nobody knows what is attached.
 func Visible() error {
-	if isBPFFS(DefaultMount) {
-		return nil
+	if err := checkVisible(); err != nil || isBPFFS(DefaultMount) {
+		return err
 	}
 	const hidden = "ip netns exec hides it: use nsenter --net=/run/netns/NAME instead"
-	fix := fmt.Sprintf("%s; or mount one: mount -t bpf -o mode=0700 bpf %s", hidden, DefaultMount)
+	fix := fmt.Sprintf("%s; or mount one: %s", hidden, MountCommand)
 	if isBPFFS("/proc/1/root" + DefaultMount) {
 		fix = "the host has one, which this mount namespace hides; " + hidden
 	}

@@ -38,6 +38,10 @@ func lockFolder(path string, how int) (*os.File, error) {
 	}
 }
 
+// ErrUntrusted is returned when somebody else made the state folder: nothing in it
+// is xdp-port's.
+var ErrUntrusted = errors.New("the state folder is somebody else's")
+
 // openOwnFolder opens a folder that nobody else can change: the mount may be
 // open to all (mode 1777), and whoever came first could have made it.
 func openOwnFolder(path string) (*os.File, error) {
@@ -45,7 +49,10 @@ func openOwnFolder(path string) (*os.File, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return nil, untrusted(path, "is no folder", ErrUntrusted)
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrBPFFS, err)
 	}
 	var stat unix.Stat_t
@@ -53,12 +60,22 @@ func openOwnFolder(path string) (*os.File, error) {
 		folder.Close()
 		return nil, fmt.Errorf("%w: look at %s: %w", ErrBPFFS, path, err)
 	}
-	if int(stat.Uid) != os.Geteuid() || stat.Mode&0o022 != 0 {
+	if isOwn := int(stat.Uid) == os.Geteuid(); !isOwn || stat.Mode&0o022 != 0 {
 		folder.Close()
-		return nil, fmt.Errorf("%w: %s is not to be trusted, it belongs to user %d with mode %#o: remove it",
-			ErrBPFFS, path, stat.Uid, stat.Mode&0o777)
+		var cause error
+		if !isOwn {
+			cause = ErrUntrusted
+		}
+		return nil, untrusted(path, fmt.Sprintf("belongs to user %d with mode %#o", stat.Uid, stat.Mode&0o777), cause)
 	}
 	return folder, nil
+}
+
+func untrusted(path, why string, cause error) error {
+	return &UnusableError{
+		path + " is not to be trusted, it " + why,
+		"remove it (rm -r " + path + "), and close the file system to other users (chmod 0700 " + DefaultMount + ")", cause,
+	}
 }
 
 // flockBefore locks the file, or closes it and returns an error. A lock that

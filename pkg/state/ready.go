@@ -9,14 +9,19 @@ import (
 )
 
 // Ready tells whether there is, or could be, a BPF file system for the state.
-// It changes nothing. Returns an error wrapping ErrBPFFS if not.
+// It changes nothing. Returns an error wrapping ErrBPFFS if not, an *UnusableError
+// where it is known what to do.
 func Ready() error {
+	if err := checkVisible(); err != nil {
+		return err
+	}
 	if !isBPFFS(DefaultMount) {
 		return couldMount(DefaultMount)
 	}
 	if err := unix.Access(DefaultMount, unix.W_OK); err != nil {
-		return fmt.Errorf("%w at %s that can be written: %w (mount -o remount,rw %s)",
-			ErrBPFFS, DefaultMount, err, DefaultMount)
+		return &UnusableError{
+			fmt.Sprintf("%s cannot be written: %v", DefaultMount, err), "mount -o remount,rw " + DefaultMount, err,
+		}
 	}
 	folder, err := openOwnFolder(DefaultRoot)
 	if errors.Is(err, os.ErrNotExist) {
@@ -59,6 +64,17 @@ func mountNowhere() error {
 		return err
 	}
 	return unix.Close(mount)
+}
+
+// MountCommand mounts a BPF file system in its place. Without a mode it would be
+// open to all.
+const MountCommand = "mount -t bpf -o mode=0700 bpf " + DefaultMount
+
+// Open tells whether any user can write to the BPF file system, and make the state
+// folder before xdp-port does.
+func Open() bool {
+	var stat unix.Stat_t
+	return Mounted() && unix.Stat(DefaultMount, &stat) == nil && stat.Mode&0o022 != 0
 }
 
 // Mounted tells whether the BPF file system is in its place already.

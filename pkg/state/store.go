@@ -43,8 +43,8 @@ func OpenForChange() (*Store, error) {
 		return nil, err
 	}
 	for {
-		if err := os.Mkdir(DefaultRoot, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-			return nil, fmt.Errorf("%w: %w", ErrBPFFS, err)
+		if err := makeRoot(); err != nil {
+			return nil, err
 		}
 		s, err := open(unix.LOCK_EX)
 		if errors.Is(err, os.ErrNotExist) {
@@ -57,6 +57,21 @@ func OpenForChange() (*Store, error) {
 		s.sweep()
 		return s, nil
 	}
+}
+
+// makeRoot makes the state folder if it is missing, unless the state is hidden:
+// only where it is missing can that be.
+func makeRoot() error {
+	if _, err := os.Lstat(DefaultRoot); err == nil {
+		return nil
+	}
+	if err := checkVisible(); err != nil {
+		return err
+	}
+	if err := os.Mkdir(DefaultRoot, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%w: %w", ErrBPFFS, err)
+	}
+	return nil
 }
 
 // OpenExisting locks the state for a change that only removes, and so makes

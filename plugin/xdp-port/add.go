@@ -98,10 +98,16 @@ func describe(store *state.Store, key state.Key, network *config.Network, site d
 	}
 }
 
+// isNoState tells whether there is nothing to remove: there is no state folder, or
+// none of xdp-port's, which ADD has refused.
+func isNoState(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, state.ErrUntrusted)
+}
+
 // detach removes what there is of the key, which may be nothing.
 func detach(key state.Key) error {
 	store, err := state.OpenExisting()
-	if errors.Is(err, os.ErrNotExist) {
+	if isNoState(err) {
 		return nil
 	}
 	if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/containernetworking/cni/pkg/skel"
 
@@ -38,7 +37,7 @@ func collect(network string, valid []state.Key) error {
 		return err
 	}
 	store, err := state.OpenExisting()
-	if errors.Is(err, os.ErrNotExist) {
+	if isNoState(err) {
 		return nil
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/xdp-port/xdp-port/test/node"
@@ -97,7 +98,15 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 		"read-only":   {`mount -t bpf -o ro bpf /sys/fs/bpf`, []string{"/sys/fs/bpf", "read-only"}},
 		"somebody else's": {
 			`mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port`,
-			[]string{"/sys/fs/bpf/xdp-port", "user 1000"},
+			[]string{"/sys/fs/bpf/xdp-port", "user 1000", "rm -r /sys/fs/bpf/xdp-port", "chmod 0700 /sys/fs/bpf"},
+		},
+		"open to others": {
+			`mount -t bpf bpf /sys/fs/bpf && mkdir -m 0775 /sys/fs/bpf/xdp-port && chmod 0775 /sys/fs/bpf/xdp-port`,
+			[]string{"/sys/fs/bpf/xdp-port", "0775"},
+		},
+		"a link": {
+			`mount -t bpf bpf /sys/fs/bpf && ln -s /tmp /sys/fs/bpf/xdp-port`,
+			[]string{"/sys/fs/bpf/xdp-port", "is no folder", "rm -r"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -116,6 +125,60 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 			l.wantNoPrograms(t)
 		})
 	}
+}
+
+// TestStatusKnowsHiddenState mounts another file system above the one with the
+// state of a running container: of that nothing is known any more, and what would
+// be attached by the new one goes as soon as somebody takes that off again.
+func TestStatusKnowsHiddenState(t *testing.T) {
+	n := answering(t)
+	c := newContainer(t, n)
+	running, l := lay(t, n, c, "a", "eth0", 1), lay(t, n, c, "b", "eth1", 2)
+	running.succeed(t, "ADD", lab())
+	for name, preparation := range map[string]string{
+		"bpffs":       `mount -t bpf bpf /sys/fs/bpf`,
+		"two":         `mount -t bpf bpf /sys/fs/bpf && mount -t bpf bpf /sys/fs/bpf`,
+		"a used one":  `mount -t bpf bpf /sys/fs/bpf && mkdir -m 0700 /sys/fs/bpf/xdp-port`,
+		"another":     `mount -t tmpfs none /sys/fs/bpf`,
+		"not visible": `umount --lazy /sys && mount -t sysfs ` + filepath.Base(n.NS.Path()) + ` /sys`, // as ip netns exec does
+	} {
+		t.Run(name, func(t *testing.T) {
+			ask, add := status(t), l.call(t, "ADD", lab())
+			ask.Through = inShell(preparation)
+			add.Through = ask.Through
+			fail(t, n, ask, 50, "/sys/fs/bpf")
+			if name != "a used one" {
+				fail(t, n, add, 105, "/sys/fs/bpf")
+			}
+			l.forgetFilters(t)
+			l.wantNoPrograms(t)
+		})
+	}
+	running.wantRules(t)
+	running.succeed(t, "CHECK", lab())
+	succeed(t, n, status(t))
+	l.succeed(t, "ADD", lab())
+	l.wantRules(t)
+}
+
+// TestStatusKnowsNetNSExec has ip-netns(8) hide the BPF file system, and whatever
+// is pinned in one that is mounted there.
+func TestStatusKnowsNetNSExec(t *testing.T) {
+	need(t, "ip")
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	name := filepath.Base(n.NS.Path())
+	ask, add := status(t), l.call(t, "ADD", lab())
+	ask.Through = []string{"ip", "netns", "exec", name}
+	add.Through = ask.Through
+	fail(t, n, ask, 50, "ip netns exec", "nsenter --net=/run/netns/"+name)
+	fail(t, n, add, 105, "ip netns exec", "nsenter --net=/run/netns/"+name)
+	l.wantNoPrograms(t)
+	ask.Through = []string{"nsenter", "--net=/run/netns/" + name}
+	add.Through = ask.Through
+	succeed(t, n, ask)
+	succeed(t, n, add)
+	l.wantRules(t)
 }
 
 // TestStatusKnowsMistakes has a configuration that each ADD would refuse.

@@ -71,3 +71,31 @@ func wantFinding(t *testing.T, findings []doctor.Finding, check string, status d
 	}
 	t.Errorf("nothing is said of %s: %+v", check, findings)
 }
+
+// TestDoctorKnowsBPFFS wants what stands in ADD's way, and the command that helps.
+func TestDoctorKnowsBPFFS(t *testing.T) {
+	n := newNode(t)
+	const check = "BPF file system"
+	for name, tt := range map[string]struct {
+		mount  string
+		code   int
+		status doctor.Status
+		parts  []string
+	}{
+		"private": {"mount -t bpf -o mode=0700 bpf /sys/fs/bpf", 0, doctor.Fine, nil},
+		"open":    {"mount -t bpf bpf /sys/fs/bpf", 0, doctor.Warning, []string{"chmod 0700 /sys/fs/bpf"}},
+		"somebody else's": {
+			"mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port", 1, doctor.Wrong,
+			[]string{"user 1000", "rm -r /sys/fs/bpf/xdp-port", "chmod 0700 /sys/fs/bpf"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := behindMount(t, n, tt.mount, "doctor", "-o", "json")
+			wantFinding(t, decodeList[doctor.Finding](t, out.want(t, tt.code), "findings"), check, tt.status, tt.parts...)
+		})
+	}
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	attach(t, n)
+	out := behindMount(t, n, "mount -t bpf bpf /sys/fs/bpf", "doctor", "-o", "json")
+	wantFinding(t, decodeList[doctor.Finding](t, out.want(t, 1), "findings"), check, doctor.Wrong, "umount /sys/fs/bpf")
+}

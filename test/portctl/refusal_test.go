@@ -273,3 +273,18 @@ func TestAmbiguous(t *testing.T) {
 	portctl(t, n, "show", one.ID()).want(t, 0)
 	portctl(t, n, "show", one.ID()[:len(one.ID())-1]).want(t, 0)
 }
+
+// TestStateBelowAnotherMount wants nobody to say that nothing is attached where
+// another file system hides what is.
+func TestStateBelowAnotherMount(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	for _, args := range [][]string{{"list"}, {"show", c.ID()}, {"gc"}, {"stats", "-o", "json"}} {
+		out := behindMount(t, n, "mount -t bpf bpf /sys/fs/bpf", args...)
+		if out.code != 1 || out.stdout != "" || !strings.Contains(out.stderr, "umount /sys/fs/bpf") {
+			t.Errorf("%v: %+v", args, out)
+		}
+	}
+	showJSON(t, n, c)
+}
