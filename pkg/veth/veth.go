@@ -80,10 +80,21 @@ func vethIn(container netns.NsHandle, path, ifname string) (netlink.Link, error)
 	case err != nil:
 		return nil, fmt.Errorf("%w: look for %q in the network namespace %q: %w", ErrUnknown, ifname, path, err)
 	case link.Type() != "veth":
-		return nil, fmt.Errorf("%w: %q in the network namespace %q is a %s, not a veth: put xdp-port behind a "+
-			"plugin that makes one, such as bridge or ptp", ErrNoVeth, ifname, path, kindOf(link))
+		return nil, fmt.Errorf("%w: %q in the network namespace %q is a %s, not a veth, and xdp-port works with veths "+
+			"alone: %s", ErrNoVeth, ifname, path, kindOf(link), adviceFor(kindOf(link)))
 	}
 	return link, nil
+}
+
+// adviceFor says what to do about an interface of another kind.
+func adviceFor(kind string) string {
+	switch kind {
+	case "loopback":
+		return "leave it out of the loopback's network"
+	case "netkit":
+		return "have the network make veths (Cilium: bpf.datapathMode=veth)"
+	}
+	return "have the network make veths, as bridge, ptp and most networks for pods do"
 }
 
 // kindOf names what a link is; the loopback has no kind of its own.

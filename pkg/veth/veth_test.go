@@ -11,6 +11,7 @@ import (
 
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/veth"
 	"github.com/xdp-port/xdp-port/test/node"
@@ -191,9 +192,9 @@ func TestRefusedInterfaces(t *testing.T) {
 		"missing":                   {"eth0", `"eth0" is not in the network namespace`},
 		"name too long":             {"sixteen-bytes-xy", "is not in the network namespace"},
 		"empty name":                {"", "is not in the network namespace"},
-		"loopback":                  {"lo", "is a loopback, not a veth"},
-		"bridge":                    {"br0", "is a bridge, not a veth"},
-		"macvlan":                   {"mv0", "is a macvlan, not a veth"},
+		"loopback":                  {"lo", "is a loopback, not a veth, and xdp-port works with veths alone: leave it out of the loopback's network"},
+		"bridge":                    {"br0", "is a bridge, not a veth, and xdp-port works with veths alone: have the network make veths, as bridge"},
+		"macvlan":                   {"mv0", "is a macvlan, not a veth, and xdp-port works with veths alone: have the network make veths, as bridge"},
 		"peer in a third namespace": {"astray", "no interface has index 4000 there"},
 		"peer beside it":            {"inner", "it is in the container's own"},
 	} {
@@ -202,6 +203,22 @@ func TestRefusedInterfaces(t *testing.T) {
 			wantRefusal(t, err, veth.ErrNoVeth, refused.message)
 		})
 	}
+}
+
+// TestNetkit is about what Cilium makes in place of veths, where the kernel has it
+// (Linux 6.7).
+func TestNetkit(t *testing.T) {
+	t.Parallel()
+	host, inside := world(t, 1)
+	err := inside[0].Do(func(ns.NetNS) error {
+		return netlink.LinkAdd(&netlink.Netkit{LinkAttrs: named("nk0", 0), Mode: netlink.NETKIT_MODE_L3})
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skip("the kernel has no netkit")
+	}
+	must(t, err)
+	_, err = hostSide(host, inside[0].Path(), "nk0")
+	wantRefusal(t, err, veth.ErrNoVeth, "is a netkit, not a veth, and xdp-port works with veths alone: have the network make veths (Cilium:")
 }
 
 // TestPeerMovedAway takes the host's end away from the host.
