@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux && (amd64 || arm64)
 
 // Package crash kills the plugin at its system calls, and has them fail: the
 // rules of a container must be in force wholly or not at all, and nothing may be

@@ -107,8 +107,33 @@ func (a *apt) dependencies(name string) ([]string, error) {
 	return names, nil
 }
 
-// unpack downloads packages and unpacks them into one new folder.
+// unpack downloads packages and unpacks them into a new folder.
 func (a *apt) unpack(names []string, folder string) error {
+	return unpackInto(folder, func(scratch string) error {
+		_, err := outputIn(scratch, "apt-get", a.options(append([]string{"download"}, names...))...)
+		return err
+	})
+}
+
+// unpackAll is unpack with all that the packages depend on.
+//
+// Their scripts do not run: what those would do, the guest's start does.
+func (a *apt) unpackAll(names []string, folder string) error {
+	return unpackInto(folder, func(scratch string) error {
+		if err := os.Mkdir(filepath.Join(scratch, "partial"), 0o755); err != nil {
+			return err
+		}
+		_, err := a.get(append([]string{
+			"-oDir::Cache::archives=" + scratch,
+			"--yes", "--no-install-recommends", "--download-only", "install",
+		}, names...)...)
+		return err
+	})
+}
+
+// unpackInto unpacks the packages that are downloaded to a folder. It leaves
+// all of them or none.
+func unpackInto(folder string, download func(scratch string) error) error {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
 		return err
 	}
@@ -117,8 +142,8 @@ func (a *apt) unpack(names []string, folder string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	if _, err := outputIn(scratch, "apt-get", a.options(append([]string{"download"}, names...))...); err != nil {
-		return fmt.Errorf("download %s: %w", strings.Join(names, ", "), err)
+	if err := download(scratch); err != nil {
+		return err
 	}
 	packages, _ := filepath.Glob(filepath.Join(scratch, "*.deb")) // the pattern is valid
 	content := filepath.Join(scratch, "content")

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// bootModules are what it takes to see the files of the host.
-var bootModules = []string{"virtio_pci", "virtiofs", "overlay"}
+// bootModules are what it takes to see the files of the host, and to report.
+var bootModules = []string{"virtio_pci", "virtiofs", "overlay", "virtio_console"}
 
 // writeInitramfs writes what the machine starts with.
 func (k *kernel) writeInitramfs(path, scratch string) error {
@@ -19,9 +19,13 @@ func (k *kernel) writeInitramfs(path, scratch string) error {
 			return err
 		}
 	}
-	busybox, err := os.ReadFile("/bin/busybox")
+	program, err := k.busybox()
 	if err != nil {
-		return fmt.Errorf("%w: apt-get install busybox-static", err)
+		return err
+	}
+	busybox, err := os.ReadFile(program)
+	if err != nil {
+		return err
 	}
 	if err := writeFile(filepath.Join(root, "bin/busybox"), busybox); err != nil {
 		return err

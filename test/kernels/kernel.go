@@ -14,10 +14,13 @@ type kernel struct {
 	version
 	release string // as uname(1) says it
 	root    string // has the files of its packages
+	files   string // has the programs of the machine
 }
 
 // title tells kernels apart in reports.
 func (k *kernel) title() string { return "Linux " + k.release }
+
+func (k *kernel) architecture() string { return k.arch }
 
 // modules is their folder.
 func (k *kernel) modules() string { return filepath.Join(k.root, "lib/modules", k.release) }
@@ -47,7 +50,11 @@ func fetch(v version, cache string) (*kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &kernel{version: v, release: release, root: filepath.Join(cache, release)}
+	files, err := rootOf(v.arch, cache)
+	if err != nil {
+		return nil, err
+	}
+	k := &kernel{version: v, release: release, root: filepath.Join(cache, release), files: files}
 	if _, err := os.Stat(filepath.Join(k.modules(), "modules.dep.bin")); err == nil {
 		return k, nil
 	}

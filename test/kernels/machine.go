@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,9 +26,21 @@ var (
 // processor is some ten times slower than a real one.
 const patience = time.Hour
 
-// run boots the kernel and has it run the script, whose output goes to w. The
-// machine sees the files of this one, at the same places.
-func (k *kernel) run(ctx context.Context, script string, w io.Writer) error {
+// hardware is what differs between emulated machines, by architecture.
+var hardware = map[string]struct {
+	emulator string
+	machine  []string
+	console  string
+}{
+	"amd64": {"qemu-system-x86_64", []string{"-cpu", "max"}, "ttyS0"},
+	// The architected algorithm of pointer authentication is slow to emulate.
+	"arm64": {"qemu-system-aarch64", []string{"-machine", "virt", "-cpu", "max,pauth-impdef=on"}, "ttyAMA0"},
+}
+
+// run boots the kernel and has it run the tests, whose output goes to w. The
+// machine has the files of this one at the same places: all of them, or those
+// of the tests if it cannot run the programs of this one.
+func (k *kernel) run(ctx context.Context, s *suite, w io.Writer) error {
 	scratch, err := os.MkdirTemp("", "kernels-")
 	if err != nil {
 		return err
@@ -46,7 +59,7 @@ func (k *kernel) run(ctx context.Context, script string, w io.Writer) error {
 	}
 	defer stop()
 	console := filepath.Join(scratch, "console")
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", k.arguments(script, initramfs, socket, console)...)
+	cmd := exec.CommandContext(ctx, hardware[k.arch].emulator, k.arguments(s, initramfs, socket, console)...)
 	cmd.Stdout, cmd.Stderr = w, os.Stderr
 	if err := cmd.Run(); err != nil {
 		said, _ := os.ReadFile(console)
@@ -55,31 +68,36 @@ func (k *kernel) run(ctx context.Context, script string, w io.Writer) error {
 	return nil
 }
 
-// arguments are qemu's. The first serial line is the console, the second has the
-// results.
-func (k *kernel) arguments(script, initramfs, socket, console string) []string {
-	return []string{
-		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", memory,
+// arguments are qemu's. The serial line is the console; the results have a port
+// of their own.
+func (k *kernel) arguments(s *suite, initramfs, socket, console string) []string {
+	return append(slices.Clone(hardware[k.arch].machine),
+		"-accel", "tcg,thread=multi", "-smp", "2", "-m", memory,
 		"-nodefaults", "-nographic", "-no-reboot",
-		"-serial", "file:" + console, "-serial", "stdio",
-		"-object", "memory-backend-memfd,id=memory,share=on,size=" + memory, "-numa", "node,memdev=memory",
-		"-chardev", "socket,id=files,path=" + socket, "-device", "vhost-user-fs-pci,chardev=files,tag=host",
+		"-serial", "file:"+console,
+		"-chardev", "file,id=results,path=/dev/stdout", "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=results,name=results",
+		"-object", "memory-backend-memfd,id=memory,share=on,size="+memory, "-numa", "node,memdev=memory",
+		"-chardev", "socket,id=files,path="+socket, "-device", "vhost-user-fs-pci,chardev=files,tag=host",
 		"-kernel", k.image(), "-initrd", initramfs,
-		"-append", "console=ttyS0 panic=-1 loglevel=4 " + k.environment(script),
-	}
+		"-append", "console="+hardware[k.arch].console+" panic=-1 loglevel=4 "+k.environment(s),
+	)
 }
 
 const memory = "3G"
 
-// environment is handed to the first process by way of the kernel.
-func (k *kernel) environment(script string) string {
-	words := []string{"MODULES=" + k.modules(), "SCRIPT=" + script}
+// environment is handed to the first process by way of the kernel, which takes
+// 32 variables.
+func (k *kernel) environment(s *suite) string {
+	words := []string{"FILES=" + k.files, "MODULES=" + k.modules(), "SCRIPT=" + s.script}
+	if k.files != "/" {
+		words = append(words, "SHARED="+strings.Join(append(s.shared, k.root), ":"))
+	}
 	for _, variable := range os.Environ() {
-		if variable == "CI=true" || strings.HasPrefix(variable, "XDP_PORT_") {
+		if variable == "CI=true" || strings.HasPrefix(variable, "XDP_PORT_") && !strings.HasPrefix(variable, "XDP_PORT_BIN=") {
 			words = append(words, variable)
 		}
 	}
-	return strings.Join(words, " ")
+	return strings.Join(append(words, "XDP_PORT_BIN="+s.programs), " ")
 }
 
 // serveFiles serves this machine's files to the other.

@@ -58,17 +58,17 @@ func (o *options) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	kernels, err := o.fetch()
+	machines, err := o.fetch()
 	if err != nil {
 		return err
 	}
-	script, err := build(o.out, o.tests)
+	suites, err := o.build(machines)
 	if err != nil {
 		return err
 	}
 	var reports []*report
-	for _, k := range kernels {
-		reports = append(reports, listen(k.title(), func(w io.Writer) error { return k.run(ctx, script, w) }))
+	for _, m := range machines {
+		reports = append(reports, listen(m.title(), func(w io.Writer) error { return m.run(ctx, suites[m.architecture()], w) }))
 	}
 	fmt.Println()
 	writeTable(os.Stdout, reports)
@@ -83,7 +83,8 @@ func (o *options) run(ctx context.Context) (err error) {
 // machine is where tests run.
 type machine interface {
 	title() string
-	run(ctx context.Context, script string, w io.Writer) error
+	architecture() string
+	run(ctx context.Context, s *suite, w io.Writer) error
 }
 
 // fetch prepares all kernels, so that a wrong name fails before hours of tests.
@@ -104,4 +105,21 @@ func (o *options) fetch() (machines []machine, err error) {
 		machines = append(machines, k)
 	}
 	return machines, nil
+}
+
+// build builds the tests once for each architecture.
+func (o *options) build(machines []machine) (map[string]*suite, error) {
+	suites := map[string]*suite{}
+	for _, m := range machines {
+		arch := m.architecture()
+		if suites[arch] != nil {
+			continue
+		}
+		s, err := buildSuite(arch, o.out, o.tests)
+		if err != nil {
+			return nil, err
+		}
+		suites[arch] = s
+	}
+	return suites, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -25,31 +26,66 @@ const (
 // the same.
 const suitePatience = 30 * time.Minute
 
-// build builds the tests, and a script that runs those of one package after the
-// other, each in the folder of its package: they share the kernel. What is to be
-// run is named by a package, or by a package, "=", and a regular expression of
-// go test -run. Tests go one by one: on a slow machine verbs that run side by
-// side would wait for each other's lock until they give up.
-func build(out string, wanted []string) (script string, err error) {
+// suite has the tests for the processors of a machine.
+type suite struct {
+	script   string
+	programs string   // the folder with the plugins
+	shared   []string // folders that the script needs, beside programs of the system
+}
+
+// buildSuite builds the tests, and a script that runs those of one package after
+// the other, each in the folder of its package: they share the kernel. What is
+// to be run is named by a package, or by a package, "=", and a regular expression
+// of go test -run. Tests go one by one: on a slow machine operations that run
+// side by side would wait for each other's lock until they give up.
+func buildSuite(arch, out string, wanted []string) (*suite, error) {
+	module, err := output("go", "list", "-m", "-f", "{{.Dir}}")
+	if err != nil {
+		return nil, err
+	}
+	folder := filepath.Join(out, arch)
+	s := &suite{
+		script:   filepath.Join(folder, "tests.sh"),
+		programs: os.Getenv("XDP_PORT_BIN"),
+		shared:   []string{strings.TrimSpace(module), out},
+	}
+	if arch != runtime.GOARCH {
+		s.programs = folder
+		if err := command("make", "-s", "GOARCH="+arch, "BIN="+folder, "build", "reference"); err != nil {
+			return nil, err
+		}
+	}
 	var text strings.Builder
 	for _, want := range wanted {
 		path, which, _ := strings.Cut(want, "=")
-		name := filepath.Base(path)
-		binary := filepath.Join(out, "tests", name+".test")
-		if err := command("go", "test", "-c", "-trimpath", "-ldflags", "-s -w", "-o", binary, path); err != nil {
-			return "", fmt.Errorf("build the tests: %w", err)
-		}
-		dir, err := output("go", "list", "-f", "{{.Dir}}", path)
+		part, err := buildTests(arch, folder, path, which)
 		if err != nil {
-			return "", err
+			return nil, fmt.Errorf("build the tests: %w", err)
 		}
-		fmt.Fprintf(&text, "cd %s\necho '%s%s'\n", strings.TrimSpace(dir), beginMark, name)
-		fmt.Fprintf(&text, "%s -test.v=test2json -test.parallel=1 -test.timeout=%v -test.run '%s' 2>&1\n", binary, suitePatience, which)
-		fmt.Fprintf(&text, "echo; echo '%s%s' $?\n", endMark, name)
+		text.WriteString(part)
 	}
 	fmt.Fprintf(&text, "echo '%s'\n", doneMark)
-	script = filepath.Join(out, "tests.sh")
-	return script, os.WriteFile(script, []byte(text.String()), 0o644)
+	return s, os.WriteFile(s.script, []byte(text.String()), 0o644)
+}
+
+// buildTests builds the tests of a package and returns the part of the script
+// that runs them.
+func buildTests(arch, folder, path, which string) (script string, err error) {
+	name := filepath.Base(path)
+	binary := filepath.Join(folder, "tests", name+".test")
+	build := exec.Command("go", "test", "-c", "-trimpath", "-ldflags", "-s -w", "-o", binary, path)
+	build.Env = append(os.Environ(), "GOARCH="+arch)
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		return "", err
+	}
+	dir, err := output("go", "list", "-f", "{{.Dir}}", path)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("cd %s\necho '%s%s'\n", strings.TrimSpace(dir), beginMark, name) +
+		fmt.Sprintf("%s -test.v=test2json -test.parallel=1 -test.timeout=%v -test.run '%s' 2>&1\n", binary, suitePatience, which) +
+		fmt.Sprintf("echo; echo '%s%s' $?\n", endMark, name), nil
 }
 
 // thisMachine has the running kernel.
@@ -57,9 +93,11 @@ type thisMachine struct{}
 
 func (thisMachine) title() string { return "Linux " + runningRelease() + ", here" }
 
-// run runs the script. Tests that are interrupted clean up.
-func (thisMachine) run(ctx context.Context, script string, w io.Writer) error {
-	shell := exec.CommandContext(ctx, "sh", script)
+func (thisMachine) architecture() string { return runtime.GOARCH }
+
+// run runs the tests. Those that are interrupted clean up.
+func (thisMachine) run(ctx context.Context, s *suite, w io.Writer) error {
+	shell := exec.CommandContext(ctx, "sh", s.script)
 	shell.Stdout, shell.Stderr = w, w
 	shell.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	shell.Cancel = func() error { return unix.Kill(-shell.Process.Pid, unix.SIGTERM) }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// version is a kernel as the user names it: VERSION[-rt], for example 6.12 or
-// 6.12-rt.
+// version is a kernel as the user names it: VERSION[-rt][/ARCHITECTURE], for
+// example 6.12, 6.12-rt or 6.12/arm64.
 type version struct {
 	suite  string // of Debian
 	flavor string // cloud or rt
@@ -27,17 +27,21 @@ var suites = map[string]string{
 const running = "here"
 
 func parseVersion(name string) (version, error) {
-	number, realTime := strings.CutSuffix(name, "-rt")
-	suite, ok := suites[number]
-	if !ok {
-		return version{}, fmt.Errorf("unknown kernel %q: want %s, each with or without -rt, or %s",
+	number, arch, named := strings.Cut(name, "/")
+	if !named {
+		arch = "amd64"
+	}
+	number, realTime := strings.CutSuffix(number, "-rt")
+	suite := suites[number]
+	if _, known := hardware[arch]; suite == "" || !known {
+		return version{}, fmt.Errorf("unknown kernel %q: want %s, each also with -rt, /arm64 or both behind it, or %s",
 			name, strings.Join(slices.Sorted(maps.Keys(suites)), ", "), running)
 	}
 	flavor := "cloud"
 	if realTime {
 		flavor = "rt"
 	}
-	return version{suite, flavor, "amd64"}, nil
+	return version{suite, flavor, arch}, nil
 }
 
 // metapackage depends on the newest image.

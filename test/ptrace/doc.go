@@ -4,5 +4,5 @@
 // thread apart, it sees those of a Go program, which wander between threads, in
 // one order.
 //
-// It is for x86-64.
+// It knows the registers of x86-64 and arm64.
 package ptrace

@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux && (amd64 || arm64)
 
 package ptrace
 
@@ -170,12 +170,8 @@ func (t *tracer) resume(tid int, status unix.WaitStatus) error {
 	}
 }
 
-// proceed does not mind a thread that was killed while it stood still.
 func proceed(tid int, signal unix.Signal) error {
-	if err := unix.PtraceSyscall(tid, int(signal)); !errors.Is(err, unix.ESRCH) {
-		return err
-	}
-	return nil
+	return unlessKilled(unix.PtraceSyscall(tid, int(signal)))
 }
 
 // stop is struct ptrace_syscall_info of the kernel.
@@ -225,39 +221,27 @@ func (t *tracer) atCall(tid int, this *thread) error {
 	return proceed(tid, 0)
 }
 
-// suppress makes the call that a thread is about to make one that does not
-// exist, and then has the kernel answer with the error.
+// suppress has the kernel answer with the error to the call that a thread is
+// about to make, and not serve it.
 func (t *thread) suppress(tid int, errno unix.Errno) error {
 	t.edit = func(*os.File, int64) int64 { return -int64(errno) }
-	return change(tid, func(r *unix.PtraceRegs) error {
-		r.Orig_rax = ^uint64(0)
-		return nil
-	})
+	return unlessKilled(skipCall(tid))
 }
 
 // answer edits the answer to the call that a thread is about to return from.
 func (t *tracer) answer(tid int, edit Edit) error {
-	return change(tid, func(r *unix.PtraceRegs) error {
+	return unlessKilled(changeResult(tid, func(result int64) (int64, error) {
 		memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", t.pid), os.O_RDWR, 0)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		defer memory.Close()
-		r.Rax = uint64(edit(memory, int64(r.Rax)))
-		return nil
-	})
+		return edit(memory, result), nil
+	}))
 }
 
-// change does not mind a thread that was killed while it stood still.
-func change(tid int, edit func(*unix.PtraceRegs) error) error {
-	var registers unix.PtraceRegs
-	err := unix.PtraceGetRegs(tid, &registers)
-	if err == nil {
-		err = edit(&registers)
-	}
-	if err == nil {
-		err = unix.PtraceSetRegs(tid, &registers)
-	}
+// unlessKilled does not mind a thread that was killed while it stood still.
+func unlessKilled(err error) error {
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
