@@ -13,13 +13,15 @@ REFERENCE := main/bridge main/ptp main/loopback ipam/host-local \
 # Modules of their own, for what the product does not need.
 MODULES := test/bench test/runtimes test/kubernetes test/schema
 
-# Kernels of test-kernels: Debian's, by VERSION[-rt] or newest (sid's), and "here", the
-# running one, to compare with. The tests are packages, or some of a package's tests, by a
-# regular expression. QUICK=1 takes a sample of both. To try a single package:
+# Kernels of test-kernels: Debian's, by VERSION[-rt][/arm64] or newest (sid's), and "here",
+# the running one, to compare with. The tests are packages, or some of a package's tests, by
+# a regular expression. 5.10, below the minimum, has tests of its own. QUICK=1 takes a sample
+# of both. To try a single package:
 #
 #	make test-kernels KERNELS=newest KERNEL_TESTS=./pkg/datapath
+#	make test-kernels KERNELS=6.12/arm64 KERNEL_TESTS=./test/differential
 #	make test-kernels KERNELS="6.12 6.12-rt" KERNEL_TESTS=./test/e2e=TestSamples/30-
-KERNELS ?= $(if $(QUICK),6.1,6.1 6.12 newest 6.12-rt here)
+KERNELS ?= $(if $(QUICK),6.1,6.1 6.12 newest 6.12-rt 6.12/arm64 5.10 here)
 KERNEL_TESTS ?= $(if $(QUICK),$(KERNEL_SAMPLE),$(ALL_KERNEL_TESTS))
 ALL_KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
 	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor'
@@ -30,7 +32,7 @@ KERNEL_SAMPLE := ./pkg/datapath ./pkg/veth ./test/differential './test/portctl=^
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build untraced reference image node-image next-image kubernetes containerd generate lint format test test-runtimes test-kubernetes test-kernels release test-release nightly demo demo-full bench report clean root
+.PHONY: help build untraced reference image node-image next-image kubernetes containerd generate lint format test test-runtimes test-kubernetes test-kernels kernels-report release test-release nightly demo demo-full bench report clean root
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -101,6 +103,9 @@ test-kubernetes: root build reference image node-image next-image containerd kub
 # longer, and send so many times less.
 test-kernels: root build reference ## run tests on other kernels, in emulated machines; QUICK=1: a sample (as root)
 	XDP_PORT_SLOW=$${XDP_PORT_SLOW:-10} $(GO) run ./test/kernels -kernels "$(KERNELS)" $(KERNEL_TESTS)
+
+kernels-report: ## put the results of test-kernels into docs/
+	$(GO) run ./test/kernels -kernels "$(KERNELS)" -report docs/kernels.md $(ALL_KERNEL_TESTS)
 
 release: ## make a release of the checked-out commit in bin/release: binaries, packages, SBOM; QUICK=1: archives
 	.ci/release/run

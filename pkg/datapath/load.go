@@ -79,11 +79,12 @@ func load(rs *Ruleset, table *rules.Table, shared Shared, access func() *skbAcce
 	return take(collection), nil
 }
 
-// explained adds what the kernel lacks, and which kernel has it, where that is
-// so: the kernel itself says no more than that something is wrong.
+// explained returns what the kernel lacks, and which kernel has it, if it lacks
+// something: its own answer is misleading then. Before Linux 5.11 it is the limit
+// on locked memory, for maps that a newer kernel does not count.
 func explained(err error) error {
 	if lack := Ready(AutoHook); errors.Is(lack, ebpf.ErrNotSupported) {
-		return fmt.Errorf("%w: %w", lack, err)
+		return lack
 	}
 	return err
 }

@@ -4,12 +4,14 @@ package conformance
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/ptrace"
 )
@@ -35,6 +37,24 @@ func TestOldKernel(t *testing.T) {
 			l.wantNoPrograms(t)
 		})
 	}
+}
+
+// TestBelowMinimum runs on a kernel that is too old, for real: STATUS and ADD say
+// which is needed, nothing misleading besides, and leave nothing behind.
+func TestBelowMinimum(t *testing.T) {
+	node.NeedTooOld(t)
+	n := newNode(t)
+	before := node.State()
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	fail(t, n, status(t), 50, "Linux 5.12")
+	add := l.call(t, "ADD", lab())
+	fail(t, n, add, 102, "Linux 5.12", "container a", "interface eth0")
+	if refusal := run(t, n, add).Refusal; strings.Contains(refusal.Error(), "MEMLOCK") {
+		t.Errorf("ADD blames a limit: %s", refusal)
+	}
+	l.wantNoPrograms(t)
+	succeed(t, n, l.call(t, "DEL", lab()))
+	must(t, before.Unchanged())
 }
 
 // onKernelWithout runs the plugin on a kernel that answers such calls with

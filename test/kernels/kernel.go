@@ -17,10 +17,7 @@ type kernel struct {
 	files   string // has the programs of the machine
 }
 
-// title tells kernels apart in reports.
-func (k *kernel) title() string { return "Linux " + k.release }
-
-func (k *kernel) architecture() string { return k.arch }
+func (k *kernel) identity() identity { return identity{k.name, k.release, k.arch} }
 
 // modules is their folder.
 func (k *kernel) modules() string { return filepath.Join(k.root, "lib/modules", k.release) }

@@ -23,6 +23,7 @@ func main() {
 	o := options{}
 	names := flag.String("kernels", "6.1", "`names` of the kernels, with spaces between them: VERSION[-rt][/ARCHITECTURE], newest or here")
 	flag.StringVar(&o.out, "out", "bin/kernels", "`folder` for what is built")
+	flag.StringVar(&o.report, "report", "", "write a page about earlier runs to this `file` instead of running tests")
 	flag.StringVar(&o.cache, "cache", defaultCache(), "`folder` for what is downloaded")
 	flag.Parse()
 	o.kernels, o.tests = strings.Fields(*names), flag.Args()
@@ -41,6 +42,7 @@ type options struct {
 	tests   []string
 	out     string
 	cache   string
+	report  string
 }
 
 // defaultCache is shared by all checkouts of a user.
@@ -58,6 +60,9 @@ func (o *options) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if o.report != "" {
+		return writeReport(o.report, o.out, o.kernels, o.tests)
+	}
 	machines, err := o.fetch()
 	if err != nil {
 		return err
@@ -68,7 +73,7 @@ func (o *options) run(ctx context.Context) (err error) {
 	}
 	var reports []*report
 	for _, m := range machines {
-		reports = append(reports, listen(m.title(), func(w io.Writer) error { return m.run(ctx, suites[m.architecture()], w) }))
+		reports = append(reports, o.test(ctx, m, suites[m.identity().suite()]))
 	}
 	fmt.Println()
 	writeTable(os.Stdout, reports)
@@ -80,10 +85,33 @@ func (o *options) run(ctx context.Context) (err error) {
 	return errors.Join(errs...)
 }
 
+// test runs the tests on a machine and keeps the results.
+func (o *options) test(ctx context.Context, m machine, s *suite) *report {
+	var unkept []error
+	keep := func(run *suiteRun) { unkept = append(unkept, o.keep(m.identity(), run)) }
+	r := listen("Linux "+m.identity().release, keep, func(w io.Writer) error { return m.run(ctx, s, w) })
+	r.note(errors.Join(unkept...))
+	return r
+}
+
+// identity tells machines apart.
+type identity struct {
+	name    string // as the command line has it
+	release string // of the kernel
+	arch    string
+}
+
+// suite names the tests that the machine runs.
+func (id identity) suite() string {
+	if isBelowMinimum(id.name) {
+		return id.arch + "-below-minimum"
+	}
+	return id.arch
+}
+
 // machine is where tests run.
 type machine interface {
-	title() string
-	architecture() string
+	identity() identity
 	run(ctx context.Context, s *suite, w io.Writer) error
 }
 
@@ -107,19 +135,22 @@ func (o *options) fetch() (machines []machine, err error) {
 	return machines, nil
 }
 
-// build builds the tests once for each architecture.
+// build builds the tests that the machines need, each once.
 func (o *options) build(machines []machine) (map[string]*suite, error) {
 	suites := map[string]*suite{}
 	for _, m := range machines {
-		arch := m.architecture()
-		if suites[arch] != nil {
+		id, tests := m.identity(), o.tests
+		if suites[id.suite()] != nil {
 			continue
 		}
-		s, err := buildSuite(arch, o.out, o.tests)
+		if isBelowMinimum(id.name) {
+			tests = belowMinimumTests
+		}
+		s, err := buildSuite(id.arch, filepath.Join(o.out, id.suite()), tests)
 		if err != nil {
 			return nil, err
 		}
-		suites[arch] = s
+		suites[id.suite()] = s
 	}
 	return suites, nil
 }

@@ -19,15 +19,18 @@ type report struct {
 	tests  map[string]*test
 	order  []*test // as they began
 	suite  suiteRun
+	ended  func(*suiteRun)
 	errs   []error
 	done   bool
 }
 
-// suiteRun is a package whose tests run.
+// suiteRun is a package with tests that run.
 type suiteRun struct {
 	name  string
+	want  string // as the command line has it
 	began time.Time
 	count map[string]int // of tests, by their outcomes
+	tests []*test
 }
 
 // test is a test, by its full name, what became of it, and what it said.
@@ -37,11 +40,12 @@ type test struct {
 	said    []string
 }
 
-// listen runs the tests on a kernel, tells of those that are no part of another
-// and of those that fail, and reports on all.
-func listen(kernel string, run func(io.Writer) error) *report {
+// listen runs the tests on a kernel, prints the results of those that are no
+// part of another and of those that fail, and reports on all. It calls ended with
+// each package that is through.
+func listen(kernel string, ended func(*suiteRun), run func(io.Writer) error) *report {
 	fmt.Printf("\n== %s\n", kernel)
-	r := &report{kernel: kernel, tests: map[string]*test{}}
+	r := &report{kernel: kernel, tests: map[string]*test{}, ended: ended}
 	began := time.Now()
 	r.note(r.convert(run))
 	r.took = time.Since(began)
@@ -103,8 +107,9 @@ func (r *report) read(from io.Reader) error {
 
 // ofSuite reads what is said between tests, the marks of the script among it.
 func (r *report) ofSuite(line string) {
-	if name, is := strings.CutPrefix(line, beginMark); is {
-		r.suite = suiteRun{name, time.Now(), map[string]int{}}
+	if begun, is := strings.CutPrefix(line, beginMark); is {
+		name, want, _ := strings.Cut(begun, " ")
+		r.suite = suiteRun{name: name, want: want, began: time.Now(), count: map[string]int{}}
 		return
 	}
 	if end, is := strings.CutPrefix(line, endMark); is {
@@ -130,6 +135,7 @@ func (r *report) endSuite(end string) {
 	if name, status, _ := strings.Cut(end, " "); status != "0" {
 		r.note(fmt.Errorf("%s: exit status %s", name, status))
 	}
+	r.ended(&r.suite)
 }
 
 func (r *report) ofTest(e event) {
@@ -139,6 +145,7 @@ func (r *report) ofTest(e event) {
 		t = &test{name: name}
 		r.tests[name] = t
 		r.order = append(r.order, t)
+		r.suite.tests = append(r.suite.tests, t)
 	}
 	switch e.Action {
 	case "output":

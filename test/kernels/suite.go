@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lines of a suite's output, beside the tests' own; a package and, at its end,
-// the exit status follow.
+// Lines of a suite's output, beside the tests' own. The name of a package
+// follows, and what is to be run of it or, at its end, the exit status.
 const (
 	beginMark = "#### begin "
 	endMark   = "#### end "
@@ -38,16 +38,15 @@ type suite struct {
 // to be run is named by a package, or by a package, "=", and a regular expression
 // of go test -run. Tests go one by one: on a slow machine operations that run
 // side by side would wait for each other's lock until they give up.
-func buildSuite(arch, out string, wanted []string) (*suite, error) {
+func buildSuite(arch, folder string, wanted []string) (*suite, error) {
 	module, err := output("go", "list", "-m", "-f", "{{.Dir}}")
 	if err != nil {
 		return nil, err
 	}
-	folder := filepath.Join(out, arch)
 	s := &suite{
 		script:   filepath.Join(folder, "tests.sh"),
 		programs: os.Getenv("XDP_PORT_BIN"),
-		shared:   []string{strings.TrimSpace(module), out},
+		shared:   []string{strings.TrimSpace(module), folder},
 	}
 	if arch != runtime.GOARCH {
 		s.programs = folder
@@ -57,8 +56,7 @@ func buildSuite(arch, out string, wanted []string) (*suite, error) {
 	}
 	var text strings.Builder
 	for _, want := range wanted {
-		path, which, _ := strings.Cut(want, "=")
-		part, err := buildTests(arch, folder, path, which)
+		part, err := buildTests(arch, folder, want)
 		if err != nil {
 			return nil, fmt.Errorf("build the tests: %w", err)
 		}
@@ -70,7 +68,8 @@ func buildSuite(arch, out string, wanted []string) (*suite, error) {
 
 // buildTests builds the tests of a package and returns the part of the script
 // that runs them.
-func buildTests(arch, folder, path, which string) (script string, err error) {
+func buildTests(arch, folder, want string) (script string, err error) {
+	path, which, _ := strings.Cut(want, "=")
 	name := filepath.Base(path)
 	binary := filepath.Join(folder, "tests", name+".test")
 	build := exec.Command("go", "test", "-c", "-trimpath", "-ldflags", "-s -w", "-o", binary, path)
@@ -83,7 +82,7 @@ func buildTests(arch, folder, path, which string) (script string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("cd %s\necho '%s%s'\n", strings.TrimSpace(dir), beginMark, name) +
+	return fmt.Sprintf("cd %s\necho '%s%s %s'\n", strings.TrimSpace(dir), beginMark, name, want) +
 		fmt.Sprintf("%s -test.v=test2json -test.parallel=1 -test.timeout=%v -test.run '%s' 2>&1\n", binary, suitePatience, which) +
 		fmt.Sprintf("echo; echo '%s%s' $?\n", endMark, name), nil
 }
@@ -91,9 +90,7 @@ func buildTests(arch, folder, path, which string) (script string, err error) {
 // thisMachine has the running kernel.
 type thisMachine struct{}
 
-func (thisMachine) title() string { return "Linux " + runningRelease() + ", here" }
-
-func (thisMachine) architecture() string { return runtime.GOARCH }
+func (thisMachine) identity() identity { return identity{running, runningRelease(), runtime.GOARCH} }
 
 // run runs the tests. Those that are interrupted clean up.
 func (thisMachine) run(ctx context.Context, s *suite, w io.Writer) error {

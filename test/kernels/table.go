@@ -93,10 +93,15 @@ func (all *reasons) cell(t *test) string {
 	case t.outcome != "skip":
 		return t.outcome
 	}
-	i := slices.Index(*all, t.reason())
+	return fmt.Sprintf("skip(%d)", all.number(t.reason()))
+}
+
+// number is that of a reason in the list, from 1.
+func (all *reasons) number(reason string) int {
+	i := slices.Index(*all, reason)
 	if i < 0 {
 		i = len(*all)
-		*all = append(*all, t.reason())
+		*all = append(*all, reason)
 	}
-	return fmt.Sprintf("skip(%d)", i+1)
+	return i + 1
 }

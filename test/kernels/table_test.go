@@ -10,7 +10,7 @@ import (
 // reportOf is the report of a kernel whose tests print that.
 func reportOf(t *testing.T, kernel, printed string) *report {
 	t.Helper()
-	r := listen(kernel, func(w io.Writer) error {
+	r := listen(kernel, func(*suiteRun) {}, func(w io.Writer) error {
 		// A test binary marks its lines by a byte that nobody else prints.
 		_, err := io.WriteString(w, regexp.MustCompile(`(?m)^(===|---|PASS$|FAIL$)`).ReplaceAllString(printed, "\x16$1"))
 		return err

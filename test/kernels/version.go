@@ -10,6 +10,7 @@ import (
 // version is a kernel as the user names it: VERSION[-rt][/ARCHITECTURE], for
 // example 6.12, 6.12-rt or 6.12/arm64.
 type version struct {
+	name   string
 	suite  string // of Debian
 	flavor string // cloud or rt
 	arch   string // as Debian and Go call it
@@ -22,6 +23,15 @@ var suites = map[string]string{
 	"6.12":   "trixie",
 	"newest": "sid",
 }
+
+// belowMinimum is a kernel that the product does not run on. What it says there
+// is all that is tested.
+const belowMinimum = "5.10"
+
+var belowMinimumTests = []string{"./test/conformance=^TestBelowMinimum$", "./test/portctl=^TestDoctorBelowMinimum$"}
+
+// isBelowMinimum takes a kernel as the command line has it.
+func isBelowMinimum(name string) bool { return strings.HasPrefix(name, belowMinimum) }
 
 // running names the kernel of this machine.
 const running = "here"
@@ -41,7 +51,7 @@ func parseVersion(name string) (version, error) {
 	if realTime {
 		flavor = "rt"
 	}
-	return version{suite, flavor, arch}, nil
+	return version{name, suite, flavor, arch}, nil
 }
 
 // metapackage depends on the newest image.

@@ -35,6 +35,18 @@ func HasTCX(t testing.TB) bool {
 	return has
 }
 
+// NeedTooOld skips the test on kernels that xdp-port is made for.
+func NeedTooOld(t testing.TB) {
+	t.Helper()
+	supported, err := kernelHas(5, 15)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if supported {
+		t.Skip("the kernel is not below the minimum, Linux 5.15")
+	}
+}
+
 // ReadsSKB tells whether programs can read the kernel's struct sk_buff.
 func ReadsSKB(t testing.TB) bool {
 	t.Helper()

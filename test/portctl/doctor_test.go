@@ -53,6 +53,15 @@ func TestDoctorOnOldKernel(t *testing.T) {
 	wantFinding(t, findings, "xdp.frags", doctor.Warning, "MTU", "Linux 5.18")
 }
 
+// TestDoctorBelowMinimum runs on a kernel that is too old, for real.
+func TestDoctorBelowMinimum(t *testing.T) {
+	node.NeedTooOld(t)
+	out := portctl(t, newNode(t), "doctor", "-o", "json")
+	findings := decodeList[doctor.Finding](t, out.stdout, "findings")
+	wantFinding(t, findings, "kernel", doctor.Warning, "Linux 5.15")
+	wantFinding(t, findings, "programs", doctor.Wrong, "Linux 5.12", "Linux 5.15")
+}
+
 func wantFinding(t *testing.T, findings []doctor.Finding, check string, status doctor.Status, parts ...string) {
 	t.Helper()
 	for _, f := range findings {
