@@ -198,13 +198,13 @@ func (t *tool) printChanges(changes []*change) error {
 		return err
 	}
 	colours := map[string]text.Color{outcomeChanged: text.FgGreen, outcomeFailed: text.FgRed}
-	w := t.newTable("network", "container", "interface", "outcome", "")
+	w := t.newTable(column{"network", cuts}, column{"container", 0}, column{"interface", 0}, column{"outcome", 0}, column{"", wraps})
 	for _, c := range changes {
 		outcome := c.Outcome
 		if colour, has := colours[outcome]; has {
 			outcome = t.paint(colour, outcome)
 		}
-		w.AppendRow([]any{c.Network, shortID(c.Container), c.Interface, outcome, c.Error})
+		w.row(c.Network, shortID(c.Container), c.Interface, outcome, c.Error)
 	}
 	return t.printTable(w)
 }

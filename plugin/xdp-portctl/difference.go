@@ -122,19 +122,31 @@ func (t *tool) printAlike(changes []*change) {
 		names = append(names, shortID(c.Container)+" "+c.Interface)
 	}
 	which := strings.Join(names, ", ")
-	switch c := changes[0]; {
+	c := changes[0]
+	fmt.Fprintln(t.out, t.wrapped(c.foresee()+": "+which))
+	switch {
 	case c.Error != "":
-		fmt.Fprintf(t.out, "cannot be changed: %s: %s\n", which, c.Error)
+		fmt.Fprintln(t.out, t.wrapped(gap+c.Error))
+	case c.Difference != "":
+		fmt.Fprint(t.out, t.paintDiff(c.Difference))
+	}
+}
+
+// foresee says in words what would come of a change.
+func (c *change) foresee() string {
+	switch {
+	case c.Error != "":
+		return "cannot be changed"
 	case c.Outcome == outcomeUnchanged:
-		fmt.Fprintf(t.out, "as wanted already: %s\n", which)
+		return "as wanted already"
 	case c.Outcome == outcomeGone:
-		fmt.Fprintf(t.out, "gone: %s\n", which)
+		return "gone"
 	case c.Difference == "" && !c.from.Healthy:
-		fmt.Fprintf(t.out, "would get the same rules, and what is missing of its attachment: %s\n", which)
+		return "would get the same rules, and what is missing of its attachment"
 	case c.Difference == "":
-		fmt.Fprintf(t.out, "would get the same rules by the programs of this build: %s\n", which)
+		return "would get the same rules by the programs of this build"
 	default:
-		fmt.Fprintf(t.out, "would be %s: %s\n%s", c.Outcome, which, t.paintDiff(c.Difference))
+		return "would be " + c.Outcome
 	}
 }
 

@@ -25,14 +25,40 @@ made if it is not there.`,
 			}
 			root := command.Root()
 			root.DisableAutoGenTag = true
+			hideShells(root)
 			b := build.Read()
 			err := doc.GenManTree(root, &doc.GenManHeader{
-				Section: "8", Source: "xdp-port " + b.Version, Manual: "xdp-port", Date: b.Time,
+				Section: "8", Source: manSource(b), Manual: "xdp-port", Date: b.Time,
 			}, args[0])
 			if err == nil {
 				fmt.Fprintf(t.err, "man pages are in %s\n", args[0])
 			}
 			return err
 		},
+	}
+}
+
+// hideShells leaves out the pages of completion's own commands, whose titles are
+// too long for a page of 80 columns. They have nothing to say that the page of
+// completion has not.
+func hideShells(root *cobra.Command) {
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		for _, shell := range completion.Commands() {
+			shell.Hidden = true
+		}
+	}
+}
+
+// manSource is what stands on the left of a page's footer. A pseudo-version is too
+// long there: it would be printed over the date.
+func manSource(b build.Info) string {
+	const most, digits = 16, 12
+	switch {
+	case len(b.Version) <= most:
+		return "xdp-port " + b.Version
+	case b.Commit != "":
+		return "xdp-port " + b.Commit[:min(len(b.Commit), digits)]
+	default:
+		return "xdp-port"
 	}
 }

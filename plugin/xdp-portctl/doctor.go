@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -45,11 +44,16 @@ func (t *tool) printFindings(findings []doctor.Finding) error {
 			Findings []doctor.Finding `json:"findings"`
 		}{schemaNow, findings})
 	}
-	w := t.newTable("check", "status", "")
+	w := t.newTable(column{"check", 0}, column{"status", 0}, column{"", wraps})
+	const checkWidth = 24 // what is found, and above all a command to type, has more to say
 	for _, f := range findings {
-		w.AppendRow([]any{f.Check, t.paint(statusColours[f.Status], string(f.Status)), f.Detail})
+		check := f.Check
+		if !w.isWide {
+			check = text.WrapSoft(check, checkWidth)
+		}
+		w.row(check, t.paint(statusColours[f.Status], string(f.Status)), f.Detail)
 		if f.Mend != "" {
-			w.AppendRow([]any{"", "", fmt.Sprint("-> ", f.Mend)})
+			w.row("", "", "-> "+f.Mend)
 		}
 	}
 	return t.printTable(w)

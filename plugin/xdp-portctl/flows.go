@@ -13,7 +13,7 @@ func (t *tool) flows() *cobra.Command {
 		Use:   "flows CONTAINER",
 		Short: "Show the live flows of a container: whose replies are put right",
 		Long: `Show the flows of a container that rules rewrite, whose replies get the original
-port back. RULE is the one that does so by now; it is empty for flows of rules
+port back: ORIGINAL is the one that the sender knows. RULE is the one that does so by now; it is empty for flows of rules
 that are no more.
 
 CONTAINER is the ID or the beginning of it.`,
@@ -57,9 +57,11 @@ func (t *tool) printFlows(list []inspect.Attachment) error {
 			Flows []namedFlow `json:"flows"`
 		}{schemaNow, flows})
 	}
-	w := t.newTable("network", "interface", "direction", "protocol", "local", "peer", "original", "rule")
+	w := t.newTable(column{"network", wide}, column{"container", wide}, column{"interface", wide}, column{"flow", 0},
+		column{"local", 0}, column{"peer", 0}, column{"original", right}, column{"rule", cuts})
 	for _, f := range flows {
-		w.AppendRow([]any{f.Network, f.Interface, f.Direction, f.Protocol, f.Local, f.Peer, f.Original, f.Rule})
+		w.row(f.Network, shortID(f.Container), f.Interface, f.Direction+" "+f.Protocol,
+			f.Local.String(), f.Peer.String(), fmt.Sprint(f.Original.Port()), f.Rule)
 	}
 	return t.printTable(w)
 }

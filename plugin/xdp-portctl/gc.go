@@ -97,9 +97,9 @@ func (t *tool) printCollected(keys []state.Key, what string) error {
 		_, err := fmt.Fprintln(t.err, "nothing is left over")
 		return err
 	}
-	w := t.newTable("network", "container", "interface", "")
+	w := t.newTable(column{"network", cuts}, column{"container", 0}, column{"interface", 0}, column{"", 0})
 	for _, key := range keys {
-		w.AppendRow([]any{key.Network, shortID(key.Container), key.Interface, what})
+		w.row(key.Network, shortID(key.Container), key.Interface, what)
 	}
 	return t.printTable(w)
 }

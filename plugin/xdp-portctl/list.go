@@ -18,12 +18,13 @@ func (t *tool) list() *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List what is attached, and whether it is healthy",
 		Long: `List a row for each interface that has rules: the host side of its veth, the mode
-obtained, the ruleset, the ids of its programs in the order XDP, tc ingress, tc
-egress, how many rules it has, since when, and what is wrong with it.
+obtained, how many rules it has, since when, and whether it is healthy. What is
+wrong stands below the table. -o wide adds the tc hook, the ruleset, and the ids of
+the programs in the order XDP, tc ingress, tc egress.
 
 Exits with 1 if anything is wrong.`,
 		Example: `  xdp-portctl list
-  xdp-portctl list -o json | jq -r '.attachments[] | select(.healthy | not) | .container'`,
+  xdp-portctl list -o json | jq '.attachments[] | select(.healthy | not)'`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			list, err := inspect.Attachments()
@@ -61,16 +62,34 @@ func (t *tool) printList(list []inspect.Attachment, whole bool) error {
 	if whole {
 		id = func(s string) string { return s }
 	}
-	w := t.newTable("network", "container", "interface", "host veth", "mode", "ruleset", "programs", "rules", "age", "health")
-	w.SetColumnConfigs(rightAligned(8, 9))
+	w := t.newTable(column{"network", cuts}, column{"container", 0}, column{"interface", 0}, column{"host veth", 0},
+		column{"mode", 0}, column{"tc hook", wide}, column{"ruleset", wide}, column{"programs", wide},
+		column{"rules", right}, column{"age", right}, column{"health", 0}, column{"problems", wide})
 	for i := range list {
 		a := &list[i]
-		w.AppendRow([]any{
-			a.Network, id(a.Container), a.Interface, orDash(a.Device), mode(a), id(a.Ruleset), programs(a),
-			a.RuleCount, age(a.AttachedAt), t.health(a),
-		})
+		w.row(a.Network, id(a.Container), a.Interface, orDash(a.Device), orDash(a.Mode), orDash(a.TCHook),
+			id(a.Ruleset), programs(a), fmt.Sprint(a.RuleCount), age(a.AttachedAt), t.health(a), strings.Join(a.Problems, "; "))
 	}
-	return t.printTable(w)
+	if err := t.printTable(w); err != nil || w.isWide {
+		return err
+	}
+	return t.printProblems(list)
+}
+
+// printProblems has what is wrong below the table, where there is room.
+func (t *tool) printProblems(list []inspect.Attachment) error {
+	var b strings.Builder
+	for i := range list {
+		a := &list[i]
+		for _, problem := range a.Problems {
+			b.WriteString("\n" + t.wrapped(fmt.Sprintf("%s %s in %s: %s", shortID(a.Container), a.Interface, a.Network, problem)))
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(t.out, b.String())
+	return err
 }
 
 func (t *tool) printAttachments(list []inspect.Attachment) error {
@@ -108,8 +127,12 @@ func programs(a *inspect.Attachment) string {
 }
 
 func (t *tool) health(a *inspect.Attachment) string {
-	if a.Healthy {
+	switch {
+	case a.Healthy:
 		return t.paint(text.FgGreen, "healthy")
+	case a.Gone:
+		return t.paint(text.FgRed, "gone")
+	default:
+		return t.paint(text.FgRed, "damaged")
 	}
-	return t.paint(text.FgRed, strings.Join(a.Problems, "; "))
 }

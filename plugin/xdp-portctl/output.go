@@ -2,22 +2,21 @@ package main
 
 import (
 	"encoding/json"
-	"io"
 	"os"
 	"strconv"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // The formats of -o.
 const (
 	formatTable = "table"
+	formatWide  = "wide"
 	formatJSON  = "json"
 )
 
-var formats = []string{formatTable, formatJSON}
+var formats = []string{formatTable, formatWide, formatJSON}
 
 func (t *tool) wantsJSON() bool { return t.format == formatJSON }
 
@@ -41,8 +40,11 @@ func (t *tool) printJSON(value any) error {
 // coloured tells whether to use colours: on a terminal, unless the user says no
 // (https://no-color.org).
 func (t *tool) coloured() bool {
-	return t.out.isTerminal() && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return t.out.isTerminal() && os.Getenv("NO_COLOR") == "" && !isDumb()
 }
+
+// isDumb tells whether the terminal can only show one line after the other.
+func isDumb() bool { return os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" }
 
 // paint returns the text in a colour, if the output has colours.
 func (t *tool) paint(colour text.Color, s string) string {
@@ -51,34 +53,6 @@ func (t *tool) paint(colour text.Color, s string) string {
 	}
 	text.EnableColors()
 	return colour.Sprint(s)
-}
-
-// newTable makes a table without lines, whose numbers are to the right.
-func (t *tool) newTable(header ...any) table.Writer {
-	w := table.NewWriter()
-	style := table.StyleDefault
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
-	style.Format.Header = text.FormatUpper
-	w.SetStyle(style)
-	w.SuppressTrailingSpaces()
-	w.AppendHeader(header)
-	return w
-}
-
-// rightAligned aligns columns, counted from 1.
-func rightAligned(columns ...int) []table.ColumnConfig {
-	var configs []table.ColumnConfig
-	for _, column := range columns {
-		configs = append(configs, table.ColumnConfig{Number: column, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	return configs
-}
-
-// printTable prints a table with its line end.
-func (t *tool) printTable(w table.Writer) error {
-	_, err := io.WriteString(t.out, w.Render()+"\n")
-	return err
 }
 
 // idLength is how much of an ID is shown where there is no room, as docker does.

@@ -108,7 +108,7 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 	root.SetErr(t.err)
 	root.SetFlagErrorFunc(explainFlag)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.PersistentFlags().StringVarP(&t.format, "output", "o", formatTable, "how to print data: table or json")
+	root.PersistentFlags().StringVarP(&t.format, "output", "o", formatTable, "how to print data: table, wide or json")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	root.AddGroup(
 		&cobra.Group{ID: groupSee, Title: "See:"},

@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,27 +59,36 @@ func (t *tool) printShow(list []inspect.Attachment) error {
 }
 
 func (t *tool) printAttachment(a *inspect.Attachment) error {
-	fmt.Fprintf(t.out, "%s of container %s in network %s\n", a.Interface, a.Container, a.Network)
-	fmt.Fprintf(t.out, "host side %s, mode %s, ruleset %s, attached %s ago, %s\n\n",
-		orDash(a.Device), mode(a), shortID(a.Ruleset), age(a.AttachedAt), t.health(a))
-	w := t.newTable("#", "name", "rule", "packets", "bytes")
-	w.SetColumnConfigs(rightAligned(1, 4, 5))
+	fmt.Fprintln(t.out, t.wrapped(fmt.Sprintf("%s of container %s in network %s", a.Interface, a.Container, a.Network)))
+	fmt.Fprintln(t.out, t.wrapped(fmt.Sprintf("host side %s, mode %s, attached %s ago, %s",
+		orDash(a.Device), mode(a), age(a.AttachedAt), t.health(a))))
+	fmt.Fprintf(t.out, "ruleset %s\n", shortID(a.Ruleset))
+	for _, problem := range a.Problems {
+		fmt.Fprintln(t.out, t.wrapped(problem))
+	}
+	fmt.Fprintln(t.out)
+	w := t.newTable(column{"#", right}, column{"name", wraps}, column{"rule", wraps}, column{"packets", right}, column{"bytes", right})
 	for _, rule := range a.Rules {
-		w.AppendRow([]any{rule.Index, rule.Name, rule, rule.Packets, rule.Bytes})
+		w.row(fmt.Sprint(rule.Index), rule.Name, rule.String(), fmt.Sprint(rule.Packets), fmt.Sprint(rule.Bytes))
 	}
 	if err := t.printTable(w); err != nil {
 		return err
 	}
-	return printCounters(t.out, a.Counters)
+	return t.printCounters(a.Counters)
 }
 
-func printCounters(out io.Writer, c *inspect.Counters) error {
+// printCounters has the verdicts in the words of a trace.
+func (t *tool) printCounters(c *inspect.Counters) error {
 	if c == nil {
 		return nil
 	}
-	_, err := fmt.Fprintf(out, "\n%d packets: %d passed, %d rewritten, %d dropped, %d replies and %d ICMP errors restored, "+
-		"%d malformed; %d flow conflicts\n", c.Packets(),
-		c.Passed, c.Rewritten, c.Dropped, c.RepliesRestored, c.ICMPErrorsRestored, c.Malformed, c.FlowConflicts)
+	counts := c.ByVerdict()
+	var parts []string
+	for _, verdict := range inspect.Verdicts {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[verdict.String()], verdict))
+	}
+	text := fmt.Sprintf("%d packets: %s; %d flow conflicts", c.Packets(), strings.Join(parts, ", "), c.FlowConflicts)
+	_, err := fmt.Fprintf(t.out, "\n%s\n", t.wrapped(text))
 	return err
 }
 

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
 
@@ -33,8 +33,8 @@ rates a second over an interval, the busiest first. All counters are since ADD:
 they go on where the rules are changed.
 
 With --watch the view is redrawn each interval, on a terminal: q ends it, s
-changes what it is sorted by. In a pipe one report follows the other, with
--o json each on a line.`,
+changes what it is sorted by. In a pipe, or where TERM is dumb, one report follows
+the other, with -o json each on a line. -o wide has more counters and rates.`,
 		Example: `  xdp-portctl stats
   xdp-portctl stats 3f4a --watch
   xdp-portctl stats --sort dropped --interval 5s
@@ -145,37 +145,38 @@ func (t *tool) printStats(stats *inspect.Stats, order inspect.Order) error {
 
 // statsText has both tables, with so many rows each at most; 0 is all.
 func (t *tool) statsText(stats *inspect.Stats, rows int) string {
-	return t.containerTable(stats, rows).Render() + "\n\n" + t.ruleTable(stats, rows).Render()
+	return t.containerTable(stats, rows).String() + "\n\n" + t.ruleTable(stats, rows).String()
 }
 
-func (t *tool) containerTable(stats *inspect.Stats, rows int) table.Writer {
-	w := t.newTable("network", "container", "interface", "packets", "pps", "passed", "rewritten", "rewritten/s",
-		"dropped", "dropped/s", "replies", "icmp errors", "malformed", "conflicts")
-	w.SetColumnConfigs(rightAligned(4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14))
+// containerTable has the columns first that nobody should miss, should numbers
+// become so long that the last ones do not fit.
+func (t *tool) containerTable(stats *inspect.Stats, rows int) *grid {
+	w := t.newTable(column{"network", wide}, column{"container", 0}, column{"interface", 0}, column{"packets", right},
+		column{"pps", right}, column{"dropped", right}, column{"dropped/s", right | wide}, column{"rewritten", right},
+		column{"rewritten/s", right | wide}, column{"passed", right}, column{datapath.ReplyRestored.String(), right | wide},
+		column{datapath.ICMPErrorRestored.String(), right | wide}, column{"malformed", right | wide}, column{"flow conflicts", right | wide})
 	for _, c := range first(stats.Attachments, rows) {
 		n := &c.Counters
-		w.AppendRow([]any{
-			c.Network, shortID(c.Container), c.Interface, c.Packets, rate(c.PacketRate), n.Passed,
-			n.Rewritten, rate(c.RewrittenRate), n.Dropped, rate(c.DroppedRate),
-			n.RepliesRestored, n.ICMPErrorsRestored, n.Malformed, n.FlowConflicts,
-		})
+		w.row(c.Network, shortID(c.Container), c.Interface, fmt.Sprint(c.Packets),
+			rate(c.PacketRate), fmt.Sprint(n.Dropped), rate(c.DroppedRate), fmt.Sprint(n.Rewritten),
+			rate(c.RewrittenRate), fmt.Sprint(n.Passed), fmt.Sprint(n.RepliesRestored),
+			fmt.Sprint(n.ICMPErrorsRestored), fmt.Sprint(n.Malformed), fmt.Sprint(n.FlowConflicts))
 	}
 	if n := &stats.Total; len(stats.Attachments) > 1 {
-		w.AppendRow([]any{
-			"total", "", "", n.Packets(), "", n.Passed, n.Rewritten, "", n.Dropped, "",
-			n.RepliesRestored, n.ICMPErrorsRestored, n.Malformed, n.FlowConflicts,
-		})
+		w.row("", "total", "", fmt.Sprint(n.Packets()),
+			"", fmt.Sprint(n.Dropped), "", fmt.Sprint(n.Rewritten),
+			"", fmt.Sprint(n.Passed), fmt.Sprint(n.RepliesRestored),
+			fmt.Sprint(n.ICMPErrorsRestored), fmt.Sprint(n.Malformed), fmt.Sprint(n.FlowConflicts))
 	}
 	return w
 }
 
-func (t *tool) ruleTable(stats *inspect.Stats, rows int) table.Writer {
-	w := t.newTable("network", "container", "interface", "rule", "packets", "pps", "bytes", "bytes/s")
-	w.SetColumnConfigs(rightAligned(5, 6, 7, 8))
+func (t *tool) ruleTable(stats *inspect.Stats, rows int) *grid {
+	w := t.newTable(column{"network", wide}, column{"container", 0}, column{"interface", 0}, column{"rule", cuts},
+		column{"packets", right}, column{"pps", right}, column{"bytes", right}, column{"bytes/s", right})
 	for _, r := range first(stats.Rules, rows) {
-		w.AppendRow([]any{
-			r.Network, shortID(r.Container), r.Interface, r.Name, r.Packets, rate(r.PacketRate), r.Bytes, rate(r.ByteRate),
-		})
+		w.row(r.Network, shortID(r.Container), r.Interface, r.Name,
+			fmt.Sprint(r.Packets), rate(r.PacketRate), fmt.Sprint(r.Bytes), rate(r.ByteRate))
 	}
 	return w
 }

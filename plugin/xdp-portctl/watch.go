@@ -15,7 +15,7 @@ import (
 
 func (t *tool) watchStats(ctx context.Context, o statsOptions) error {
 	s := &sampling{statsOptions: o}
-	if t.wantsJSON() || !t.out.isTerminal() {
+	if t.wantsJSON() || !t.out.isTerminal() || isDumb() {
 		return t.watchPiped(ctx, s)
 	}
 	stats, err := s.take() // before the terminal is: what is wrong is said where it stays

@@ -115,7 +115,7 @@ func TestHooksHaveOneOrder(t *testing.T) {
 	if want := []string{"xdp", "tc_ingress", "tc_egress"}; !slices.Equal(order, want) {
 		t.Errorf("the order is %v, want %v", order, want)
 	}
-	if text := portctl(t, n, "list").want(t, 0); !strings.Contains(text, strings.Join(ids, ",")) {
+	if text := portctl(t, n, "list", "-o", "wide").want(t, 0); !strings.Contains(text, strings.Join(ids, ",")) {
 		t.Errorf("programs %v are not in this order in\n%s", ids, text)
 	}
 }
