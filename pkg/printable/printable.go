@@ -6,8 +6,10 @@
 package printable
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -71,14 +73,60 @@ func CutBytes(s string, most int) string {
 }
 
 // Lines is Text that keeps line ends and tabs.
-func Lines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		cells := strings.Split(line, "\t")
-		for j := range cells {
-			cells[j] = Text(cells[j])
+func Lines(s string) string { return keeping(s, "\n\t", Text) }
+
+// JSON escapes what is not printable in a JSON document, where it can only be in
+// strings: the document stays the same.
+func JSON(s string) string {
+	return keeping(s, "\n\t\r", func(part string) string {
+		if isPlain(part) {
+			return part
 		}
-		lines[i] = strings.Join(cells, "\t")
+		var b strings.Builder
+		for _, r := range part {
+			if strconv.IsPrint(r) {
+				b.WriteRune(r)
+				continue
+			}
+			for _, unit := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+		}
+		return b.String()
+	})
+}
+
+// Coloured is Lines that keeps colours, too (ECMA-48, SGR). Of text from outside
+// only its colour can come through.
+func Coloured(s string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, "\x1b[")
+		end := strings.IndexFunc(after, func(r rune) bool { return r != ';' && (r < '0' || r > '9') })
+		if !found || end < 0 || after[end] != 'm' {
+			b.WriteString(Lines(before))
+			if !found {
+				return b.String()
+			}
+			b.WriteString(Text("\x1b["))
+			s = after
+			continue
+		}
+		b.WriteString(Lines(before) + "\x1b[" + after[:end+1])
+		s = after[end+1:]
 	}
-	return strings.Join(lines, "\n")
+}
+
+// keeping cleans what is between some characters.
+func keeping(s, kept string, clean func(string) string) string {
+	var b strings.Builder
+	for {
+		at := strings.IndexAny(s, kept)
+		if at < 0 {
+			b.WriteString(clean(s))
+			return b.String()
+		}
+		b.WriteString(clean(s[:at]) + s[at:at+1])
+		s = s[at+1:]
+	}
 }

@@ -1,6 +1,8 @@
 package printable
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -55,5 +57,30 @@ func TestBytes(t *testing.T) {
 func TestLines(t *testing.T) {
 	if got, want := Lines("a\tb\n\x1b\n"), "a\tb\n\\x1b\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	const text = "{\n\t\"a\u202e\": \"grün\u009b\x7f\U000e0001\"\n}\n"
+	got := JSON(text)
+	if want := "{\n\t\"a\\u202e\": \"grün\\u009b\\u007f\\udb40\\udc01\"\n}\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var before, after any
+	if json.Unmarshal([]byte(text), &before) != nil || json.Unmarshal([]byte(got), &after) != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("%v became %v", before, after)
+	}
+}
+
+func TestColoured(t *testing.T) {
+	for text, want := range map[string]string{
+		"a \x1b[31mred\x1b[0m\n":   "a \x1b[31mred\x1b[0m\n",
+		"\x1b[1;31m\x1b[2J\u009bm": "\x1b[1;31m" + `\x1b[2J\u009bm`,
+		"\x1b[31":                  `\x1b[31`,
+		"\x1b]0;title\a":           `\x1b]0;title\a`,
+	} {
+		if got := Coloured(text); got != want {
+			t.Errorf("Coloured(%q) = %q, want %q", text, got, want)
+		}
 	}
 }

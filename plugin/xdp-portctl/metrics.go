@@ -93,6 +93,7 @@ func (t *tool) printMetrics(registry *prometheus.Registry) error {
 			Samples []sample `json:"samples"`
 		}{schemaNow, samples(families)})
 	}
+	t.out.clean = nil // the format has escapes of its own
 	for _, family := range families {
 		if _, err := expfmt.MetricFamilyToText(t.out, family); err != nil {
 			return err

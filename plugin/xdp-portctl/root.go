@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/build"
+	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
 // Exit codes.
@@ -52,7 +53,10 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	// A pipe that is closed is an error to end by, in order, and not a death: a
 	// trace that dies keeps others from tracing for a while.
 	signal.Ignore(unix.SIGPIPE)
-	t := &tool{in: in, out: &printer{Writer: out}, err: errs}
+	t := &tool{in: in, out: newPrinter(out), err: newPrinter(errs)}
+	if t.coloured() {
+		t.out.clean = printable.Coloured
+	}
 	root := t.root()
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
@@ -99,6 +103,9 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 		PersistentPreRunE: func(command *cobra.Command, _ []string) error {
 			if !slices.Contains(formats, t.format) {
 				return fmt.Errorf("-o %s: there is %s", shorten(t.format), strings.Join(formats, ", "))
+			}
+			if t.wantsJSON() {
+				t.out.clean = printable.JSON
 			}
 			return checkFlags(command)
 		},

@@ -169,6 +169,9 @@ type sink struct {
 func (t *tool) newSink(o traceOptions) (*sink, error) {
 	s := &sink{tool: t, buffer: bufio.NewWriterSize(t.out, 1<<16)}
 	if o.pcap != "" {
+		if o.pcap == "-" {
+			t.out.clean = nil
+		}
 		var err error
 		if s.pcap, err = createPcap(o.pcap, t.out); err != nil {
 			return nil, err

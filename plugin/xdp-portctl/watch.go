@@ -102,7 +102,7 @@ func (v *statsView) View() tea.View {
 		v.stats.Time.Format(time.TimeOnly), len(v.stats.Attachments), v.stats.Total.Packets(), v.order)
 	const otherLines = 7 // head, two table heads, the total, what is between
 	rows := max(1, (v.height-otherLines)/2)
-	view := tea.NewView(cut(head+v.statsText(&v.stats, rows), v.width))
+	view := tea.NewView(cut(head+v.out.clean(v.statsText(&v.stats, rows)), v.width))
 	view.AltScreen = true
 	return view
 }
