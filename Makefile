@@ -32,7 +32,7 @@ KERNEL_SAMPLE := ./pkg/datapath ./pkg/veth ./test/differential './test/portctl=^
 export CGO_ENABLED = 0
 export XDP_PORT_BIN = $(BIN)
 
-.PHONY: help build untraced reference image node-image next-image kubernetes containerd generate lint format test test-runtimes test-kubernetes test-kernels kernels-report release test-release nightly demo demo-full bench report clean root
+.PHONY: help build untraced reference image node-image next-image kubernetes containerd generate lint format test test-runtimes test-kubernetes test-kernels kernels-report release test-release nightly demo demo-full bench report clean root suite
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -84,15 +84,17 @@ lint: ## check the format of Go and C, and the Go code for mistakes
 	for module in . $(MODULES); do (cd $$module && $(LINT) golangci-lint run ./...) || exit 1; done
 
 # Packages one by one: they share the kernel, and some count what is loaded.
-test: root build untraced reference ## run all tests (as root)
-	$(GO) test -count=1 -p 1 -timeout 20m ./...
-	for module in test/bench test/schema; do (cd $$module && $(GO) test -count=1 -p 1 ./...) || exit 1; done
+test: root build untraced reference suite ## run all tests, having installed what Debian has of what they need (as root)
+	$(BIN)/suite -install . test/bench test/schema -- -count=1 -p 1 -timeout 20m ./...
 
-nightly: root build untraced reference ## run the tests that take long, too: hours (as root)
-	XDP_PORT_NIGHTLY=1 $(GO) test -count=1 -p 1 -timeout 6h ./...
+suite: ## build the program that runs tests and says what was skipped
+	$(GO) build -trimpath -o $(BIN)/ ./test/suite
 
-test-runtimes: root build reference image containerd ## run the tests with container runtimes (as root)
-	$(GO) -C test/runtimes test -count=1 -timeout 20m -skip '^TestRelease' ./...
+nightly: root build untraced reference suite ## run the tests that take long, too: hours (as root)
+	XDP_PORT_NIGHTLY=1 $(BIN)/suite -install . -- -count=1 -p 1 -timeout 6h ./...
+
+test-runtimes: root build reference image containerd suite ## run the tests with container runtimes (as root)
+	$(BIN)/suite test/runtimes -- -count=1 -timeout 20m -skip '^TestRelease' ./...
 
 test-kubernetes: root build reference image node-image next-image containerd kubernetes ## run the tests on a cluster of two nodes (as root)
 	@command -v runc >/dev/null || apt-get install -y -qq --no-install-recommends runc || \
@@ -110,8 +112,8 @@ kernels-report: ## put the results of test-kernels into docs/
 release: ## make a release of the checked-out commit in bin/release: binaries, packages, SBOM; QUICK=1: archives
 	.ci/release/run
 
-test-release: root release reference image ## make a release and try it on clean machines; QUICK=1: its archives (as root)
-	$(GO) -C test/runtimes test -count=1 -timeout 10m -run '^TestRelease$(if $(QUICK),(Archive|Arm64|Binaries|Links)$$)' .
+test-release: root release reference image suite ## make a release and try it on clean machines; QUICK=1: its archives (as root)
+	$(BIN)/suite test/runtimes -- -count=1 -timeout 10m -run '^TestRelease$(if $(QUICK),(Archive|Arm64|Binaries|Links)$$)' .
 
 demo: root build reference ## show the main job, for real (as root)
 	$(GO) run ./test/demo

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"github.com/xdp-port/xdp-port/test/need"
 )
 
 const since = `20010203040506-[0-9a-f]{12}`
@@ -69,9 +71,7 @@ type repository struct {
 
 func newRepository(t *testing.T) repository {
 	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
+	need.Program(t, "git")
 	r := repository{t, t.TempDir()}
 	r.addScript()
 	r.write(".gitattributes", "/.ci/version export-subst\n")

@@ -2,26 +2,18 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/xdp-port/xdp-port/test/bench/result"
+	"github.com/xdp-port/xdp-port/test/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
 // TestAll makes every comparison, with so little in it that the figures mean
 // nothing: the bench is to run when it is wanted.
 func TestAll(t *testing.T) {
-	for _, tool := range []string{"iperf3", "nft", "iptables-nft"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
+	need.Program(t, "iperf3", "nft", "iptables-nft")
 	found, output := node.State(), filepath.Join(t.TempDir(), "bench.json")
 	if err := run(context.Background(), effort{scale: 5000, least: 1}, "", output); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/vishvananda/netlink"
 
+	"github.com/xdp-port/xdp-port/test/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
@@ -217,7 +218,7 @@ func TestCNIToolGC(t *testing.T) {
 // TestPluginsBehind has CHECK pass right after ADD, whatever the plugins behind
 // xdp-port changed.
 func TestPluginsBehind(t *testing.T) {
-	need(t, "iptables")
+	need.Program(t, "iptables")
 	behind := []any{
 		map[string]any{
 			"type": "tuning", "mtu": 1400, "promisc": true, "allmulti": true, "mac": "0a:58:0a:58:00:99",

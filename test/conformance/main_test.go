@@ -6,7 +6,6 @@ package conformance
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/xdp-port/xdp-port/test/node"
@@ -44,15 +43,3 @@ func newContainer(t *testing.T, n *node.Node) *node.Container {
 // uniqueName is the name of a network that no other process has: cnitool has one
 // memory for the whole machine.
 func uniqueName(prefix string) string { return fmt.Sprintf("%s-%d", prefix, os.Getpid()) }
-
-// need skips the test where a program of another package is missing, but not
-// in CI, which installs them all.
-func need(t *testing.T, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/xdp-port/xdp-port/test/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
@@ -164,7 +165,7 @@ func TestStatusKnowsHiddenState(t *testing.T) {
 // TestStatusKnowsNetNSExec has ip-netns(8) hide the BPF file system, and whatever
 // is pinned in one that is mounted there.
 func TestStatusKnowsNetNSExec(t *testing.T) {
-	need(t, "ip")
+	need.Program(t, "ip")
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	name := filepath.Base(n.NS.Path())

@@ -2,34 +2,19 @@ package e2e
 
 import (
 	"net/netip"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
+	"github.com/xdp-port/xdp-port/test/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
-
-// need skips the test where a program of another package is missing, but not
-// in CI, which installs them all.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
-}
 
 // shapedRate is what the bandwidth plugin lets through, in bits a second.
 const shapedRate = 40_000_000
 
 // TestChain runs xdp-port among all the plugins that usually are there.
 func TestChain(t *testing.T) {
-	need(t, "iptables")
+	need.Program(t, "iptables")
 	node.NeedBandwidth(t)
 	portmap := map[string]any{
 		"type": "portmap", "capabilities": map[string]any{"portMappings": true}, "snat": true,

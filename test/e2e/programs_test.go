@@ -13,6 +13,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/need"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
@@ -72,7 +73,7 @@ func withRules(t *testing.T, rules ...any) (*node.Node, *node.Container) {
 }
 
 func TestDNS(t *testing.T) {
-	need(t, "dnsmasq", "dig")
+	need.Program(t, "dnsmasq", "dig")
 	n, c := withRules(t,
 		rule("protocol", "udp", "port", 53, "toPort", 5353),
 		rule("protocol", "tcp", "port", 53, "toPort", 5353),
@@ -116,7 +117,7 @@ http {
 }
 
 func TestWeb(t *testing.T) {
-	need(t, "nginx", "curl", "wrk")
+	need.Program(t, "nginx", "curl", "wrk")
 	n, c := withRules(t,
 		rule("direction", "ingress", "protocol", "tcp", "port", 80, "toPort", 8080),
 		rule("protocol", "tcp", "port", "8000-8003", "toPort", "9000-9003"),
@@ -139,7 +140,7 @@ func TestWeb(t *testing.T) {
 }
 
 func TestIperf(t *testing.T) {
-	need(t, "iperf3")
+	need.Program(t, "iperf3")
 	n, c := withRules(t,
 		rule("protocol", "tcp", "port", 5200, "toPort", 5201),
 		rule("protocol", "udp", "port", 5200, "toPort", 5201),
@@ -153,7 +154,7 @@ func TestIperf(t *testing.T) {
 
 // TestNetcat is the tutorial's own scenario, with the answer that it lacked.
 func TestNetcat(t *testing.T) {
-	need(t, "nc")
+	need.Program(t, "nc")
 	n, c := withRules(t, tutorial()...)
 	start(t, n.Far, "sh", "-c", "echo answer | nc -u -l 7998")
 	out := run(t, c.NS, "sh", "-c", "echo question | nc -u -w 2 "+node.FarIPv4+" 7999 | grep answer")

@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 
+	"github.com/xdp-port/xdp-port/test/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
@@ -60,7 +61,7 @@ var publishedAt = netip.MustParseAddrPort("10.99.0.1:18080")
 
 func tryPortmapBandwidth(t *testing.T, n *node.Node, network string) {
 	node.NeedBandwidth(t)
-	need(t, "iptables")
+	need.Program(t, "iptables")
 	c := attachSample(t, n, network, published)
 	serve(t, c.NS, 8080)
 	serve(t, n.Far, 5514)
@@ -174,7 +175,7 @@ func tryUnprivilegedServer(t *testing.T, n *node.Node, network string) {
 }
 
 func tryKubernetes(t *testing.T, n *node.Node, network string) {
-	need(t, "iptables")
+	need.Program(t, "iptables")
 	annotation := manifestBlock(t, "70-kubernetes.yaml", "xdp-port/rules")
 	pod := attachSample(t, n, network, text(t, map[string]any{
 		"portMappings": []any{},
@@ -233,7 +234,7 @@ func serveTCP(t *testing.T, in ns.NetNS, ports ...int) {
 }
 
 func tryPodman(t *testing.T, n *node.Node, network string) {
-	need(t, "iptables")
+	need.Program(t, "iptables")
 	c := attachSample(t, n, network, published)
 	serve(t, c.NS, 8080)
 	serve(t, n.Far, 7998)

@@ -12,7 +12,7 @@ import (
 func NeedTCX(t testing.TB) {
 	t.Helper()
 	if !HasTCX(t) {
-		t.Skip("tcx needs Linux 6.6")
+		t.Skip("tcx needs Linux 6.6; make test-kernels KERNELS=newest")
 	}
 }
 
@@ -21,7 +21,7 @@ func NeedTCX(t testing.TB) {
 func NeedBandwidth(t testing.TB) {
 	t.Helper()
 	if !HasTCX(t) {
-		t.Skip("tcx needs Linux 6.6, and the bandwidth plugin excludes clsact")
+		t.Skip("tcx needs Linux 6.6, and the bandwidth plugin excludes clsact; make test-kernels KERNELS=newest")
 	}
 }
 
