@@ -14,33 +14,62 @@ import (
 // Attachments reads all that is attached, in the order of network, container
 // and interface. Without any state there is nothing, which is no error.
 //
+// Nobody waits for it: it holds the state's lock while it lists folders, and while
+// it looks once more at an attachment that seems damaged, which may only be in the
+// middle of a change.
+//
 // Returns an error wrapping state.ErrBPFFS if no BPF file system is visible here,
 // os.ErrPermission where the caller may not look,
 // state.ErrBusy if somebody held the lock for too long.
 func Attachments() ([]Attachment, error) {
-	reader, err := state.OpenForReading()
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, state.Visible()
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer reader.Close()
-	listed, err := reader.List()
-	if err != nil {
-		return nil, err
-	}
 	netns, err := veth.OwnNetNS()
 	if err != nil {
 		return nil, err
 	}
-	r := loader{netns: netns, descriptions: map[string]*described{}}
-	list := make([]Attachment, len(listed))
-	for i := range listed {
-		list[i] = r.attachment(&listed[i])
+	known := map[string]Attachment{} // by folder
+	for round := 1; ; round++ {
+		listed, err := state.Snapshot()
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, state.Visible()
+		}
+		if err != nil {
+			return nil, err
+		}
+		list, missed, err := readListed(listed, known, netns)
+		if err != nil {
+			return nil, err
+		}
+		// Who has missed some of what moved looks again.
+		if !missed || round == mostRounds {
+			markDuplicates(list)
+			return list, nil
+		}
 	}
-	markDuplicates(list)
-	return list, nil
+}
+
+// mostRounds bounds how often attachments are listed again because one moved.
+const mostRounds = 5
+
+// readListed reads what is not known yet, and tells whether any of it is not there
+// any more: it was removed, or moved to another ruleset.
+func readListed(listed []state.Listed, known map[string]Attachment, netns uint64) (list []Attachment, missed bool, err error) {
+	l := newLoader(netns)
+	for i := range listed {
+		a, isKnown := known[listed[i].Folder]
+		if !isKnown {
+			isThere := false
+			if a, isThere, err = l.read(&listed[i]); err != nil {
+				return nil, false, err
+			}
+			if !isThere {
+				missed = true
+				continue
+			}
+			known[listed[i].Folder] = a
+		}
+		list = append(list, a)
+	}
+	return list, missed, nil
 }
 
 // loader reads attachments one after the other.
@@ -50,13 +79,40 @@ type loader struct {
 	descriptions map[string]*described
 }
 
+func newLoader(netns uint64) *loader {
+	return &loader{netns: netns, descriptions: map[string]*described{}}
+}
+
+// read reads an attachment, once more while nobody changes anything if it is not
+// as it should be. isThere is false if it is not where it was listed.
+func (r *loader) read(l *state.Listed) (a Attachment, isThere bool, err error) {
+	if a, sound := r.attachment(l); sound {
+		return a, true, nil
+	}
+	reader, err := state.OpenForReading()
+	if errors.Is(err, os.ErrNotExist) {
+		return a, false, nil
+	}
+	if err != nil {
+		return a, false, err
+	}
+	defer reader.Close()
+	if _, err := os.Stat(l.Folder); errors.Is(err, os.ErrNotExist) {
+		return a, false, nil
+	}
+	a, _ = newLoader(r.netns).attachment(l) // what is remembered may be of before
+	return a, true, nil
+}
+
 type described struct {
 	ruleset *datapath.Ruleset
 	err     error
 }
 
-func (r *loader) attachment(l *state.Listed) Attachment {
-	a := Attachment{
+// attachment reads an attachment as it is found, and tells whether all of it could
+// be had and is as it should be.
+func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
+	a = Attachment{
 		Network: l.Key.Network, Container: l.Key.Container, Interface: l.Key.Interface,
 		Ruleset: l.Ruleset, folder: l.Folder, rulesetFolder: l.RulesetFolder,
 		Programs: []Program{},
@@ -77,9 +133,9 @@ func (r *loader) attachment(l *state.Listed) Attachment {
 		a.containerRules = record.ContainerRules
 	}
 	a.describe(r.description(l.RulesetFolder))
-	a.count(record)
+	counted := a.count(record)
 	a.Healthy = len(a.Problems) == 0
-	return a
+	return a, a.Healthy && counted
 }
 
 func (r *loader) description(folder string) *described {
@@ -106,28 +162,30 @@ func (a *Attachment) describe(d *described) {
 }
 
 // count reads the counters, or what of them is carried from earlier rules. An
-// index of a device that is gone may be another's by now, counters and all.
-func (a *Attachment) count(record *datapath.Record) {
+// index of a device that is gone may be another's by now, counters and all. It
+// tells whether the counters could be read.
+func (a *Attachment) count(record *datapath.Record) (counted bool) {
 	if record == nil {
-		return
+		return false
 	}
-	counted := record.Carried
+	counters := record.Carried
 	if !a.Gone {
 		if live, err := datapath.ReadCounters(a.folder, a.rulesetFolder); err == nil {
-			counted = live
+			counters, counted = live, true
 		}
 	}
-	if counted == nil {
-		return
+	if counters == nil {
+		return counted
 	}
 	a.Counters = &Counters{
-		Passed: counted.Passed, Rewritten: counted.Rewritten, Dropped: counted.Dropped,
-		RepliesRestored: counted.RepliesRestored, ICMPErrorsRestored: counted.ICMPErrorsRestored,
-		Malformed: counted.Malformed, FlowConflicts: counted.FlowConflicts,
+		Passed: counters.Passed, Rewritten: counters.Rewritten, Dropped: counters.Dropped,
+		RepliesRestored: counters.RepliesRestored, ICMPErrorsRestored: counters.ICMPErrorsRestored,
+		Malformed: counters.Malformed, FlowConflicts: counters.FlowConflicts,
 	}
-	for i := range min(len(a.Rules), len(counted.Rules)) {
-		a.Rules[i].Packets, a.Rules[i].Bytes = counted.Rules[i].Packets, counted.Rules[i].Bytes
+	for i := range min(len(a.Rules), len(counters.Rules)) {
+		a.Rules[i].Packets, a.Rules[i].Bytes = counters.Rules[i].Packets, counters.Rules[i].Bytes
 	}
+	return counted
 }
 
 // markDuplicates finds interfaces that are attached under two rulesets, which

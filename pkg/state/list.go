@@ -2,6 +2,7 @@ package state
 
 import (
 	"cmp"
+	"errors"
 	"path/filepath"
 	"slices"
 
@@ -22,22 +23,55 @@ type Listed struct {
 // interface.
 func (r *Reader) List() ([]Listed, error) { return r.store.list() }
 
+// Snapshot returns what Reader.List does, of an instant in which nobody changed
+// anything. It holds the lock for no longer than it takes to list folders, however
+// many there are to be read: what is listed may be gone, or under another ruleset,
+// when somebody looks at it.
+//
+// Returns an error wrapping os.ErrNotExist if there is no state.
+func Snapshot() ([]Listed, error) {
+	reader, err := OpenForReading()
+	if err != nil {
+		return nil, err
+	}
+	folders, err := reader.store.attachmentFolders()
+	if err := errors.Join(err, reader.Close()); err != nil {
+		return nil, err
+	}
+	return listFolders(folders), nil
+}
+
 func (s *Store) list() ([]Listed, error) {
+	folders, err := s.attachmentFolders()
+	return listFolders(folders), err
+}
+
+// attachmentFolders returns those of all attachments.
+func (s *Store) attachmentFolders() (all []string, err error) {
 	rulesets, err := s.listRulesets()
 	if err != nil {
 		return nil, err
 	}
-	var list []Listed
 	for _, ruleset := range rulesets {
 		folders, _ := filepath.Glob(attachments(ruleset) + "/*/*/*") // the pattern is good
-		for _, folder := range folders {
-			list = append(list, Listed{
-				Key: keyOf(folder), Ruleset: filepath.Base(ruleset), Folder: folder, RulesetFolder: ruleset,
-			})
+		all = append(all, folders...)
+	}
+	return all, nil
+}
+
+func listFolders(folders []string) []Listed {
+	var list []Listed
+	for _, folder := range folders {
+		ruleset := folder
+		for range 4 { // attachments/NETWORK/CONTAINER/INTERFACE
+			ruleset = filepath.Dir(ruleset)
 		}
+		list = append(list, Listed{
+			Key: keyOf(folder), Ruleset: filepath.Base(ruleset), Folder: folder, RulesetFolder: ruleset,
+		})
 	}
 	slices.SortFunc(list, func(a, b Listed) int { return compareKeys(a.Key, b.Key) })
-	return list, nil
+	return list
 }
 
 func compareKeys(a, b Key) int {
