@@ -1,11 +1,12 @@
 // Package cluster asks a Kubernetes API server for the little that xdp-port
-// wants to know: one ConfigMap, and whether its DaemonSet is to stay.
+// wants to know: one ConfigMap, whether its DaemonSet is being deleted, and who may
+// read its metrics.
 //
-// It does without client-go, which is a great deal of program for two GETs and a
-// watch.
+// It does without client-go, which is a great deal of program for a few requests.
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -62,6 +63,8 @@ func InCluster(folder string) (*Client, error) {
 type StatusError struct {
 	Code int
 	text string
+	// status is empty where the answer is none of an API server.
+	status status
 }
 
 // Error has what the server said.
@@ -69,74 +72,76 @@ func (e *StatusError) Error() string { return "the API server answers " + e.text
 
 // get asks for a path. The caller must close the answer.
 func (c *Client) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	return c.do(ctx, http.MethodGet, path+"?"+query.Encode(), nil)
+}
+
+// post sends a document, and reads the answer into the same value.
+func (c *Client) post(ctx context.Context, path string, document any) error {
+	text, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	body, err := c.do(ctx, http.MethodPost, path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return json.NewDecoder(io.LimitReader(body, mostAnswer)).Decode(document)
+}
+
+// mostAnswer bounds an answer about one object.
+const mostAnswer = 8 << 20
+
+func (c *Client) do(ctx context.Context, method, path string, document io.Reader) (io.ReadCloser, error) {
 	// It is read each time: the kubelet renews it.
 	token, err := os.ReadFile(filepath.Join(c.folder, "token"))
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path+"?"+query.Encode(), nil)
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, document)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	request.Header.Set("Accept", "application/json")
+	if document != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	answer, err := c.http.Do(request)
 	if err != nil {
 		return nil, err
 	}
-	if answer.StatusCode != http.StatusOK {
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusCreated {
 		defer answer.Body.Close()
-		return nil, &StatusError{answer.StatusCode, describe(answer)}
+		return nil, refusal(answer)
 	}
 	return answer.Body, nil
 }
 
-// describe reads the message of a Status, which names who may not do what.
-func describe(answer *http.Response) string {
+// refusal reads the Status that an API server answers with, which names who may
+// not do what, or what is not there.
+func refusal(answer *http.Response) *StatusError {
 	const enough = 64 << 10
-	var status struct{ Message string }
+	e := &StatusError{Code: answer.StatusCode, text: answer.Status}
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, enough))
+	var status status
 	if json.Unmarshal(text, &status) != nil || status.Message == "" {
-		return answer.Status
+		return e
 	}
-	return answer.Status + ": " + status.Message
+	e.text += ": " + status.Message
+	e.status = status
+	return e
+}
+
+// status is a Status of the API.
+type status struct {
+	Kind, Reason, Message string
+	Details               struct{ Kind, Name string }
 }
 
 // metadata is what all objects have.
 type metadata struct {
+	UID               string
 	ResourceVersion   string
 	DeletionTimestamp *time.Time
-}
-
-// IsGoing tells whether a DaemonSet is gone or being deleted, by itself or with
-// its namespace. That the caller may not know any more counts as gone: its
-// permissions go in the same breath where a whole manifest is deleted. So it is
-// for those alone who were allowed to before.
-func (c *Client) IsGoing(ctx context.Context, namespace, daemonSet string) (bool, error) {
-	going, err := c.isDeleted(ctx, "/apis/apps/v1/namespaces/"+namespace+"/daemonsets/"+daemonSet)
-	var status *StatusError
-	if errors.As(err, &status) {
-		switch status.Code {
-		case http.StatusNotFound, http.StatusForbidden, http.StatusUnauthorized:
-			return true, nil
-		}
-	}
-	if going || err != nil {
-		return going, err
-	}
-	return c.isDeleted(ctx, "/api/v1/namespaces/"+namespace)
-}
-
-// isDeleted tells whether an object that is there is being deleted.
-func (c *Client) isDeleted(ctx context.Context, path string) (bool, error) {
-	body, err := c.get(ctx, path, nil)
-	if err != nil {
-		return false, err
-	}
-	defer body.Close()
-	var object struct{ Metadata metadata }
-	if err := json.NewDecoder(body).Decode(&object); err != nil {
-		return false, err
-	}
-	return object.Metadata.DeletionTimestamp != nil, nil
 }

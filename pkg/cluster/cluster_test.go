@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -101,40 +103,145 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-func TestIsGoing(t *testing.T) {
-	const daemonSet, namespace = "/apis/apps/v1/namespaces/ns/daemonsets/agent", "/api/v1/namespaces/ns"
-	const deleted, there = `{"metadata": {"deletionTimestamp": "2026-01-02T03:04:05Z"}}`, `{"metadata": {}}`
+const (
+	setPath       = "/apis/apps/v1/namespaces/ns/daemonsets/agent"
+	setsPath      = "/apis/apps/v1/namespaces/ns/daemonsets"
+	namespacePath = "/api/v1/namespaces/ns"
+
+	isThere = `{"metadata": {"uid": "1"}}`
+	isGoing = `{"metadata": {"uid": "1", "deletionTimestamp": "2026-01-02T03:04:05Z"}}`
+	isGone  = `404 {"kind": "Status", "reason": "NotFound", "message": "daemonsets.apps \"agent\" not found",
+		"details": {"name": "agent", "group": "apps", "kind": "daemonsets"}}`
+)
+
+// answers are those of a server by path: a body, or a status and a body. What is
+// missing is answered with 500.
+type answers struct {
+	mutex sync.Mutex
+	by    map[string]string
+}
+
+func (a *answers) set(by map[string]string) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.by = by
+}
+
+func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if r.FormValue("watch") == "true" {
+		path += "?watch"
+	}
+	a.mutex.Lock()
+	answer, known := a.by[path]
+	a.mutex.Unlock()
+	code := http.StatusOK
+	if !known {
+		code = http.StatusInternalServerError
+	}
+	if _, err := fmt.Sscanf(answer, "%d", &code); err == nil {
+		answer = answer[len("404"):]
+	}
+	w.WriteHeader(code)
+	_, _ = fmt.Fprint(w, answer)
+}
+
+// TestIsBeingDeleted has an API server answer in all ways about a DaemonSet that
+// was there.
+func TestIsBeingDeleted(t *testing.T) {
+	const forbidden = `403 {"kind": "Status", "reason": "Forbidden", "message": "you may not"}`
 	for _, test := range []struct {
 		name    string
-		answers map[string]string // a body, or a status
+		answers map[string]string
 		want    bool
 		fails   bool
 	}{
-		{"an upgrade", map[string]string{daemonSet: there, namespace: there}, false, false},
-		{"deleted", map[string]string{daemonSet: "404"}, true, false},
-		{"being deleted", map[string]string{daemonSet: deleted}, true, false},
-		{"with its namespace", map[string]string{daemonSet: there, namespace: deleted}, true, false},
-		{"with its role", map[string]string{daemonSet: "403"}, true, false},
-		{"with its service account", map[string]string{daemonSet: "401"}, true, false},
-		{"a namespace that it may not read", map[string]string{daemonSet: there, namespace: "403"}, false, true},
-		{"a server in trouble", map[string]string{daemonSet: "500"}, false, true},
-		{"nonsense", map[string]string{daemonSet: "]"}, false, true},
+		{"an upgrade", map[string]string{setPath: isThere, namespacePath: isThere}, false, false},
+		{"another one of the name", map[string]string{setPath: `{"metadata": {"uid": "2"}}`, namespacePath: isThere}, false, false},
+		{"deleted", map[string]string{setPath: isGone}, true, false},
+		{"being deleted", map[string]string{setPath: isGoing}, true, false},
+		{"with its namespace", map[string]string{setPath: isThere, namespacePath: isGoing}, true, false},
+		{"a role that is gone", map[string]string{setPath: forbidden}, false, true},
+		{"a token that expired", map[string]string{setPath: "401"}, false, true},
+		{"a namespace that it may not read", map[string]string{setPath: isThere, namespacePath: forbidden}, false, true},
+		{"a server in trouble", map[string]string{setPath: "500"}, false, true},
+		{"a proxy that knows no such path", map[string]string{setPath: "404 page not found"}, false, true},
+		{"an API that is not served yet", map[string]string{
+			setPath: `404 {"kind": "Status", "reason": "NotFound", "message": "the server could not find the requested resource", "details": {}}`,
+		}, false, true},
+		{"nonsense", map[string]string{setPath: "]"}, false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			client := newClient(t, func(w http.ResponseWriter, r *http.Request) {
-				answer, known := test.answers[r.URL.Path]
-				if !known {
-					t.Errorf("asked for %s", r.URL)
-				}
-				code := http.StatusOK
-				if _, err := fmt.Sscanf(answer, "%d", &code); err == nil {
-					answer = "{}"
-				}
-				w.WriteHeader(code)
-				_, _ = fmt.Fprint(w, answer)
-			})
-			got, err := client.IsGoing(context.Background(), "ns", "agent")
+			a := &answers{by: map[string]string{setPath: isThere, namespacePath: isThere}}
+			set := newClient(t, a.ServeHTTP).DaemonSet("ns", "agent")
+			if err := set.Find(t.Context()); err != nil || !set.Seen() {
+				t.Fatalf("it is not found: %v", err)
+			}
+			a.set(test.answers)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			got, err := set.IsBeingDeleted(ctx)
 			if got != test.want || (err != nil) != test.fails {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestNeverSeen takes no wrong name for a deletion.
+func TestNeverSeen(t *testing.T) {
+	a := &answers{by: map[string]string{setPath: isGone, namespacePath: isThere}}
+	set := newClient(t, a.ServeHTTP).DaemonSet("ns", "agent")
+	if err := set.Find(t.Context()); err == nil || set.Seen() {
+		t.Errorf("found: %v", err)
+	}
+	if deleted, err := set.IsBeingDeleted(t.Context()); deleted || err == nil {
+		t.Errorf("got %v, %v", deleted, err)
+	}
+}
+
+// TestDeletionWatched has permissions go with the DaemonSet: what was learned of it
+// before counts, but not what the watch only seems to say.
+func TestDeletionWatched(t *testing.T) {
+	const list = `{"metadata": {"resourceVersion": "1"}, "items": [` + isThere + `]}`
+	for _, test := range []struct {
+		name, watch string
+		want        bool
+	}{
+		{"deleted", `{"type": "DELETED", "object": ` + isThere + `}`, true},
+		{"being deleted", `{"type": "MODIFIED", "object": ` + isGoing + `}`, true},
+		{"created again", `{"type": "DELETED", "object": ` + isThere + `}{"type": "ADDED", "object": {"metadata": {"uid": "2"}}}`, false},
+		{"nothing", ``, false},
+		{"an error", `{"type": "ERROR", "object": {}}`, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := &answers{by: map[string]string{setPath: isThere, namespacePath: isThere, setsPath: list}}
+			watched := make(chan struct{})
+			var once sync.Once
+			set := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.FormValue("watch") == "" {
+					a.ServeHTTP(w, r)
+					return
+				}
+				_, _ = fmt.Fprint(w, test.watch)
+				a.set(map[string]string{setPath: "401", setsPath: "401"})
+				once.Do(func() { close(watched) })
+			}).DaemonSet("ns", "agent")
+			if err := set.Find(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go set.Follow(ctx)
+			<-watched
+			patience := 200 * time.Millisecond
+			if test.want {
+				patience = time.Minute
+			}
+			asking, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			got, err := set.IsBeingDeleted(asking)
+			if got != test.want || (err == nil) != test.want {
 				t.Errorf("got %v, %v", got, err)
 			}
 		})
@@ -146,8 +253,46 @@ func TestNobodyAnswers(t *testing.T) {
 	client := newClient(t, nil)
 	client.base = "https://127.0.0.1:1"
 	var status *StatusError
-	if going, err := client.IsGoing(context.Background(), "ns", "agent"); going || err == nil || errors.As(err, &status) {
+	if going, err := client.DaemonSet("ns", "agent").IsBeingDeleted(t.Context()); going || err == nil || errors.As(err, &status) {
 		t.Errorf("got %v, %v", going, err)
+	}
+}
+
+// TestMayGet has a server that knows two tokens, and lets one user in.
+func TestMayGet(t *testing.T) {
+	users := map[string]string{"good": "prometheus", "other": "somebody"}
+	client := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		switch r.URL.Path {
+		case "/apis/authentication.k8s.io/v1/tokenreviews":
+			var review tokenReview
+			if err := json.NewDecoder(r.Body).Decode(&review); err != nil || review.Kind != "TokenReview" {
+				t.Errorf("%+v: %v", review, err)
+			}
+			name := users[review.Spec.Token]
+			_, _ = fmt.Fprintf(w, `{"status": {"authenticated": %v, "user": {"username": %q, "groups": ["g"]}}}`, name != "", name)
+		case "/apis/authorization.k8s.io/v1/subjectaccessreviews":
+			var review accessReview
+			if err := json.NewDecoder(r.Body).Decode(&review); err != nil || review.Kind != "SubjectAccessReview" ||
+				review.Spec.Resource != (nonResource{"/metrics", "get"}) || len(review.Spec.Groups) != 1 {
+				t.Errorf("%+v: %v", review, err)
+			}
+			_, _ = fmt.Fprintf(w, `{"status": {"allowed": %v}}`, review.Spec.User == "prometheus")
+		default:
+			t.Errorf("asked for %s", r.URL)
+		}
+	})
+	for token, want := range map[string]bool{"good": true, "other": false} {
+		if allowed, err := client.MayGet(t.Context(), token, "/metrics"); allowed != want || err != nil {
+			t.Errorf("%s: %v, %v", token, allowed, err)
+		}
+	}
+	if allowed, err := client.MayGet(t.Context(), "bad", "/metrics"); allowed || !errors.Is(err, ErrNoUser) {
+		t.Errorf("a bad token: %v, %v", allowed, err)
+	}
+	refused := newClient(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	if allowed, err := refused.MayGet(t.Context(), "good", "/metrics"); allowed || err == nil || errors.Is(err, ErrNoUser) {
+		t.Errorf("a caller who may not ask: %v, %v", allowed, err)
 	}
 }
 

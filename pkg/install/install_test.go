@@ -76,7 +76,7 @@ func (f folder) want(files map[string]string) {
 	entries, err := os.ReadDir(f.Folder)
 	f.must(err)
 	for _, entry := range entries {
-		if _, known := files[entry.Name()]; !known {
+		if _, known := files[entry.Name()]; !known && !entry.IsDir() {
 			f.Errorf("%s is there", entry.Name())
 		}
 	}
@@ -324,8 +324,8 @@ func TestWatch(t *testing.T) {
 	f := newFolder(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	changes, err := Watch(ctx, f.Folder)
-	f.must(err)
+	changes, problem := Watch(ctx, f.Folder)
+	f.must(problem)
 	next := func() {
 		t.Helper()
 		select {
@@ -343,19 +343,28 @@ func TestWatch(t *testing.T) {
 	next()
 }
 
-func TestMentioned(t *testing.T) {
+// TestMentions finds files that name xdp-port, whatever they are called.
+func TestMentions(t *testing.T) {
 	f := newFolder(t, "a.conflist", "b.conflist")
+	escaped := strings.Replace(flannel, "portmap", `xdp\u002dport`, 1)
 	for _, step := range []struct {
 		do   func()
-		want bool
+		want string
 	}{
-		{func() {}, false},
-		{func() { f.add("a.conflist") }, true},
-		{func() { f.remove() }, false},
+		{func() {}, ""},
+		{func() { f.add("a.conflist") }, "a.conflist"},
+		{func() { f.must(os.Rename(f.path("a.conflist"), f.path("a.conflist.cilium_bak"))) }, "a.conflist.cilium_bak"},
+		{func() { f.write("c", escaped) }, "a.conflist.cilium_bak c"},
+		{func() { f.must(os.Remove(f.path("a.conflist.cilium_bak"))); f.remove() }, "c"},
+		{func() { f.must(os.Remove(f.path("c"))) }, ""},
 	} {
 		step.do()
-		if got, err := f.Mentioned(); got != step.want || err != nil {
-			t.Errorf("got %v, %v, want %v", got, err, step.want)
+		paths, err := f.Mentions()
+		for i := range paths {
+			paths[i] = filepath.Base(paths[i])
+		}
+		if got := strings.Join(paths, " "); got != step.want || err != nil {
+			t.Errorf("got %q, %v, want %q", got, err, step.want)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -11,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/cluster"
-	"github.com/xdp-port/xdp-port/pkg/install"
+	"github.com/xdp-port/xdp-port/pkg/endpoint"
 	"github.com/xdp-port/xdp-port/pkg/metrics"
 )
 
@@ -21,7 +20,7 @@ type agentOptions struct {
 	config               string
 	configMap, key       string
 	daemonSet            string
-	listen               string
+	serving              endpoint.Options
 	interval, gcInterval time.Duration
 	limits               metrics.Limits
 }
@@ -36,14 +35,17 @@ rewrites that, and the programs beside this one in the folder of the CNI plugins
 where they are missing; give new rules to all running containers of the network,
 as apply does; remove what containers left that are gone, as gc does; and serve
 /metrics, /healthz (it is alive) and /readyz (all is as it should be, or what is
-not). It fails if one of the two folders is removed, and must be started anew.
+not). Where one of the two folders comes to be another, as behind a symbolic link
+that an upgrade of k3s leads elsewhere, it goes on with that; where it sees none in
+its place, as in a container, it fails, and must be started again.
 
 The configuration is that of install --config: a file, read again when it changes,
 or a key of a ConfigMap, which is watched. One with mistakes changes nothing, and is
 reported in the log, in the metrics and at /readyz.
 
-When it ends everything stays as it is, but with --daemonset: if that is being
-deleted, the conflist is put back, and the programs go, as uninstall does it.`,
+When it ends everything stays as it is, but with --daemonset: if the API server says
+for sure that this is being deleted, the conflist is put back, and the programs go,
+as uninstall does it. An answer that the agent may not ask is none.`,
 		Example: `  xdp-portctl agent --config /etc/xdp-port/rules.json
   xdp-portctl agent --configmap xdp-port/xdp-port --daemonset xdp-port --listen :9435`,
 		Args:    cobra.NoArgs,
@@ -58,7 +60,7 @@ deleted, the conflist is put back, and the programs go, as uninstall does it.`,
 	flags.StringVar(&o.configMap, "configmap", "", "the ConfigMap with xdp-port's entry, as NAMESPACE/NAME")
 	flags.StringVar(&o.key, "key", "xdp-port.json", "the key of the ConfigMap")
 	flags.StringVar(&o.daemonSet, "daemonset", "", "the DaemonSet, in the ConfigMap's namespace, with which to uninstall")
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:9435", "serve at this address")
+	addServing(command, &o.serving, "127.0.0.1:9435")
 	flags.DurationVar(&o.interval, "interval", 30*time.Second, "how often to look for differences that no event told of")
 	flags.DurationVar(&o.gcInterval, "gc-interval", 5*time.Minute, "how often to run gc")
 	addLimits(flags, &o.limits)
@@ -78,12 +80,12 @@ func (o *agentOptions) check() error {
 			return err
 		}
 	}
-	return errors.Join(checkListen(o.listen), checkLimits(o.limits))
+	return errors.Join(o.networks.Check(), checkServing(o.serving), checkLimits(o.limits))
 }
 
 func (t *tool) runAgent(ctx context.Context, o agentOptions) error {
 	a := &agent{options: o, log: slog.New(slog.NewTextHandler(t.err, nil)), report: newReport()}
-	follow := followFile(o.config)
+	follow := a.followFile(o.config)
 	if o.configMap != "" {
 		namespace, name, _ := strings.Cut(o.configMap, "/")
 		client, err := cluster.InCluster(cluster.ServiceAccountFolder)
@@ -92,24 +94,24 @@ func (t *tool) runAgent(ctx context.Context, o agentOptions) error {
 		}
 		follow = followConfigMap(client, namespace, name, o.key)
 		if o.daemonSet != "" {
-			a.isGoing = func(ctx context.Context) (bool, error) { return client.IsGoing(ctx, namespace, o.daemonSet) }
+			a.daemonSet = client.DaemonSet(namespace, o.daemonSet)
+			// Until the agent has ended: what is deleted with it may be seen only then.
+			following, cancel := context.WithCancel(context.WithoutCancel(ctx))
+			defer cancel()
+			go a.daemonSet.Follow(following)
 		}
 	}
-	for _, path := range []string{o.networks.Folder, o.bin} {
-		folder, err := install.OpenFolder(path)
-		if err != nil {
-			return err
-		}
-		defer folder.Close()
-		a.folders = append(a.folders, folder)
+	if err := a.openFolders(ctx); err != nil {
+		return err
 	}
-	conflists, err := install.Watch(ctx, o.networks.Folder)
+	defer a.closeFolders()
+	authorize, err := authorizer(o.serving)
 	if err != nil {
-		return fmt.Errorf("watch %s: %w", o.networks.Folder, err)
+		return err
 	}
 	served := make(chan error, 1)
-	go func() { served <- t.serve(ctx, o.listen, a.handler(o.limits)) }()
+	go func() { served <- t.serve(ctx, o.serving, a.handler(authorize)) }()
 	configurations := make(chan configuration)
 	go follow(ctx, configurations)
-	return a.run(ctx, configurations, conflists, served)
+	return a.run(ctx, configurations, served)
 }

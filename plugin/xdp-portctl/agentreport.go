@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/xdp-port/xdp-port/pkg/endpoint"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/metrics"
 )
@@ -74,14 +74,17 @@ func (r *report) alive() {
 	r.lastSign = time.Now()
 }
 
-// describe lists what is wrong or not known yet, a line each.
-func (r *report) describe() (lines []string) {
+// describe lists what is wrong or not known yet, a line each: with what there is to
+// say about it, or only what it is about.
+func (r *report) describe(details bool) (lines []string) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	for _, subject := range subjects {
 		switch err := r.problems[subject]; {
-		case err != nil:
+		case err != nil && details:
 			lines = append(lines, fmt.Sprintf("%s: %v", subject, err))
+		case err != nil:
+			lines = append(lines, subject+": see the log")
 		case !r.known[subject]:
 			lines = append(lines, subject+": not looked at yet")
 		}
@@ -95,12 +98,14 @@ func (r *report) silence() time.Duration {
 	return time.Since(r.lastSign)
 }
 
-// handler serves what the agent and the node's attachments have to tell.
-func (a *agent) handler(limits metrics.Limits) http.Handler {
+// handler serves what the agent and the node's attachments have to tell. Probes
+// bring neither tokens nor certificates; where those are wanted for the metrics, it
+// is not everyone's business either what is wrong.
+func (a *agent) handler(authorize endpoint.Authorize) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics.NewCollector(inspect.Attachments, limits), a.report.Agent)
+	registry.MustRegister(metrics.NewCollector(inspect.Attachments, a.options.limits), a.report.Agent)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", endpoint.Guard(a.options.serving, authorize, metrics.NewHandler(registry)))
 	mux.HandleFunc("GET /healthz", a.serveHealth)
 	mux.HandleFunc("GET /readyz", a.serveReadiness)
 	return mux
@@ -114,13 +119,13 @@ func (a *agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "alive")
-	for _, line := range a.report.describe() {
+	for _, line := range a.report.describe(a.options.serving.IsPublic()) {
 		fmt.Fprintln(w, line)
 	}
 }
 
 func (a *agent) serveReadiness(w http.ResponseWriter, _ *http.Request) {
-	lines := a.report.describe()
+	lines := a.report.describe(a.options.serving.IsPublic())
 	if len(lines) == 0 {
 		fmt.Fprintln(w, "ready")
 		return

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/install"
 	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
@@ -17,7 +18,10 @@ import (
 type conflist struct {
 	*config.List
 	path string
+	// text is the network as runtimes make it: with its drop-ins.
 	text []byte
+	// inlined knows where parts of text come from.
+	inlined config.Inlined
 }
 
 // read reads a configuration from a file, or stdin for "-". Returns a
@@ -33,6 +37,14 @@ func (t *tool) read(path string) (*conflist, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if path != "-" {
+		dropIns, err := install.ReadDropIns(path, c.text)
+		if err != nil {
+			return nil, err
+		}
+		c.inlined = config.Inline(c.text, dropIns)
+		c.text = c.inlined.Text
 	}
 	return c, c.parse()
 }
@@ -89,11 +101,20 @@ func (c *conflist) lines(kind string, e *config.Error) []string {
 
 // describe says where a mistake is, as compilers do, and what it is.
 func (c *conflist) describe(kind string, m config.Mistake) string {
-	at := fmt.Sprintf("%s:%d:%d: %s: ", c.path, m.At.Line, m.At.Column, kind)
+	path, place := c.locate(m.At)
+	at := fmt.Sprintf("%s:%d:%d: %s: ", path, place.Line, place.Column, kind)
 	if m.Place == m.At.String() {
 		return at + m.Problem
 	}
 	return at + m.String()
+}
+
+// locate returns the file that a place in the text is in, and the place there.
+func (c *conflist) locate(at config.Position) (path string, place config.Position) {
+	if path, place = c.inlined.Locate(at); path == "" {
+		path = c.path
+	}
+	return path, place
 }
 
 // completeConflist completes names of files in the shell.

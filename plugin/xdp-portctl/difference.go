@@ -47,44 +47,49 @@ func (t *tool) printCompared(changes []*change) error {
 	return nil
 }
 
-// compareAll finds out what would come of each change.
+// compareAll finds out what would come of each change. It holds the lock for one
+// container only, as make does.
 func compareAll(changes []*change) error {
-	reader, err := state.OpenForReading()
-	if errors.Is(err, os.ErrNotExist) {
-		for _, c := range changes {
-			c.Outcome = outcomeGone
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
 	for _, c := range changes {
 		c.DryRun = true
-		if c.Outcome != outcomeFailed {
-			c.compare(reader)
+		if c.Outcome == outcomeFailed {
+			continue
+		}
+		if err := c.compare(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (c *change) compare(reader *state.Reader) {
-	changes, err := reader.WouldChange(c.from.Key(), c.wanted)
-	switch {
-	case errors.Is(err, state.ErrNotAttached):
+func (c *change) compare() error {
+	reader, err := state.OpenForReading()
+	if errors.Is(err, os.ErrNotExist) {
 		c.Outcome = outcomeGone
-	case err != nil:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	changes, err := reader.WouldChange(c.from.Key(), c.wanted)
+	if err := errors.Join(err, reader.Close()); err != nil {
 		c.Outcome, c.Error = outcomeFailed, err.Error()
+		if errors.Is(err, state.ErrNotAttached) {
+			c.Outcome, c.Error = outcomeGone, ""
+		}
+		return nil
+	}
+	switch {
 	case !changes:
 		c.Outcome = outcomeUnchanged
+		return nil
+	case len(c.wanted.Ruleset.Rules) == 0:
+		c.Outcome = outcomeDetached
 	default:
 		c.Outcome = outcomeChanged
-		if len(c.wanted.Ruleset.Rules) == 0 {
-			c.Outcome = outcomeDetached
-		}
-		c.Difference = string(diff.Diff("in force", inForce(c.from), "wanted", wantedText(c.from, c.wanted)))
 	}
+	c.Difference = string(diff.Diff("in force", inForce(c.from), "wanted", wantedText(c.from, c.wanted)))
+	return nil
 }
 
 // inForce has the options and the rules, one a line.

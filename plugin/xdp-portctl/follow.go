@@ -26,23 +26,22 @@ type follower func(ctx context.Context, tell chan<- configuration)
 
 // followFile watches the file's folder: editors, and the kubelet for volumes, put
 // another file in the place of the old one.
-func followFile(path string) follower {
+func (a *agent) followFile(path string) follower {
 	return func(ctx context.Context, tell chan<- configuration) {
-		changes, err := install.Watch(ctx, filepath.Dir(path))
-		if err != nil {
-			send(ctx, tell, configuration{err: fmt.Errorf("watch %s: %w", path, err)})
-			return
-		}
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-changes:
-				entry, err := readEntry(path)
-				send(ctx, tell, configuration{entry, err})
-			}
+		for range a.watch(ctx, filepath.Dir(path)) {
+			entry, err := readEntry(path)
+			send(ctx, tell, configuration{entry, err})
 		}
 	}
+}
+
+// watch reports changes in a folder until the context is done.
+func (a *agent) watch(ctx context.Context, folder string) <-chan struct{} {
+	changes, problem := install.Watch(ctx, folder)
+	if problem != nil {
+		a.log.Warn("changes are found late", "problem", problem)
+	}
+	return changes
 }
 
 func followConfigMap(client *cluster.Client, namespace, name, key string) follower {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
@@ -27,6 +28,16 @@ func (p *places) addTo(command *cobra.Command) {
 	flags.StringVar(&p.bin, "bin-dir", "/opt/cni/bin", "the folder of the CNI plugins")
 	flags.StringVar(&p.networks.Folder, "net-dir", "/etc/cni/net.d", "the folder of the networks' configurations")
 	flags.StringVar(&p.networks.File, "conflist", "", "the file in --net-dir to add xdp-port to (default: the first by name, as runtimes do)")
+	flags.StringVar((*string)(&p.networks.Runtime), "runtime", string(install.AutoRuntime),
+		"whose choice of a file counts: containerd or cri-o, which skips files that it cannot use (auto: the one whose socket is there, else containerd)")
+	_ = command.RegisterFlagCompletionFunc("runtime", cobra.FixedCompletions(runtimeNames(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+func runtimeNames() (names []string) {
+	for _, runtime := range install.Runtimes {
+		names = append(names, string(runtime))
+	}
+	return names
 }
 
 // configFile is what the rules are in: the entry's text, and where that is.
@@ -82,15 +93,18 @@ func (t *tool) install() *cobra.Command {
 		Long: `Copy xdp-port and xdp-portctl into the folder of the CNI plugins, and add xdp-port
 to the network that runtimes take for pods: behind the last plugin, or in the
 place of the entry that is there. Nothing else in the file changes; what it was
-before is kept beside it, for uninstall. Run again, it changes only what differs.
+before is kept beside it, for uninstall. Run again, it changes only what differs,
+but not how it is spelled. Of a network whose plugins are all drop-ins
+(NAME/*.conf beside the conflist, libcni 1.3) the entry becomes one, too.
 
 FILE has xdp-port's entry of the conflist as a JSON object: {"rules": [...]}, and
 mode, tcHook, flows, log, capabilities where wanted. With mistakes in it nothing
 is changed. Running containers are not touched: see apply.`,
 		Example: `  xdp-portctl install --config rules.json
   xdp-portctl install --config rules.json --bin-dir /usr/lib/cni --wait`,
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error { return t.runInstall(command.Context(), o) },
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return o.networks.Check() },
+		RunE:    func(command *cobra.Command, _ []string) error { return t.runInstall(command.Context(), o) },
 	}
 	o.addTo(command)
 	flags := command.Flags()
@@ -105,7 +119,8 @@ is changed. Running containers are not touched: see apply.`,
 
 // runInstall looks for mistakes before it touches anything. With bestEffort only
 // the programs count: an init container that fails would keep an agent from
-// starting that reports what is wrong, and goes on as soon as it is put right.
+// starting that reports what is wrong, and goes on as soon as it is fixed. But
+// what this process may not do an agent may not either.
 func (t *tool) runInstall(ctx context.Context, o installOptions) error {
 	entry, err := readEntry(o.config)
 	if err != nil && !o.bestEffort {
@@ -117,11 +132,16 @@ func (t *tool) runInstall(ctx context.Context, o installOptions) error {
 	if err == nil {
 		err = t.installEntry(ctx, o, entry)
 	}
-	if err != nil && o.bestEffort {
+	if err != nil && o.bestEffort && !isRefusal(err) {
 		fmt.Fprintf(t.err, "xdp-port is not added to a network yet: %v\n", err)
 		return nil
 	}
 	return err
+}
+
+// isRefusal tells whether the kernel forbids something, and goes on to.
+func isRefusal(err error) bool {
+	return errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS)
 }
 
 func (t *tool) installEntry(ctx context.Context, o installOptions, entry configFile) error {
@@ -169,10 +189,7 @@ func ownFolder() (string, error) {
 func addWhenThere(ctx context.Context, networks install.Networks, entry configFile) (path string, changed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	changes, err := install.Watch(ctx, networks.Folder)
-	if err != nil {
-		return "", false, err
-	}
+	changes, _ := install.Watch(ctx, networks.Folder) // without inotify it looks now and then
 	for {
 		select {
 		case <-ctx.Done():
@@ -193,12 +210,14 @@ func (t *tool) uninstall() *cobra.Command {
 		Long: `Put each conflist that install has changed back: as it was, to the byte, if nobody
 changed it since, and else without xdp-port. Then remove the programs from the
 folder of the CNI plugins, unless a container is attached still, or a conflist
-names xdp-port still, and a runtime would need them to remove it.
+names xdp-port still, and a runtime would need them to remove it: one that another
+installer renamed counts, too, and what it was before stays beside it.
 
 Running containers keep their rules until they end; what they leave then goes with
 xdp-portctl gc. To take the rules off them first: apply --detach.`,
 		Example: `  xdp-portctl uninstall`,
 		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return p.networks.Check() },
 		RunE: func(*cobra.Command, []string) error {
 			changed, err := p.networks.Remove()
 			for _, path := range changed {
@@ -240,9 +259,13 @@ func needed(networks install.Networks) (why string, err error) {
 	if len(list) > 0 {
 		return fmt.Sprintf("%d interfaces of containers are attached", len(list)), nil
 	}
-	mentioned, err := networks.Mentioned()
-	if mentioned {
-		why = "a configuration in " + networks.Folder + " names xdp-port"
+	mentions, err := networks.Mentions()
+	if len(mentions) == 0 {
+		return "", err
+	}
+	why = strings.Join(mentions, ", ") + " still names xdp-port"
+	if originals := networks.Originals(); len(originals) > 0 {
+		why += "; what it was before stays in " + strings.Join(originals, ", ")
 	}
 	return why, err
 }

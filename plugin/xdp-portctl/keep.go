@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+	"strings"
 	"time"
 
+	"github.com/xdp-port/xdp-port/pkg/cluster"
+	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/install"
 )
 
@@ -17,28 +19,34 @@ type agent struct {
 	options agentOptions
 	log     *slog.Logger
 	report  *report
-	// isGoing tells whether the agent's DaemonSet is being deleted; nil where
-	// there is none. It counts for what was seen to be there before.
-	isGoing func(context.Context) (bool, error)
-	seen    bool
-	folders []install.Folder
+	// daemonSet is the agent's; nil where it has none. It was found once all that
+	// leave asks could be read.
+	daemonSet *cluster.DaemonSet
+	isFound   bool
+	folders
 
 	// entry is the last configuration without mistakes; nil until there is one.
-	entry  *configFile
-	rivals rivals
+	entry *configFile
+	// network is the last one that could be read, with an entry of xdp-port.
+	network conflist
+	rivals  rivals
 }
 
-// soon is when to look again after a change: an ADD that had read the old rules
-// may have been on its way.
-const soon = 3 * time.Second
+const (
+	// soon is when to look again after a change: an ADD that had read the old rules
+	// may have been on its way.
+	soon = 3 * time.Second
+	// glance is how often to look at what costs nothing to look at.
+	glance = 5 * time.Second
+)
 
 // run works until the context is done.
-func (a *agent) run(
-	ctx context.Context, configurations <-chan configuration, conflists <-chan struct{}, served <-chan error,
-) error {
+func (a *agent) run(ctx context.Context, configurations <-chan configuration, served <-chan error) error {
 	due := time.Now().Add(a.options.interval)
 	garbage := time.NewTicker(a.options.gcInterval)
 	defer garbage.Stop()
+	glances := time.NewTicker(min(glance, a.options.interval))
+	defer glances.Stop()
 	a.collect()
 	a.keepPrograms()
 	a.findDaemonSet(ctx)
@@ -49,48 +57,46 @@ func (a *agent) run(
 			return a.leave()
 		case err := <-served:
 			if ctx.Err() == nil {
-				return fmt.Errorf("serve %s: %w", a.options.listen, err)
+				return fmt.Errorf("serve %s: %w", a.options.serving.Address, err)
 			}
 			continue
 		case c := <-configurations:
 			if a.configure(ctx, c) {
 				next = soon
 			}
-		case <-conflists:
+		case _, open := <-a.conflists:
+			if !open { // the context is done
+				a.conflists = nil
+				continue
+			}
 			a.keepConflist()
 			next = soon
-		case <-time.After(time.Until(due)):
-			due = time.Now().Add(a.options.interval)
-			if err := a.findFolders(); err != nil {
+		case <-glances.C:
+			moved, err := a.findFolders(ctx)
+			if err != nil {
 				return err
 			}
-			a.findDaemonSet(ctx)
+			if moved {
+				next = 0
+			}
 			a.keepPrograms()
+		case <-time.After(time.Until(due)):
+			due = time.Now().Add(a.options.interval)
+			a.findDaemonSet(ctx)
 			a.keepConflist()
 			a.reconcile(ctx)
 		case <-garbage.C:
 			a.collect()
 		}
 		a.report.alive()
-		if a.report.has(aboutConflist) || a.report.has(aboutDaemonSet) { // others may mend those
-			next = soon
+		if a.report.has(aboutConflist) || a.report.has(aboutDaemonSet) { // others may solve those
+			next = min(next, soon)
 		}
 		// Never later: events may come faster than that.
 		if sooner := time.Now().Add(next); sooner.Before(due) {
 			due = sooner
 		}
 	}
-}
-
-// findFolders fails where a folder was replaced: in a container only a new one
-// sees what is there now.
-func (a *agent) findFolders() error {
-	for _, folder := range a.folders {
-		if folder.IsLost() {
-			return fmt.Errorf("%s was removed, or another is in its place: the agent must be started anew", folder.Path())
-		}
-	}
-	return nil
 }
 
 // keepPrograms puts back what somebody has removed: the conflist names the plugin,
@@ -100,13 +106,17 @@ func (a *agent) keepPrograms() {
 		a.settle(aboutPrograms, nil)
 		return
 	}
+	a.installPrograms("a program was missing, and is installed")
+}
+
+func (a *agent) installPrograms(why string) {
 	own, err := ownFolder()
 	var changed []string
 	if err == nil {
 		changed, err = install.Programs(own, a.options.bin)
 	}
 	for _, path := range changed {
-		a.log.Warn("a program was missing, and is installed", "path", path)
+		a.log.Warn(why, "path", path)
 	}
 	a.settle(aboutPrograms, err)
 }
@@ -160,25 +170,28 @@ func (a *agent) addEntry() (changed bool) {
 	return changed
 }
 
-// reconcile gives running containers the rules of the conflist, and reports
-// those that have others and keep them. As long as the conflist is not ours nobody
-// knows what they are to have.
+// reconcile gives running containers the rules of the configuration, and reports
+// those that keep others. It does so also while the conflist cannot be had as it is
+// to be: what others make of that is no reason to leave a container without its
+// rules.
 func (a *agent) reconcile(ctx context.Context) {
-	if a.entry == nil || a.report.has(aboutConflist) {
+	if a.entry == nil {
 		return
 	}
-	changes, err := a.differences()
+	if !a.findNetwork() {
+		return // and that is reported about the conflist
+	}
+	changes, _, err := planAll(&a.network)
+	if err == nil {
+		err = compareAll(changes)
+	}
 	if err != nil {
 		a.settle(aboutContainers, err)
 		return
 	}
 	differing := changes[:0]
 	for _, c := range changes {
-		if c.Outcome == outcomeChanged || c.Outcome == outcomeDetached {
-			a.log.Info("a container has other rules than configured", "interface", c.from.Key().String(), "difference", c.Difference)
-			differing = append(differing, c)
-		}
-		if c.Outcome == outcomeFailed {
+		if c.Outcome == outcomeChanged || c.Outcome == outcomeDetached || c.Outcome == outcomeFailed {
 			differing = append(differing, c)
 		}
 	}
@@ -186,32 +199,47 @@ func (a *agent) reconcile(ctx context.Context) {
 	a.tellChanges(differing)
 }
 
-// differences are what running containers have and what they are to have.
-func (a *agent) differences() ([]*change, error) {
-	path, err := a.options.networks.Path()
+// findNetwork reads the network as it is to be. Where that cannot be had right now
+// it is the one from before, with the entry that is wanted now.
+func (a *agent) findNetwork() bool {
+	path, text, err := a.options.networks.Desired(a.entry.text)
+	if err != nil && a.network.text != nil {
+		path = a.network.path
+		text, err = config.WithEntry(a.network.text, a.entry.text)
+	}
 	if err != nil {
-		return nil, err
+		return false
 	}
-	c := &conflist{path: path}
-	if c.text, err = os.ReadFile(path); err != nil {
-		return nil, err
+	network := conflist{path: path, text: text}
+	if network.parse() == nil {
+		a.network = network
 	}
-	if err := c.parse(); err != nil {
-		return nil, err
-	}
-	changes, _, err := planAll(c)
-	if err != nil {
-		return nil, err
-	}
-	return changes, compareAll(changes)
+	return a.network.List != nil
 }
 
+// tellChanges says what was done, and keeps what could not be.
 func (a *agent) tellChanges(changes []*change) {
 	var errs []error
 	for _, c := range changes {
 		a.report.Changes.WithLabelValues(c.Outcome).Inc()
-		if c.Outcome == outcomeFailed {
+		container := slog.String("interface", c.from.Key().String())
+		problems := slog.String("problems", strings.Join(c.from.Problems, "; "))
+		switch {
+		case c.Outcome == outcomeFailed:
 			errs = append(errs, fmt.Errorf("%s keeps other rules than configured: %s", c.from.Key(), c.Error))
+		case c.Outcome == outcomeDetached:
+			a.log.Info("the configuration has no rules: a container's were taken off", container)
+		case c.Outcome != outcomeChanged:
+			a.log.Info("a container needed no change any more", container, slog.String("outcome", c.Outcome))
+		case c.Difference != "" && c.from.Healthy:
+			a.log.Info("a container had other rules than configured, and got those", container, slog.String("difference", c.Difference))
+		case c.Difference != "":
+			a.log.Warn("a container had other rules than configured, and was not attached as it was to be: it got both",
+				container, problems, slog.String("difference", c.Difference))
+		case !c.from.Healthy:
+			a.log.Warn("a container was not attached as it was to be, and is again", container, problems)
+		default:
+			a.log.Info("a container got the same rules by the programs of this build", container)
 		}
 	}
 	a.report.Drift.Set(float64(len(errs)))
@@ -246,17 +274,17 @@ const askPatience = 5 * time.Second
 // findDaemonSet makes sure that leave can tell a deletion from an upgrade: a
 // wrong name or permission must not look like one.
 func (a *agent) findDaemonSet(ctx context.Context) {
-	if a.isGoing == nil || a.seen {
+	if a.daemonSet == nil || a.isFound {
 		a.settle(aboutDaemonSet, nil)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	going, err := a.isGoing(ctx)
-	a.seen = err == nil && !going
-	if err == nil && going {
-		err = fmt.Errorf("%s is not there, or may not be read: with it xdp-port would not be uninstalled", a.options.daemonSet)
+	err := a.daemonSet.Find(ctx)
+	if err != nil {
+		err = fmt.Errorf("%s or its namespace cannot be read, so that xdp-port would not be uninstalled with it: %w", a.options.daemonSet, err)
 	}
+	a.isFound = err == nil
 	a.settle(aboutDaemonSet, err)
 }
 
@@ -264,13 +292,13 @@ func (a *agent) findDaemonSet(ctx context.Context) {
 // reboot, or if the API server does not say, new containers go on to get their
 // rules.
 func (a *agent) leave() error {
-	if !a.seen {
+	if a.daemonSet == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askPatience)
 	defer cancel()
-	going, err := a.isGoing(ctx)
-	if err != nil || !going {
+	deleted, err := a.daemonSet.IsBeingDeleted(ctx)
+	if err != nil || !deleted {
 		a.log.Info("the agent ends, xdp-port stays", "error", err)
 		return nil
 	}

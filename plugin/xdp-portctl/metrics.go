@@ -4,25 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/xdp-port/xdp-port/pkg/endpoint"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/metrics"
 )
 
 // metricsOptions are the flags of metrics.
 type metricsOptions struct {
-	listen, textfile string
-	limits           metrics.Limits
+	endpoint.Options
+	textfile string
+	limits   metrics.Limits
 }
 
 func (t *tool) metrics() *cobra.Command {
@@ -32,7 +31,8 @@ func (t *tool) metrics() *cobra.Command {
 		Short: "Print the counters for Prometheus, write a textfile, or serve them",
 		Long: `Print the counters of all containers and rules in Prometheus' text format, once;
 or write them into a file for node_exporter's textfile collector, which sees the
-old file or the new one and never half of it; or serve them at /metrics.
+old file or the new one and never half of it; or serve them at /metrics. However
+many scrape it, what is attached is then read once a second at most.
 
 The number of series is bounded: beyond --max-rules the rules of a container are
 summed up as rule="(other)", beyond --max-attachments containers are only counted.`,
@@ -45,8 +45,8 @@ summed up as rule="(other)", beyond --max-attachments containers are only counte
 			registry := prometheus.NewRegistry()
 			registry.MustRegister(metrics.NewCollector(inspect.Attachments, o.limits))
 			switch {
-			case o.listen != "":
-				return t.serveMetrics(command.Context(), o.listen, registry)
+			case o.Address != "":
+				return t.serveMetrics(command.Context(), o.Options, registry)
 			case o.textfile != "":
 				return prometheus.WriteToTextfile(o.textfile, registry)
 			}
@@ -54,20 +54,25 @@ summed up as rule="(other)", beyond --max-attachments containers are only counte
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&o.listen, "listen", "", "serve at this address, such as 127.0.0.1:9435, until interrupted")
+	addServing(command, &o.Options, "")
 	flags.StringVar(&o.textfile, "textfile", "", "write into this file, at once")
 	addLimits(flags, &o.limits)
 	command.MarkFlagsMutuallyExclusive("listen", "textfile")
 	return command
 }
 
-func (o *metricsOptions) check() error {
-	if o.listen != "" {
-		if err := checkListen(o.listen); err != nil {
-			return err
-		}
+// check returns what is wrong with the flags by themselves.
+func (o metricsOptions) check() error {
+	if err := checkLimits(o.limits); err != nil {
+		return err
 	}
-	return checkLimits(o.limits)
+	switch {
+	case o.Address != "":
+		return checkServing(o.Options)
+	case o.Options != (endpoint.Options{}):
+		return errors.New("certificates and tokens are for --listen")
+	}
+	return nil
 }
 
 func addLimits(flags *pflag.FlagSet, limits *metrics.Limits) {
@@ -125,31 +130,15 @@ func samples(families []*dto.MetricFamily) []sample {
 }
 
 // serveMetrics serves until the context is done.
-func (t *tool) serveMetrics(ctx context.Context, address string, registry *prometheus.Registry) error {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, `<a href="/metrics">xdp-port's metrics</a>`)
-	})
-	return t.serve(ctx, address, mux)
-}
-
-// serve serves until the context is done.
-func (t *tool) serve(ctx context.Context, address string, handler http.Handler) error {
-	listener, err := net.Listen("tcp", address)
+func (t *tool) serveMetrics(ctx context.Context, o endpoint.Options, registry *prometheus.Registry) error {
+	authorize, err := authorizer(o)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() {
-		const patience = 5 * time.Second
-		ending, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		_ = server.Shutdown(ending)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", endpoint.Guard(o, authorize, metrics.NewHandler(registry)))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, `<a href="/metrics">xdp-port's metrics</a>`)
 	})
-	fmt.Fprintf(t.err, "serving http://%s/metrics, Ctrl-C ends it\n", listener.Addr())
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return t.serve(ctx, o, mux)
 }

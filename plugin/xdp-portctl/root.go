@@ -80,7 +80,7 @@ func (t *tool) report(command *cobra.Command, err error) int {
 	case !errors.As(err, &mine) && t.out.failure == nil:
 		fmt.Fprintf(t.err, "xdp-portctl: %v\nSee '%s --help'.\n", err, command.CommandPath())
 		return exitUsage
-	case errors.Is(err, os.ErrPermission):
+	case errors.Is(err, os.ErrPermission) && os.Geteuid() != 0:
 		fmt.Fprintf(t.err, "xdp-portctl: %v\nOnly root may look at bpffs and the kernel's programs: run it with sudo.\n", err)
 	default:
 		fmt.Fprintf(t.err, "xdp-portctl: %v\n", err)

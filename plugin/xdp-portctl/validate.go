@@ -13,6 +13,8 @@ import (
 
 // remark is what is wrong, or odd, at one place of a configuration.
 type remark struct {
+	// File is the drop-in that it is in; empty for the conflist itself.
+	File  string `json:"file,omitempty"`
 	Place string `json:"place"`
 	config.Position
 	Problem string `json:"problem"`
@@ -68,7 +70,7 @@ func examine(c *conflist, err error) (validation, error) {
 	switch {
 	case errors.As(err, &mistakes):
 		for _, m := range mistakes.Mistakes {
-			v.Errors = append(v.Errors, remark{m.Place, m.At, m.Problem})
+			v.Errors = append(v.Errors, remark{Place: m.Place, Position: m.At, Problem: m.Problem})
 		}
 		v.MoreErrors = mistakes.More
 	case err != nil:
@@ -91,15 +93,17 @@ func (c *conflist) warnings() []remark {
 		}
 		if i > 0 {
 			warnings = append(warnings, remark{
-				fmt.Sprintf("plugins[%d]", entry.Index), entry.At,
-				"a second xdp-port in one network takes the place of the first: put all rules into one",
+				Place: fmt.Sprintf("plugins[%d]", entry.Index), Position: entry.At,
+				Problem: "a second xdp-port in one network takes the place of the first: put all rules into one",
 			})
 		}
 		if len(entry.Rules) == 0 {
-			warnings = append(warnings, remark{place, entry.At, "there are no rules: nothing will be attached"})
+			warnings = append(warnings, remark{Place: place, Position: entry.At, Problem: "there are no rules: nothing will be attached"})
 		}
 		for _, u := range rules.FindUnreachable(entry.Rules) {
-			warnings = append(warnings, remark{fmt.Sprintf("%s[%d]", place, u.Rule), entry.RuleAt[u.Rule], unreachable(entry.Rules, u)})
+			warnings = append(warnings, remark{
+				Place: fmt.Sprintf("%s[%d]", place, u.Rule), Position: entry.RuleAt[u.Rule], Problem: unreachable(entry.Rules, u),
+			})
 		}
 	}
 	return warnings
@@ -115,6 +119,11 @@ func unreachable(list []rules.Rule, u rules.Unreachable) string {
 
 func (t *tool) printValidation(c *conflist, v validation) error {
 	if t.wantsJSON() {
+		for _, remarks := range [][]remark{v.Errors, v.Warnings} {
+			for i := range remarks {
+				remarks[i].File, remarks[i].Position = c.inlined.Locate(remarks[i].Position)
+			}
+		}
 		return t.printJSON(v)
 	}
 	print := func(kind string, colour text.Color, remarks []remark) {

@@ -75,11 +75,41 @@ func startAgent(o target, by ...string) *agent {
 // agent.
 func confine(t *testing.T, command *exec.Cmd) {
 	t.Helper()
+	confineTo(t, command, capabilities(t, "agent"))
+}
+
+func confineTo(t *testing.T, command *exec.Cmd, capabilities []string) {
+	t.Helper()
 	path, err := exec.LookPath("setpriv")
 	must(t, err)
-	command.Args = append([]string{"setpriv", "--bounding-set", "-all,+bpf,+net_admin,+perfmon", "--no-new-privs", "--", command.Path},
-		command.Args[1:]...)
+	set := "-all"
+	for _, capability := range capabilities {
+		set += ",+" + strings.ToLower(capability)
+	}
+	command.Args = append([]string{"setpriv", "--bounding-set", set, "--no-new-privs", "--", command.Path}, command.Args[1:]...)
 	command.Path = path
+}
+
+// capabilities returns those that the manifest gives a container.
+func capabilities(t *testing.T, container string) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/kubernetes/daemonset.yaml")
+	must(t, err)
+	_, of, _ := strings.Cut(string(text), "- name: "+container+"\n")
+	_, of, found := strings.Cut(of, "\n              add:\n")
+	var names []string
+	for line := range strings.Lines(of) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
+		if name, is := strings.CutPrefix(line, "- "); is {
+			names = append(names, name)
+		} else if !strings.HasPrefix(line, "#") {
+			break
+		}
+	}
+	if !found || len(names) == 0 {
+		t.Fatalf("container %s has no capabilities in the manifest", container)
+	}
+	return names
 }
 
 // eventually waits until there is nothing to complain about.
@@ -190,11 +220,13 @@ func TestAgent(t *testing.T) {
 }
 
 // TestAgentQuarrel has another installer put its version back each time: the agent
-// gives in, and says so.
+// gives in, and says so. Containers keep their rules all the same.
 func TestAgentQuarrel(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
 	original := o.writeNetwork()
+	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 0)
+	c := attach(t, o.Node)
 	a := startAgent(o)
 	rewritten := 0
 	eventually(t, func() string {
@@ -216,6 +248,10 @@ func TestAgentQuarrel(t *testing.T) {
 	if rewritten < 5 {
 		t.Errorf("it gives in after %d times", rewritten)
 	}
+	detachLink(t, c)
+	a.eventuallyHeals(c)
+	must(t, c.Detach("lab"))
+	portctl(t, o.Node, "gc").want(t, 0) // the network that DEL read has no xdp-port
 }
 
 // TestAgentMends finds out of itself what nobody told it of: a container whose
@@ -233,7 +269,7 @@ func TestAgentMends(t *testing.T) {
 	wantArrival(t, o, c, arrivals, 7998)
 	a.eventuallySays("/metrics", http.StatusOK, `xdp_port_agent_changes_total{outcome="changed"} 1`)
 	eventually(t, func() string { // the log comes by a pipe
-		if text := a.log.String(); !strings.Contains(text, "-main: egress udp 7999 -> 7997") {
+		if text := a.log.String(); !strings.Contains(text, "-main: egress udp 7999 -> 7997") || !strings.Contains(text, "and got those") {
 			return "the difference is not in the log: " + text
 		}
 		return ""
@@ -262,42 +298,86 @@ func TestAgentKeepsPrograms(t *testing.T) {
 }
 
 // TestAgentFolderRemoved ends the agent where it could not see another installer's
-// new folder, so that it is started anew: its watch and, in a container, its mount
-// are of the old one.
+// new folder, so that it is started again: its mount is of the old one.
 func TestAgentFolderRemoved(t *testing.T) {
 	mounted := filepath.Join(t.TempDir(), "mounted")
 	must(t, os.Mkdir(mounted, 0o700))
-	for name, by := range map[string][]string{
-		"on the host":   nil,
-		"below a mount": {"unshare", "--mount", "sh", "-ec", `mount --bind "$0" "$1"; shift; exec "$@"`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := newTarget(t)
-			o.configure(to7998)
-			original := o.writeNetwork()
-			folder, seen := filepath.Dir(o.conflist), o
-			seen.T = t
-			if by != nil {
-				by = append(by, folder, mounted)
-				seen.conflist = filepath.Join(mounted, "lab.conflist")
+	o := newTarget(t)
+	o.configure(to7998)
+	original := o.writeNetwork()
+	folder, seen := filepath.Dir(o.conflist), o
+	seen.conflist = filepath.Join(mounted, "lab.conflist")
+	a := startAgent(seen, "unshare", "--mount", "sh", "-ec", `mount --bind "$0" "$1"; shift; exec "$@"`, folder, mounted)
+	a.target = o
+	a.eventuallySays("/readyz", http.StatusOK, "ready")
+	must(t, os.RemoveAll(folder))
+	must(t, os.Mkdir(folder, 0o700))
+	must(t, os.WriteFile(o.conflist, []byte(original), 0o640))
+	ended := make(chan error, 1)
+	go func() { ended <- a.command.Wait() }()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(a.log.String(), "must be started anew") {
+			t.Errorf("it ends with %v: %s", err, a.log.String())
+		}
+	case <-time.After(node.ToolTimeout):
+		t.Errorf("it goes on: %s", a.log.String())
+	}
+}
+
+// TestAgentFolderMoved has another folder in the place of that of the networks, and
+// a symbolic link before that of the plugins lead elsewhere, as an upgrade of k3s
+// does.
+func TestAgentFolderMoved(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	original := o.writeNetwork()
+	top := t.TempDir()
+	current := filepath.Join(top, "current")
+	for _, version := range []string{"one", "two"} {
+		must(t, os.MkdirAll(filepath.Join(top, version, "bin"), 0o700))
+	}
+	must(t, os.Symlink("one", current))
+	o.bin = filepath.Join(current, "bin")
+	a := startAgent(o)
+	a.eventuallySays("/readyz", http.StatusOK, "ready")
+
+	must(t, os.Symlink("two", current+".new"))
+	must(t, os.Rename(current+".new", current))
+	for _, name := range []string{"xdp-port", "xdp-portctl"} {
+		eventually(t, func() string {
+			if _, err := os.Stat(filepath.Join(top, "two", "bin", name)); err != nil {
+				return err.Error() + a.log.String()
 			}
-			a := startAgent(seen, by...)
-			a.target = o
-			a.eventuallySays("/readyz", http.StatusOK, "ready")
-			must(t, os.RemoveAll(folder))
-			must(t, os.Mkdir(folder, 0o700))
-			must(t, os.WriteFile(o.conflist, []byte(original), 0o640))
-			ended := make(chan error, 1)
-			go func() { ended <- a.command.Wait() }()
-			select {
-			case err := <-ended:
-				if err == nil || !strings.Contains(a.log.String(), "must be started anew") {
-					t.Errorf("it ends with %v: %s", err, a.log.String())
-				}
-			case <-time.After(node.ToolTimeout):
-				t.Errorf("it goes on: %s", a.log.String())
-			}
+			return ""
 		})
+	}
+	folder := filepath.Dir(o.conflist)
+	must(t, os.RemoveAll(folder))
+	must(t, os.Mkdir(folder, 0o700))
+	must(t, os.WriteFile(o.conflist, []byte(original), 0o640))
+	a.eventuallyHas(`"xdp-port"`)
+	must(t, os.WriteFile(o.conflist, []byte(original), 0o640)) // that it is watched, too
+	a.eventuallyHas(`"xdp-port"`)
+	a.eventuallySays("/readyz", http.StatusOK, "ready")
+	for _, what := range []string{"two/bin", folder} {
+		if text := a.log.String(); !strings.Contains(text, "a folder is another one now") || !strings.Contains(text, what) {
+			t.Errorf("%s is not reported:\n%s", what, text)
+		}
+	}
+}
+
+// TestAgentWithoutInotify finds changes by looking, where the kernel reports none.
+func TestAgentWithoutInotify(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	a := startAgent(o, "unshare", "--user", "--map-root-user", "sh", "-ec", `echo 0 >/proc/sys/user/max_inotify_instances; exec "$0" "$@"`)
+	o.writeNetwork()
+	a.eventuallyHas(`"xdp-port"`, "7998")
+	o.configure(to7997)
+	a.eventuallyHas("7997")
+	if text := a.log.String(); strings.Count(text, "changes are found late") != 2 {
+		t.Errorf("it does not say once for each folder that it only looks:\n%s", text)
 	}
 }
 

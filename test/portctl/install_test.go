@@ -2,10 +2,15 @@ package portctl
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/test/node"
 )
@@ -41,7 +46,7 @@ func newTarget(t *testing.T) target {
 // writeNetwork writes the conflist as the network's installer does.
 func (o target) writeNetwork() string {
 	o.Helper()
-	text := strings.ReplaceAll(plain, "DIR", o.Dir)
+	text := o.plain()
 	must(o.T, os.WriteFile(o.conflist, []byte(text), 0o640))
 	return text
 }
@@ -51,6 +56,8 @@ func (o target) configure(rules string) {
 	o.Helper()
 	must(o.T, os.WriteFile(o.config, []byte(`{ "rules": [`+rules+`] }`), 0o600))
 }
+
+func (o target) plain() string { return strings.ReplaceAll(plain, "DIR", o.Dir) }
 
 func (o target) read(path string) string {
 	o.Helper()
@@ -194,5 +201,174 @@ func TestInstallBestEffort(t *testing.T) {
 				t.Errorf("the conflist is %s (%v)", text, err)
 			}
 		})
+	}
+}
+
+// TestInstallOwners has a conflist that another user or group owns, as some
+// installers leave it: it can be edited with the capabilities of the manifest, and
+// keeps its owner. Without them install fails, also where it is to do only what it
+// can: an agent could do no more.
+func TestInstallOwners(t *testing.T) {
+	for _, owner := range []struct{ uid, gid, mode int }{{0, 1000, 0o640}, {1000, 1000, 0o600}} {
+		o := newTarget(t)
+		o.configure(to7998)
+		original := o.writeNetwork()
+		must(t, os.Chown(o.conflist, owner.uid, owner.gid))
+		must(t, os.Chmod(o.conflist, fs.FileMode(owner.mode)))
+		run := func(capabilities []string, args ...string) outcome {
+			tool := command(t, o.args(args[0], args[1:]...)...)
+			confineTo(t, tool, capabilities)
+			return runTool(t, o.Node, tool)
+		}
+		out := run(nil, "install", "--config", o.config, "--best-effort")
+		out.want(t, 1)
+		if !strings.Contains(out.stderr, "CAP_") || o.left() != "lab.conflist" {
+			t.Errorf("%+v: without capabilities: %s; there is %s", owner, out.stderr, o.left())
+		}
+		with := capabilities(t, "install")
+		run(with, "install", "--config", o.config, "--best-effort").want(t, 0)
+		wantOwner := func() {
+			t.Helper()
+			info, err := os.Stat(o.conflist)
+			must(t, err)
+			stat := info.Sys().(*syscall.Stat_t)
+			if int(stat.Uid) != owner.uid || int(stat.Gid) != owner.gid || int(info.Mode()) != owner.mode {
+				t.Errorf("it is %d:%d with mode %v, want %+v", stat.Uid, stat.Gid, info.Mode(), owner)
+			}
+		}
+		wantOwner()
+		if text := o.read(o.conflist); !strings.Contains(text, `"xdp-port"`) {
+			t.Errorf("%s", text)
+		}
+		run(append(with, "bpf", "net_admin", "perfmon"), "uninstall").want(t, 0)
+		wantOwner()
+		if text := o.read(o.conflist); text != original || o.left() != "lab.conflist" {
+			t.Errorf("%s; there is %s", text, o.left())
+		}
+	}
+}
+
+// left lists the folder of the networks.
+func (o target) left() string {
+	o.Helper()
+	entries, err := os.ReadDir(filepath.Dir(o.conflist))
+	must(o.T, err)
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+// TestInstallRefused says what stops root, and gives no advice that does not help.
+func TestInstallRefused(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	original := o.writeNetwork()
+	must(t, exec.Command("chattr", "+i", o.conflist).Run())
+	t.Cleanup(func() { _ = exec.Command("chattr", "-i", o.conflist).Run() })
+	for _, more := range [][]string{nil, {"--best-effort"}} {
+		out := portctl(t, o.Node, o.args("install", append(more, "--config", o.config)...)...)
+		out.want(t, 1)
+		if !strings.Contains(out.stderr, "chattr -i") || strings.Contains(out.stderr, "sudo") || strings.Contains(out.stderr, "bpffs") {
+			t.Errorf("%s", out.stderr)
+		}
+	}
+	if o.left() != "lab.conflist" || o.read(o.conflist) != original {
+		t.Errorf("there is %s", o.left())
+	}
+}
+
+// TestInstallPipe ends in time where a pipe is in the folder that nobody writes to.
+func TestInstallPipe(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	o.writeNetwork()
+	pipe := filepath.Join(filepath.Dir(o.conflist), "00-pipe.conflist")
+	must(t, unix.Mkfifo(pipe, 0o600))
+	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
+	out.want(t, 1)
+	if !strings.Contains(out.stderr, pipe+" is not a regular file") || !strings.Contains(out.stderr, "containerd") {
+		t.Errorf("%s", out.stderr)
+	}
+	portctl(t, o.Node, o.args("install", "--config", o.config, "--conflist", "lab.conflist")...).want(t, 0)
+	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
+	// CRI-O skips it.
+	portctl(t, o.Node, o.args("install", "--config", o.config, "--runtime", "cri-o")...).want(t, 0)
+	if text := o.read(o.conflist); !strings.Contains(text, `"xdp-port"`) {
+		t.Errorf("%s", text)
+	}
+	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
+}
+
+// TestInstallUsage refuses a file that uninstall would not find.
+func TestInstallUsage(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	for _, more := range [][]string{{"--conflist", "../x"}, {"--conflist", "/etc/x"}, {"--runtime", "docker"}} {
+		portctl(t, o.Node, o.args("install", append(more, "--config", o.config)...)...).want(t, 2)
+		portctl(t, o.Node, o.args("agent", append(more, "--config", o.config)...)...).want(t, 2)
+	}
+}
+
+// TestUninstallRenamed keeps the programs, and what the conflist was before, where
+// another installer has put the conflist aside, as Cilium does.
+func TestUninstallRenamed(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	original := o.writeNetwork()
+	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 0)
+	aside := o.conflist + ".cilium_bak"
+	must(t, os.Rename(o.conflist, aside))
+	text := portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
+	for _, want := range []string{"programs stay", aside, o.conflist + ".xdp-port-original"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+	if programs, err := os.ReadDir(o.bin); err != nil || len(programs) != 2 {
+		t.Errorf("the programs are %v (%v)", programs, err)
+	}
+	must(t, os.Rename(aside, o.conflist))
+	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
+	if o.left() != "lab.conflist" || o.read(o.conflist) != original {
+		t.Errorf("there is %s: %s", o.left(), o.read(o.conflist))
+	}
+	if programs, err := os.ReadDir(o.bin); err != nil || len(programs) != 0 {
+		t.Errorf("the programs are %v (%v)", programs, err)
+	}
+}
+
+// TestDropIns has a network whose plugins are files of their own, as libcni 1.3
+// takes them: the commands that read it know them, and say where a mistake is.
+func TestDropIns(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	folder := filepath.Join(filepath.Dir(o.conflist), "lab")
+	must(t, os.Mkdir(folder, 0o700))
+	must(t, os.WriteFile(o.conflist, []byte(`{ "cniVersion": "1.0.0", "name": "lab" }`), 0o600))
+	_, bridge, _ := strings.Cut(o.plain(), `"plugins": [`)
+	bridge, _, _ = strings.Cut(bridge, "\n  ]")
+	must(t, os.WriteFile(filepath.Join(folder, "10-bridge.conf"), []byte(bridge), 0o600))
+	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 0)
+	portctl(t, o.Node, "validate", o.conflist).want(t, 0)
+	c := attach(t, o.Node)
+	arrivals := watchArrivals(t, o.Node, 7998)
+	wantArrival(t, o, c, arrivals, 7998)
+	entry := filepath.Join(folder, "99-xdp-port.conf")
+	must(t, os.WriteFile(entry, []byte("{ \"type\": \"xdp-port\",\n  \"rules\": [ "+to7997+" ] }"), 0o600))
+	if text := portctl(t, o.Node, "apply", o.conflist).want(t, 0); !strings.Contains(text, "changed") {
+		t.Errorf("%s", text)
+	}
+	must(t, c.Detach("lab"))
+	must(t, os.WriteFile(entry, []byte("{ \"type\": \"xdp-port\",\n  \"rules\": 1 }"), 0o600))
+	out := portctl(t, o.Node, "validate", o.conflist)
+	out.want(t, 1)
+	if !strings.Contains(out.stdout, entry+":2:12: ") {
+		t.Errorf("%s", out.stdout)
+	}
+	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
+	if left := o.left(); left != "lab lab.conflist" {
+		t.Errorf("there is %s", left)
 	}
 }

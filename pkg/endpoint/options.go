@@ -1,0 +1,44 @@
+package endpoint
+
+import (
+	"errors"
+	"fmt"
+	"net"
+)
+
+// Options say where to serve, and to whom.
+type Options struct {
+	// Address is HOST:PORT; without a host it is every address of the node.
+	Address string
+	// CertFile and KeyFile are the server's certificate. They are read again for
+	// each connection, so that they can be renewed.
+	CertFile, KeyFile string
+	// ClientCAFile has the authorities of clients, of which then one must have
+	// signed the certificate of whoever reads metrics. It is for tls-cert alone.
+	ClientCAFile string
+	// RequireToken has whoever reads metrics bring a bearer token that Authorize
+	// accepts. Without CertFile the server's certificate is then made on the spot:
+	// no token is to be sent in the clear.
+	RequireToken bool
+}
+
+// Check returns what is wrong with the options by themselves.
+func (o Options) Check() error {
+	if _, _, err := net.SplitHostPort(o.Address); err != nil {
+		return fmt.Errorf("%s is no address to serve at, such as 127.0.0.1:9435: %w", o.Address, err)
+	}
+	switch {
+	case (o.CertFile == "") != (o.KeyFile == ""):
+		return errors.New("a certificate and its key go together")
+	case o.ClientCAFile != "" && o.CertFile == "":
+		return errors.New("clients show certificates only to a server that has one")
+	case o.ClientCAFile != "" && o.RequireToken:
+		return errors.New("clients show a certificate or a token, not both")
+	}
+	return nil
+}
+
+// IsPublic tells whether metrics are for everyone who reaches the address.
+func (o Options) IsPublic() bool { return o.ClientCAFile == "" && !o.RequireToken }
+
+func (o Options) hasTLS() bool { return o.CertFile != "" || o.RequireToken }

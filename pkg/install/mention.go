@@ -1,0 +1,71 @@
+package install
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+)
+
+// Mentions returns the files in the folder, and in those of drop-ins, that name
+// xdp-port, whatever they are called: one that another installer renamed, as
+// Cilium does, may come back. What cannot be read is taken to do so. What is kept
+// of before does not count.
+func (n Networks) Mentions() (paths []string, err error) {
+	for _, folder := range append([]string{n.Folder}, subfolders(n.Folder)...) {
+		entries, err := os.ReadDir(folder)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return paths, err
+		}
+		for _, entry := range entries {
+			path := filepath.Join(folder, entry.Name())
+			if !entry.IsDir() && !isOwnFile(entry.Name()) && mentions(path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths, nil
+}
+
+// isOwnFile tells files of this package from others'.
+func isOwnFile(name string) bool {
+	return strings.HasSuffix(name, originalSuffix) ||
+		strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporarySuffix)
+}
+
+func mentions(path string) bool {
+	text, _, err := readRegular(path)
+	switch {
+	case errors.Is(err, errNotRegular), errors.Is(err, os.ErrNotExist):
+		return false
+	case err != nil, bytes.Contains(text, []byte(`"`+config.PluginType+`"`)):
+		return true
+	}
+	var value any
+	return json.Unmarshal(text, &value) == nil && names(value)
+}
+
+// names looks for the word in the values of a document, however it is spelled.
+func names(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return v == config.PluginType
+	case []any:
+		for _, element := range v {
+			if names(element) {
+				return true
+			}
+		}
+	case map[string]any:
+		for _, member := range v {
+			if names(member) {
+				return true
+			}
+		}
+	}
+	return false
+}
