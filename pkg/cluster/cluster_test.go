@@ -206,13 +206,14 @@ func TestDeletionWatched(t *testing.T) {
 	const list = `{"metadata": {"resourceVersion": "1"}, "items": [` + isThere + `]}`
 	for _, test := range []struct {
 		name, watch string
+		uid         string // of the one that is there then
 		want        bool
 	}{
-		{"deleted", `{"type": "DELETED", "object": ` + isThere + `}`, true},
-		{"being deleted", `{"type": "MODIFIED", "object": ` + isGoing + `}`, true},
-		{"created again", `{"type": "DELETED", "object": ` + isThere + `}{"type": "ADDED", "object": {"metadata": {"uid": "2"}}}`, false},
-		{"nothing", ``, false},
-		{"an error", `{"type": "ERROR", "object": {}}`, false},
+		{"deleted", `{"type": "DELETED", "object": ` + isThere + `}`, "1", true},
+		{"being deleted", `{"type": "MODIFIED", "object": ` + isGoing + `}`, "1", true},
+		{"created again", `{"type": "DELETED", "object": ` + isThere + `}{"type": "ADDED", "object": {"metadata": {"uid": "2"}}}`, "2", false},
+		{"nothing", ``, "1", false},
+		{"an error", `{"type": "ERROR", "object": {}}`, "1", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := &answers{by: map[string]string{setPath: isThere, namespacePath: isThere, setsPath: list}}
@@ -234,6 +235,9 @@ func TestDeletionWatched(t *testing.T) {
 			defer cancel()
 			go set.Follow(ctx)
 			<-watched
+			for uidOf(set) != test.uid { // what was answered is read by then
+				time.Sleep(time.Millisecond)
+			}
 			patience := 200 * time.Millisecond
 			if test.want {
 				patience = time.Minute
@@ -246,6 +250,12 @@ func TestDeletionWatched(t *testing.T) {
 			}
 		})
 	}
+}
+
+func uidOf(set *DaemonSet) string {
+	set.mutex.Lock()
+	defer set.mutex.Unlock()
+	return set.uid
 }
 
 // TestNobodyAnswers wants an error, not a guess.
