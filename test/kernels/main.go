@@ -61,7 +61,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		}
 	}
 	if o.report != "" {
-		return writeReport(o.report, o.out, o.kernels, o.tests)
+		return writeReport(o.report, o.out, o.kernels)
 	}
 	machines, err := o.fetch()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -13,9 +14,8 @@ import (
 //go:embed introduction.md
 var introduction string
 
-// writeReport writes a page about the kept results of some tests on some
-// kernels.
-func writeReport(path, folder string, kernels, wanted []string) error {
+// writeReport writes a page about the kept results of some kernels.
+func writeReport(path, folder string, kernels []string) error {
 	var tested, below []*results
 	for _, kernel := range kernels {
 		r, err := readResults(folder, kernel)
@@ -30,15 +30,15 @@ func writeReport(path, folder string, kernels, wanted []string) error {
 	}
 	var page bytes.Buffer
 	page.WriteString(introduction)
-	writeKernels(&page, slices.Concat(tested, below), slices.Concat(wanted, belowMinimumTests))
+	writeKernels(&page, slices.Concat(tested, below))
 	var why reasons
-	for _, want := range wanted {
-		writePackage(&page, want, tested, &why)
+	for _, path := range packages(tested) {
+		fmt.Fprintf(&page, "\n## %s\n\n", strings.TrimPrefix(path, "./"))
+		writePackage(&page, path, tested, &why)
 	}
-	for _, want := range belowMinimumTests {
-		if len(below) > 0 {
-			writePackage(&page, want, below, &why)
-		}
+	for _, path := range packages(below) {
+		fmt.Fprintf(&page, "\n## %s, below the minimum\n\n", strings.TrimPrefix(path, "./"))
+		writePackage(&page, path, below, &why)
 	}
 	page.WriteString("\n## Reasons for skipped tests\n\n")
 	for i, reason := range why {
@@ -48,44 +48,37 @@ func writeReport(path, folder string, kernels, wanted []string) error {
 }
 
 // writeKernels writes a table of the kernels with the sums of their results.
-func writeKernels(w io.Writer, all []*results, wanted []string) {
+func writeKernels(w io.Writer, all []*results) {
 	fmt.Fprint(w, "| kernel | release | processor | passed | failed | skipped | time | date, commit |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range all {
-		count, seconds, dates := map[string]int{}, 0, []string{}
-		for _, want := range wanted {
-			s := r.Suites[want]
-			if s == nil {
-				continue
-			}
-			seconds += s.Seconds
-			dates = append(dates, s.Date+", "+s.Commit)
-			for _, t := range s.Tests {
+		count, seconds, dates := map[string]int{}, 0.0, []string{}
+		for _, path := range packages([]*results{r}) {
+			for name, t := range r.Packages[path] {
 				count[t.Outcome]++
+				if !strings.Contains(name, "/") {
+					seconds += t.Seconds
+				}
+				dates = append(dates, t.Date+", "+t.Commit)
 			}
 		}
 		slices.Sort(dates)
-		fmt.Fprintf(w, "| %s | %s | %s | %d | %d | %d | %d min | %s |\n", r.Kernel, r.Release, r.Architecture,
-			count["pass"], count["fail"], count["skip"], (seconds+59)/60, strings.Join(slices.Compact(dates), "; "))
+		fmt.Fprintf(w, "| %s | %s | %s | %d | %d | %d | %.0f min | %s |\n", r.Kernel, r.Release, r.Architecture,
+			count["pass"], count["fail"], count["skip"], seconds/60, strings.Join(slices.Compact(dates), "; "))
 	}
 }
 
 // writePackage writes a table of the tests of a package. Of the parts of tests,
 // it has those that do not pass everywhere.
-func writePackage(w io.Writer, want string, all []*results, why *reasons) {
-	path, which, _ := strings.Cut(want, "=")
-	fmt.Fprintf(w, "\n## %s\n\n", strings.TrimPrefix(path, "./"))
-	if which != "" {
-		fmt.Fprintf(w, "Only `%s`.\n\n", which)
-	}
+func writePackage(w io.Writer, path string, all []*results, why *reasons) {
 	fmt.Fprint(w, "| test |")
 	for _, r := range all {
 		fmt.Fprintf(w, " %s |", r.Kernel)
 	}
 	fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---|", len(all)))
-	for _, name := range testNames(want, all) {
+	for _, name := range testNames(path, all) {
 		var row []string
 		for _, r := range all {
-			row = append(row, r.cell(want, name, why))
+			row = append(row, r.Packages[path].cell(name, why))
 		}
 		if strings.Contains(name, "/") && isEverywhere(row, "pass") {
 			continue
@@ -94,14 +87,19 @@ func writePackage(w io.Writer, want string, all []*results, why *reasons) {
 	}
 }
 
-// testNames are those of all kernels, sorted.
-func testNames(want string, all []*results) (names []string) {
+// packages are those of all kernels, sorted.
+func packages(all []*results) (paths []string) {
 	for _, r := range all {
-		if s := r.Suites[want]; s != nil {
-			for _, t := range s.Tests {
-				names = append(names, t.Name)
-			}
-		}
+		paths = slices.AppendSeq(paths, maps.Keys(r.Packages))
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// testNames are those of all kernels, sorted.
+func testNames(path string, all []*results) (names []string) {
+	for _, r := range all {
+		names = slices.AppendSeq(names, maps.Keys(r.Packages[path]))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -112,27 +110,21 @@ func isEverywhere(row []string, cell string) bool {
 }
 
 // cell is the result of a test, with the number of its parts.
-func (r *results) cell(want, name string, why *reasons) string {
-	s := r.Suites[want]
-	if s == nil {
-		return "not run"
-	}
-	found, parts := testResult{}, 0
-	for _, t := range s.Tests {
-		if t.Name == name {
-			found = t
-		}
-		if strings.HasPrefix(t.Name, name+"/") && t.Outcome == "pass" {
+func (r packageResults) cell(name string, why *reasons) string {
+	parts := 0
+	for other, t := range r {
+		if strings.HasPrefix(other, name+"/") && t.Outcome == "pass" {
 			parts++
 		}
 	}
-	switch {
-	case found.Outcome == "":
+	switch t := r[name]; {
+	case t.Outcome == "":
 		return "-"
-	case found.Outcome == "skip":
-		return fmt.Sprintf("skip (%d)", why.number(found.Reason))
+	case t.Outcome == "skip":
+		return fmt.Sprintf("skip (%d)", why.number(t.Reason))
 	case parts > 0 && !strings.Contains(name, "/"):
-		return fmt.Sprintf("%s, %d parts", found.Outcome, parts)
+		return fmt.Sprintf("%s, parts: %d", t.Outcome, parts)
+	default:
+		return t.Outcome
 	}
-	return found.Outcome
 }

@@ -35,10 +35,16 @@ type suiteRun struct {
 
 // test is a test, by its full name, what became of it, and what it said.
 type test struct {
-	name    string
+	name    string // begins with the package
 	outcome string // pass, fail or skip, as test2json has it; empty until it ends
 	said    []string
+	seconds float64
 }
+
+// short is the name without the package, and whole that of the test that t is a
+// part of, or its own.
+func (t *test) short() string { return t.name[strings.Index(t.name, ".")+1:] }
+func (t *test) whole() string { whole, _, _ := strings.Cut(t.short(), "/"); return whole }
 
 // listen runs the tests on a kernel, prints the results of those that are no
 // part of another and of those that fail, and reports on all. It calls ended with
@@ -50,6 +56,7 @@ func listen(kernel string, ended func(*suiteRun), run func(io.Writer) error) *re
 	r.note(r.convert(run))
 	r.took = time.Since(began)
 	if !r.done {
+		r.ended(&r.suite)
 		r.note(fmt.Errorf("the tests did not come to their end, the last were those of %s", r.suite.name))
 	}
 	return r
@@ -153,7 +160,7 @@ func (r *report) ofTest(e event) {
 			t.said = append(t.said, line)
 		}
 	case "pass", "fail", "skip":
-		t.outcome = e.Action
+		t.outcome, t.seconds = e.Action, e.Elapsed
 		r.suite.count[e.Action]++
 		if e.Action == "fail" || !strings.Contains(e.Test, "/") {
 			fmt.Printf("%s %s (%.1f s)\n", e.Action, t.name, e.Elapsed)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,25 +15,21 @@ import (
 // results are those of one kernel, as a file has them between runs: it takes
 // hours to run all tests on all kernels at once.
 type results struct {
-	Kernel       string                   `json:"kernel"` // as the command line has it
-	Release      string                   `json:"release"`
-	Architecture string                   `json:"architecture"`
-	Suites       map[string]*suiteResults `json:"suites"` // by what was to be run
+	Kernel       string                    `json:"kernel"` // as the command line has it
+	Release      string                    `json:"release"`
+	Architecture string                    `json:"architecture"`
+	Packages     map[string]packageResults `json:"packages"` // by their paths
 }
 
-// suiteResults are those of a package.
-type suiteResults struct {
-	Package string       `json:"package"`
-	Date    string       `json:"date"`
-	Commit  string       `json:"commit"`
-	Seconds int          `json:"seconds"`
-	Tests   []testResult `json:"tests"`
-}
+// packageResults are by the names of tests.
+type packageResults map[string]testResult
 
 type testResult struct {
-	Name    string `json:"name"`
-	Outcome string `json:"outcome"`          // pass, fail or skip
-	Reason  string `json:"reason,omitempty"` // why it was skipped
+	Outcome string  `json:"outcome"`          // pass, fail or skip
+	Reason  string  `json:"reason,omitempty"` // why it was skipped
+	Seconds float64 `json:"seconds"`
+	Date    string  `json:"date"`
+	Commit  string  `json:"commit"`
 }
 
 func resultsFile(folder, kernel string) string {
@@ -41,7 +38,7 @@ func resultsFile(folder, kernel string) string {
 
 // readResults returns none if there is no file.
 func readResults(folder, kernel string) (*results, error) {
-	r := &results{Kernel: kernel, Suites: map[string]*suiteResults{}}
+	r := &results{Kernel: kernel, Packages: map[string]packageResults{}}
 	text, err := os.ReadFile(resultsFile(folder, kernel))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
@@ -55,17 +52,22 @@ func readResults(folder, kernel string) (*results, error) {
 	return r, nil
 }
 
-// keep adds a package's results to those of the kernel.
+// keep adds the results of a package, or of some of its tests, to those of the
+// kernel.
 func (o *options) keep(of identity, run *suiteRun) error {
 	all, err := readResults(o.out, of.name)
 	if err != nil {
 		return err
 	}
 	if all.Release != of.release { // the kernel is a newer one
-		all.Suites = map[string]*suiteResults{}
+		all.Packages = map[string]packageResults{}
 	}
 	all.Release, all.Architecture = of.release, of.arch
-	all.Suites[run.want] = run.results()
+	path, _, _ := strings.Cut(run.want, "=")
+	if all.Packages[path] == nil {
+		all.Packages[path] = packageResults{}
+	}
+	all.Packages[path].replace(run)
 	text, err := json.MarshalIndent(all, "", "\t")
 	if err != nil {
 		return err
@@ -73,21 +75,25 @@ func (o *options) keep(of identity, run *suiteRun) error {
 	return writeFile(resultsFile(o.out, of.name), text)
 }
 
-func (s *suiteRun) results() *suiteResults {
-	r := &suiteResults{
-		Package: s.name, Commit: commit(), Date: time.Now().Format(time.DateOnly), Seconds: int(time.Since(s.began).Seconds()),
+// replace takes the results of a run for those of the same tests.
+func (r packageResults) replace(run *suiteRun) {
+	_, which, _ := strings.Cut(run.want, "=")
+	if !strings.Contains(which, "/") { // all parts of a test ran: the others are no more
+		for _, t := range run.tests {
+			maps.DeleteFunc(r, func(name string, _ testResult) bool { return strings.HasPrefix(name, t.whole()+"/") })
+		}
 	}
-	for _, t := range s.tests {
-		result := testResult{Name: strings.TrimPrefix(t.name, s.name+"."), Outcome: t.outcome}
+	version, date := commit(), time.Now().Format(time.DateOnly)
+	for _, t := range run.tests {
+		result := testResult{Outcome: t.outcome, Seconds: t.seconds, Date: date, Commit: version}
 		switch t.outcome {
 		case "skip":
 			result.Reason = t.reason()
-		case "": // the package came to no end
-			result.Outcome = "fail"
+		case "": // the machine stopped
+			continue
 		}
-		r.Tests = append(r.Tests, result)
+		r[t.short()] = result
 	}
-	return r
 }
 
 // commit is what was tested.
