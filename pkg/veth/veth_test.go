@@ -211,13 +211,13 @@ func TestNetkit(t *testing.T) {
 	t.Parallel()
 	host, inside := world(t, 1)
 	err := inside[0].Do(func(ns.NetNS) error {
-		return netlink.LinkAdd(&netlink.Netkit{LinkAttrs: named("nk0", 0), Mode: netlink.NETKIT_MODE_L3})
+		return netlink.LinkAdd(&netlink.Netkit{LinkAttrs: named("kit0", 0), Mode: netlink.NETKIT_MODE_L3})
 	})
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		t.Skip("the kernel has no netkit")
 	}
 	must(t, err)
-	_, err = hostSide(host, inside[0].Path(), "nk0")
+	_, err = hostSide(host, inside[0].Path(), "kit0")
 	wantRefusal(t, err, veth.ErrNoVeth, "is a netkit, not a veth, and xdp-port works with veths alone: have the network make veths (Cilium:")
 }
 
