@@ -79,7 +79,7 @@ func (t *tool) readValid(path string) (*conflist, error) {
 	c, err := t.read(path)
 	var mistakes *config.Error
 	if errors.As(err, &mistakes) {
-		for _, line := range c.lines("mistake", mistakes) {
+		for _, line := range c.lines("error", mistakes) {
 			fmt.Fprintln(t.err, line)
 		}
 		return nil, errFound

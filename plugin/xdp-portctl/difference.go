@@ -133,7 +133,7 @@ func (t *tool) printAlike(changes []*change) {
 	case c.Error != "":
 		fmt.Fprintln(t.out, t.wrapped(gap+c.Error))
 	case c.Difference != "":
-		fmt.Fprint(t.out, t.paintDiff(c.Difference))
+		fmt.Fprintf(t.out, "%s", t.paintDiff(c.Difference))
 	}
 }
 

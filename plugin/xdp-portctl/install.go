@@ -69,7 +69,7 @@ func (f configFile) locate(err error) error {
 		return err
 	}
 	c := conflist{path: f.path}
-	return errors.New(strings.Join(c.lines("mistake", mistakes), "\n"))
+	return errors.New(strings.Join(c.lines("error", mistakes), "\n"))
 }
 
 // checkConflist has a whole conflist read as ADD and the runtime would.

@@ -70,13 +70,10 @@ func (p *printer) isTerminal() bool {
 // isClosedPipe tells whether all that went wrong is that nobody reads a pipe, or a
 // FIFO, any more; those of sockets are others.
 func isClosedPipe(err error) bool {
-	switch err := err.(type) {
-	case interface{ Unwrap() []error }:
-		return !slices.ContainsFunc(err.Unwrap(), func(err error) bool { return !isClosedPipe(err) })
-	case *fs.PathError:
-		return err.Op == "write" && errors.Is(err.Err, unix.EPIPE)
-	default:
-		below := errors.Unwrap(err)
-		return below != nil && isClosedPipe(below)
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) {
+		return !slices.ContainsFunc(several.Unwrap(), func(err error) bool { return !isClosedPipe(err) })
 	}
+	var failure *fs.PathError
+	return errors.As(err, &failure) && failure.Op == "write" && errors.Is(failure.Err, unix.EPIPE)
 }

@@ -132,7 +132,7 @@ func (t *tool) printValidation(c *conflist, v validation) error {
 			fmt.Fprintf(t.out, "%s\n", c.describe(t.paint(colour, kind), m))
 		}
 	}
-	print("mistake", text.FgRed, v.Errors)
+	print("error", text.FgRed, v.Errors)
 	if v.MoreErrors > 0 {
 		fmt.Fprintf(t.out, "%s: and %d more\n", c.path, v.MoreErrors)
 	}

@@ -153,7 +153,7 @@ func TestInstallMistakes(t *testing.T) {
 	o := newTarget(t)
 	original := o.writeNetwork()
 	for rules, want := range map[string]string{
-		`{"protocol": "udp", "port": 70000, "action": "drop"}`: ":1:41: mistake: rules[0].port: 70000 is not a port",
+		`{"protocol": "udp", "port": 70000, "action": "drop"}`: ":1:41: error: rules[0].port: 70000 is not a port",
 		to7998 + "," + to7998: `"main" is the name of rules[0] already`,
 		`]`:                   "invalid character",
 	} {

@@ -81,7 +81,7 @@ func (r *report) ofPackage(e event) {
 	switch e.Action {
 	case "output", "build-output":
 		if e.Output != "PASS\n" {
-			fmt.Fprint(r.out, e.Output)
+			fmt.Fprintf(r.out, "%s", e.Output)
 		}
 	case "fail":
 		r.broken = true
@@ -101,7 +101,7 @@ func (r *report) print(name testName) {
 	if at := slices.IndexFunc(lines, isOutcome); at > 0 {
 		lines = append([]string{lines[at]}, slices.Delete(slices.Clone(lines), at, at+1)...)
 	}
-	fmt.Fprint(r.out, strings.Join(lines, ""))
+	fmt.Fprintf(r.out, "%s", strings.Join(lines, ""))
 }
 
 // skip notes why a test was skipped: what it has said last before its outcome.
