@@ -243,7 +243,9 @@ func TestToken(t *testing.T) {
 func TestOptions(t *testing.T) {
 	const address = "127.0.0.1:9435"
 	for _, o := range []Options{
-		{}, {Address: "foo"}, {Address: "1:2:3"},
+		{},
+		{Address: "foo"},
+		{Address: "1:2:3"},
 		{Address: address, CertFile: "c"},
 		{Address: address, KeyFile: "k"},
 		{Address: address, ClientCAFile: "c"},

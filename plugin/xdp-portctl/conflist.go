@@ -11,7 +11,6 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/install"
-	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
 // conflist is a file with a network's configuration.
@@ -64,9 +63,7 @@ func (c *conflist) check() error {
 		return nil
 	}
 	if _, err := libcni.ConfListFromBytes(c.text); err != nil {
-		return &config.Error{Mistakes: []config.Mistake{{
-			Place: "configuration", Problem: printable.Short(err.Error(), 400), At: config.Position{Line: 1, Column: 1},
-		}}}
+		return &config.Error{Mistakes: []config.Mistake{refusedByCNI(err)}}
 	}
 	return nil
 }

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"testing"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+)
+
+// TestRefusedByCNI wants places and JSON's words where CNI's library has Go's.
+func TestRefusedByCNI(t *testing.T) {
+	leak := regexp.MustCompile(`Go |float64|interface|json:|unmarshal|types\.`)
+	for list, want := range map[string]string{
+		`"plugins": [{"type": "bridge", "capabilities": {"a": 5}}, %s]`:   `plugins[0].capabilities: CNI wants true or false here, and not a number`,
+		`"plugins": [{"type": "bridge", "dns": "x"}, %s]`:                 `plugins[0].dns: CNI wants an object here, and not a string`,
+		`"plugins": [{"type": "bridge", "dns": {"search": true}}, %s]`:    `plugins[0].dns.search: CNI wants a list here, and not true or false`,
+		`"disableCheck": 5, "plugins": [{"type": "bridge"}, %s]`:          `configuration: error parsing configuration list: invalid type number for disableCheck`,
+		`"disableGC": {}, "plugins": [{"type": "bridge"}, %s]`:            `configuration: error parsing configuration list: invalid type object for disableGC`,
+		`"loadOnlyInlinedPlugins": [], "plugins": [{"type": "ptp"}, %s]`:  `configuration: error parsing configuration list: invalid type list for loadOnlyInlinedPlugins`,
+		`"disableCheck": "maybe", "plugins": [{"type": "bridge"}, %s]`:    `configuration: error parsing configuration list: invalid value "maybe" for disableCheck`,
+		`"plugins": [{"type": "bridge", "ipam": {"type": ["x"]}}, %[1]s]`: `plugins[0].ipam.type: CNI wants a string here, and not a list`,
+	} {
+		c := conflist{text: fmt.Appendf(nil, `{"cniVersion": "1.0.0", "name": "lab", `+list+`}`, `{"type": "xdp-port", "rules": []}`)}
+		var mistakes *config.Error
+		if err := c.parse(); !errors.As(err, &mistakes) || len(mistakes.Mistakes) != 1 {
+			t.Errorf("%s: %v", c.text, err)
+			continue
+		}
+		if got := mistakes.Mistakes[0].String(); got != want || leak.MatchString(got) {
+			t.Errorf("%s:\n got %s\nwant %s", c.text, got, want)
+		}
+	}
+}
