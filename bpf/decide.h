@@ -118,7 +118,7 @@ __noinline int decide(struct packet *pkt, __u32 hook)
 	if (!pkt)
 		return 0;
 	decision = &pkt->decision;
-	if (!pkt->damaged && restore_reply(pkt, hook))
+	if (!pkt->damaged && !pkt->routed && restore_reply(pkt, hook))
 		return 0;
 	decision->rule = rule_for(pkt->forward_entry, pkt->family, &pkt->peer);
 	rule = rule_at(decision->rule);
@@ -126,6 +126,8 @@ __noinline int decide(struct packet *pkt, __u32 hook)
 		decision->verdict = DROPPED;
 	} else if (pkt->damaged) {
 		decision->verdict = MALFORMED;
+		decision->rule = 0;
+	} else if (pkt->routed) {
 		decision->rule = 0;
 	} else if (rule && rule->action == RULE_REWRITE) {
 		rewrite(pkt, rule, hook);
@@ -189,7 +191,7 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
  */
 __noinline int decide_quote(struct packet *quote)
 {
-	if (!quote)
+	if (!quote || quote->routed)
 		return 0;
 	if (restore_quoted_forward(quote) || rewrite_quoted_reply(quote))
 		quote->decision.verdict = ICMP_ERROR_RESTORED;

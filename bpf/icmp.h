@@ -10,6 +10,37 @@
 #include "decide.h"
 #include "recall.h"
 
+/*
+ * Where an ICMPv6 redirect quotes the packet: in an option behind the target
+ * and the destination, maybe after one with the target's link-layer address
+ * (RFC 4861 sections 4.5 and 4.6.3). 0 if it quotes none.
+ */
+static __always_inline __u32 redirected_packet(const struct frame *frame,
+					       const struct packet *error)
+{
+	__u32 offset = error->transport + sizeof(struct icmp_header) + 32;
+
+	for (int i = 0; i < MAX_REDIRECT_OPTIONS; i++) {
+		struct nd_option *option =
+			bytes_at(frame, offset, sizeof(*option));
+
+		if (!option || !option->length)
+			return 0;
+		if (option->type == ND_OPTION_REDIRECTED_HEADER)
+			return offset + sizeof(*option);
+		offset += option->length * 8;
+	}
+	return 0;
+}
+
+static __always_inline __u32 quote_offset(const struct frame *frame,
+					  const struct packet *error)
+{
+	if (unlikely(error->redirect))
+		return redirected_packet(frame, error);
+	return error->transport + sizeof(struct icmp_header);
+}
+
 /* Parses the quote of an error; returns whether it is one of TCP or UDP. */
 static __always_inline int parse_quote(const struct frame *frame,
 				       const struct packet *error,
@@ -19,9 +50,10 @@ static __always_inline int parse_quote(const struct frame *frame,
 	quote->ifindex = error->ifindex;
 	quote->direction = !error->direction;
 	quote->end = error->end;
-	quote->network = error->transport + sizeof(struct icmp_header);
+	quote->network = quote_offset(frame, error);
 	quote->family = error->family;
-	return parse_network_of(frame, quote) == PARSED_TRANSPORT &&
+	return quote->network &&
+	       parse_network_of(frame, quote) == PARSED_TRANSPORT &&
 	       !read_addresses(frame, quote);
 }
 
@@ -69,11 +101,12 @@ DEFINE_PER_HOOK(decide_error)
 
 /*
  * Whether this is XDP that tc ingress follows at once, and which leaves to that
- * what it is not sure of: it may see packets that it has changed already.
+ * what it is not sure of: packets that it may have changed already, and those
+ * that it could not tell from a copy, for want of a checksum.
  */
 static __always_inline int may_defer(const struct frame *frame)
 {
-	return frame->xdp && !note_in_metadata;
+	return frame->xdp && !is_native;
 }
 
 /*
@@ -107,7 +140,7 @@ static __always_inline int examine(const struct frame *frame,
 	if (!pkt->damaged &&
 	    is_nobodys_business(pkt->forward_entry, pkt->reply_entry))
 		return parsed;
-	if ((may_defer(frame) && may_come_again(pkt)) ||
+	if ((may_defer(frame) && (may_come_again(pkt) || !pkt->checksum)) ||
 	    !is_heeded(frame, pkt)) {
 		pkt->decision.verdict = DEFERRED;
 		return parsed;

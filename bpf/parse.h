@@ -16,9 +16,11 @@
 #include <stddef.h>
 
 #include "frame.h"
+#include "skb.h"
 
 #define MAX_VLAN_TAGS 2
 #define MAX_EXTENSION_HEADERS 8
+#define MAX_REDIRECT_OPTIONS 4
 
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_FRAGMENT_OFFSET 0x1fff
@@ -54,11 +56,24 @@ enum icmp_error {
 	ICMP_PARAMETER_PROBLEM = 12,
 };
 
-/* RFC 4443 section 2.1: the errors are types 1 to 4. */
+/*
+ * RFC 4443 section 2.1: the errors are types 1 to 4. A redirect (RFC 4861
+ * section 4.5) quotes a packet, too.
+ */
 enum icmpv6_error {
 	ICMPV6_DEST_UNREACH = 1,
 	ICMPV6_PARAMETER_PROBLEM = 4,
+	ICMPV6_REDIRECT = 137,
 };
+
+/* RFC 4861 sections 4.6 and 4.6.3. */
+struct nd_option {
+	__u8 type;
+	__u8 length; /* in units of 8 bytes */
+	__u8 reserved[6];
+};
+
+#define ND_OPTION_REDIRECTED_HEADER 4
 
 static __always_inline enum parsed parse_ports(const struct frame *frame,
 					       struct packet *pkt)
@@ -144,8 +159,9 @@ static __always_inline enum parsed parse_tcp(const struct frame *frame,
 static __always_inline int is_icmp_error(__u8 family, __u8 type)
 {
 	if (family == 6)
-		return type >= ICMPV6_DEST_UNREACH &&
-		       type <= ICMPV6_PARAMETER_PROBLEM;
+		return (type >= ICMPV6_DEST_UNREACH &&
+			type <= ICMPV6_PARAMETER_PROBLEM) ||
+		       type == ICMPV6_REDIRECT;
 	return type == ICMP_DEST_UNREACH || type == ICMP_SOURCE_QUENCH ||
 	       type == ICMP_REDIRECT || type == ICMP_TIME_EXCEEDED ||
 	       type == ICMP_PARAMETER_PROBLEM;
@@ -163,6 +179,7 @@ static __always_inline enum parsed parse_icmp(const struct frame *frame,
 		return PARSED_MALFORMED;
 	if (!is_icmp_error(pkt->family, icmp->type))
 		return PARSED_OTHER;
+	pkt->redirect = pkt->family == 6 && icmp->type == ICMPV6_REDIRECT;
 	pkt->checksum = pkt->transport + offsetof(struct icmp_header, checksum);
 	return PARSED_ICMP_ERROR;
 }
@@ -228,29 +245,39 @@ static __always_inline enum parsed parse_ipv4(const struct frame *frame,
 	return parse_transport(frame, pkt);
 }
 
-/* By a set of bits, which is one branch; all their numbers are below 64. */
+/*
+ * By a set of bits, which is one branch; all their numbers are below 64. AH
+ * (RFC 4302) is none of them: it authenticates the ports, so what is behind it
+ * is left alone, as behind AH in IPv4.
+ */
 static __always_inline int is_extension_header(__u8 protocol)
 {
 	const __u64 extension_headers =
 		1ULL << IPPROTO_HOPOPTS | 1ULL << IPPROTO_ROUTING |
-		1ULL << IPPROTO_DSTOPTS | 1ULL << IPPROTO_FRAGMENT |
-		1ULL << IPPROTO_AH;
+		1ULL << IPPROTO_DSTOPTS | 1ULL << IPPROTO_FRAGMENT;
 
 	return protocol < 64 && extension_headers >> protocol & 1;
 }
 
 /*
- * RFC 8200 section 4; the length of AH is in other units, RFC 4302 section 2.2.
- * A global function, for then the verifier goes on with one state, not one for
- * each kind of header.
+ * RFC 8200 section 4. A global function, for then the verifier goes on with one
+ * state, not one for each kind of header.
  */
 __noinline int extension_length(__u32 protocol, __u32 length_field)
 {
 	if (protocol == IPPROTO_FRAGMENT)
 		return sizeof(struct fragment_header);
-	if (protocol == IPPROTO_AH)
-		return (length_field + 2) * 4;
 	return (length_field + 1) * 8;
+}
+
+/*
+ * Whether the destination address is that of a waypoint, and not yet the
+ * peer's: the last byte of these is how many segments are left (RFC 8200
+ * section 4.4).
+ */
+static __always_inline int has_segments_left(__u8 protocol, __u16 word)
+{
+	return protocol == IPPROTO_ROUTING && word & 0xff;
 }
 
 /*
@@ -265,19 +292,20 @@ static __always_inline enum parsed walk_extensions(const struct frame *frame,
 
 	for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
 		struct fragment_header *header;
+		__u16 word;
 
 		if (!is_extension_header(protocol))
 			break;
 		header = bytes_at(frame, offset, sizeof(*header));
 		if (!header || offset + sizeof(*header) > pkt->end)
 			return PARSED_MALFORMED;
+		word = bpf_ntohs(header->offset);
 		if (protocol == IPPROTO_FRAGMENT) {
-			__u16 fragment = bpf_ntohs(header->offset);
-
-			if (fragment & IPV6_FRAGMENT_OFFSET)
+			if (word & IPV6_FRAGMENT_OFFSET)
 				return PARSED_OTHER;
-			pkt->fragment |= fragment & IPV6_MORE_FRAGMENTS;
+			pkt->fragment |= word & IPV6_MORE_FRAGMENTS;
 		}
+		pkt->routed |= has_segments_left(protocol, word);
 		offset += extension_length(protocol, header->reserved) & 0xfff;
 		protocol = header->next_header;
 		if (offset > pkt->end)
@@ -328,6 +356,36 @@ static __always_inline int is_vlan(__be16 protocol)
 	       protocol == bpf_htons(ETH_P_8021AD);
 }
 
+/*
+ * How many tags may be in the frame. Two are parsed; one of them may be beside
+ * the frame, where XDP in generic mode does not see it and tc ingress does.
+ */
+static __always_inline int max_vlan_tags(const struct frame *frame)
+{
+	if (frame->xdp && !is_native)
+		return MAX_VLAN_TAGS - 1;
+	return MAX_VLAN_TAGS - has_hidden_tag(frame);
+}
+
+/* Sets the protocol to what is behind the tags, or to that of one too many. */
+static __always_inline int skip_vlan_tags(const struct frame *frame,
+					  struct packet *pkt, __be16 *protocol)
+{
+	int tags = max_vlan_tags(frame);
+
+	for (int i = 0; i < MAX_VLAN_TAGS && i < tags && is_vlan(*protocol);
+	     i++) {
+		struct vlan_tag *tag =
+			bytes_at(frame, pkt->network, sizeof(*tag));
+
+		if (!tag)
+			return -1;
+		*protocol = tag->protocol;
+		pkt->network += sizeof(*tag);
+	}
+	return 0;
+}
+
 static __always_inline enum parsed parse_frame(const struct frame *frame,
 					       struct packet *pkt)
 {
@@ -338,15 +396,9 @@ static __always_inline enum parsed parse_frame(const struct frame *frame,
 		return PARSED_MALFORMED;
 	protocol = ethernet->h_proto;
 	pkt->network = sizeof(*ethernet);
-	for (int i = 0; i < MAX_VLAN_TAGS && unlikely(is_vlan(protocol)); i++) {
-		struct vlan_tag *tag =
-			bytes_at(frame, pkt->network, sizeof(*tag));
-
-		if (!tag)
-			return PARSED_MALFORMED;
-		protocol = tag->protocol;
-		pkt->network += sizeof(*tag);
-	}
+	if (unlikely(is_vlan(protocol)) &&
+	    skip_vlan_tags(frame, pkt, &protocol))
+		return PARSED_MALFORMED;
 	if (likely(protocol == bpf_htons(ETH_P_IP)))
 		pkt->family = 4;
 	else if (protocol == bpf_htons(ETH_P_IPV6))

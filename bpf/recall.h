@@ -136,7 +136,7 @@ __noinline int remember_packet(const struct packet *pkt, __u32 hook,
 static __always_inline void remember(const struct packet *pkt, enum hook hook,
 				     const struct flow_place *flow)
 {
-	if (hook == AT_XDP && note_in_metadata) /* which does not recall */
+	if (hook == AT_XDP && is_native) /* which does not look up */
 		return;
 	if (remembers && flow->slot && pkt->family == 4)
 		remember_packet(pkt, hook, flow->bucket, flow->version,
@@ -171,24 +171,23 @@ recall(const struct plain_packet *plain, __u32 ifindex, enum hook hook)
 	return known && is_like(known, &key) && stands(known) ? known : NULL;
 }
 
-/* Changes the ports as before, and tells how the checksum is to be settled. */
-static __always_inline void repeat(const struct known_packet *known,
-				   const struct plain_packet *plain,
-				   __u32 length, struct note *note)
+/* Changes the ports as before, and tells what that means for the checksum. */
+static __always_inline struct checksum_change
+repeat(const struct known_packet *known, const struct plain_packet *plain)
 {
 	const struct iphdr *ip = plain->ip;
+	struct checksum_change change = {
+		.offset = plain->checksum,
+		.from = known->ports,
+		.to = known->to,
+		.protocol = ip->protocol,
+	};
 
-	note->length = length;
-	note->checksum = plain->checksum;
-	note->from = known->ports;
-	note->to = known->to;
-	note->protocol = ip->protocol;
-	note->pseudo = 0;
-	if (!sees_skb && ip->protocol == IPPROTO_UDP && plain->checksum)
-		note->pseudo = pseudo_sum((__u64)ip->saddr + ip->daddr,
-					  plain->length, IPPROTO_UDP);
-	note->magic = NOTE_MAGIC;
+	if (!reads_skb && ip->protocol == IPPROTO_UDP && plain->checksum)
+		change.pseudo = pseudo_sum((__u64)ip->saddr + ip->daddr,
+					   plain->length, IPPROTO_UDP);
 	plain->ports->word = known->to;
+	return change;
 }
 
 static __always_inline void count_known(struct counters *counters,

@@ -11,67 +11,67 @@
  * through to whoever else is on the hook; they never make a packet worse.
  */
 #include "handover.h"
+#include "hint.h"
 #include "icmp.h"
 
 /* What <linux/bpf.h> of older kernels lacks. */
 #define TCX_NEXT -1
 #define TCX_DROP 2
 
-/*
- * Changes the frame and, with metadata, leaves the note there. Returns -1 where
- * that cannot be done, and then the packet is as it was.
- */
+/* Returns -1 where that cannot be done, and then the packet is as it was. */
 __noinline int change_frame(struct xdp_md *ctx, const struct packet *pkt)
 {
 	const struct decision *decision = pkt ? &pkt->decision : NULL;
-	struct frame frame;
-	struct note *note;
+	struct checksum_change change;
+	struct frame frame = xdp_frame(ctx);
 	__sum16 *quoted;
 	__be32 *ports;
 
 	if (!pkt)
 		return -1;
-	if (note_in_metadata && decision->checksum) {
-		if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*note)))
-			return -1;
-		note = (void *)(long)ctx->data_meta;
-		if ((void *)(note + 1) > (void *)(long)ctx->data)
-			return -1;
-		write_note(note, pkt);
-	}
-	frame = xdp_frame(ctx);
 	ports = bytes_at(&frame, decision->ports, sizeof(*ports));
 	if (unlikely(!ports))
 		return -1;
 	*ports = decision->to;
-	if (likely(!decision->quoted_checksum))
+	if (unlikely(decision->quoted_checksum)) {
+		quoted = bytes_at(&frame, decision->quoted_checksum,
+				  sizeof(*quoted));
+		if (quoted)
+			*quoted = decision->quoted_value;
+	}
+	if (!is_native)
 		return 0;
-	quoted = bytes_at(&frame, decision->quoted_checksum, sizeof(*quoted));
-	if (quoted)
-		*quoted = decision->quoted_value;
+	change = checksum_change_of(pkt);
+	fix_up_xdp_checksum(ctx, &change);
 	return 0;
 }
 
 /*
  * Leaves to tc ingress what is left to do. A packet that XDP changed does not
  * come again, so it is counted here; but not while somebody listens, who is to
- * see it with its checksum settled.
+ * see it with its checksum fixed up.
  */
-static __always_inline void leave_note(struct seen *seen,
-				       const struct frame *frame,
-				       const struct packet *pkt)
+static __always_inline void
+defer_checksum(struct xdp_md *ctx, struct hint *hint, const struct packet *pkt)
 {
-	seen->decision = pkt->decision;
-	write_note(&seen->note, pkt);
-	if (pkt->decision.ports && !is_traced() && count_packet(frame, pkt))
-		seen->decision.verdict = COUNTED;
+	struct frame frame = xdp_frame(ctx);
+
+	hint->place.network = pkt->network;
+	hint->place.transport = pkt->transport;
+	hint->place.family = pkt->family;
+	hint->place.protocol = pkt->protocol;
+	hint->checksum = checksum_change_of(pkt);
+	hint->decision = pkt->decision;
+	if (!is_traced() && count_packet(&frame, pkt))
+		hint->decision.verdict = COUNTED;
+	leave_hint(hint, &frame, pkt->ifindex);
 }
 
 /*
  * Any packet, as its rule and its flow say. A global function, for the verifier
  * to walk it once.
  */
-__noinline int process_frame(struct xdp_md *ctx, struct seen *seen)
+__noinline int process_frame(struct xdp_md *ctx, struct hint *hint)
 {
 	struct frame frame = xdp_frame(ctx);
 	struct packet pkt = {
@@ -80,18 +80,16 @@ __noinline int process_frame(struct xdp_md *ctx, struct seen *seen)
 		.direction = EGRESS,
 	};
 
-	if (!seen)
+	if (!hint)
 		return XDP_PASS;
-	if (examine_of(&frame, &pkt) == PARSED_ICMP_ERROR && !may_defer(&frame))
+	if (examine_of(&frame, &pkt) == PARSED_ICMP_ERROR && is_native)
 		decide_error_of(&frame, &pkt);
-	if (pkt.decision.verdict == DEFERRED)
-		return XDP_PASS;
 	if (pkt.decision.ports && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
-	if (pkt.decision.verdict != DROPPED && !note_in_metadata)
-		leave_note(seen, &frame, &pkt);
-	else
+	if (is_native || pkt.decision.verdict == DROPPED)
 		count_packet(&frame, &pkt);
+	else if (pkt.decision.ports)
+		defer_checksum(ctx, hint, &pkt);
 	return pkt.decision.verdict == DROPPED ? XDP_DROP : XDP_PASS;
 }
 
@@ -112,7 +110,7 @@ static __always_inline int is_left_alone(const struct plain_packet *plain,
  * each, and for devices that are not heeded.
  */
 static __always_inline int process_plain_frame(struct xdp_md *ctx,
-					       struct seen *seen)
+					       struct hint *hint)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
 	struct frame frame = xdp_frame(ctx);
@@ -122,41 +120,41 @@ static __always_inline int process_plain_frame(struct xdp_md *ctx,
 
 	if (is_traced() || !read_plain(&frame, &plain))
 		return 0;
-	known = recall(&plain, ifindex, AT_XDP);
-	if (known) {
-		counters = near_counters_of(ifindex);
-		if (unlikely(!counters))
-			return 0;
-		repeat(known, &plain, frame.length, &seen->note);
-		count_known(counters, known, frame.length);
-		seen->decision.verdict = COUNTED;
-		return 1;
-	}
-	if (!is_left_alone(&plain, EGRESS))
+	known = likely(plain.checksum) ? recall(&plain, ifindex, AT_XDP) : NULL;
+	if (!known) /* tc ingress passes and counts what no rule matches */
+		return is_left_alone(&plain, EGRESS);
+	counters = near_counters_of(ifindex);
+	if (unlikely(!counters))
 		return 0;
-	seen->decision = (struct decision){ .verdict = PASSED };
-	seen->note =
-		(struct note){ .magic = NOTE_MAGIC, .length = frame.length };
+	hint->place.network = sizeof(struct ethhdr);
+	hint->place.transport = PLAIN_TRANSPORT;
+	hint->place.family = 4;
+	hint->place.protocol = plain.ip->protocol;
+	hint->checksum = repeat(known, &plain);
+	hint->decision.verdict = COUNTED;
+	count_known(counters, known, frame.length);
+	leave_hint(hint, &frame, ifindex);
 	return 1;
 }
 
 SEC("xdp.frags")
 int from_container(struct xdp_md *ctx)
 {
-	struct seen *seen = this_cpus_slot();
+	struct hint *hint = this_cpus_hint();
 
-	if (unlikely(!seen))
+	if (unlikely(!hint))
 		return XDP_PASS;
-	seen->note.magic = 0;
-	if (note_in_metadata) {
+	if (is_native) {
 		if (!counters_of(ctx->ingress_ifindex)) {
 			hand_over_xdp(ctx);
 			return XDP_PASS;
 		}
-	} else if (process_plain_frame(ctx, seen)) {
-		return XDP_PASS;
+		return process_frame(ctx, hint);
 	}
-	return process_frame(ctx, seen);
+	hint->ifindex = 0;
+	if (process_plain_frame(ctx, hint))
+		return XDP_PASS;
+	return process_frame(ctx, hint);
 }
 
 /* Returns -1 where memory is short; the packet is of no use then. */
@@ -164,7 +162,7 @@ __noinline int change_skb(struct __sk_buff *skb, const struct packet *pkt)
 {
 	const struct decision *decision = pkt ? &pkt->decision : NULL;
 	struct frame frame = skb_frame(skb);
-	struct note note = {};
+	struct checksum_change change;
 	__be32 *ports;
 
 	if (!pkt)
@@ -178,8 +176,8 @@ __noinline int change_skb(struct __sk_buff *skb, const struct packet *pkt)
 				&decision->quoted_value,
 				sizeof(decision->quoted_value), 0))
 		return -1;
-	write_note(&note, pkt);
-	settle(skb, &note);
+	change = checksum_change_of(pkt);
+	fix_up_checksum(skb, &change);
 	return 0;
 }
 
@@ -245,16 +243,16 @@ static __always_inline int process_plain_skb(struct __sk_buff *skb,
 {
 	struct frame frame = skb_frame(skb);
 	struct known_packet *known;
+	struct checksum_change change;
 	struct plain_packet plain;
-	struct note note;
 
 	if (is_traced() || !read_plain(&frame, &plain))
 		return 0;
 	known = recall(&plain, skb->ifindex, direction);
 	if (known) {
-		repeat(known, &plain, frame.length, &note);
+		change = repeat(known, &plain);
 		count_known(counters, known, frame.length);
-		settle(skb, &note);
+		fix_up_checksum(skb, &change);
 		return 1;
 	}
 	if (!is_left_alone(&plain, direction))
@@ -278,53 +276,60 @@ static __always_inline int see_skb(struct __sk_buff *skb, __u8 direction)
 	return process_skb(skb, direction);
 }
 
-static __always_inline int settle_from_metadata(struct __sk_buff *skb)
+/* Completes what XDP did to the packet that the hint is about. */
+static __always_inline void complete_change(struct __sk_buff *skb,
+					    struct hint *hint)
 {
-	struct note *found = (void *)(long)skb->data_meta;
-	struct note note;
+	struct frame frame = skb_frame(skb);
 
-	if ((void *)(found + 1) > (void *)(long)skb->data ||
-	    found->magic != NOTE_MAGIC)
-		return TCX_NEXT;
-	found->magic = 0;
-	note = *found; /* settling invalidates pointers into the packet */
-	settle(skb, &note);
-	return TCX_NEXT;
+	hint->checksum.offset += moved(hint, &frame);
+	fix_up_checksum(skb, &hint->checksum);
 }
 
-/* Completes what XDP did, or does it where XDP did not. */
+static __always_inline void count_change(struct __sk_buff *skb,
+					 struct counters *counters,
+					 struct hint *hint)
+{
+	struct frame frame = skb_frame(skb);
+
+	/* A listener looks for the ports in the frame as it is here. */
+	hint->decision.ports += moved(hint, &frame);
+	count(counters, &frame, EGRESS, &hint->decision, hint->length);
+}
+
+/*
+ * Completes what XDP in generic mode did, or does it where XDP did not. In
+ * native mode nothing is left to do; the program stands there only while
+ * rules are exchanged with those of a build that needed it.
+ */
 SEC("tc")
 int settle_checksum(struct __sk_buff *skb)
 {
 	struct frame frame = skb_frame(skb);
 	struct counters *counters;
-	struct seen *slot;
+	struct hint *hint;
+	int is_counted;
 
-	if (note_in_metadata)
-		return settle_from_metadata(skb);
-	slot = this_cpus_slot();
-	if (unlikely(!slot))
+	if (is_native) {
+		if (!counters_of(skb->ifindex))
+			hand_over_skb(skb, EGRESS);
 		return TCX_NEXT;
-	if (unlikely(slot->note.magic != NOTE_MAGIC))
+	}
+	hint = this_cpus_hint();
+	if (unlikely(!hint))
+		return TCX_NEXT;
+	if (!is_about(hint, &frame, skb->ifindex)) {
+		hint->ifindex = 0;
 		return see_skb(skb, EGRESS);
-	if (likely(slot->decision.verdict == COUNTED)) {
-		slot->note.magic = 0;
-		settle(skb, &slot->note);
-		return TCX_NEXT;
 	}
-	counters = counters_of(skb->ifindex);
-	if (!counters) {
-		/* XDP of this ruleset does not ask for every packet whether it
-		 * is heeded: the program before is to look at it itself. */
-		if (!slot->decision.ports)
-			slot->note.magic = 0;
+	is_counted = hint->decision.verdict == COUNTED;
+	counters = likely(is_counted) ? NULL : counters_of(skb->ifindex);
+	if (unlikely(!is_counted && !counters))
 		hand_over_skb(skb, EGRESS);
-	}
-	slot->note.magic = 0;
-	settle(skb, &slot->note);
-	if (counters)
-		count(counters, &frame, EGRESS, &slot->decision,
-		      slot->note.length);
+	hint->ifindex = 0;
+	complete_change(skb, hint);
+	if (unlikely(counters))
+		count_change(skb, counters, hint);
 	return TCX_NEXT;
 }
 

@@ -1,7 +1,6 @@
 package datapath
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -30,15 +29,19 @@ type Programs struct {
 // tables of a ruleset into the kernel. Maps of the same kind in shared are used
 // instead of new ones.
 //
-// Returns an error wrapping ErrLoad, and *ebpf.VerifierError where the verifier
-// spoke, if the kernel refuses.
+// Returns an error wrapping ErrMode if the mode cannot be had on this kernel, one
+// wrapping ErrLoad, and *ebpf.VerifierError where the verifier spoke, if the kernel
+// refuses.
 func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
+	if err := rs.Mode.Check(); err != nil {
+		return nil, err
+	}
 	go func() { // it takes a while
 		defer func() { _ = recover() }() // who waits panics with the same
 		kernelSKB()
 	}()
 	programs, err := load(rs, table, shared, kernelSKB)
-	if isRefusal(err) && kernelSKB() != nil {
+	if isRefusal(err) && kernelSKB() != nil && !rs.Mode.isNative() {
 		if programs, err := load(rs, table, shared, noSKB); err == nil {
 			return programs, nil
 		}
@@ -96,7 +99,7 @@ func specify(rs *Ruleset, table *rules.Table, hooks Hooks, access func() *skbAcc
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
 	}
-	return spec, errors.Join(configure(spec, rs, table, hooks), seeSKB(spec, access()))
+	return spec, errors.Join(configure(spec, rs, table, hooks), readSKB(spec, access(), rs.Mode))
 }
 
 // tables are the maps that never change once they are loaded.
@@ -142,8 +145,8 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks
 		spec.Variables[programsVarHasClasses].Set(asByte(len(table.Classes) > 0)),
 		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
-		spec.Variables[programsVarRemembers].Set(asByte(!isRealTime())),
-		spec.Variables[programsVarNoteInMetadata].Set(noteInMetadata(rs.Mode)),
+		spec.Variables[programsVarRemembers].Set(asByte(!IsRealTime())),
+		spec.Variables[programsVarIsNative].Set(asByte(rs.Mode.isNative())),
 		spec.Variables[programsVarHasXdpLoadBytes].Set(asByte(hasMultiBuffer())),
 		spec.Variables[programsVarHasTrace].Set(asByte(tracing)),
 		spec.Variables[programsVarHandsOver].Set(asByte(handsOver.Check() == nil)),
@@ -182,19 +185,6 @@ func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
 // the helpers for them (Linux 5.18).
 func hasMultiBuffer() bool {
 	return frags.Check() == nil
-}
-
-// noteInMetadata tells where XDP leaves its note for tc ingress; bpf/checksum.h
-// has the reasons.
-func noteInMetadata(mode Mode) uint8 {
-	return asByte(mode != Generic || isRealTime())
-}
-
-// isRealTime tells whether the kernel is built with PREEMPT_RT, where another
-// packet can come between XDP and tc.
-func isRealTime() bool {
-	var name unix.Utsname
-	return unix.Uname(&name) == nil && bytes.Contains(name.Version[:], []byte("PREEMPT_RT"))
 }
 
 // sizeCounters gives each rule its pair of counters, in the type information

@@ -62,6 +62,9 @@ func TestLoadUnseen(t *testing.T) {
 	for name, list := range loadedRules() {
 		for _, mode := range []Mode{Generic, Native, TC} {
 			for seen, access := range map[string]func() *skbAccess{"seen": kernelSKB, "unseen": noSKB} {
+				if mode == Native && seen == "unseen" {
+					continue // which Mode.Check refuses
+				}
 				t.Run(mode.String()+"/"+name+"/"+seen, func(t *testing.T) {
 					table, err := rules.Compile(list)
 					if err != nil {

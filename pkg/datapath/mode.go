@@ -1,6 +1,13 @@
 package datapath
 
-import "github.com/cilium/ebpf/link"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
 
 // Mode is where what the container sends is processed: how the XDP program is
 // attached to a device, or without XDP.
@@ -20,9 +27,48 @@ const (
 	TC
 )
 
+// ErrMode is returned for a mode in which the running kernel does not let the
+// programs be exact. The message says why, and which mode to use.
+var ErrMode = errors.New("the mode is not available")
+
+// AutoMode returns the mode that the configuration's auto stands for: Generic, or
+// TC on a kernel that has no exact Generic.
+func AutoMode() Mode {
+	if IsRealTime() {
+		return TC
+	}
+	return Generic
+}
+
 // String returns the word that the configuration uses.
 func (m Mode) String() string {
 	return [...]string{"generic", "native", "offload", "tc"}[m]
+}
+
+// Check returns an error wrapping ErrMode if the running kernel has no exact data
+// path in the mode.
+//
+// In Generic, XDP hands a packet to tc ingress by a per-CPU slot. On PREEMPT_RT
+// another packet can come in between. In Native, XDP reads the skb itself.
+func (m Mode) Check() error {
+	switch {
+	case m == Generic && IsRealTime():
+		return fmt.Errorf(`%w: %s: on PREEMPT_RT XDP and tc of two packets can interleave on a CPU; set "mode" to "auto" or "tc"`, ErrMode, m)
+	case m.isNative():
+		if err := kernelXDP().err; err != nil {
+			return fmt.Errorf(`%w: %s: XDP cannot read the skb for its checksum: %w; set "mode" to "auto" or "tc"`, ErrMode, m, err)
+		}
+	}
+	return nil
+}
+
+// isNative tells whether the XDP program runs before there is a tc hook.
+func (m Mode) isNative() bool { return m == Native || m == Offload }
+
+// IsRealTime tells whether the kernel is built with PREEMPT_RT.
+func IsRealTime() bool {
+	var name unix.Utsname
+	return unix.Uname(&name) == nil && bytes.Contains(name.Version[:], []byte("PREEMPT_RT"))
 }
 
 // flags returns how XDP is attached in the mode, which is not TC.

@@ -65,6 +65,54 @@ type programsFlowBucket struct {
 	Flow      [8]programsFlow
 }
 
+type programsHint struct {
+	_       structs.HostLayout
+	Headers struct {
+		_       structs.HostLayout
+		Ip      [2]uint64
+		Ipv6    [2]uint64
+		Udp     uint64
+		Tcp     uint64
+		IpEnd   uint32
+		Ipv6End uint32
+		TcpEnd  uint32
+		Pad     uint32
+	}
+	Ifindex uint32
+	Length  uint32
+	Place   struct {
+		_         structs.HostLayout
+		Network   uint32
+		Transport uint32
+		Family    uint8
+		Protocol  uint8
+		Pad       uint16
+	}
+	Checksum struct {
+		_        structs.HostLayout
+		Offset   uint32
+		From     uint32
+		To       uint32
+		Pseudo   uint16
+		Protocol uint8
+		Pad      uint8
+	}
+	Decision struct {
+		_              structs.HostLayout
+		Verdict        programsVerdict
+		Rule           uint32
+		FlowConflict   uint32
+		Ports          uint32
+		From           uint32
+		To             uint32
+		Checksum       uint32
+		QuotedChecksum uint32
+		QuotedValue    uint16
+		Pad            [3]uint16
+	}
+	Pad uint32
+}
+
 type programsKnownPacket struct {
 	_           structs.HostLayout
 	Source      uint32
@@ -124,42 +172,14 @@ const (
 	programsRuleFlagsRULE_TO_ONE  programsRuleFlags = 2
 )
 
-type programsSeen struct {
-	_    structs.HostLayout
-	Note struct {
-		_        structs.HostLayout
-		Magic    uint32
-		Length   uint32
-		Checksum uint32
-		From     uint32
-		To       uint32
-		Pseudo   uint16
-		Protocol uint8
-		Pad      uint8
-	}
-	Decision struct {
-		_              structs.HostLayout
-		Verdict        programsVerdict
-		Rule           uint32
-		FlowConflict   uint32
-		Ports          uint32
-		From           uint32
-		To             uint32
-		Checksum       uint32
-		QuotedChecksum uint32
-		QuotedValue    uint16
-		Pad            [3]uint16
-	}
-}
-
 type programsSkbLayout struct {
 	_             structs.HostLayout
 	IpSummed      uint32
 	IpSummedShift uint32
 	CsumStart     uint32
 	CsumOffset    uint32
-	Head          uint32
-	Data          uint32
+	MacHeader     uint32
+	VlanAll       uint32
 }
 
 type programsTrace struct {
@@ -207,16 +227,22 @@ const (
 	programsVerdictCOUNTED             programsVerdict = 7
 )
 
+type programsXdpLayout struct {
+	_           structs.HostLayout
+	Skb         uint32
+	PointerType uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	programsMapCounters         = "counters"
 	programsMapFlows            = "flows"
+	programsMapHints            = "hints"
 	programsMapKnownPackets     = "known_packets"
 	programsMapNearCounters     = "near_counters"
 	programsMapNearDevices      = "near_devices"
-	programsMapNotes            = "notes"
 	programsMapPeerPrefixes     = "peer_prefixes"
 	programsMapPortClasses      = "port_classes"
 	programsMapPortPages        = "port_pages"
@@ -237,17 +263,18 @@ const (
 	programsVarHasFrags         = "has_frags"
 	programsVarHasTrace         = "has_trace"
 	programsVarHasXdpLoadBytes  = "has_xdp_load_bytes"
+	programsVarIsNative         = "is_native"
 	programsVarLoadsInOrder     = "loads_in_order"
 	programsVarNearMask         = "near_mask"
 	programsVarNetworkMask      = "network_mask"
-	programsVarNoteInMetadata   = "note_in_metadata"
 	programsVarPortIndex        = "port_index"
+	programsVarReadsSkb         = "reads_skb"
 	programsVarRemembers        = "remembers"
 	programsVarRuleCount        = "rule_count"
 	programsVarRulesetId        = "ruleset_id"
-	programsVarSeesSkb          = "sees_skb"
 	programsVarSkbLayout        = "skb_layout"
 	programsVarTrace            = "trace"
+	programsVarXdpLayout        = "xdp_layout"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -305,10 +332,10 @@ type programsProgramSpecs struct {
 type programsMapSpecs struct {
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	Flows           *ebpf.MapSpec `ebpf:"flows"`
+	Hints           *ebpf.MapSpec `ebpf:"hints"`
 	KnownPackets    *ebpf.MapSpec `ebpf:"known_packets"`
 	NearCounters    *ebpf.MapSpec `ebpf:"near_counters"`
 	NearDevices     *ebpf.MapSpec `ebpf:"near_devices"`
-	Notes           *ebpf.MapSpec `ebpf:"notes"`
 	PeerPrefixes    *ebpf.MapSpec `ebpf:"peer_prefixes"`
 	PortClasses     *ebpf.MapSpec `ebpf:"port_classes"`
 	PortPages       *ebpf.MapSpec `ebpf:"port_pages"`
@@ -330,17 +357,18 @@ type programsVariableSpecs struct {
 	HasFrags        *ebpf.VariableSpec `ebpf:"has_frags"`
 	HasTrace        *ebpf.VariableSpec `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.VariableSpec `ebpf:"has_xdp_load_bytes"`
+	IsNative        *ebpf.VariableSpec `ebpf:"is_native"`
 	LoadsInOrder    *ebpf.VariableSpec `ebpf:"loads_in_order"`
 	NearMask        *ebpf.VariableSpec `ebpf:"near_mask"`
 	NetworkMask     *ebpf.VariableSpec `ebpf:"network_mask"`
-	NoteInMetadata  *ebpf.VariableSpec `ebpf:"note_in_metadata"`
 	PortIndex       *ebpf.VariableSpec `ebpf:"port_index"`
+	ReadsSkb        *ebpf.VariableSpec `ebpf:"reads_skb"`
 	Remembers       *ebpf.VariableSpec `ebpf:"remembers"`
 	RuleCount       *ebpf.VariableSpec `ebpf:"rule_count"`
 	RulesetId       *ebpf.VariableSpec `ebpf:"ruleset_id"`
-	SeesSkb         *ebpf.VariableSpec `ebpf:"sees_skb"`
 	SkbLayout       *ebpf.VariableSpec `ebpf:"skb_layout"`
 	Trace           *ebpf.VariableSpec `ebpf:"trace"`
+	XdpLayout       *ebpf.VariableSpec `ebpf:"xdp_layout"`
 }
 
 // programsObjects contains all objects after they have been loaded into the kernel.
@@ -365,10 +393,10 @@ func (o *programsObjects) Close() error {
 type programsMaps struct {
 	Counters        *ebpf.Map `ebpf:"counters"`
 	Flows           *ebpf.Map `ebpf:"flows"`
+	Hints           *ebpf.Map `ebpf:"hints"`
 	KnownPackets    *ebpf.Map `ebpf:"known_packets"`
 	NearCounters    *ebpf.Map `ebpf:"near_counters"`
 	NearDevices     *ebpf.Map `ebpf:"near_devices"`
-	Notes           *ebpf.Map `ebpf:"notes"`
 	PeerPrefixes    *ebpf.Map `ebpf:"peer_prefixes"`
 	PortClasses     *ebpf.Map `ebpf:"port_classes"`
 	PortPages       *ebpf.Map `ebpf:"port_pages"`
@@ -382,10 +410,10 @@ func (m *programsMaps) Close() error {
 	return _ProgramsClose(
 		m.Counters,
 		m.Flows,
+		m.Hints,
 		m.KnownPackets,
 		m.NearCounters,
 		m.NearDevices,
-		m.Notes,
 		m.PeerPrefixes,
 		m.PortClasses,
 		m.PortPages,
@@ -408,17 +436,18 @@ type programsVariables struct {
 	HasFrags        *ebpf.Variable `ebpf:"has_frags"`
 	HasTrace        *ebpf.Variable `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.Variable `ebpf:"has_xdp_load_bytes"`
+	IsNative        *ebpf.Variable `ebpf:"is_native"`
 	LoadsInOrder    *ebpf.Variable `ebpf:"loads_in_order"`
 	NearMask        *ebpf.Variable `ebpf:"near_mask"`
 	NetworkMask     *ebpf.Variable `ebpf:"network_mask"`
-	NoteInMetadata  *ebpf.Variable `ebpf:"note_in_metadata"`
 	PortIndex       *ebpf.Variable `ebpf:"port_index"`
+	ReadsSkb        *ebpf.Variable `ebpf:"reads_skb"`
 	Remembers       *ebpf.Variable `ebpf:"remembers"`
 	RuleCount       *ebpf.Variable `ebpf:"rule_count"`
 	RulesetId       *ebpf.Variable `ebpf:"ruleset_id"`
-	SeesSkb         *ebpf.Variable `ebpf:"sees_skb"`
 	SkbLayout       *ebpf.Variable `ebpf:"skb_layout"`
 	Trace           *ebpf.Variable `ebpf:"trace"`
+	XdpLayout       *ebpf.Variable `ebpf:"xdp_layout"`
 }
 
 // programsPrograms contains all programs after they have been loaded into the kernel.

@@ -30,7 +30,7 @@ func Features() []Feature {
 		}},
 		{Name: "tc programs", Since: "4.1", probe: func() error { return features.HaveProgramType(ebpf.SchedCLS) }},
 		{Name: "ring buffers", Since: "5.8", probe: func() error { return features.HaveMapType(ebpf.RingBuf) }},
-		tcx, frags, handsOver, readsSKB,
+		tcx, frags, handsOver, readsSKB, nativeMode,
 	}
 }
 
@@ -47,13 +47,18 @@ var frags = Feature{
 
 var readsSKB = Feature{
 	Name: kernelCast + " and its own BTF", Since: "6.2",
-	Otherwise: "a helper settles checksums, which takes some 60 ns more",
+	Otherwise: "a helper fixes up checksums, which takes some 60 ns a packet more; those of UDP tunnels are in doubt",
 	probe: func() error {
 		if kernelSKB() == nil {
 			return ebpf.ErrNotSupported
 		}
 		return nil
 	},
+}
+
+var nativeMode = Feature{
+	Name: "skbs that XDP can read", Since: "6.3", Otherwise: "mode native is refused",
+	probe: func() error { return kernelXDP().err },
 }
 
 // Check returns nil if the kernel has the feature, and an error that names the

@@ -58,6 +58,8 @@ func (rs *Ruleset) Hooks() Hooks {
 	switch rs.Mode {
 	case Generic: // XDP does not see all packets, tc ingress sees and counts them
 		h.TCIngress = h.TCIngress || h.XDP
+	case Native, Offload: // XDP sees all, and reads the skb itself
+		h.TCIngress = false
 	case TC:
 		h.XDP, h.TCIngress = false, h.TCIngress || h.XDP
 	}

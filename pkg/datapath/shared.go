@@ -12,10 +12,10 @@ import (
 // mapTrace is the map of the variable trace.
 const mapTrace = ".data.trace"
 
-// commonMaps are what all rulesets have in common: the notes, so that a program
-// may be replaced while its neighbour on the device is not yet, and what a
-// listener hears by.
-var commonMaps = []string{programsMapNotes, mapTrace, programsMapTraceRings}
+// commonMaps are what all rulesets have in common: the hints, so that tc ingress
+// of one ruleset takes those of XDP of another while programs are replaced one by
+// one, and what a listener hears by.
+var commonMaps = []string{programsMapHints, mapTrace, programsMapTraceRings}
 
 // Shared are maps of rulesets that are loaded already.
 type Shared struct {

@@ -21,30 +21,50 @@ type skbAccess struct {
 	layout programsSkbLayout
 }
 
-// seeSKB lets the programs read what an skb says of its checksum, or tells them
+// readSKB lets the programs read what an skb says of its checksum, or tells them
 // to do without.
-func seeSKB(spec *ebpf.CollectionSpec, access *skbAccess) error {
-	call := asm.Mov.Imm(asm.R0, 0) // never reached, but it must be something
+func readSKB(spec *ebpf.CollectionSpec, access *skbAccess, mode Mode) error {
+	calls := map[string]int64{}
 	var layout programsSkbLayout
+	var xdp programsXdpLayout
 	if access != nil {
-		layout = access.layout
-		call = asm.Instruction{
-			OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Call),
-			Src:    asm.PseudoKfuncCall, Constant: access.cast,
-		}
+		layout, calls[kernelCast] = access.layout, access.cast
 	}
+	if mode.isNative() {
+		found := kernelXDP()
+		if found.err != nil {
+			return found.err
+		}
+		xdp, calls[readOnlyCast] = found.layout, found.cast
+	}
+	callKernel(spec, calls)
+	return errors.Join(
+		spec.Variables[programsVarSkbLayout].Set(layout),
+		spec.Variables[programsVarReadsSkb].Set(asByte(access != nil)),
+		spec.Variables[programsVarXdpLayout].Set(xdp),
+	)
+}
+
+// callKernel fills the BTF types of the kernel's functions into the calls.
+// Functions that are not named are never called: the verifier does not get there,
+// but wants another instruction in place of the call.
+func callKernel(spec *ebpf.CollectionSpec, types map[string]int64) {
 	for _, program := range spec.Programs {
 		for i := range program.Instructions {
 			instruction := &program.Instructions[i]
-			if instruction.IsKfuncCall() && instruction.Reference() == kernelCast {
-				*instruction = call
+			if !instruction.IsKfuncCall() {
+				continue
 			}
+			call := asm.Mov.Imm(asm.R0, 0)
+			if id, found := types[instruction.Reference()]; found {
+				call = asm.Instruction{
+					OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Call),
+					Src:    asm.PseudoKfuncCall, Constant: id,
+				}
+			}
+			*instruction = call
 		}
 	}
-	return errors.Join(
-		spec.Variables[programsVarSkbLayout].Set(layout),
-		spec.Variables[programsVarSeesSkb].Set(asByte(access != nil)),
-	)
 }
 
 // kernelSKB returns what the running kernel says of its struct sk_buff, nil where
@@ -115,11 +135,14 @@ func findSKB(blob []byte) (*skbAccess, error) {
 		IpSummedShift: bit("ip_summed") % 8,
 		CsumStart:     bit("csum_start") / 8,
 		CsumOffset:    bit("csum_offset") / 8,
-		Head:          bit("head") / 8,
-		Data:          bit("data") / 8,
+		MacHeader:     bit("mac_header") / 8,
 	}}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	// Native mode alone reads it, and does without kernels that lack it.
+	if at, err := types.member(skb, vlanTag); err == nil {
+		access.layout.VlanAll = at / 8
 	}
 	return access, nil
 }

@@ -45,11 +45,11 @@ func TestFindSKB(t *testing.T) {
 		t.Fatal(err)
 	}
 	bit := func(name string) uint32 {
-		at, found := bitOf(skb.Members, name)
+		at, found := memberAt(skb.Members, name)
 		if !found {
 			t.Fatalf("the library finds no member %s", name)
 		}
-		return uint32(at)
+		return at
 	}
 	access, err := findSKB(blob)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestFindSKB(t *testing.T) {
 	want := skbAccess{int64(id), programsSkbLayout{
 		IpSummed: bit("ip_summed") / 8, IpSummedShift: bit("ip_summed") % 8,
 		CsumStart: bit("csum_start") / 8, CsumOffset: bit("csum_offset") / 8,
-		Head: bit("head") / 8, Data: bit("data") / 8,
+		MacHeader: bit("mac_header") / 8, VlanAll: bit(vlanTag) / 8,
 	}}
 	if *access != want {
 		t.Errorf("found %+v, the library %+v", *access, want)
@@ -96,28 +96,6 @@ func TestContentsOfBTF(t *testing.T) {
 	}
 }
 
-// bitOf finds a member, also of unnamed structures.
-func bitOf(members []btf.Member, name string) (at btf.Bits, found bool) {
-	for _, member := range members {
-		if member.Name == name {
-			return member.Offset, true
-		}
-		var inner []btf.Member
-		switch unnamed := member.Type.(type) {
-		case *btf.Struct:
-			inner = unnamed.Members
-		case *btf.Union:
-			inner = unnamed.Members
-		}
-		if member.Name == "" {
-			if at, found := bitOf(inner, name); found {
-				return member.Offset + at, true
-			}
-		}
-	}
-	return 0, false
-}
-
 // smallBTF has what findSKB looks for, and little else.
 func smallBTF(t testing.TB) []byte {
 	t.Helper()
@@ -125,7 +103,8 @@ func smallBTF(t testing.TB) []byte {
 	pointer := &btf.Pointer{Target: &btf.Void{}}
 	skb := &btf.Struct{Name: "sk_buff", Size: 32, Members: []btf.Member{
 		{Name: "head", Type: pointer},
-		{Name: "data", Type: pointer, Offset: 64},
+		{Name: "vlan_all", Type: number, Offset: 64},
+		{Name: "mac_header", Type: number, Offset: 80},
 		{Type: &btf.Union{Size: 4, Members: []btf.Member{
 			{Type: &btf.Struct{Size: 4, Members: []btf.Member{
 				{Name: "csum_start", Type: number},
@@ -150,7 +129,7 @@ func TestFindSKBInNestedStructures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := programsSkbLayout{IpSummed: 20, IpSummedShift: 5, CsumStart: 16, CsumOffset: 18, Data: 8}
+	want := programsSkbLayout{IpSummed: 20, IpSummedShift: 5, CsumStart: 16, CsumOffset: 18, MacHeader: 10, VlanAll: 8}
 	if access.layout != want {
 		t.Errorf("found %+v, should be %+v", access.layout, want)
 	}

@@ -19,7 +19,7 @@ func Of(network *config.Network) (state.Wanted, error) {
 	wanted := state.Wanted{
 		Ruleset: &datapath.Ruleset{
 			Rules: network.Rules,
-			Mode:  modes[network.Mode],
+			Mode:  Mode(network.Mode),
 			Flows: network.Flows,
 			NetNS: netns,
 		},
@@ -28,7 +28,7 @@ func Of(network *config.Network) (state.Wanted, error) {
 
 		ContainerRules: network.ContainerRules,
 	}
-	if network.Mode == config.ModeAuto {
+	if network.Mode == config.ModeAuto && wanted.Ruleset.Mode != datapath.TC {
 		fallback := *wanted.Ruleset
 		fallback.Mode = datapath.TC
 		wanted.Fallback = &fallback
@@ -36,10 +36,17 @@ func Of(network *config.Network) (state.Wanted, error) {
 	return wanted, nil
 }
 
-// modes has generic for auto: on a veth native costs several times as much,
-// since the driver then copies each packet and takes no large ones.
+// Mode is the mode that the configuration's word stands for. That of auto is never
+// native: on a veth it costs several times as much, since the driver then copies
+// each packet and takes no large ones.
+func Mode(word config.Mode) datapath.Mode {
+	if word == config.ModeAuto {
+		return datapath.AutoMode()
+	}
+	return modes[word]
+}
+
 var modes = map[config.Mode]datapath.Mode{
-	config.ModeAuto:    datapath.Generic,
 	config.ModeGeneric: datapath.Generic,
 	config.ModeNative:  datapath.Native,
 	config.ModeOffload: datapath.Offload,

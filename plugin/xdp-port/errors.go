@@ -126,7 +126,7 @@ func codeOf(err error) uint {
 		return codeForeign
 	case errors.Is(err, datapath.ErrDiffers):
 		return codeDiffers
-	case errors.Is(err, datapath.ErrAttach), errors.Is(err, datapath.ErrDetach):
+	case errors.Is(err, datapath.ErrAttach), errors.Is(err, datapath.ErrDetach), errors.Is(err, datapath.ErrMode):
 		return codeAttach
 	case errors.Is(err, datapath.ErrLoad):
 		return codeLoad

@@ -18,7 +18,8 @@ func status(args *skel.CmdArgs) error {
 		return err
 	}
 	kernelReady := func() error { return datapath.Ready(plan.Hook(network.TCHook)) }
-	for _, ready := range []func() error{datapath.Privileged, state.Ready, kernelReady} {
+	modeReady := plan.Mode(network.Mode).Check
+	for _, ready := range []func() error{datapath.Privileged, state.Ready, kernelReady, modeReady} {
 		if err := ready(); err != nil {
 			return types.NewError(codeNotAvailable, "xdp-port cannot serve ADD: "+err.Error(), "")
 		}

@@ -49,7 +49,7 @@ func TestProgramsDoWhatTheModelDoes(t *testing.T) {
 }
 
 // stayOnCPU keeps XDP and tc of a packet on one CPU, as the kernel does: the
-// note between them is per CPU.
+// hint between them is per CPU.
 func stayOnCPU(t *testing.T) {
 	t.Helper()
 	leave, err := affinity.Stay()
@@ -127,6 +127,10 @@ func comparePacket(programs *datapath.Programs, reference *model.Model, dir rule
 	if packet.Verify(frame) == nil && packet.Verify(wantFrame) != nil {
 		return fmt.Errorf("the packet is damaged: %w (%s)", packet.Verify(wantFrame), reference.Reason)
 	}
+	return compareCounters(programs, reference)
+}
+
+func compareCounters(programs *datapath.Programs, reference *model.Model) error {
 	got, err := programs.Counters(testDevice)
 	if err != nil {
 		return err

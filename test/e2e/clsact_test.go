@@ -47,6 +47,16 @@ func onHostSide(t *testing.T, n *node.Node, c *node.Container, f func(netlink.Li
 	}))
 }
 
+// hostSide returns the name of the host side of a container's interface.
+func hostSide(t *testing.T, n *node.Node, c *node.Container) (name string) {
+	t.Helper()
+	onHostSide(t, n, c, func(device netlink.Link) error {
+		name = device.Attrs().Name
+		return nil
+	})
+	return name
+}
+
 // countFilters returns the number of filters at both hooks, and whether there
 // is a clsact qdisc.
 func countFilters(t *testing.T, n *node.Node, c *node.Container) (filters int, clsact bool) {

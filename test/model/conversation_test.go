@@ -162,7 +162,6 @@ func shapes(p packet.Packet) map[string]packet.Packet {
 	optional.Extensions = []packet.Extension{      // IPv6 only
 		{Protocol: packet.ProtocolHopByHop},
 		{Protocol: packet.ProtocolRouting, Data: make([]byte, 16)},
-		{Protocol: packet.ProtocolAuthentication, Data: make([]byte, 14)},
 		{Protocol: packet.ProtocolDestinationOptions},
 	}
 	all["options"] = optional

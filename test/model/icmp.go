@@ -45,18 +45,44 @@ func (x *examination) quotedReply(e ends) (port uint16, found bool) {
 	return e.sourcePort, found && before == original
 }
 
+// maxOptions is how many options of a redirect are looked at.
+const maxOptions = 4
+
+// quote is where the quoted packet begins, 0 if there is none: right behind the
+// ICMP header or, in a redirect, in the option for it (RFC 4861 section 4.6.3).
+func (x *examination) quote() int {
+	at := x.load + 8
+	if !x.ipv6 || x.frame[x.load] != redirect {
+		return at
+	}
+	at += 32 // the target and the destination
+	for range maxOptions {
+		if len(x.frame)-at < 8 || x.frame[at+1] == 0 {
+			return 0
+		}
+		if x.frame[at] == 4 {
+			return at + 8
+		}
+		at += int(x.frame[at+1]) * 8
+	}
+	return 0
+}
+
 // parseQuoted reads the quoted packet up to its ports, by what is there and not
 // by the lengths it says.
 func (x *examination) parseQuoted() (quoted ip, ok bool) {
-	at := x.load + 8
+	at := x.quote()
 	quoted.end = x.end
+	if at == 0 {
+		return quoted, false
+	}
 	if x.ipv6 {
 		ok = x.ipv6Header(&quoted, at, x.end) && x.extensions(&quoted, at) == transport
 	} else {
 		quoted.load, ok = x.ipv4Header(&quoted, at, x.end)
 		ok = ok && x.u16(at+6)&0x1fff == 0
 	}
-	if !ok || quoted.end-quoted.load < 8 {
+	if !ok || quoted.routed || quoted.end-quoted.load < 8 {
 		return quoted, false
 	}
 	return quoted, x.findQuotedChecksum(&quoted)

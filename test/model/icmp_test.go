@@ -72,6 +72,27 @@ func TestErrorQuotesReply(t *testing.T) {
 	})
 }
 
+// TestRedirectQuotes has the packet in an option, behind others.
+func TestRedirectQuotes(t *testing.T) {
+	first := v6.from(udp(1024, 80))
+	rewritten := first.WithPorts(1024, 8080)
+	redirected := func(about packet.Packet, options int) []byte {
+		return packet.Packet{Source: router6, Destination: about.Source, Load: packet.Error{
+			Type: packet.ICMPv6Redirect, Quoted: packet.Redirected(about.IP(), options),
+		}}.Bytes()
+	}
+	steps := []step{{dir: out, frame: first.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1}}
+	for options := range 4 {
+		steps = append(steps, step{dir: in, frame: redirected(rewritten, options), out: redirected(first, options), reason: ErrorForward})
+	}
+	steps = append(steps, step{dir: in, frame: redirected(rewritten, 4), reason: ErrorUnusable})
+	none := packet.Packet{Source: router6, Destination: first.Source, Load: packet.Error{
+		Type: packet.ICMPv6Redirect, Quoted: make([]byte, 32),
+	}}
+	steps = append(steps, step{dir: in, frame: none.Bytes(), reason: ErrorUnusable})
+	converse(t, []rules.Rule{rewrite(out, rules.UDP, 80)}, steps...)
+}
+
 // The quoted checksum may not be there; then the outer one changes.
 func TestErrorQuotesPart(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {

@@ -65,6 +65,7 @@ const (
 	Rewritten       Reason = "rewritten"
 	RewrittenOneWay Reason = "rewritten one way"
 	Damaged         Reason = "transport header damaged"
+	Routed          Reason = "on its way to a waypoint"
 	Reply           Reason = "reply"
 	ErrorForward    Reason = "ICMP error, quoted packet of a flow"
 	ErrorReply      Reason = "ICMP error, quoted reply of a flow"

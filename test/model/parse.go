@@ -33,7 +33,13 @@ type ip struct {
 	// damaged is set if the ports are there, but the rest of the transport
 	// header is not as it should be: rules that drop still apply.
 	damaged bool
+	// routed is set if the destination is not the peer but a waypoint on the
+	// way there (RFC 8200 section 4.4): rules that drop still apply.
+	routed bool
 }
+
+// redirect is the ICMPv6 type of RFC 4861 section 4.5.
+const redirect = 137
 
 const (
 	maxTags       = 2
@@ -150,14 +156,14 @@ func (x *examination) extensions(p *ip, at int) kind {
 		}
 		size := (int(x.frame[at+1]) + 1) * 8
 		switch next {
-		case 51: // RFC 4302 section 2.2
-			size = (int(x.frame[at+1]) + 2) * 4
 		case 44: // RFC 8200 section 4.5
 			size = 8
 			if x.u16(at+2)&0xfff8 != 0 {
 				return other
 			}
 			p.fragment = p.fragment || x.u16(at+2)&1 != 0
+		case 43: // RFC 8200 section 4.4
+			p.routed = p.routed || x.frame[at+3] != 0
 		}
 		if p.end-at < size {
 			return malformed
@@ -171,7 +177,7 @@ func (x *examination) extensions(p *ip, at int) kind {
 
 func isExtension(protocol uint8) bool {
 	switch protocol {
-	case 0, 43, 44, 51, 60:
+	case 0, 43, 44, 60: // not AH (51), which authenticates the ports
 		return true
 	}
 	return false
@@ -227,7 +233,7 @@ func (x *examination) parseICMP(size int) kind {
 	}
 	x.checksum = x.load + 2
 	switch kind := x.frame[x.load]; {
-	case x.ipv6 && kind >= 1 && kind <= 4:
+	case x.ipv6 && (kind >= 1 && kind <= 4 || kind == redirect):
 		return icmpError
 	case !x.ipv6 && (kind >= 3 && kind <= 5 || kind == 11 || kind == 12):
 		return icmpError

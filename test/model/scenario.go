@@ -248,13 +248,16 @@ func (s *Scenario) errorAboutReply() (rules.Direction, packet.Packet) {
 func (s *Scenario) errorAbout(p packet.Packet) packet.Packet {
 	family, kinds := 0, []uint8{3, 3, 3, 4, 5, 11, 12}
 	if p.Source.Is6() {
-		family, kinds = 1, []uint8{1, 2, 3, 4}
+		family, kinds = 1, []uint8{1, 2, 3, 4, packet.ICMPv6Redirect}
 	}
 	from := p.Destination
 	if s.chance(30) {
 		from = pick(s, s.routers[family])
 	}
 	load := packet.Error{Type: pick(s, kinds), Code: uint8(s.random.IntN(5)), Rest: s.random.Uint32(), Quoted: s.quoted(p)}
+	if load.Type == packet.ICMPv6Redirect {
+		load.Quoted = packet.Redirected(load.Quoted, s.random.IntN(3))
+	}
 	return packet.Packet{Source: from, Destination: p.Source, Load: load}
 }
 

@@ -56,9 +56,14 @@ func (s *Scenario) extensions(n int) []packet.Extension {
 	var all []packet.Extension
 	for range n {
 		protocol := pick(s, []uint8{
-			packet.ProtocolHopByHop, packet.ProtocolRouting, packet.ProtocolDestinationOptions, packet.ProtocolAuthentication,
+			packet.ProtocolHopByHop, packet.ProtocolRouting, packet.ProtocolDestinationOptions, packet.ProtocolHopByHop,
+			packet.ProtocolRouting, packet.ProtocolDestinationOptions, packet.ProtocolAuthentication,
 		})
-		all = append(all, packet.Extension{Protocol: protocol, Data: make([]byte, s.random.IntN(24))})
+		data := make([]byte, s.random.IntN(24))
+		if len(data) > 1 && s.chance(20) {
+			data[1] = byte(s.random.IntN(3)) // segments left, of a routing header
+		}
+		all = append(all, packet.Extension{Protocol: protocol, Data: data})
 	}
 	return all
 }

@@ -9,13 +9,18 @@ import (
 // transport decides about TCP and UDP.
 func (x *examination) transport() Verdict {
 	e := x.endsAt(&x.ip)
-	if !x.damaged && x.reply(e) {
+	if !x.damaged && !x.routed && x.reply(e) {
 		return Pass
 	}
 	sent := x.dir == rules.Egress
 	rule := rules.Decide(x.Rules, x.dir, e.proto, e.destinationPort, e.peer(sent))
-	if x.damaged && (rule < 0 || x.Rules[rule].Action != rules.Drop) {
+	dropped := rule >= 0 && x.Rules[rule].Action == rules.Drop
+	if x.damaged && !dropped {
 		x.malformed(Damaged)
+		return Pass
+	}
+	if x.routed && !dropped {
+		x.pass(Routed)
 		return Pass
 	}
 	if rule < 0 {

@@ -96,24 +96,24 @@ func Sweep() error {
 	return errors.Join(errs...)
 }
 
-// forward makes this namespace a router.
-func forward() error {
+// Forward makes this thread's network namespace a router.
+func Forward() error {
 	return errors.Join(
-		setSysctl("net/ipv4/ip_forward", "1"),
-		setSysctl("net/ipv6/conf/all/forwarding", "1"),
+		SetSysctl("net/ipv4/ip_forward", "1"),
+		SetSysctl("net/ipv6/conf/all/forwarding", "1"),
 	)
 }
 
 // withoutDAD lets IPv6 addresses be used at once.
 func withoutDAD() error {
 	return errors.Join(
-		setSysctl("net/ipv6/conf/all/accept_dad", "0"),
-		setSysctl("net/ipv6/conf/default/accept_dad", "0"),
+		SetSysctl("net/ipv6/conf/all/accept_dad", "0"),
+		SetSysctl("net/ipv6/conf/default/accept_dad", "0"),
 	)
 }
 
-// setSysctl sets a variable of this thread's network namespace.
-func setSysctl(name, value string) error {
+// SetSysctl sets a variable of this thread's network namespace.
+func SetSysctl(name, value string) error {
 	return os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0)
 }
 

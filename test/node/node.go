@@ -69,7 +69,7 @@ func New() (n *Node, err error) {
 func (n *Node) connect() error {
 	return errors.Join(
 		n.NS.Do(func(ns.NetNS) error {
-			if err := forward(); err != nil {
+			if err := Forward(); err != nil {
 				return err
 			}
 			return addVeth(ToFar, ToNode, n.Far)

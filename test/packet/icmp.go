@@ -4,7 +4,8 @@ import "encoding/binary"
 
 const icmpHeaderSize = 8
 
-// Types of ICMP errors (RFC 792) and ICMPv6 errors (RFC 4443).
+// Types of ICMP errors (RFC 792), ICMPv6 errors (RFC 4443) and the ICMPv6 redirect
+// (RFC 4861), which quotes a packet, too.
 const (
 	ICMPUnreachable      = 3
 	ICMPSourceQuench     = 4
@@ -16,6 +17,13 @@ const (
 	ICMPv6PacketTooBig     = 2
 	ICMPv6TimeExceeded     = 3
 	ICMPv6ParameterProblem = 4
+	ICMPv6Redirect         = 137
+)
+
+// Options of an ICMPv6 redirect (RFC 4861 section 4.6).
+const (
+	optionLinkLayer  = 2
+	optionRedirected = 4
 )
 
 // Types of echo requests.
@@ -37,6 +45,19 @@ func (Error) protocol(ipv6 bool) uint8 { return icmpProtocol(ipv6) }
 
 func (e Error) bytes(ends addresses) []byte {
 	return icmp(ends, e.Type, e.Code, e.Rest, e.Quoted)
+}
+
+// Redirected is the body of an ICMPv6 redirect: the target and the destination, so
+// many options with a link-layer address, and one with the quoted packet, padded to
+// a multiple of 8 bytes (RFC 4861 sections 4.5 and 4.6.3).
+func Redirected(quoted []byte, linkLayer int) []byte {
+	body := make([]byte, 32)
+	for range linkLayer {
+		body = append(body, optionLinkLayer, 1, 2, 0, 0, 0, 0, 1)
+	}
+	body = append(body, optionRedirected, uint8(1+(len(quoted)+7)/8), 0, 0, 0, 0, 0, 0)
+	body = append(body, quoted...)
+	return append(body, make([]byte, -len(quoted)&7)...)
 }
 
 // Echo is an echo request, an ICMP message that is no error.

@@ -1,0 +1,226 @@
+package differential
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/model"
+	"github.com/xdp-port/xdp-port/test/pace"
+)
+
+// otherDevice is a device without rules.
+const otherDevice = 7
+
+// TestSkippedHooksDoWhatTheModelDoes has XDP and tc ingress see different packets,
+// as the stack does in company: packets that were redirected before come to tc
+// alone, what an ifb gives back comes to XDP alone, and what the stack drops in
+// between leaves a hint that nobody takes.
+func TestSkippedHooksDoWhatTheModelDoes(t *testing.T) {
+	stayOnCPU(t)
+	addOtherDevice(t)
+	const scenarios, steps = 60, 250
+	walked := map[string]int{}
+	for seed := range pace.Share(scenarios) {
+		if err := compareSkipping(uint64(seed), steps, walked); err != nil {
+			t.Fatalf("scenario %d: %v", seed, err)
+		}
+	}
+	t.Logf("%v", walked)
+	for _, way := range ways {
+		if walked[way.name] == 0 {
+			t.Errorf("no packet went the way %q", way.name)
+		}
+	}
+}
+
+// addOtherDevice adds the device in a network namespace of the test's own.
+func addOtherDevice(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread() // and never unlocks: the thread ends with the test
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.Index = "other", otherDevice
+	device := &netlink.Veth{LinkAttrs: attrs, PeerName: "peer"}
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(netlink.LinkAdd(device), netlink.LinkSetUp(device)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// way is how an egress packet comes by the hooks.
+type way struct {
+	name string
+	walk func(s *skipping, frame []byte) error
+}
+
+var ways = []way{
+	{"XDP and tc", (*skipping).both},
+	{"XDP and tc, then XDP again", (*skipping).again},
+	{"tc alone", (*skipping).tcAlone},
+	{"XDP alone", (*skipping).xdpAlone},
+	{"XDP alone, then tc of another packet", (*skipping).xdpAndTwin},
+	{"XDP alone, then tc of another device", (*skipping).xdpAndOtherDevice},
+	{"XDP twice, then tc", (*skipping).xdpTwice},
+}
+
+// skipping plays a scenario on programs in mode generic and on the model.
+type skipping struct {
+	programs  *datapath.Programs
+	reference *model.Model
+}
+
+func compareSkipping(seed uint64, steps int, walked map[string]int) error {
+	scenario, reference, programs, err := stage(seed, datapath.Generic)
+	if err != nil {
+		return err
+	}
+	defer programs.Close()
+	s := &skipping{programs, reference}
+	random := rand.New(rand.NewPCG(seed, 2))
+	for range steps {
+		dir, frame := scenario.Next()
+		if !runs(programs, dir) || !fitsSKB(frame) {
+			continue
+		}
+		way := ways[random.IntN(len(ways))]
+		if dir == rules.Ingress {
+			way.walk = (*skipping).toContainer
+		} else {
+			walked[way.name]++
+		}
+		if err := way.walk(s, frame); err != nil {
+			return fmt.Errorf("%s: %w\n%s packet: %x\nrules: %+v", way.name, err, dir, frame, scenario.Rules)
+		}
+	}
+	return nil
+}
+
+func (s *skipping) toContainer(frame []byte) error {
+	return comparePacket(s.programs, s.reference, rules.Ingress, frame)
+}
+
+func (s *skipping) both(frame []byte) error {
+	return comparePacket(s.programs, s.reference, rules.Egress, frame)
+}
+
+// again has an ifb give a packet back behind tc ingress: XDP lets it be.
+func (s *skipping) again(frame []byte) error {
+	wantFrame, wantVerdict := s.reference.FromContainer(frame)
+	got, verdict, err := process(s.programs, rules.Egress, frame)
+	if err := errors.Join(err, s.same(got, wantFrame, verdict, wantVerdict)); err != nil || verdict == model.Drop {
+		return err
+	}
+	out, result, err := run(s.programs.FromContainer, got)
+	if err == nil && (result != xdpPass || !bytes.Equal(out, got)) {
+		err = fmt.Errorf("from_container returned %d and made\n%x of\n%x, which it had seen", result, out, got)
+	}
+	return errors.Join(err, s.sameCounters())
+}
+
+// tcAlone is a packet that was redirected before: generic XDP does not run.
+func (s *skipping) tcAlone(frame []byte) error {
+	wantFrame, wantVerdict := s.reference.FromContainer(frame)
+	got, verdict, err := runTC(s.programs.SettleChecksum, frame)
+	return errors.Join(err, s.same(got, wantFrame, verdict, wantVerdict))
+}
+
+// xdpAlone is a packet that the stack drops behind XDP, or whose tc ingress is
+// skipped.
+func (s *skipping) xdpAlone(frame []byte) error {
+	_, _, err := s.xdp(frame)
+	return err
+}
+
+// xdp runs XDP alone. If it changed or dropped the packet, it did as the model
+// does, but for the checksum; else nobody has decided it, and decided is nil.
+func (s *skipping) xdp(frame []byte) (out, decided []byte, err error) {
+	out, result, err := run(s.programs.FromContainer, frame)
+	if err != nil || result == xdpPass && bytes.Equal(out, frame) {
+		return out, nil, errors.Join(err, s.sameCounters())
+	}
+	decided, verdict := s.reference.FromContainer(frame)
+	if result == xdpDrop {
+		return nil, nil, s.same(nil, nil, model.Drop, verdict)
+	}
+	const checksum = 2 // bytes
+	if verdict != model.Pass || differences(out, decided) > checksum {
+		return nil, nil, fmt.Errorf("XDP made\n%x, the model %s\n%x (%s)", out, verdict, decided, s.reference.Reason)
+	}
+	return out, decided, s.sameCounters()
+}
+
+func differences(a, b []byte) (count int) {
+	if len(a) != len(b) {
+		return len(a) + len(b)
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			count++
+		}
+	}
+	return count
+}
+
+// xdpAndTwin has a packet come to tc that XDP never saw, right behind one that XDP
+// changed, and equal to it but for its checksum, which is right: the hint is not
+// about it.
+func (s *skipping) xdpAndTwin(frame []byte) error {
+	out, twin, err := s.xdp(frame)
+	if err != nil || twin == nil || bytes.Equal(twin, out) {
+		return err
+	}
+	return s.tcAlone(twin)
+}
+
+// xdpAndOtherDevice has tc of a device without rules find a hint: it is not about
+// its packet, though that has the same bytes.
+func (s *skipping) xdpAndOtherDevice(frame []byte) error {
+	changed, _, err := s.xdp(frame)
+	if err != nil || changed == nil {
+		return err
+	}
+	const ifindexWord = 10 // struct __sk_buff
+	var context [ifindexWord + 1]uint32
+	context[ifindexWord] = otherDevice
+	options := ebpf.RunOptions{Data: changed, DataOut: make([]byte, len(changed)+256), Context: &context}
+	result, err := s.programs.SettleChecksum.Run(&options)
+	if err == nil && (result != tcxNext || !bytes.Equal(options.DataOut, changed)) {
+		err = fmt.Errorf("tc of another device returned %d and made\n%x of\n%x", result, options.DataOut, changed)
+	}
+	return errors.Join(err, s.sameCounters())
+}
+
+// xdpTwice has the packet itself come back in front of tc: what XDP changed it
+// knows again by its ports, and the checksum of that was never fixed up.
+func (s *skipping) xdpTwice(frame []byte) error {
+	_, decided, err := s.xdp(frame)
+	if err != nil || decided != nil {
+		return err
+	}
+	return s.both(frame)
+}
+
+func (s *skipping) same(got, want []byte, gotVerdict, wantVerdict model.Verdict) error {
+	if gotVerdict != wantVerdict {
+		return fmt.Errorf("the verdict is %s, the model's %s (%s)", gotVerdict, wantVerdict, s.reference.Reason)
+	}
+	if gotVerdict == model.Pass && !bytes.Equal(got, want) {
+		return fmt.Errorf("the packet became\n%x, the model's\n%x (%s)", got, want, s.reference.Reason)
+	}
+	return s.sameCounters()
+}
+
+func (s *skipping) sameCounters() error {
+	return compareCounters(s.programs, s.reference)
+}
