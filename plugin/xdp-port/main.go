@@ -5,10 +5,12 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime/debug"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/version"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/build"
 	"github.com/xdp-port/xdp-port/pkg/config"
@@ -23,6 +25,9 @@ func main() {
 	// collecting garbage would pay; the limit is for what was not thought of.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(64 << 20)
+	// A runtime that is gone reads no result: ADD takes off again what it attached,
+	// where the signal would end it.
+	signal.Ignore(unix.SIGPIPE)
 	// Or else skel looks whether the namespace is the host's own: behind ADD,
 	// which has seen to that, and if skel cannot tell it prints an error behind
 	// the result; and before DEL, which has no use for it, though it may lead

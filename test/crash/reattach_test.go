@@ -1,0 +1,361 @@
+//go:build linux && amd64
+
+package crash
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
+	"github.com/xdp-port/xdp-port/test/ptrace"
+)
+
+// manner is a mode and a tc hook.
+type manner struct{ mode, hook string }
+
+func (m manner) String() string { return m.mode + "-" + m.hook }
+
+// reattachments are changes that no link.Update can make, so that a container is
+// taken off and attached anew.
+func reattachments(t *testing.T) [][2]manner {
+	if node.TCHook(t) != "tcx" {
+		return [][2]manner{
+			{{"generic", "clsact"}, {"native", "clsact"}},
+			{{"generic", "clsact"}, {"tc", "clsact"}},
+			{{"tc", "clsact"}, {"native", "clsact"}},
+		}
+	}
+	return [][2]manner{
+		{{"generic", "tcx"}, {"native", "tcx"}},
+		{{"generic", "tcx"}, {"tc", "tcx"}},
+		{{"native", "tcx"}, {"generic", "clsact"}},
+		{{"tc", "tcx"}, {"generic", "tcx"}},
+		{{"tc", "tcx"}, {"tc", "clsact"}},
+		{{"tc", "clsact"}, {"tc", "tcx"}},
+		{{"generic", "clsact"}, {"generic", "tcx"}},
+		{{"tc", "clsact"}, {"native", "clsact"}},
+	}
+}
+
+// TestReattach kills who attaches a container in another way, at its system calls,
+// by ADD and by apply. The container is under its old rules or the new ones; where
+// it is under none for the moment, that is reported, and whoever comes next, for
+// whatever container, ends it.
+func TestReattach(t *testing.T) {
+	for i, pair := range reattachments(t) {
+		for j, by := range []string{"ADD", "apply"} {
+			t.Run(fmt.Sprintf("%s to %s by %s", pair[0], pair[1], by), func(t *testing.T) {
+				r := newReattachment(t, pair, by)
+				for k, n := range r.points(t) {
+					if !r.kill(t, n, 2*i+j+k) {
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+// reattachment is such a change of one container.
+type reattachment struct {
+	*world
+	from, to rules
+	by       string
+	// conflists have the rules for apply.
+	fromList, toList string
+}
+
+func newReattachment(t *testing.T, pair [2]manner, by string) *reattachment {
+	t.Helper()
+	r := &reattachment{
+		world: newWorld(t, newStage(t)), by: by,
+		from: second(pair[0].hook, pair[0].mode), to: first(pair[1].hook, pair[1].mode),
+	}
+	r.fromList, r.toList = writeConflist(t, r.from.config), writeConflist(t, r.to.config)
+	return r
+}
+
+func writeConflist(t *testing.T, entry map[string]any) string {
+	t.Helper()
+	plugin := map[string]any{}
+	for _, key := range []string{"type", "mode", "tcHook", "rules"} {
+		plugin[key] = entry[key]
+	}
+	text, err := json.Marshal(map[string]any{
+		"cniVersion": "1.1.0", "name": entry["name"],
+		"plugins": []any{map[string]any{"type": "ptp"}, plugin},
+	})
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "lab.conflist")
+	must(t, os.WriteFile(path, text, 0o600))
+	return path
+}
+
+// change makes the change, and asks judge about each system call.
+func (r *reattachment) change(t *testing.T, judge func(ptrace.Call) ptrace.Verdict) (killed bool) {
+	t.Helper()
+	if r.by == "ADD" {
+		killed, refused := r.traced(t, "ADD", r.to.config, judge)
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		return killed
+	}
+	tool := r.tool(t, "apply", r.toList)
+	var err error
+	must(t, r.n.NS.Do(func(ns.NetNS) error {
+		err = ptrace.Run(tool, node.ToolTimeout, judge)
+		return nil
+	}))
+	if killed = ptrace.IsKilled(err); !killed {
+		must(t, err)
+	}
+	return killed
+}
+
+func (w *world) tool(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	bin, err := node.BinDir()
+	must(t, err)
+	return exec.Command(filepath.Join(bin, "xdp-portctl"), args...)
+}
+
+// mustTool runs the operator's tool, which has to exit with the code.
+func (w *world) mustTool(t *testing.T, code int, args ...string) (stdout []byte) {
+	t.Helper()
+	tool := w.tool(t, args...)
+	var exit *exec.ExitError
+	must(t, w.n.NS.Do(func(ns.NetNS) (err error) {
+		stdout, err = tool.Output()
+		if errors.As(err, &exit) {
+			return nil
+		}
+		return err
+	}))
+	if got := tool.ProcessState.ExitCode(); got != code {
+		t.Fatalf("%v exits with %d, should be %d: %s", args, got, code, stdout)
+	}
+	return stdout
+}
+
+// points are the calls to kill at: most of them where the container may be without
+// rules, which is behind the first deletion of an element.
+func (r *reattachment) points(t *testing.T) (points []int) {
+	t.Helper()
+	calls, gap := 0, 0
+	r.must(t, "ADD", r.from.config)
+	r.change(t, func(c ptrace.Call) ptrace.Verdict {
+		if !isRelevant(c) {
+			return ptrace.Proceed
+		}
+		if gap == 0 && c.Number == unix.SYS_BPF && commands[c.Args[0]] == "MAP_DELETE_ELEM" {
+			gap = calls
+		}
+		calls++
+		return ptrace.Proceed
+	})
+	r.mustSee(t, r.to.sight)
+	r.end(t)
+	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
+		for n := range calls {
+			points = append(points, n)
+			for range len(followers) - 1 {
+				if n >= gap { // each is followed by each
+					points = append(points, n)
+				}
+			}
+		}
+		return points
+	}
+	const before, within = 1, 4
+	for i := range before {
+		points = append(points, gap*(2*i+1)/(2*before))
+	}
+	for i := range chosen(within) {
+		points = append(points, gap+(calls-gap)*(2*i+1)/(2*chosen(within)))
+	}
+	return points
+}
+
+// kill kills the change at its n-th call, has somebody follow, and tells whether
+// all is well.
+func (r *reattachment) kill(t *testing.T, n, i int) bool {
+	next := followers[i%len(followers)]
+	return t.Run(fmt.Sprintf("%d/%s", n, next.name), func(t *testing.T) {
+		r.must(t, "ADD", r.from.config)
+		r.mustSee(t, r.from.sight)
+		calls, at := 0, "nothing"
+		killed := r.change(t, func(c ptrace.Call) ptrace.Verdict {
+			if !isRelevant(c) {
+				return ptrace.Proceed
+			}
+			if calls++; calls <= n {
+				return ptrace.Proceed
+			}
+			at = describe(c)
+			return ptrace.Kill
+		})
+		t.Logf("killed: %t, at call %d: %s", killed, n, at)
+		r.mustSeeOrReport(t)
+		next.run(t, r)
+		r.mustSee(t, next.allowed(r)...)
+		r.mustBeHealthy(t)
+		r.end(t)
+	})
+}
+
+// mustSeeOrReport wants the old rules or the new ones to be in force, or list to
+// say that none are.
+func (r *reattachment) mustSeeOrReport(t *testing.T) {
+	t.Helper()
+	saw, err := r.look()
+	must(t, err)
+	switch saw {
+	case r.from.sight, r.to.sight:
+	case untouched:
+		if a := r.listed(t); a == nil || a.Healthy {
+			t.Fatalf("the container has no rules, and list says %+v", a)
+		}
+		r.mustTool(t, 1, "list")
+		r.mustTool(t, 1, "doctor")
+	default:
+		t.Fatalf("the traffic is\n%+v", saw)
+	}
+}
+
+// listed is what list says of the container, nil if that is nothing.
+func (w *world) listed(t *testing.T) (found *inspect.Attachment) {
+	t.Helper()
+	must(t, w.n.NS.Do(func(ns.NetNS) error {
+		list, err := inspect.Attachments()
+		for i := range list {
+			if list[i].Container == w.c.PluginID() {
+				found = &list[i]
+			}
+		}
+		return err
+	}))
+	return found
+}
+
+func (w *world) mustBeHealthy(t *testing.T) {
+	t.Helper()
+	if a := w.listed(t); a == nil || !a.Healthy {
+		t.Fatalf("list says %+v", a)
+	}
+}
+
+func (r *reattachment) end(t *testing.T) {
+	t.Helper()
+	r.must(t, "DEL", r.from.config)
+	r.mustSee(t, untouched)
+	r.mustBeClean(t)
+}
+
+// follower is who comes after a process that was killed.
+type follower struct {
+	name string
+	run  func(*testing.T, *reattachment)
+	// forward tells that it leads to the new rules.
+	forward bool
+}
+
+func (f follower) allowed(r *reattachment) []sight {
+	if f.forward {
+		return []sight{r.to.sight}
+	}
+	return []sight{r.from.sight, r.to.sight}
+}
+
+var followers = []follower{
+	{name: "ADD of another", run: func(t *testing.T, r *reattachment) {
+		other := r.call(t, "ADD", config("tcx", "auto", []map[string]any{}))
+		other.ContainerID += "-another"
+		answer, err := r.n.Call(other)
+		must(t, err)
+		if answer.Refusal != nil {
+			t.Fatal(answer.Refusal)
+		}
+		must(t, ignored(r.n.Call(r.another(t)))) // where there is no state ADD has nothing to do
+	}},
+	{name: "GC", run: func(t *testing.T, r *reattachment) {
+		r.must(t, "GC", map[string]any{
+			"cniVersion": "1.1.0", "name": "another", "type": "xdp-port", "cni.dev/valid-attachments": []any{},
+		})
+	}},
+	{name: "gc", run: func(t *testing.T, r *reattachment) { r.mustTool(t, 0, "gc") }},
+	{name: "apply", forward: true, run: func(t *testing.T, r *reattachment) { r.mustTool(t, 0, "apply", r.toList) }},
+	{name: "ADD again", forward: true, run: func(t *testing.T, r *reattachment) { r.must(t, "ADD", r.to.config) }},
+	{name: "agent", run: followByAgent},
+}
+
+func ignored(_ *node.Answer, err error) error { return err }
+
+// followByAgent starts the agent, which collects garbage first of all.
+func followByAgent(t *testing.T, r *reattachment) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), node.ToolTimeout)
+	defer cancel()
+	agent := r.tool(t, "agent", "--config", filepath.Join(t.TempDir(), "none"), "--net-dir", t.TempDir(),
+		"--bin-dir", t.TempDir(), "--listen", "127.0.0.1:9437")
+	must(t, r.n.NS.Do(func(ns.NetNS) error { return agent.Start() }))
+	defer func() {
+		_ = agent.Process.Kill()
+		_ = agent.Wait()
+	}()
+	for ctx.Err() == nil {
+		if a := r.listed(t); a != nil && a.Healthy {
+			return
+		}
+		time.Sleep(pace.Patience(5 * time.Millisecond))
+	}
+}
+
+// TestReattachGone kills who attaches a container in another way, and the
+// container goes: nobody attaches it again, and nothing is left.
+func TestReattachGone(t *testing.T) {
+	for name, remove := range map[string]func(*testing.T, *reattachment){
+		"DEL": func(t *testing.T, r *reattachment) { r.must(t, "DEL", r.to.config) },
+		"GC": func(t *testing.T, r *reattachment) {
+			r.must(t, "GC", map[string]any{
+				"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", "cni.dev/valid-attachments": []any{},
+			})
+		},
+		"its device": func(t *testing.T, r *reattachment) {
+			must(t, r.c.RemoveInterface())
+			r.mustTool(t, 0, "gc")
+			must(t, r.found.Unchanged())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReattachment(t, reattachments(t)[0], "ADD")
+			r.must(t, "ADD", r.from.config)
+			if !r.change(t, killAt(inTheGap())) {
+				t.Fatal("ADD was not killed")
+			}
+			r.mustSee(t, untouched)
+			remove(t, r)
+			if name != "its device" {
+				r.mustSee(t, untouched)
+				r.mustBeClean(t)
+			}
+		})
+	}
+}
+
+// inTheGap is where the first link is detached.
+func inTheGap() func(ptrace.Call) bool {
+	return func(c ptrace.Call) bool { return c.Number == unix.SYS_BPF && commands[c.Args[0]] == "LINK_DETACH" }
+}
