@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -91,8 +92,9 @@ func flockBefore(file *os.File, how int, deadline time.Time) error {
 		}
 		return nil
 	case <-time.After(time.Until(deadline)):
+		err := fmt.Errorf("%w%s and has held the lock for %s", ErrBusy, holders(file), lockTimeout)
 		go closeAfter(file, locked)
-		return fmt.Errorf("%w and holds it for %s already", ErrBusy, lockTimeout)
+		return err
 	}
 }
 
@@ -119,4 +121,35 @@ func isAt(folder *os.File, path string) bool {
 	}
 	now, err := os.Stat(path)
 	return err == nil && os.SameFile(locked, now)
+}
+
+// holders names the processes that have a file locked, as far as they can be seen
+// from here, in words to put behind those of ErrBusy.
+func holders(file *os.File) string {
+	pids := holderPIDs(file)
+	if len(pids) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (process %s)", strings.Join(pids, ", "))
+}
+
+// holderPIDs reads /proc/locks (proc_locks(5)), which has 0 for processes of other
+// PID namespaces, and an arrow before those who wait.
+func holderPIDs(file *os.File) (pids []string) {
+	var stat unix.Stat_t
+	if unix.Fstat(int(file.Fd()), &stat) != nil {
+		return nil
+	}
+	is := fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(stat.Dev)), unix.Minor(uint64(stat.Dev)), stat.Ino)
+	text, _ := os.ReadFile("/proc/locks") // without it nobody is named
+	for line := range strings.Lines(string(text)) {
+		// 1: FLOCK  ADVISORY  WRITE 3512 00:1b:2 0 EOF
+		words := strings.Fields(line)
+		if len(words) < 6 || words[1] != "FLOCK" || words[5] != is || words[4] == "0" {
+			continue
+		}
+		name, _ := os.ReadFile("/proc/" + words[4] + "/comm")
+		pids = append(pids, strings.TrimSpace(words[4]+" "+string(name)))
+	}
+	return pids
 }
