@@ -3,6 +3,7 @@ package datapath
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -31,6 +32,13 @@ func ReadCounters(folder, dir string) (*Counters, error) {
 // those that it carries from rulesets before. Returns an error wrapping
 // ebpf.ErrKeyNotExist if the programs do not heed its device.
 func (p *Programs) Totals(record *Record) (*Counters, error) {
+	enabled, err := isEnabledIn(p.maps[programsMapCounters], record.Activation())
+	if err == nil && !enabled {
+		err = ebpf.ErrKeyNotExist
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the counters of %s: %w", record.Device.Name, err)
+	}
 	counters, err := p.Counters(record.Device.Index)
 	if err != nil {
 		return nil, err

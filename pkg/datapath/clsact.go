@@ -9,6 +9,8 @@ import (
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // Priority and handle of our filters. Early, because another's filter may end
@@ -96,7 +98,10 @@ func (r *Record) filter(at side) *netlink.BpfFilter {
 }
 
 func (r *Record) filterName() string {
-	return fmt.Sprintf("%s%d", filterPrefix, r.AttachedAt.UnixNano())
+	if r.ID == 0 {
+		return fmt.Sprintf("%s%d", filterPrefix, r.AttachedAt.UnixNano())
+	}
+	return fmt.Sprintf("%s%016x", filterPrefix, r.ID)
 }
 
 func (r *Record) hasFilter(at side) bool {
@@ -165,10 +170,12 @@ func (r *Record) removeClsact() error {
 	if r.Hook != Clsact {
 		return nil
 	}
-	if err := errors.Join(r.removeFilter(ingress), r.removeFilter(egress)); err != nil {
+	isOurs, err := r.removeFilters()
+	if err != nil || !r.OwnsQdisc {
 		return err
 	}
-	if !r.OwnsQdisc {
+	// Without filters the device may be another one by now, with a qdisc of its own.
+	if !isOurs && !r.isAtIndex() {
 		return nil
 	}
 	empty, err := isEmptyClsact(r.Device.Index)
@@ -181,15 +188,35 @@ func (r *Record) removeClsact() error {
 	return nil
 }
 
-func (r *Record) removeFilter(at side) error {
+// removeFilters tells whether there were any.
+func (r *Record) removeFilters() (any bool, err error) {
+	for _, at := range []side{ingress, egress} {
+		removed, failed := r.removeFilter(at)
+		any, err = any || removed, errors.Join(err, failed)
+	}
+	return any, err
+}
+
+func (r *Record) removeFilter(at side) (removed bool, err error) {
 	filter, err := r.findFilter(at)
 	if filter != nil && err == nil {
 		err = ignoreGone(netlink.FilterDel(r.filter(at)))
 	}
 	if err != nil {
-		return fmt.Errorf("%w the filter of %s at clsact %s: %w", ErrDetach, r.Device.Name, at, err)
+		return false, fmt.Errorf("%w the filter of %s at clsact %s: %w", ErrDetach, r.Device.Name, at, err)
 	}
-	return nil
+	return filter != nil, nil
+}
+
+// isAtIndex tells whether the device is the one that has its index here.
+func (r *Record) isAtIndex() bool {
+	own, err := veth.OwnNetNS()
+	if err != nil || !r.NetNS.Is(own) {
+		return false
+	}
+	found := Interface{Device: r.Device}
+	found.locateByIndex(r)
+	return found.Presence == Here
 }
 
 // isEmptyClsact tells whether the device has a clsact qdisc without any filter.

@@ -61,7 +61,8 @@ func countersOf(sum []uint64) *Counters {
 		Malformed:          sum[unsafe.Offsetof(fixed.Malformed)/8],
 		FlowConflicts:      sum[unsafe.Offsetof(fixed.FlowConflicts)/8],
 	}
-	for rules := sum[unsafe.Offsetof(fixed.Rules)/8:]; len(rules) > 0; rules = rules[2:] {
+	// What is behind them is the owner.
+	for rules := sum[unsafe.Offsetof(fixed.Rules)/8:]; len(rules) >= 2; rules = rules[2:] {
 		out.Rules = append(out.Rules, RuleCounter{Packets: rules[0], Bytes: rules[1]})
 	}
 	return out

@@ -1,63 +1,18 @@
 package datapath
 
 import (
-	"errors"
-	"fmt"
-
-	"golang.org/x/sys/unix"
+	"github.com/cilium/ebpf/link"
 )
 
-// Device is the host side of a veth, in the current network namespace. Its
-// name is at most 15 bytes long.
+// Device is the host side of a veth, in the current network namespace.
+//
+// Its index tells it from the others that are there. Its name may change, and is
+// for people.
 type Device struct {
 	Index int
 	Name  string
-}
-
-// Exists tells whether the device is still the one that it was, by its name: its
-// index may have been given to another. It asks by an ioctl, since netlink would
-// have it wait for everybody who attaches something.
-//
-// Returns an error wrapping ErrAttach if the kernel cannot be asked.
-func (d Device) Exists() (bool, error) {
-	name, err := d.nameByIndex()
-	if errors.Is(err, unix.ENODEV) {
-		return false, nil
-	}
-	if err != nil {
-		return false, d.unknown(err)
-	}
-	return name == d.Name, nil
-}
-
-// CurrentName is what a device that is there is called by now: somebody may have
-// given it another name.
-func (d Device) CurrentName() string {
-	if name, err := d.nameByIndex(); err == nil {
-		return name
-	}
-	return d.Name
-}
-
-func (d Device) nameByIndex() (string, error) {
-	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(socket)
-	request, err := unix.NewIfreq(d.Name)
-	if err != nil {
-		return "", err
-	}
-	request.SetUint32(uint32(d.Index))
-	if err := unix.IoctlIfreq(socket, unix.SIOCGIFNAME, request); err != nil {
-		return "", err
-	}
-	return request.Name(), nil
-}
-
-func (d Device) unknown(err error) error {
-	return fmt.Errorf("%w: ask whether the device %s is there: %w", ErrAttach, d.Name, err)
+	// Address is its hardware address, empty where it is not known.
+	Address string `json:",omitempty"`
 }
 
 // Site is a device and what there is on it that is not of any attachment on
@@ -68,6 +23,8 @@ type Site struct {
 	HasForeignXDP bool
 	// Filters are the clsact filters there that are ours.
 	Filters []Filter
+	// HasOwn tells that programs of xdp-port are there, of whatever attachment.
+	HasOwn bool
 }
 
 // Survey looks at a device. The kernel answers when whoever attaches something
@@ -76,5 +33,39 @@ type Site struct {
 // Returns an error wrapping ErrAttach.
 func Survey(dev Device) (Site, error) {
 	filters, err := Filters(dev)
-	return Site{dev, hasForeignXDP(dev), filters}, err
+	site := Site{Device: dev, Filters: filters}
+	if foreign := foreignXDP(dev); foreign != nil {
+		site.HasForeignXDP, site.HasOwn = !foreign.isOurs(), foreign.isOurs()
+	}
+	site.HasOwn = site.HasOwn || len(filters) > 0 || hasOwnTCX(dev)
+	return site, err
+}
+
+// hasOwnTCX tells whether a program of xdp-port is at a tcx hook of the device. A
+// kernel that does not tell has none, or will refuse what comes next.
+func hasOwnTCX(dev Device) bool {
+	for _, at := range []side{ingress, egress} {
+		found, err := link.QueryPrograms(link.QueryOptions{Target: dev.Index, Attach: at.tcx()})
+		if err != nil {
+			continue
+		}
+		for _, program := range found.Programs {
+			if isOwnName(programName(program.ID)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isOwnName tells whether the kernel calls a program of xdp-port so: it cuts names
+// off.
+func isOwnName(name string) bool {
+	const longest = 15 // BPF_OBJ_NAME_LEN - 1
+	for own := range new(Programs).programs() {
+		if name == own[:min(len(own), longest)] {
+			return true
+		}
+	}
+	return false
 }

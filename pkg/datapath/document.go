@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // ErrPin is returned when the BPF file system refuses something. The message
@@ -52,10 +53,16 @@ func pinDocument(dir, name string, value any) error {
 func readDocument(dir, name string, value any) error {
 	path := filepath.Join(dir, name)
 	m, err := ebpf.LoadPinnedMap(path, &ebpf.LoadPinOptions{ReadOnly: true})
+	if err != nil && isAnotherKind(path, err) {
+		return fmt.Errorf("%s %w: %w", path, errUnreadable, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w to open %s: %w", ErrPin, path, err)
 	}
 	defer m.Close()
+	if m.Type() != ebpf.Array || m.MaxEntries() != 1 {
+		return fmt.Errorf("%s %w: it is %s", path, errUnreadable, m)
+	}
 	var text []byte
 	if err := m.Lookup(uint32(0), &text); err != nil {
 		return fmt.Errorf("%w to read %s: %w", ErrPin, path, err)
@@ -64,4 +71,11 @@ func readDocument(dir, name string, value any) error {
 		return fmt.Errorf("%s %w: %w", path, errUnreadable, err)
 	}
 	return nil
+}
+
+// isAnotherKind tells whether what is at a path is no map: a program or a link,
+// which cannot be opened for reading alone, or a folder.
+func isAnotherKind(path string, err error) bool {
+	info, failed := os.Lstat(path)
+	return failed == nil && (info.IsDir() || errors.Is(err, unix.EINVAL))
 }

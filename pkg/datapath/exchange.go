@@ -1,6 +1,10 @@
 package datapath
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/xdp-port/xdp-port/pkg/veth"
+)
 
 // Exchange notes that the programs of an attachment are being exchanged, for who
 // finds that this was not finished.
@@ -8,12 +12,17 @@ type Exchange struct {
 	// Owner, Device and NetNS are those of the attachment's record.
 	Owner  string
 	Device Device
-	NetNS  uint64
+	NetNS  veth.NetNS
+	// ID is that of the attachment, which it keeps.
+	ID uint64 `json:",omitempty"`
 	// From is the name of the ruleset that the attachment was under.
 	From string
 	// ContainerRules are those of the record when all is done.
 	ContainerRules json.RawMessage `json:",omitempty"`
 }
+
+// Activation is what puts the device under the new rules.
+func (e *Exchange) Activation() Activation { return Activation{e.Device.Index, e.ID} }
 
 const pinExchange = "exchange"
 

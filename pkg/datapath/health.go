@@ -8,6 +8,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // Placed is a program at one of the hooks of an attachment.
@@ -21,6 +23,8 @@ type Placed struct {
 // Health is what there is of an attachment, and what is wrong with it.
 type Health struct {
 	Placed []Placed
+	// Device is the host side, as it is called now.
+	Device Device
 	// Gone tells that its device is not there any more, so that nothing can
 	// come of it: it is to be collected.
 	Gone bool
@@ -31,7 +35,7 @@ type Health struct {
 // Examine looks at the attachment in folder, of the ruleset pinned in dir. Of
 // one in another network namespace than the given one, the caller's, only the
 // links are looked at: its device and its filters cannot be seen from here.
-func Examine(folder, dir string, netns uint64) Health {
+func Examine(folder, dir string, netns veth.NetNS) Health {
 	record, err := ReadRecord(folder)
 	if err != nil {
 		return Health{
@@ -39,39 +43,42 @@ func Examine(folder, dir string, netns uint64) Health {
 			Problems: []string{fmt.Sprintf("it has no record: %v", err)},
 		}
 	}
-	here := record.NetNS == netns
-	if isGone(folder, record, here) {
-		return Health{Gone: true, Problems: []string{
-			fmt.Sprintf("its device %s (index %d) is gone", record.Device.Name, record.Device.Index),
-		}}
+	found := Locate(folder, record, netns)
+	health := Health{Device: found.Device, Gone: found.Presence == Gone}
+	if found.Why != "" {
+		health.Problems = append(health.Problems, found.Why)
 	}
-	programs, err := OpenAll(dir)
+	if health.Gone {
+		return health
+	}
+	programs, err := openWholly(dir)
 	if err != nil {
-		return Health{Problems: []string{fmt.Sprintf("its ruleset is damaged: %v", err)}}
+		health.Problems = append(health.Problems, fmt.Sprintf("its ruleset is damaged: %v", err))
+		return health
 	}
 	defer programs.Close()
-	return programs.examine(record, folder, here)
+	programs.examine(&health, record, folder, found.Presence == Here)
+	return health
 }
 
-// isGone tells whether the device is not there any more: by a link that was on
-// it, where it cannot be seen.
-func isGone(folder string, record *Record, here bool) bool {
-	if here {
-		exists, err := record.Device.Exists()
-		return !exists && err == nil && isDefunct(folder, true) // it may have another name
+// openWholly opens the programs that the rules of the ruleset pinned in dir need,
+// as Verify does.
+func openWholly(dir string) (*Programs, error) {
+	rs, err := ReadDescription(dir)
+	if err != nil {
+		return OpenAll(dir) // that it cannot be read is reported with the rules
 	}
-	return isDefunct(folder, false)
+	return openToVerify(dir, rs.Hooks())
 }
 
-// isDefunct tells whether a link has lost its device; without any link it is
+// isDefunct tells whether links have lost their device; without any link it is
 // what the caller says: there may be filters.
 func isDefunct(folder string, withoutLinks bool) bool {
-	for _, pin := range []string{pinXDP, pinTCIngress, pinTCEgress} {
-		if info, err := linkInfo(filepath.Join(folder, pin)); err == nil {
-			return linkIndex(info) == 0
-		}
+	index, links, err := placedLinks(folder)
+	if err != nil || links == 0 {
+		return err == nil && withoutLinks
 	}
-	return withoutLinks
+	return index == 0
 }
 
 func linkInfo(pin string) (*link.Info, error) {
@@ -83,8 +90,7 @@ func linkInfo(pin string) (*link.Info, error) {
 	return l.Info()
 }
 
-func (p *Programs) examine(record *Record, folder string, here bool) Health {
-	var health Health
+func (p *Programs) examine(health *Health, record *Record, folder string, here bool) {
 	for _, point := range p.hookPoints(record) {
 		if point.program == nil || point.isFilter(record) && !here {
 			continue
@@ -94,11 +100,9 @@ func (p *Programs) examine(record *Record, folder string, here bool) Health {
 			health.Problems = append(health.Problems, problem)
 		}
 	}
-	if !p.isActive(record.Device) {
-		health.Problems = append(health.Problems, fmt.Sprintf("the programs do not heed %s: it is not in their map %s",
-			record.Device.Name, programsMapCounters))
+	if problem := p.problemOfActivation(record); problem != "" {
+		health.Problems = append(health.Problems, problem)
 	}
-	return health
 }
 
 // isFilter tells whether the hook has a clsact filter, and no link.

@@ -130,6 +130,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks
 	spec.Maps[mapTrace].Flags |= unix.BPF_F_MMAPABLE
 	spec.Maps[programsMapFlows].MaxEntries = rs.flowElements()
 	sizeCounters(spec.Maps[programsMapCounters], len(rs.Rules))
+	addOwner(spec.Maps[programsMapCounters])
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return err

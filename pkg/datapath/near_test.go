@@ -163,7 +163,7 @@ func TestNearPlaceOfKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wantUnheeded(t, p.first)
-	if err := p.maps[programsMapCounters].Put(p.first, zeros(p.maps[programsMapCounters])); err != nil {
+	if err := p.maps[programsMapCounters].Put(p.first, entry(p.maps[programsMapCounters], 0)); err != nil {
 		t.Fatal(err)
 	}
 	p.send(t, p.first, 2)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // Record is what an attachment's links do not tell, kept beside their pins.
@@ -13,15 +15,18 @@ type Record struct {
 	Owner string
 	// Device is the host side, which may be gone since, its index reused.
 	Device Device
+	// ID tells the attachment from all others; 0 where an earlier build made it.
+	ID uint64 `json:",omitempty"`
 	// NetNS is the network namespace of the device, as in Ruleset.
-	NetNS uint64
+	NetNS veth.NetNS
 	// Mode is the mode obtained.
 	Mode Mode
 	// Hook is the tc hook obtained, never AutoHook once it is pinned.
 	Hook TCHook
 	// OwnsQdisc says that the clsact qdisc was made for this attachment.
 	OwnsQdisc bool
-	// AttachedAt has a resolution of nanoseconds.
+	// AttachedAt is when that was by the clock, which may have been wrong: it is for
+	// people.
 	AttachedAt time.Time
 	// Carried are the counters of the rulesets that this container was under
 	// before, as ReadCounters adds them up; nil if there was none.
@@ -36,17 +41,33 @@ type Record struct {
 
 const pinRecord = "record"
 
+// Activation is what puts the device under the rules.
+func (r *Record) Activation() Activation { return Activation{r.Device.Index, r.ID} }
+
 // isNoRecord tells whether an error of ReadRecord is for good: there is none, or
 // none of this build.
 func isNoRecord(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, errUnreadable)
 }
 
-// Keep writes the record into dir, where there is no attachment: whoever finds it
-// has nothing to undo.
+const pinKept = "kept"
+
+// Keep writes the record into dir, where there is no attachment: that is taken off
+// to be attached in another way, and whoever finds this puts it back if that was
+// not finished.
 //
 // Returns an error wrapping ErrLoad or ErrPin.
-func (r *Record) Keep(dir string) error { return pinDocument(dir, "kept", r) }
+func (r *Record) Keep(dir string) error { return pinDocument(dir, pinKept, r) }
+
+// ReadKept reads what Keep wrote. Returns an error wrapping os.ErrNotExist if there
+// is none.
+func ReadKept(dir string) (*Record, error) {
+	record := new(Record)
+	if err := readDocument(dir, pinKept, record); err != nil {
+		return nil, err
+	}
+	return record, nil
+}
 
 // pin writes the record into dir.
 func (r *Record) pin(dir string) error {
@@ -61,4 +82,15 @@ func ReadRecord(dir string) (*Record, error) {
 		return nil, err
 	}
 	return record, nil
+}
+
+// Rename writes into the record of the attachment in folder what its device is
+// called now.
+func Rename(folder string, dev Device) error {
+	record, err := ReadRecord(folder)
+	if err != nil {
+		return err
+	}
+	record.Device = dev
+	return record.pin(folder)
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // hookPoint is one of the places of an attachment, and the program that
@@ -46,9 +48,9 @@ func (p *Programs) hookPoints(record *Record) []hookPoint {
 // CanReplace tells whether the attachment in dir is one whose programs Replace
 // can exchange: all on the same device still, in the same mode, at the same kind
 // of tc hook.
-func CanReplace(dir string, dev Device, mode Mode, hook TCHook) bool {
+func CanReplace(dir string, dev Device, netns veth.NetNS, mode Mode, hook TCHook) bool {
 	record, err := ReadRecord(dir)
-	if err != nil || record.Device != dev || record.Mode != mode || hook != AutoHook && record.Hook != hook {
+	if err != nil || record.Device.Index != dev.Index || !record.NetNS.Is(netns) || record.Mode != mode || hook != AutoHook && record.Hook != hook {
 		return false
 	}
 	for _, pin := range linkPins {
@@ -171,7 +173,8 @@ func (h hookPoint) exchange(record *Record, dir string) error {
 // clear takes the program of the hook off, if there is one.
 func (h hookPoint) clear(record *Record, dir string) error {
 	if record.Hook == Clsact && h.pin != pinXDP {
-		return record.removeFilter(sideOf(h.pin))
+		_, err := record.removeFilter(sideOf(h.pin))
+		return err
 	}
 	pin := filepath.Join(dir, h.pin)
 	if err := detachLink(pin); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // Ruleset is all that a loaded set of programs depends on.
@@ -18,7 +19,7 @@ type Ruleset struct {
 	Flows int
 	// NetNS identifies the network namespace that the devices are in, since
 	// the programs tell them apart by ifindex alone.
-	NetNS uint64
+	NetNS veth.NetNS
 }
 
 // Hooks are the places on a host-side veth that programs are attached to.
@@ -73,11 +74,26 @@ func (rs *Ruleset) keepsFlows() bool {
 	})
 }
 
-// ProgramsHash names the build of the embedded programs, by 12 hexadecimal
-// digits.
+// ProgramsHash names the build of the programs, by 12 hexadecimal digits: with
+// another one, rulesets have other hashes.
 func ProgramsHash() string {
-	sum := sha256.Sum256(_ProgramsBytes)
+	sum := programsDigest()
 	return hex.EncodeToString(sum[:6])
+}
+
+// layout is what this build makes of the embedded programs and their maps. Another
+// number keeps rulesets of another build apart although the programs are the same.
+//
+// 1: entries of `counters` have owners.
+const layout = 1
+
+// programsDigest covers all that distinguishes the programs of this build from
+// those of another, but for the rules.
+func programsDigest() [sha256.Size]byte {
+	h := sha256.New()
+	h.Write(_ProgramsBytes)
+	h.Write([]byte{layout, asByte(tracing)})
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // Hash names the ruleset: the same for the same rules, options and build of
@@ -85,19 +101,17 @@ func ProgramsHash() string {
 // is 32 hexadecimal digits.
 func (rs *Ruleset) Hash(table *rules.Table) string {
 	h := sha256.New()
-	programs := sha256.Sum256(_ProgramsBytes)
+	programs := programsDigest()
 	h.Write(programs[:])
 	digest := table.Digest()
 	h.Write(digest[:])
 	_ = binary.Write(h, binary.LittleEndian, rs.Hooks()) // a hash takes everything
-	var options [24]byte
+	var options [32]byte
 	binary.LittleEndian.PutUint64(options[0:], uint64(rs.Mode))
 	binary.LittleEndian.PutUint64(options[8:], uint64(rs.Flows))
-	binary.LittleEndian.PutUint64(options[16:], rs.NetNS)
+	binary.LittleEndian.PutUint64(options[16:], rs.NetNS.Inode)
+	binary.LittleEndian.PutUint64(options[24:], rs.NetNS.Cookie)
 	h.Write(options[:])
-	if !tracing {
-		h.Write([]byte("untraced"))
-	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

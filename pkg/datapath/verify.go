@@ -67,7 +67,7 @@ func (rs *Ruleset) verify(wanted *Ruleset) error {
 		return differs("the mode is %s, the configuration wants %s", rs.Mode, wanted.Mode)
 	case rs.Flows != wanted.Flows:
 		return differs("it has %d flows, the configuration wants %d", rs.Flows, wanted.Flows)
-	case rs.NetNS != wanted.NetNS:
+	case !rs.NetNS.Is(wanted.NetNS):
 		return differs("it was made in another network namespace of the host's")
 	}
 	return rs.verifyRules(wanted)
@@ -143,9 +143,8 @@ func (p *Programs) verify(record *Record, folder string) error {
 			problems = append(problems, problem)
 		}
 	}
-	if !p.isActive(record.Device) {
-		problems = append(problems, fmt.Sprintf("the programs do not heed %s: it is not in their map %s",
-			record.Device.Name, programsMapCounters))
+	if problem := p.problemOfActivation(record); problem != "" {
+		problems = append(problems, problem)
 	}
 	if len(problems) > 0 {
 		return differs("%s", strings.Join(problems, "; "))
@@ -153,26 +152,18 @@ func (p *Programs) verify(record *Record, folder string) error {
 	return nil
 }
 
-// IsActive tells whether the programs of the ruleset pinned in dir heed a device.
-//
-// Returns an error wrapping ErrPin.
-func IsActive(dir string, ifindex int) (bool, error) {
-	counters, err := openPinnedMap(dir, programsMapCounters)
-	if err != nil {
-		return false, err
+// problemOfActivation says why the rules are not in force, or nothing.
+func (p *Programs) problemOfActivation(record *Record) string {
+	owner, err := ownerAt(p.maps[programsMapCounters], record.Device.Index)
+	switch {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return fmt.Sprintf("the programs do not heed %s: it is not in their map %s", record.Device.Name, programsMapCounters)
+	case err != nil:
+		return fmt.Sprintf("the map %s cannot be read: %v", programsMapCounters, err)
+	case hasOwner(p.maps[programsMapCounters]) && owner != record.ID:
+		return fmt.Sprintf("the programs heed %s for another attachment, which its map %s names", record.Device.Name, programsMapCounters)
 	}
-	defer counters.Close()
-	var values [][]byte
-	err = counters.Lookup(uint32(ifindex), &values)
-	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return false, fmt.Errorf("%w to read the map %s: %w", ErrPin, programsMapCounters, err)
-	}
-	return err == nil, nil
-}
-
-func (p *Programs) isActive(dev Device) bool {
-	var values [][]byte
-	return p.maps[programsMapCounters].Lookup(uint32(dev.Index), &values) == nil
+	return ""
 }
 
 // linkIndex returns the index of the device that a link is on, 0 if it is on

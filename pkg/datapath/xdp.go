@@ -24,12 +24,26 @@ type ForeignError struct {
 
 	// atTC tells that it is at a tc hook, where only ours are in the way.
 	atTC bool
+	// holder is the attachment that has the device; empty where it is not known.
+	holder string
+}
+
+// HeldBy returns the error for a device that another attachment is on, whatever
+// its mode.
+func HeldBy(dev Device, holder string) *ForeignError {
+	return &ForeignError{Device: dev, holder: holder}
 }
 
 // isOurs tells whether it is a program of xdp-port, of another attachment.
-func (e *ForeignError) isOurs() bool { return e.atTC || e.Name == programsProgFromContainer }
+func (e *ForeignError) isOurs() bool {
+	return e.atTC || e.holder != "" || e.Name == programsProgFromContainer
+}
 
 func (e *ForeignError) Error() string {
+	if e.holder != "" {
+		return fmt.Sprintf("%s is under the rules of another network or container ID already: run DEL for that one first, %s",
+			e.Device.Name, e.holder)
+	}
 	if e.isOurs() {
 		return fmt.Sprintf("%s already has %s of xdp-port (id %d), of another network or container ID: "+
 			"run DEL for that one first", e.Device.Name, e.kind(), e.ID)

@@ -52,7 +52,7 @@ const mostRounds = 5
 
 // readListed reads what is not known yet, and tells whether any of it is not there
 // any more: it was removed, or moved to another ruleset.
-func readListed(listed []state.Listed, known map[string]Attachment, netns uint64) (list []Attachment, missed bool, err error) {
+func readListed(listed []state.Listed, known map[string]Attachment, netns veth.NetNS) (list []Attachment, missed bool, err error) {
 	l := newLoader(netns)
 	for i := range listed {
 		a, isKnown := known[listed[i].Folder]
@@ -74,12 +74,12 @@ func readListed(listed []state.Listed, known map[string]Attachment, netns uint64
 
 // loader reads attachments one after the other.
 type loader struct {
-	netns uint64
+	netns veth.NetNS
 	// descriptions are by folder of the ruleset: many attachments share one.
 	descriptions map[string]*described
 }
 
-func newLoader(netns uint64) *loader {
+func newLoader(netns veth.NetNS) *loader {
 	return &loader{netns: netns, descriptions: map[string]*described{}}
 }
 
@@ -117,6 +117,9 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 		Ruleset: l.Ruleset, folder: l.Folder, rulesetFolder: l.RulesetFolder,
 		Programs: []Program{},
 	}
+	if l.Interrupted {
+		return r.interrupted(a), false
+	}
 	health := datapath.Examine(l.Folder, l.RulesetFolder, r.netns)
 	a.Gone, a.Problems = health.Gone, health.Problems
 	for _, placed := range health.Placed {
@@ -125,10 +128,7 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 	slices.SortFunc(a.Programs, compareHooks)
 	record, err := datapath.ReadRecord(l.Folder)
 	if err == nil { // else it is among the problems
-		a.Device, a.Index = record.Device.Name, record.Device.Index
-		if record.NetNS == r.netns && !a.Gone {
-			a.Device = record.Device.CurrentName()
-		}
+		a.Device, a.Index = health.Device.Name, record.Device.Index
 		a.Mode, a.TCHook, a.AttachedAt = record.Mode.String(), record.Hook.String(), record.AttachedAt
 		a.containerRules = record.ContainerRules
 	}
@@ -136,6 +136,19 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 	counted := a.count(record)
 	a.Healthy = len(a.Problems) == 0
 	return a, a.Healthy && counted
+}
+
+// interrupted describes what is to be attached, and is not.
+func (r *loader) interrupted(a Attachment) Attachment {
+	a.Problems = []string{"it has NO RULES: a change of its mode, tc hook or device was interrupted; " +
+		"the next change of any container puts the old ones back, or xdp-portctl gc"}
+	if record, err := datapath.ReadKept(a.folder); err == nil {
+		a.Device, a.Index = record.Device.Name, record.Device.Index
+		a.Mode, a.TCHook, a.AttachedAt = record.Mode.String(), record.Hook.String(), record.AttachedAt
+		a.containerRules = record.ContainerRules
+	}
+	a.describe(r.description(a.rulesetFolder))
+	return a
 }
 
 func (r *loader) description(folder string) *described {

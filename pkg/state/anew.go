@@ -2,29 +2,44 @@ package state
 
 import (
 	"errors"
+	"fmt"
+	"os"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // attachAnew takes off what there is of the key and attaches what is wanted:
 // for another mode, tc hook or device, which no link.Update can give. Where
-// that fails the old attachment is put back.
+// that fails the old attachment is put back; where the process is killed, the
+// next one that has the lock does that, see restore.
 func (s *Store) attachAnew(key Key, existing []attachment, site datapath.Site, record datapath.Record, ruleset string, wanted Wanted) error {
-	s.insist = true
-	defer func() { s.insist = false }()
+	defer s.keepLock()()
 	defer s.prune(ruleset)
 	if err := s.preload(ruleset, wanted); err != nil {
 		return err
 	}
-	old, err := s.keep(existing[0], wanted)
+	old, err := s.keep(existing, wanted)
 	if err != nil {
 		return err
 	}
 	record.Carried = old.carried
-	if err = s.exchangeWhole(key, existing, site, record, ruleset, wanted); err != nil {
-		err = errors.Join(err, s.putBack(key, old))
+	err = s.exchangeWhole(key, existing, site, record, ruleset, wanted)
+	if err != nil && old.record != nil {
+		if failed := s.putBack(key, old.ruleset, *old.record); failed != nil {
+			// It is left to the next one, who finds what was kept.
+			return errors.Join(err, failed, old.hold.lock.Close())
+		}
 	}
 	return errors.Join(err, s.release(old))
+}
+
+// keepLock has the lock kept while a container is without its rules, until the
+// function returned is called.
+func (s *Store) keepLock() (end func()) {
+	before := s.insist
+	s.insist = true
+	return func() { s.insist = before }
 }
 
 // preload has the new ruleset loaded while the old one is still in force.
@@ -53,20 +68,20 @@ type kept struct {
 	attachment
 	record  *datapath.Record   // nil: there is nothing to put back
 	carried *datapath.Counters // what the one that takes its place goes on from
-	hold    *claim             // keeps the ruleset
+	hold    *claim             // keeps the ruleset, and has the record
 }
 
-// keep reads what there is to be put back. It is pinned as well, to see while
-// there is time whether that can be done.
-func (s *Store) keep(a attachment, wanted Wanted) (*kept, error) {
+// keep notes what there is to be put back, in the ruleset of that, before anything
+// is touched.
+func (s *Store) keep(existing []attachment, wanted Wanted) (*kept, error) {
+	a, record := placed(existing, wanted)
 	hold, err := s.hold(a.ruleset)
 	if err != nil {
 		return nil, err
 	}
 	old := &kept{attachment: a, hold: hold}
-	record, err := datapath.ReadRecord(a.folder)
-	if err != nil || !datapath.IsLive(a.folder, record) {
-		return old, nil //nolint:nilerr // what is not there need not be kept
+	if record == nil {
+		return old, nil
 	}
 	if counted, err := datapath.ReadCounters(a.folder, a.ruleset); err == nil {
 		record.Carried = counted
@@ -79,37 +94,157 @@ func (s *Store) keep(a attachment, wanted Wanted) (*kept, error) {
 	return old, nil
 }
 
-func (s *Store) putBack(key Key, old *kept) error {
-	switch {
-	case s.lock == nil:
-		return ErrBusy
-	case old.record == nil:
-		return nil
+// placed returns the one of the attachments that is on its device, with its
+// record; of none the record is nil.
+func placed(existing []attachment, wanted Wanted) (attachment, *datapath.Record) {
+	for _, a := range existing {
+		record, err := datapath.ReadRecord(a.folder)
+		if err != nil {
+			continue
+		}
+		found := datapath.Locate(a.folder, record, wanted.Ruleset.NetNS)
+		if found.Presence == datapath.Here && !found.Bare {
+			record.Device = found.Device
+			return a, record
+		}
 	}
-	if isThere, err := old.exists(); isThere || err != nil {
-		return errors.Join(err, old.reactivate())
-	}
-	s.sweepClaims() // what could not be taken off is still in the way
-	return s.attach(key, *old.record, old.ruleset, func() (*datapath.Programs, error) { return datapath.OpenAll(old.ruleset) })
+	return existing[0], nil
 }
 
-// reactivate is for what was not taken off yet.
-func (k *kept) reactivate() error {
-	if active, err := datapath.IsActive(k.ruleset, k.record.Device.Index); active || err != nil {
-		return err
-	}
-	programs, err := datapath.OpenAll(k.ruleset)
-	if err != nil {
-		return err
-	}
-	defer programs.Close()
-	return errors.Join(
-		datapath.Carry(k.folder, k.record.Carried, k.record.CarriedFrom, k.record.ContainerRules),
-		programs.Activate(uint32(k.record.Device.Index)))
-}
-
+// release gives up what was kept: it is put back, or nobody needs it any more.
 func (s *Store) release(old *kept) error {
 	err := old.hold.discard()
 	s.prune(old.ruleset)
 	return err
+}
+
+// putBack attaches a container under its rules again, or goes on with what there
+// is of it: whatever is published is on the device with all its programs.
+func (s *Store) putBack(key Key, ruleset string, record datapath.Record) error {
+	if s.lock == nil {
+		return ErrBusy
+	}
+	existing, err := s.find(key)
+	if err != nil {
+		return err
+	}
+	for _, a := range existing {
+		if done, err := a.enableAgain(&record); done || err != nil {
+			return err
+		}
+	}
+	s.sweepOthers() // what could not be taken off is still in the way
+	record.ID = datapath.NewID()
+	return s.attach(key, record, ruleset, func() (*datapath.Programs, error) { return datapath.OpenAll(ruleset) })
+}
+
+// enableAgain is for an attachment that is published, but that the programs may
+// not process packets for. It tells whether they do, now. before is the record of
+// what was attached before.
+func (a attachment) enableAgain(before *datapath.Record) (done bool, err error) {
+	record, err := datapath.ReadRecord(a.folder)
+	if err != nil {
+		return false, err
+	}
+	enabled, err := datapath.IsEnabled(a.ruleset, record.Activation())
+	if enabled || err != nil {
+		return enabled, err
+	}
+	programs, err := datapath.OpenAll(a.ruleset)
+	if err != nil {
+		return false, err
+	}
+	defer programs.Close()
+	if record.ID == before.ID { // it began to be taken off, and its counters are gone
+		err = datapath.Carry(a.folder, before.Carried, before.CarriedFrom, before.ContainerRules)
+	}
+	if err == nil {
+		err = programs.Enable(record.Activation())
+	}
+	return err == nil, err
+}
+
+// restore does what the dead owner of a claim has left to do if that was taking an
+// attachment off, to attach it in another way: one of both is to be there. A
+// container that is without rules gets the old ones again.
+//
+// Returns an error wrapping errElsewhere for another node's.
+func (s *Store) restore(ruleset string, record *datapath.Record) error {
+	key, err := decodeKey(record.Owner)
+	if err != nil {
+		return nil //nolint:nilerr // nobody knows what it is about
+	}
+	own, err := veth.OwnNetNS()
+	if err != nil {
+		return err
+	}
+	switch found := datapath.Locate("", record, own); found.Presence {
+	case datapath.Gone:
+		return nil
+	case datapath.Here:
+		record.Device = found.Device
+	case datapath.Elsewhere:
+		return errElsewhere
+	default:
+		return fmt.Errorf("%w: %s", datapath.ErrAttach, found.Why)
+	}
+	defer s.keepLock()()
+	if err := s.putBack(key, ruleset, *record); err != nil {
+		return fmt.Errorf("attach %s again, whose mode, tc hook or device was being changed: %w", key, err)
+	}
+	return nil
+}
+
+// interrupted is a container without rules: to be attached in another way it was
+// taken off, by a process that did not get further.
+type interrupted struct {
+	attachment // its folder is the claim
+	key        Key
+	record     *datapath.Record
+}
+
+// interruptions returns them. Where the key is attached there is nothing to report.
+func (s *Store) interruptions() ([]interrupted, error) {
+	rulesets, err := s.listRulesets()
+	if err != nil {
+		return nil, err
+	}
+	var list []interrupted
+	for _, ruleset := range rulesets {
+		for _, folder := range foldersIn(claims(ruleset)) {
+			record, err := datapath.ReadKept(folder)
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			key, err := decodeKey(record.Owner)
+			if err != nil {
+				continue
+			}
+			if attached, err := s.IsAttached(key); attached || err != nil {
+				if err != nil {
+					return nil, err
+				}
+				continue
+			}
+			list = append(list, interrupted{attachment{ruleset, folder}, key, record})
+		}
+	}
+	return list, nil
+}
+
+// forget gives up what was kept of the keys that match: they are not to be
+// attached again.
+func (s *Store) forget(matches func(Key) bool) error {
+	list, err := s.interruptions()
+	errs := []error{err}
+	for _, i := range list {
+		if matches(i.key) {
+			errs = append(errs, discard(i.folder))
+			s.prune(i.ruleset)
+		}
+	}
+	return errors.Join(errs...)
 }

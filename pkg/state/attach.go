@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // Attach brings the interface's host side under the rules. An attachment that
@@ -23,12 +24,18 @@ func (s *Store) Attach(key Key, site datapath.Site, wanted Wanted) error {
 	}
 	wanted = wanted.choose(existing, site)
 	ruleset := s.folder(wanted)
+	if err := s.mayHave(site, wanted.Ruleset.NetNS, existing); err != nil {
+		return err
+	}
+	if err := renameAll(existing, dev, wanted.Ruleset.NetNS); err != nil {
+		return err
+	}
 	if served(existing, ruleset, dev, wanted) {
 		return nil
 	}
 	record := datapath.Record{
-		Owner: key.encode(), Device: dev, NetNS: wanted.Ruleset.NetNS, Mode: wanted.Ruleset.Mode, Hook: wanted.Hook,
-		ContainerRules: wanted.ContainerRules,
+		Owner: key.encode(), ID: datapath.NewID(), Device: dev, NetNS: wanted.Ruleset.NetNS,
+		Mode: wanted.Ruleset.Mode, Hook: wanted.Hook, ContainerRules: wanted.ContainerRules,
 	}
 	switch {
 	case len(existing) == 0:
@@ -41,6 +48,32 @@ func (s *Store) Attach(key Key, site datapath.Site, wanted Wanted) error {
 	default:
 		return s.attachAnew(key, existing, site, record, ruleset, wanted)
 	}
+}
+
+// mayHave returns a *datapath.ForeignError if the device is another attachment's.
+func (s *Store) mayHave(site datapath.Site, netns veth.NetNS, existing []attachment) error {
+	if site.HasOwn && len(existing) == 0 {
+		if err := s.refuseShared(site.Device, netns); err != nil {
+			return err
+		}
+	}
+	return s.clearWay(site.Device, netns, existing)
+}
+
+// renameAll notes what the device is called now, where somebody gave it another
+// name since.
+func renameAll(existing []attachment, dev datapath.Device, netns veth.NetNS) error {
+	for _, a := range existing {
+		record, err := datapath.ReadRecord(a.folder)
+		if err != nil || !record.NetNS.Is(netns) || record.Device.Index != dev.Index || record.Device.Name == dev.Name {
+			continue
+		}
+		record.Device.Name = dev.Name
+		if err := datapath.Rename(a.folder, record.Device); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // attachNew attaches where nothing is. A ruleset that is loaded is opened without
@@ -102,12 +135,17 @@ func (s *Store) attach(key Key, record datapath.Record, ruleset string, open fun
 		return errors.Join(err, claim.discard())
 	}
 	published := attachmentOf(ruleset, key)
-	if err := claim.publish(published.folder); err != nil {
+	// Another one may have come while nobody had the lock.
+	err = s.clearWay(record.Device, record.NetNS, nil)
+	if err == nil {
+		err = claim.publish(published.folder)
+	}
+	if err != nil {
 		err = errors.Join(err, claim.discard())
 		removeEmpty(filepath.Dir(published.folder), ruleset)
 		return err
 	}
-	if err := programs.Activate(uint32(record.Device.Index)); err != nil {
+	if err := programs.Enable(record.Activation()); err != nil {
 		return errors.Join(err, s.remove(published))
 	}
 	return nil

@@ -30,14 +30,14 @@ func (s *Store) find(key Key) ([]attachment, error) {
 	var found []attachment
 	for _, ruleset := range rulesets {
 		folder := filepath.Join(attachments(ruleset), key.path())
-		_, err := os.Stat(folder)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
+		a := attachment{ruleset: ruleset, folder: folder}
+		isThere, err := a.exists()
 		if err != nil {
-			return nil, fmt.Errorf("%w: look for an attachment: %w", ErrBPFFS, err)
+			return nil, err
 		}
-		found = append(found, attachment{ruleset: ruleset, folder: folder})
+		if isThere {
+			found = append(found, a)
+		}
 	}
 	return found, nil
 }
@@ -56,9 +56,11 @@ func (s *Store) listRulesets() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: list the rulesets: %w", ErrBPFFS, err)
 	}
-	folders := make([]string, len(entries))
-	for i, entry := range entries {
-		folders[i] = s.ruleset(entry.Name())
+	var folders []string
+	for _, entry := range entries {
+		if entry.IsDir() { // else it is somebody else's
+			folders = append(folders, s.ruleset(entry.Name()))
+		}
 	}
 	return folders, nil
 }

@@ -28,6 +28,9 @@ func (s *Store) Change(key Key, wanted Wanted) (changed bool, err error) {
 // Change does.
 func (r *Reader) WouldChange(key Key, wanted Wanted) (bool, error) {
 	_, same, err := r.store.compare(key, wanted)
+	if errors.Is(err, errInterrupted) { // Change puts back what was there, and goes on from that
+		return true, nil
+	}
 	return !same, err
 }
 
@@ -39,25 +42,56 @@ func (s *Store) compare(key Key, wanted Wanted) (site datapath.Site, same bool, 
 		return site, false, err
 	}
 	if len(existing) == 0 {
-		return site, false, ErrNotAttached
+		return site, false, s.notAttached(key)
 	}
-	record, err := datapath.ReadRecord(existing[0].folder)
+	dev, err := locate(existing, wanted)
 	if err != nil {
 		return site, false, err
-	}
-	if record.NetNS != wanted.Ruleset.NetNS {
-		return site, false, errors.New("it is in another network namespace: run this where the container runtime runs")
-	}
-	dev := record.Device
-	switch exists, err := dev.Exists(); {
-	case err != nil:
-		return site, false, err
-	case !exists:
-		return site, false, fmt.Errorf("%w: its device %s is gone", ErrNotAttached, dev.Name)
 	}
 	if site, err = datapath.Survey(dev); err != nil {
 		return site, false, err
 	}
 	wanted = wanted.choose(existing, site)
 	return site, served(existing, s.folder(wanted), dev, wanted), nil
+}
+
+// notAttached says why nothing is attached: nothing is to be, or nothing can be.
+func (s *Store) notAttached(key Key) error {
+	list, err := s.interruptions()
+	if err != nil {
+		return err
+	}
+	for _, i := range list {
+		if i.key == key {
+			return errors.Join(errInterrupted, s.unrestored[key])
+		}
+	}
+	return ErrNotAttached
+}
+
+var errInterrupted = errors.New("it is without rules: a change of its mode, tc hook or device was interrupted, " +
+	"and what was attached before could not be attached again")
+
+// locate returns the device that the attachments are on. What is gone is no
+// attachment any more, unless there is nothing else.
+func locate(existing []attachment, wanted Wanted) (datapath.Device, error) {
+	var errs []error
+	for _, a := range existing {
+		record, err := datapath.ReadRecord(a.folder)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		switch found := datapath.Locate(a.folder, record, wanted.Ruleset.NetNS); found.Presence {
+		case datapath.Here:
+			return found.Device, nil
+		case datapath.Gone:
+			errs = append(errs, fmt.Errorf("%w: %s", ErrNotAttached, found.Why))
+		case datapath.Elsewhere:
+			errs = append(errs, fmt.Errorf("%s: run this where the container runtime runs", found.Why))
+		default:
+			errs = append(errs, fmt.Errorf("%w: %s", datapath.ErrAttach, found.Why))
+		}
+	}
+	return datapath.Device{}, errors.Join(errs...)
 }

@@ -4,48 +4,51 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // Collect removes a network's attachments that are not valid, but for those in
 // another network namespace than netns, which another node's runtime looks
 // after. It goes on past what cannot be removed, and reports it.
-func (s *Store) Collect(network string, valid []Key, netns uint64) error {
+func (s *Store) Collect(network string, valid []Key, netns veth.NetNS) error {
 	keep := map[string]bool{}
 	for _, key := range valid {
 		keep[key.path()] = true
 	}
-	rulesets, err := s.listRulesets()
+	isValid := func(key Key) bool { return keep[key.path()] || keep[key.inJSON().path()] }
+	list, err := s.list()
 	errs := []error{err}
-	for _, ruleset := range rulesets {
-		for _, path := range pathsOf(ruleset, network) {
-			a := attachment{ruleset: ruleset, folder: filepath.Join(attachments(ruleset), path)}
-			key := keyOf(a.folder)
-			if keep[path] || keep[key.inJSON().path()] || !a.isIn(netns) {
-				continue
-			}
-			if err := s.remove(a); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", key, err))
-			}
+	for i := range list {
+		a := attachment{ruleset: list[i].RulesetFolder, folder: list[i].Folder}
+		if !a.isOf(network) || keep[a.path()] || isValid(list[i].Key) || !a.isIn(netns) {
+			continue
 		}
+		if err := s.remove(a); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", list[i].Key, err))
+		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.forget(func(key Key) bool { return key.Network == network && !isValid(key) }))
 	}
 	return errors.Join(errs...)
 }
 
-// pathsOf returns the attachments of a network as Key.path names them.
-func pathsOf(ruleset, network string) []string {
-	top := attachments(ruleset)
-	folders, _ := filepath.Glob(filepath.Join(top, fileName(network), "*", "*")) // the pattern is good
-	for i := range folders {
-		folders[i], _ = filepath.Rel(top, folders[i])
-	}
-	return folders
+// path names the attachment as Key.path does.
+func (a attachment) path() string {
+	path, _ := filepath.Rel(attachments(a.ruleset), a.folder)
+	return path
+}
+
+func (a attachment) isOf(network string) bool {
+	return strings.HasPrefix(a.path(), fileName(network)+"/")
 }
 
 // isIn tells whether the attachment is in a network namespace, as far as its
 // record says.
-func (a attachment) isIn(netns uint64) bool {
+func (a attachment) isIn(netns veth.NetNS) bool {
 	record, err := datapath.ReadRecord(a.folder)
-	return err != nil || record.NetNS == netns
+	return err != nil || record.NetNS.Is(netns) || record.NetNS.IsSucceededBy(netns)
 }

@@ -5,12 +5,13 @@ import (
 	"fmt"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // CollectGone removes the attachments whose device is gone, with or without its
 // container, as seen from a network namespace, the caller's. It goes on past
 // what cannot be removed, and reports it; it returns the keys of what was.
-func (s *Store) CollectGone(netns uint64) (collected []Key, err error) {
+func (s *Store) CollectGone(netns veth.NetNS) (collected []Key, err error) {
 	listed, err := s.list()
 	errs := []error{err}
 	for i := range listed {

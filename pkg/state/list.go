@@ -3,6 +3,8 @@ package state
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -17,11 +19,18 @@ type Listed struct {
 	// Folder has the attachment's links and record, RulesetFolder the programs
 	// and maps.
 	Folder, RulesetFolder string
+	// Interrupted tells that nothing is attached: a change of mode, tc hook or device
+	// was killed half-way, and the next change of anything will put back what was
+	// there. Folder has what is known of it, see datapath.ReadKept.
+	Interrupted bool
 }
 
 // List returns all attachments, in the order of network, container and
-// interface.
-func (r *Reader) List() ([]Listed, error) { return r.store.list() }
+// interface, and what should be one.
+func (r *Reader) List() ([]Listed, error) {
+	found, err := r.store.look()
+	return found.listed(), err
+}
 
 // Snapshot returns what Reader.List does, of an instant in which nobody changed
 // anything. It holds the lock for no longer than it takes to list folders, however
@@ -34,11 +43,36 @@ func Snapshot() ([]Listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	folders, err := reader.store.attachmentFolders()
+	found, err := reader.store.look()
 	if err := errors.Join(err, reader.Close()); err != nil {
 		return nil, err
 	}
-	return listFolders(folders), nil
+	return found.listed(), nil
+}
+
+// glance is what there is at some time.
+type glance struct {
+	folders       []string // of attachments
+	interruptions []interrupted
+}
+
+func (s *Store) look() (found glance, err error) {
+	if found.folders, err = s.attachmentFolders(); err != nil {
+		return found, err
+	}
+	found.interruptions, err = s.interruptions()
+	return found, err
+}
+
+func (g glance) listed() []Listed {
+	list := listFolders(g.folders)
+	for _, i := range g.interruptions {
+		list = append(list, Listed{
+			Key: i.key, Ruleset: filepath.Base(i.ruleset), Folder: i.folder, RulesetFolder: i.ruleset, Interrupted: true,
+		})
+	}
+	slices.SortStableFunc(list, func(a, b Listed) int { return compareKeys(a.Key, b.Key) })
+	return list
 }
 
 func (s *Store) list() ([]Listed, error) {
@@ -53,7 +87,10 @@ func (s *Store) attachmentFolders() (all []string, err error) {
 		return nil, err
 	}
 	for _, ruleset := range rulesets {
-		folders, _ := filepath.Glob(attachments(ruleset) + "/*/*/*") // the pattern is good
+		folders, err := publishedIn(ruleset)
+		if err != nil {
+			return nil, err
+		}
 		all = append(all, folders...)
 	}
 	return all, nil
@@ -72,6 +109,28 @@ func listFolders(folders []string) []Listed {
 	}
 	slices.SortFunc(list, func(a, b Listed) int { return compareKeys(a.Key, b.Key) })
 	return list
+}
+
+// publishedIn returns the folders of a ruleset's attachments. What is no folder is
+// none of ours.
+func publishedIn(ruleset string) ([]string, error) {
+	folders := []string{attachments(ruleset)}
+	for range 3 {
+		var below []string
+		for _, folder := range folders {
+			entries, err := os.ReadDir(folder)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return nil, fmt.Errorf("%w: list the attachments: %w", ErrBPFFS, err)
+			}
+			for _, entry := range entries {
+				if entry.IsDir() {
+					below = append(below, filepath.Join(folder, entry.Name()))
+				}
+			}
+		}
+		folders = below
+	}
+	return folders, nil
 }
 
 func compareKeys(a, b Key) int {

@@ -2,7 +2,6 @@ package state
 
 import (
 	"errors"
-	"path/filepath"
 	"slices"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
@@ -28,9 +27,10 @@ func (s *Store) removeLost(site datapath.Site) error {
 // recordsOn returns the records of all attachments on a device, also of those
 // that are in the making or in removal.
 func (s *Store) recordsOn(dev datapath.Device) (records []*datapath.Record) {
-	for _, pattern := range []string{attachments("*") + "/*/*/*", claims("*") + "/*"} {
-		folders, _ := filepath.Glob(filepath.Join(s.rulesets(), pattern)) // the pattern is good
-		for _, folder := range folders {
+	rulesets, _ := s.listRulesets()
+	for _, ruleset := range rulesets {
+		published, _ := publishedIn(ruleset)
+		for _, folder := range append(published, foldersIn(claims(ruleset))...) {
 			if record, err := datapath.ReadRecord(folder); err == nil && record.Device.Index == dev.Index {
 				records = append(records, record)
 			}

@@ -2,11 +2,12 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // Detach removes the attachments of a key, and each ruleset that nobody uses
@@ -23,17 +24,24 @@ func (s *Store) Detach(key Key) error {
 	for _, attachment := range found {
 		err = errors.Join(err, s.remove(attachment))
 	}
-	return err
+	if s.lock == nil {
+		return err
+	}
+	return errors.Join(err, s.forget(func(k Key) bool { return k == key }))
 }
 
 // remove takes an attachment away: first the programs are told to leave the
 // device alone, so that it is wholly without rules from one moment on. Others
-// need not wait while the kernel takes them off.
+// need not wait while the kernel takes them off. Where somebody else was first
+// there is nothing to do.
 func (s *Store) remove(a attachment) error {
 	if s.lock == nil {
 		return ErrBusy
 	}
-	if err := s.deactivate(a); err != nil {
+	if isThere, err := a.exists(); !isThere || err != nil {
+		return err
+	}
+	if err := a.disable(); err != nil {
 		return err
 	}
 	claim, err := s.claimPublished(a)
@@ -68,41 +76,122 @@ func (s *Store) detachNow(c *claim) error {
 	return err
 }
 
-// deactivate does nothing if the device's index has been given to another
-// container of the ruleset since.
-func (s *Store) deactivate(a attachment) error {
+// disable does nothing if the device's index has been given to another container
+// of the ruleset since: the activation is that one's.
+func (a attachment) disable() error {
 	record, err := datapath.ReadRecord(a.folder)
 	if err != nil {
-		return nil //nolint:nilerr // without a record there is no index
+		return a.disableByLink()
 	}
-	if exists, _ := record.Device.Exists(); !exists && s.indexReused(a, record) {
+	return datapath.Disable(a.ruleset, record.Activation())
+}
+
+// disableByLink is for an attachment whose record cannot be read. The device that
+// its links are on is its own.
+func (a attachment) disableByLink() error {
+	index := datapath.PlacedAt(a.folder)
+	if index == 0 {
 		return nil
 	}
-	return datapath.Deactivate(a.ruleset, record.Device.Index)
-}
-
-// indexReused looks for a later attachment with the same index, which only one
-// whose device is gone can have.
-func (s *Store) indexReused(a attachment, record *datapath.Record) bool {
-	return s.newest(a.ruleset)[record.Device.Index].After(record.AttachedAt)
-}
-
-// newest returns, by index of the device, when the last attachment of a ruleset
-// was made. It is read once while the lock is held.
-func (s *Store) newest(ruleset string) map[int]time.Time {
-	if known, ok := s.newestAt[ruleset]; ok {
-		return known
+	activation, err := datapath.ActivationAt(a.ruleset, index)
+	if activation == nil || err != nil {
+		return err
 	}
-	newest := map[int]time.Time{}
-	folders, _ := filepath.Glob(attachments(ruleset) + "/*/*/*") // the pattern is good
-	for _, folder := range folders {
-		if record, err := datapath.ReadRecord(folder); err == nil && record.AttachedAt.After(newest[record.Device.Index]) {
-			newest[record.Device.Index] = record.AttachedAt
+	return datapath.Disable(a.ruleset, *activation)
+}
+
+// clearWay makes sure that nobody else's rules are on a device that is about to be
+// attached, or get there by what is left of one that had its index. own are the
+// attachments of the key itself.
+//
+// Returns an error wrapping *datapath.ForeignError if another attachment is on the
+// device.
+func (s *Store) clearWay(dev datapath.Device, netns veth.NetNS, own []attachment) error {
+	rulesets, err := s.listRulesets()
+	if err != nil {
+		return err
+	}
+	ids := idsOf(own)
+	for _, ruleset := range rulesets {
+		activation, err := datapath.ActivationAt(ruleset, dev.Index)
+		if err != nil {
+			return err
+		}
+		if activation == nil || ids[activation.Owner] {
+			continue
+		}
+		rs, err := datapath.ReadDescription(ruleset)
+		if err != nil || !rs.NetNS.Is(netns) {
+			continue // another node's device
+		}
+		if err := s.displace(ruleset, *activation, dev, netns); err != nil {
+			return err
 		}
 	}
-	if s.newestAt == nil {
-		s.newestAt = map[string]map[int]time.Time{}
+	return nil
+}
+
+func idsOf(own []attachment) map[uint64]bool {
+	ids := map[uint64]bool{}
+	for _, a := range own {
+		if record, err := datapath.ReadRecord(a.folder); err == nil {
+			ids[record.ID] = true
+		}
 	}
-	s.newestAt[ruleset] = newest
-	return newest
+	return ids
+}
+
+// displace ends an activation of the device, unless its owner is there.
+func (s *Store) displace(ruleset string, activation datapath.Activation, dev datapath.Device, netns veth.NetNS) error {
+	holder, record, err := s.holderOf(ruleset, activation)
+	switch {
+	case err != nil:
+		return err
+	case record == nil:
+		return datapath.Disable(ruleset, activation)
+	}
+	switch found := datapath.Locate(holder.folder, record, netns); {
+	case found.Presence == datapath.Gone:
+		defer s.keepLock()()
+		return s.remove(holder)
+	case found.Presence == datapath.Undetermined:
+		return fmt.Errorf("%w: %s has the index of %s: %s", datapath.ErrAttach, keyOf(holder.folder), dev.Name, found.Why)
+	case found.Presence == datapath.Here && !found.Bare:
+		return datapath.HeldBy(dev, keyOf(holder.folder).String())
+	}
+	return datapath.Disable(ruleset, activation)
+}
+
+// holderOf returns the attachment of the ruleset that the activation is of, with
+// its record, which is nil if there is none.
+func (s *Store) holderOf(ruleset string, activation datapath.Activation) (attachment, *datapath.Record, error) {
+	folders, err := publishedIn(ruleset)
+	if err != nil {
+		return attachment{}, nil, err
+	}
+	for _, folder := range folders {
+		if record, err := datapath.ReadRecord(folder); err == nil && record.Activation() == activation {
+			return attachment{ruleset, folder}, record, nil
+		}
+	}
+	return attachment{}, nil, nil
+}
+
+// refuseShared returns a *datapath.ForeignError if any attachment is on the device.
+func (s *Store) refuseShared(dev datapath.Device, netns veth.NetNS) error {
+	list, err := s.list()
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		record, err := datapath.ReadRecord(list[i].Folder)
+		if err != nil || record.Device.Index != dev.Index {
+			continue
+		}
+		found := datapath.Locate(list[i].Folder, record, netns)
+		if found.Presence == datapath.Here && !found.Bare && found.Device.Index == dev.Index {
+			return datapath.HeldBy(dev, list[i].Key.String())
+		}
+	}
+	return nil
 }

@@ -11,7 +11,7 @@ import (
 // canBecome tells whether the attachment can be given other programs without a
 // gap, as against being removed and made anew.
 func (a attachment) canBecome(dev datapath.Device, wanted Wanted) bool {
-	return datapath.CanReplace(a.folder, dev, wanted.Ruleset.Mode, wanted.Hook)
+	return datapath.CanReplace(a.folder, dev, wanted.Ruleset.NetNS, wanted.Ruleset.Mode, wanted.Hook)
 }
 
 // replace exchanges the rules of a running container: each packet is under the
@@ -30,13 +30,17 @@ func (s *Store) replace(key Key, old attachment, dev datapath.Device, ruleset st
 		return err
 	}
 	defer programs.Close()
+	record, err := datapath.ReadRecord(old.folder)
+	if err != nil {
+		return err
+	}
 	note := datapath.Exchange{
-		Owner: key.encode(), Device: dev, NetNS: wanted.Ruleset.NetNS,
+		Owner: key.encode(), Device: dev, ID: record.ID, NetNS: wanted.Ruleset.NetNS,
 		From: filepath.Base(old.ruleset), ContainerRules: wanted.ContainerRules,
 	}
 	claim, err := s.noteExchange(ruleset, note)
 	if err == nil {
-		err = s.exchange(old, dev, programs, ruleset, wanted)
+		err = s.exchange(old, note.Activation(), programs, ruleset, wanted)
 		if unsettled := s.settle(ruleset, &note); unsettled != nil {
 			return errors.Join(err, unsettled, claim.lock.Close())
 		}
@@ -62,7 +66,7 @@ func (s *Store) noteExchange(ruleset string, note datapath.Exchange) (*claim, er
 // exchange puts the new programs in the place of the old ones, to which they
 // hand all packets over until they are told to heed the device. That is the one
 // instant from which the new rules are in force.
-func (s *Store) exchange(old attachment, dev datapath.Device, programs *datapath.Programs, ruleset string, wanted Wanted) error {
+func (s *Store) exchange(old attachment, activation datapath.Activation, programs *datapath.Programs, ruleset string, wanted Wanted) error {
 	hooks, err := datapath.PinnedHooks(old.ruleset)
 	if err != nil {
 		return err
@@ -75,7 +79,7 @@ func (s *Store) exchange(old attachment, dev datapath.Device, programs *datapath
 	if err := programs.Extend(ruleset, wanted.Ruleset, wanted.Table, hooks); err != nil {
 		return err
 	}
-	if err := copyFlows(old.ruleset, ruleset, dev); err != nil {
+	if err := copyFlows(old.ruleset, ruleset, activation.Index); err != nil {
 		return err
 	}
 	handsOver, err := datapath.HandOver(ruleset, before)
@@ -83,18 +87,18 @@ func (s *Store) exchange(old attachment, dev datapath.Device, programs *datapath
 		return err
 	}
 	if !handsOver {
-		return exchangeOneByOne(old, dev, programs, ruleset)
+		return exchangeOneByOne(old, activation, programs, ruleset)
 	}
 	if err := programs.Replace(old.folder); err != nil {
 		return err
 	}
-	return programs.Activate(uint32(dev.Index))
+	return programs.Enable(activation)
 }
 
 // exchangeOneByOne is for programs that cannot hand packets over: both rulesets
 // heed the device while they are exchanged one by one.
-func exchangeOneByOne(old attachment, dev datapath.Device, programs *datapath.Programs, ruleset string) error {
-	if err := programs.Activate(uint32(dev.Index)); err != nil {
+func exchangeOneByOne(old attachment, activation datapath.Activation, programs *datapath.Programs, ruleset string) error {
+	if err := programs.Enable(activation); err != nil {
 		return err
 	}
 	err := programs.Replace(old.folder)
@@ -104,14 +108,14 @@ func exchangeOneByOne(old attachment, dev datapath.Device, programs *datapath.Pr
 	if failed := datapath.Restore(old.folder, old.ruleset); failed != nil {
 		return errors.Join(err, failed)
 	}
-	return errors.Join(err, datapath.Deactivate(ruleset, dev.Index))
+	return errors.Join(err, datapath.Disable(ruleset, activation))
 }
 
-func copyFlows(from, to string, dev datapath.Device) error {
+func copyFlows(from, to string, ifindex int) error {
 	flows, err := datapath.OpenFlows(from)
 	if err != nil {
 		return err
 	}
 	defer flows.Close()
-	return datapath.CopyFlows(flows, to, dev.Index)
+	return datapath.CopyFlows(flows, to, ifindex)
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -40,7 +42,7 @@ func (s *Store) settle(ruleset string, note *datapath.Exchange) error {
 	if err != nil {
 		return nil //nolint:nilerr // nobody knows what it is about
 	}
-	active, err := datapath.IsActive(ruleset, note.Device.Index)
+	active, err := datapath.IsEnabled(ruleset, note.Activation())
 	if err != nil {
 		return err
 	}
@@ -53,8 +55,8 @@ func (s *Store) settle(ruleset string, note *datapath.Exchange) error {
 	case err != nil:
 	case isMoved:
 		err = finish(old, moved, note)
-	case active && !s.isUsedBy(ruleset, note.Device):
-		err = datapath.Deactivate(ruleset, note.Device.Index) // it was removed since
+	case active:
+		err = datapath.Disable(ruleset, note.Activation()) // it was removed since
 	}
 	if err != nil {
 		return err
@@ -72,13 +74,13 @@ func (s *Store) leave(old, moved attachment, active bool, note *datapath.Exchang
 	switch {
 	case err != nil:
 		return err
-	case own != note.NetNS:
+	case !own.Is(note.NetNS) && !note.NetNS.IsSucceededBy(own):
 		return errElsewhere
 	}
 	if active {
 		// Those that the old programs made since they were copied. At once: until
 		// then their replies are not put right.
-		if err := copyFlows(old.ruleset, moved.ruleset, note.Device); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := copyFlows(old.ruleset, moved.ruleset, note.Device.Index); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
@@ -126,7 +128,7 @@ func finish(old, moved attachment, note *datapath.Exchange) error {
 			return err
 		}
 	}
-	return datapath.Deactivate(old.ruleset, note.Device.Index)
+	return datapath.Disable(old.ruleset, note.Activation())
 }
 
 func carry(old, moved attachment, note *datapath.Exchange) error {
@@ -146,17 +148,15 @@ func carry(old, moved attachment, note *datapath.Exchange) error {
 	return datapath.Carry(moved.folder, carried, note.From, note.ContainerRules)
 }
 
-// exists tells whether the attachment is published.
+// exists tells whether the attachment is published. What is no folder is
+// somebody else's.
 func (a attachment) exists() (bool, error) {
-	_, err := os.Stat(a.folder)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	info, err := os.Lstat(a.folder)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return false, nil
+	}
+	if err != nil {
 		return false, fmt.Errorf("%w: look for an attachment: %w", ErrBPFFS, err)
 	}
-	return err == nil, nil
-}
-
-// isUsedBy tells whether an attachment of the ruleset is on the device.
-func (s *Store) isUsedBy(ruleset string, dev datapath.Device) bool {
-	_, used := s.newest(ruleset)[dev.Index]
-	return used
+	return info.IsDir(), nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,8 +27,8 @@ type Store struct {
 	// unsettled says, by ruleset, why an exchange of rules that was not finished
 	// could not be brought to its end.
 	unsettled map[string]error
-	// newestAt is what newest has read.
-	newestAt map[string]map[int]time.Time
+	// unrestored says, by key, why what was kept of it could not be put back.
+	unrestored map[Key]error
 }
 
 // OpenForChange locks the state for a change, and makes its folder, and the
@@ -115,7 +114,7 @@ func (s *Store) unlocked(work func() error) error {
 		return work()
 	}
 	err := s.lock.Close()
-	s.lock, s.newestAt = nil, nil
+	s.lock = nil
 	return errors.Join(err, work(), s.relock())
 }
 

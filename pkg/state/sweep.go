@@ -29,23 +29,59 @@ func (s *Store) sweep() {
 	}
 }
 
-// sweepClaims does what the owners of claims who died have left to do.
+// sweepClaims does what the owners of claims who died have left to do: containers
+// that they took off to attach them in another way come last, when nothing is in
+// their way any more.
 func (s *Store) sweepClaims() {
+	for _, a := range s.sweepOthers() {
+		s.restoreKept(a)
+	}
+}
+
+// sweepOthers does all but to put back what was taken off, which it returns.
+func (s *Store) sweepOthers() (left []attachment) {
 	rulesets, _ := s.listRulesets()
 	for _, ruleset := range rulesets {
 		for _, folder := range foldersIn(claims(ruleset)) {
-			if !isAlive(folder) && s.settleExchange(ruleset, folder) == nil {
+			if isAlive(folder) {
+				continue
+			}
+			if _, err := datapath.ReadKept(folder); err == nil {
+				left = append(left, attachment{ruleset, folder})
+			} else if s.settleExchange(ruleset, folder) == nil {
 				_ = discard(folder)
 			}
 		}
 	}
+	return left
 }
 
+// restoreKept puts back what the dead owner of a claim had taken off. What cannot
+// be put back stays for the next sweep.
+func (s *Store) restoreKept(a attachment) {
+	record, err := datapath.ReadKept(a.folder)
+	if err != nil {
+		return
+	}
+	if err := s.restore(a.ruleset, record); err == nil {
+		_ = discard(a.folder)
+	} else if key, failed := decodeKey(record.Owner); failed == nil {
+		if s.unrestored == nil {
+			s.unrestored = map[Key]error{}
+		}
+		s.unrestored[key] = err
+	}
+}
+
+// foldersIn returns the folders in one, but not what links lead to: those are
+// somebody else's.
 func foldersIn(top string) []string {
 	entries, _ := os.ReadDir(top) // what cannot be read has nothing for us
-	folders := make([]string, len(entries))
-	for i, entry := range entries {
-		folders[i] = filepath.Join(top, entry.Name())
+	var folders []string
+	for _, entry := range entries {
+		if entry.IsDir() {
+			folders = append(folders, filepath.Join(top, entry.Name()))
+		}
 	}
 	return folders
 }
@@ -81,61 +117,63 @@ func hasUsers(ruleset string) (bool, error) {
 
 // isUsed tells whether there is any folder so many levels below top. It looks
 // no further than the first, since there can be thousands; folders that have
-// none are removed on the way, top too.
+// none are removed on the way, top too. What is no folder is somebody else's.
 func isUsed(top string, levels int) (bool, error) {
 	if levels == 0 {
 		return true, nil
 	}
+	f, err := os.Open(top)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrBPFFS, err)
+	}
+	defer f.Close()
 	for {
-		child, err := firstIn(top)
-		if err != nil {
-			return false, err
-		}
-		if child == "" {
+		entries, err := f.ReadDir(1)
+		if errors.Is(err, io.EOF) {
 			removeEmpty(top, filepath.Dir(top))
 			return false, nil
 		}
-		if used, err := isUsed(child, levels-1); used || err != nil {
+		if err != nil {
+			return false, fmt.Errorf("%w: list %s: %w", ErrBPFFS, top, err)
+		}
+		if !entries[0].IsDir() {
+			continue
+		}
+		if used, err := isUsed(filepath.Join(top, entries[0].Name()), levels-1); used || err != nil {
 			return used, err
 		}
 	}
 }
 
-// firstIn returns any one entry of a folder, or "" if there is none.
-func firstIn(folder string) (string, error) {
-	f, err := os.Open(folder)
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrBPFFS, err)
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(1)
-	if errors.Is(err, io.EOF) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("%w: list %s: %w", ErrBPFFS, folder, err)
-	}
-	return filepath.Join(folder, names[0]), nil
-}
-
 // discard removes an unpublished folder, be it an attachment or a ruleset, but
-// not what it has folders for: that would be somebody's.
+// not what somebody else has put into folders in it.
 func discard(folder string) error {
 	if err := datapath.Detach(folder); err != nil {
 		return fmt.Errorf("remove %s: %w", folder, err)
 	}
-	_ = unix.Rmdir(revocation(folder))
 	if err := datapath.Unpin(folder); err != nil {
 		return fmt.Errorf("%w: remove %s: %w", ErrBPFFS, folder, err)
 	}
-	if err := unix.Rmdir(folder); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: remove %s: %w", ErrBPFFS, folder, err)
+	removeEmptyIn(folder)
+	err := unix.Rmdir(folder)
+	if err == nil || errors.Is(err, os.ErrNotExist) || isNotEmpty(err) && len(foldersIn(folder)) > 0 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: remove %s: %w", ErrBPFFS, folder, err)
 }
+
+// removeEmptyIn removes the folders in one that have nothing but empty folders.
+func removeEmptyIn(folder string) {
+	for _, child := range foldersIn(folder) {
+		removeEmptyIn(child)
+		_ = unix.Rmdir(child)
+	}
+}
+
+func isNotEmpty(err error) bool { return errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) }
 
 // retire moves a ruleset out of sight at once, then removes it.
 func (s *Store) retire(ruleset string) error {

@@ -38,7 +38,7 @@ func (w Wanted) choose(existing []attachment, site datapath.Site) Wanted {
 	for _, a := range existing {
 		record, err := datapath.ReadRecord(a.folder)
 		switch {
-		case err != nil || record.Device != site.Device:
+		case err != nil || record.Device.Index != site.Device.Index || !record.NetNS.Is(w.Ruleset.NetNS):
 		case record.Mode == w.Fallback.Mode && datapath.IsLive(a.folder, record):
 			return w.with(w.Fallback)
 		case record.Mode == w.Ruleset.Mode && datapath.HoldsXDP(a.folder, record):

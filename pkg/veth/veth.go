@@ -28,6 +28,8 @@ var ErrUnknown = errors.New("the interface's host side cannot be found out")
 type End struct {
 	Index int
 	Name  string
+	// Address is its hardware address.
+	Address string
 }
 
 // Pair is a veth pair whose Host end is in the caller's network namespace.
@@ -58,7 +60,7 @@ func HostSide(netnsPath, ifname string) (*Pair, error) {
 }
 
 func endOf(link netlink.Link) End {
-	return End{Index: link.Attrs().Index, Name: link.Attrs().Name}
+	return End{Index: link.Attrs().Index, Name: link.Attrs().Name, Address: link.Attrs().HardwareAddr.String()}
 }
 
 // vethIn returns the container's interface, which must be a veth.

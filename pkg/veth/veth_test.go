@@ -86,7 +86,9 @@ func endAt(t *testing.T, in ns.NetNS, name string) (end veth.End) {
 	must(t, in.Do(func(ns.NetNS) error {
 		link, err := netlink.LinkByName(name)
 		if err == nil {
-			end = veth.End{Index: link.Attrs().Index, Name: link.Attrs().Name}
+			end = veth.End{
+				Index: link.Attrs().Index, Name: link.Attrs().Name, Address: link.Attrs().HardwareAddr.String(),
+			}
 		}
 		return err
 	}))

@@ -18,5 +18,5 @@ func hostSide(args *skel.CmdArgs) (datapath.Device, error) {
 	if err != nil {
 		return datapath.Device{}, err
 	}
-	return datapath.Device{Index: pair.Host.Index, Name: pair.Host.Name}, nil
+	return datapath.Device(pair.Host), nil
 }

@@ -1,0 +1,185 @@
+package datapath
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// Activation names the entry in the map `counters` that puts the packets of a
+// device under the rules of a ruleset.
+//
+// An index is given to another device when its own is gone, so the entry says
+// whose it is: nobody can end the activation of another attachment.
+type Activation struct {
+	Index int
+	// Owner is the ID of the attachment; 0 where it was made before there were any.
+	Owner uint64
+}
+
+// NewID returns an ID for an attachment, which no other one has had.
+func NewID() uint64 {
+	var id [8]byte
+	for {
+		_, _ = rand.Read(id[:]) // it never fails
+		if id := binary.NativeEndian.Uint64(id[:]); id != 0 {
+			return id
+		}
+	}
+}
+
+// ownerSize is the size of the owner's ID, which is behind the counters of the
+// rules. The programs do not know of it.
+const ownerSize = 8
+
+// addOwner makes room for the owner in the value of the map `counters`.
+func addOwner(spec *ebpf.MapSpec) {
+	counters := spec.Value.(*btf.Struct)
+	counters.Members = append(counters.Members, btf.Member{
+		Name: "owner", Type: counters.Members[0].Type, Offset: btf.Bits(8 * counters.Size),
+	})
+	counters.Size += ownerSize
+	spec.ValueSize = counters.Size
+}
+
+// hasOwner tells whether the entries say whose they are: those of rulesets that an
+// earlier build has loaded do not.
+func hasOwner(counters *ebpf.Map) bool {
+	rules := counters.ValueSize() - uint32(unsafe.Offsetof(programsCounters{}.Rules))
+	return rules%uint32(unsafe.Sizeof(RuleCounter{})) == ownerSize
+}
+
+// ownerAt returns the owner of the activation of a device. Returns an error
+// wrapping ebpf.ErrKeyNotExist if there is none.
+func ownerAt(counters *ebpf.Map, ifindex int) (uint64, error) {
+	var perCPU [][]byte
+	if err := counters.Lookup(uint32(ifindex), &perCPU); err != nil {
+		return 0, err
+	}
+	return ownerIn(counters, perCPU), nil
+}
+
+func ownerIn(counters *ebpf.Map, perCPU [][]byte) uint64 {
+	if !hasOwner(counters) || len(perCPU) == 0 {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(perCPU[0][counters.ValueSize()-ownerSize:])
+}
+
+// Enable makes the programs process the packets of an attached device, with its
+// counters at zero. It is the one moment from which the rules are in force.
+func (p *Programs) Enable(a Activation) error {
+	near := p.near()
+	mayBeNear, err := near.prepare(uint32(a.Index))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAttach, err)
+	}
+	counters := p.maps[programsMapCounters]
+	if err := counters.Put(uint32(a.Index), entry(counters, a.Owner)); err != nil {
+		return fmt.Errorf("%w: the counters of device %d cannot be added (one ruleset has at most %d containers): %w",
+			ErrAttach, a.Index, counters.MaxEntries(), err)
+	}
+	if mayBeNear {
+		// The rules are in force: without a place the device is counted all the
+		// same, so this is no error, by which somebody would take them back.
+		_ = near.take(uint32(a.Index))
+	}
+	return nil
+}
+
+// entry is an element of the map `counters`, which has one for each CPU.
+func entry(counters *ebpf.Map, owner uint64) [][]byte {
+	value := make([][]byte, ebpf.MustPossibleCPU())
+	for i := range value {
+		value[i] = make([]byte, counters.ValueSize())
+		if hasOwner(counters) {
+			binary.NativeEndian.PutUint64(value[i][counters.ValueSize()-ownerSize:], owner)
+		}
+	}
+	return value
+}
+
+// Disable makes the programs of the ruleset pinned in dir leave the packets of a
+// device alone, unless the device is another attachment's by now.
+//
+// Returns an error wrapping ErrPin or ErrDetach.
+func Disable(dir string, a Activation) error {
+	counters, err := openIfThere(dir, programsMapCounters)
+	if counters == nil || err != nil {
+		return err
+	}
+	defer counters.Close()
+	owner, err := ownerAt(counters, a.Index)
+	switch {
+	case errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && hasOwner(counters) && owner != a.Owner:
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w to read the map %s: %w", ErrPin, programsMapCounters, err)
+	}
+	if err := leaveNear(dir, uint32(a.Index)); err != nil {
+		return err
+	}
+	if err := counters.Delete(uint32(a.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("%w: deactivate the programs: %w", ErrDetach, err)
+	}
+	return nil
+}
+
+// IsEnabled tells whether the programs of the ruleset pinned in dir process the
+// packets of a device, for this owner.
+//
+// Returns an error wrapping ErrPin.
+func IsEnabled(dir string, a Activation) (bool, error) {
+	counters, err := openPinnedMap(dir, programsMapCounters)
+	if err != nil {
+		return false, err
+	}
+	defer counters.Close()
+	return isEnabledIn(counters, a)
+}
+
+func isEnabledIn(counters *ebpf.Map, a Activation) (bool, error) {
+	owner, err := ownerAt(counters, a.Index)
+	switch {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("%w to read the map %s: %w", ErrPin, programsMapCounters, err)
+	}
+	return !hasOwner(counters) || owner == a.Owner, nil
+}
+
+// ActivationAt returns the activation of a device in the ruleset pinned in dir,
+// nil if there is none.
+//
+// Returns an error wrapping ErrPin.
+func ActivationAt(dir string, ifindex int) (*Activation, error) {
+	counters, err := openIfThere(dir, programsMapCounters)
+	if counters == nil || err != nil {
+		return nil, err
+	}
+	defer counters.Close()
+	owner, err := ownerAt(counters, ifindex)
+	switch {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%w to read the map %s: %w", ErrPin, programsMapCounters, err)
+	}
+	return &Activation{ifindex, owner}, nil
+}
+
+// Activate is Enable for nobody in particular.
+func (p *Programs) Activate(ifindex uint32) error {
+	return p.Enable(Activation{Index: int(ifindex)})
+}
+
+// Deactivate undoes Activate in the ruleset pinned in dir.
+func Deactivate(dir string, ifindex int) error {
+	return Disable(dir, Activation{Index: ifindex})
+}

@@ -1,0 +1,415 @@
+package lifecycle
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netlink"
+
+	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
+)
+
+// manner is a mode and a tc hook.
+type manner struct{ mode, hook string }
+
+func (m manner) String() string { return m.mode + "-" + m.hook }
+
+// manners are all that this kernel has.
+func manners(t testing.TB) []manner {
+	hooks := []string{"clsact"}
+	if node.HasTCX(t) {
+		hooks = append(hooks, "tcx")
+	}
+	var all []manner
+	for _, mode := range []string{"generic", "native", "tc"} {
+		for _, hook := range hooks {
+			all = append(all, manner{mode, hook})
+		}
+	}
+	return all
+}
+
+// eachManner runs a test in each.
+func eachManner(t *testing.T, test func(*testing.T, manner)) {
+	t.Helper()
+	for _, m := range manners(t) {
+		t.Run(m.String(), func(t *testing.T) { test(t, m) })
+	}
+}
+
+// Ports of the rules: 7999 and 80 become one more than these and the version.
+const (
+	egressPort, egressTarget   = 7999, 8000
+	ingressPort, ingressTarget = 80, 8080
+	versions                   = 3
+)
+
+// rules are those of a version; 0 is none.
+func rules(version int) []any {
+	if version == 0 {
+		return []any{}
+	}
+	rewrite := func(direction string, port, to int) any {
+		return map[string]any{"direction": direction, "protocol": "udp", "port": port, "toPort": to}
+	}
+	return []any{
+		rewrite("egress", egressPort, egressTarget+version), rewrite("ingress", ingressPort, ingressTarget+version),
+	}
+}
+
+// world is a node whose own address the containers talk to.
+type world struct {
+	*node.Node
+	// containers is the node that has the containers' namespaces, and removes them.
+	containers *node.Node
+	pods       []*pod
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	n, err := node.New()
+	must(t, err)
+	w := &world{Node: n, containers: n}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	serve(t, n.NS, egressPort, egressTarget)
+	return w
+}
+
+// serve answers at a port, and at those that it may become, with the port's number.
+func serve(t testing.TB, in ns.NetNS, port, target int) {
+	t.Helper()
+	for _, port := range []int{port, target + 1, target + 2, target + 3} {
+		server, err := node.UDPName(in, port)
+		must(t, err)
+		t.Cleanup(func() { server.Close() })
+	}
+}
+
+// pod is a container with one interface.
+type pod struct {
+	*world
+	id     string
+	c      *node.Container
+	number int
+	// network is the name of its network.
+	network string
+	// device is what its host side is called now.
+	device string
+	// version are the rules that it is to be under, in this manner.
+	version int
+	manner  manner
+}
+
+// pod makes a container, whose host side gets an index of its own choice if that
+// is 0.
+func (w *world) pod(t testing.TB, device string, index int) *pod {
+	t.Helper()
+	c, err := w.containers.Container()
+	must(t, err)
+	p := &pod{
+		world: w, c: c, number: len(w.pods) + 1, device: device, network: "lab",
+		id: fmt.Sprintf("pod%d-%s", len(w.pods)+1, c.ID()),
+	}
+	w.pods = append(w.pods, p)
+	p.lay(t, index)
+	serve(t, c.NS, ingressPort, ingressTarget)
+	return p
+}
+
+// lay makes the pair of devices.
+func (p *pod) lay(t testing.TB, index int) {
+	t.Helper()
+	must(t, p.NS.Do(func(ns.NetNS) error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.Index = p.device, index
+		if err := netlink.LinkAdd(&netlink.Veth{
+			LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(p.c.NS.Fd())),
+		}); err != nil {
+			return err
+		}
+		return setUp(p.device, p.address(1))
+	}))
+	must(t, p.c.NS.Do(func(ns.NetNS) error { return setUp("eth0", p.address(2)) }))
+}
+
+func setUp(device string, address netip.Addr) error {
+	link, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: &net.IPNet{IP: address.AsSlice(), Mask: net.CIDRMask(24, 32)}}); err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// address is that of the host side, 1, or of the container, 2.
+func (p *pod) address(end byte) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 78, byte(p.number), end})
+}
+
+// onHost does something with the host side.
+func (p *pod) onHost(t testing.TB, do func(netlink.Link) error) {
+	t.Helper()
+	must(t, p.NS.Do(func(ns.NetNS) error {
+		link, err := netlink.LinkByName(p.device)
+		if err != nil {
+			return err
+		}
+		return do(link)
+	}))
+}
+
+func (p *pod) index(t testing.TB) (index int) {
+	t.Helper()
+	p.onHost(t, func(link netlink.Link) error {
+		index = link.Attrs().Index
+		return nil
+	})
+	return index
+}
+
+func (p *pod) rename(t testing.TB, name string) {
+	t.Helper()
+	p.onHost(t, func(link netlink.Link) error { return netlink.LinkSetName(link, name) })
+	p.device = name
+}
+
+func (p *pod) removeDevice(t testing.TB) {
+	t.Helper()
+	p.onHost(t, netlink.LinkDel)
+}
+
+// entry is the plugin's configuration.
+func entry(network string, version int, m manner) map[string]any {
+	return map[string]any{
+		"cniVersion": "1.1.0", "name": network, "type": "xdp-port", "mode": m.mode, "tcHook": m.hook, "rules": rules(version),
+		"prevResult": map[string]any{"cniVersion": "1.1.0"},
+	}
+}
+
+// verb runs a verb of the plugin, and returns the code that it answers, 0 if it
+// succeeds, and what it says.
+func (p *pod) verb(t testing.TB, verb string, config map[string]any) (code uint, message string) {
+	t.Helper()
+	stdin, err := json.Marshal(config)
+	must(t, err)
+	call := node.Call{Verb: verb, ContainerID: p.id, NetNS: p.c.NS.Path(), IfName: "eth0", Stdin: stdin}
+	if verb == "GC" {
+		call = node.Call{Verb: verb, Stdin: stdin}
+	}
+	answer, err := p.Call(call)
+	must(t, err)
+	if answer.Refusal == nil {
+		return 0, ""
+	}
+	return answer.Refusal.Code, answer.Refusal.Error()
+}
+
+func (p *pod) must(t testing.TB, verb string, config map[string]any) {
+	t.Helper()
+	if code, message := p.verb(t, verb, config); code != 0 {
+		t.Fatalf("%s of %s: code %d: %s", verb, p.id, code, message)
+	}
+}
+
+func (p *pod) add(t testing.TB, version int, m manner) {
+	t.Helper()
+	p.must(t, "ADD", entry(p.network, version, m))
+	p.version, p.manner = version, m
+}
+
+func (p *pod) check(t testing.TB) (code uint, message string) {
+	t.Helper()
+	return p.verb(t, "CHECK", entry(p.network, p.version, p.manner))
+}
+
+func (p *pod) del(t testing.TB) {
+	t.Helper()
+	p.must(t, "DEL", entry(p.network, 0, manner{"auto", "auto"}))
+	p.version = 0
+}
+
+// collect runs GC, to which these are valid.
+func (w *world) collect(t testing.TB, network string, valid ...*pod) {
+	t.Helper()
+	list := []any{}
+	for _, p := range valid {
+		list = append(list, map[string]any{"containerID": p.id, "ifname": "eth0"})
+	}
+	stdin, err := json.Marshal(map[string]any{
+		"cniVersion": "1.1.0", "name": network, "type": "xdp-port", "rules": []any{}, "cni.dev/valid-attachments": list,
+	})
+	must(t, err)
+	answer, err := w.Call(node.Call{Verb: "GC", Stdin: stdin})
+	must(t, err)
+	if answer.Refusal != nil {
+		t.Fatal(answer.Refusal)
+	}
+}
+
+// sight is which ports packets to 7999 and to 80 arrive at.
+type sight struct{ egress, ingress string }
+
+func (p *pod) look(t testing.TB) (s sight) {
+	t.Helper()
+	s.egress = ask(t, p.c.NS, netip.AddrPortFrom(p.address(1), egressPort))
+	s.ingress = ask(t, p.NS, netip.AddrPortFrom(p.address(2), ingressPort))
+	return s
+}
+
+// ask sends until somebody answers. The answer has to come from the port that was
+// asked, or it is not heard.
+func ask(t testing.TB, from ns.NetNS, to netip.AddrPort) string {
+	t.Helper()
+	conn, err := node.DialUDP(from, to)
+	must(t, err)
+	defer conn.Close()
+	for range 3 {
+		_, err = conn.Write([]byte("where?"))
+		must(t, err)
+		must(t, conn.SetReadDeadline(time.Now().Add(pace.Patience(500*time.Millisecond))))
+		answer := make([]byte, 100)
+		if n, err := conn.Read(answer); err == nil {
+			return string(answer[:n])
+		}
+	}
+	return "nothing"
+}
+
+func wanted(version int) sight {
+	if version == 0 {
+		return sight{fmt.Sprint(egressPort), fmt.Sprint(ingressPort)}
+	}
+	return sight{fmt.Sprint(egressTarget + version), fmt.Sprint(ingressTarget + version)}
+}
+
+// mustBeRight wants the container to be under the rules that it is to be under.
+func (p *pod) mustBeRight(t testing.TB) {
+	t.Helper()
+	if saw := p.look(t); saw != wanted(p.version) {
+		t.Fatalf("the packets of %s on %s arrive at %+v, should at %+v", p.id, p.device, saw, wanted(p.version))
+	}
+}
+
+// listed is what list says of an attachment.
+type listed struct {
+	Network, Container, Device, Mode, TCHook string
+	Healthy, Gone                            bool
+	Problems                                 []string
+}
+
+// list returns what list says, in an order of its own.
+func (w *world) list(t testing.TB) []listed {
+	t.Helper()
+	stdout, _, code := w.tool(t, "list", "-o", "json")
+	var document struct{ Attachments []listed }
+	if err := json.Unmarshal(stdout, &document); err != nil {
+		t.Fatalf("list says %s: %v", stdout, err)
+	}
+	sick := slices.ContainsFunc(document.Attachments, func(l listed) bool { return !l.Healthy })
+	if code != 0 && !sick || code == 0 && sick {
+		t.Errorf("list exits with %d: %s", code, stdout)
+	}
+	return document.Attachments
+}
+
+// listedAs returns what list says of a container, nil if that is nothing.
+func (p *pod) listedAs(t testing.TB) *listed {
+	t.Helper()
+	list := p.list(t)
+	i := slices.IndexFunc(list, func(l listed) bool { return l.Container == p.id })
+	if i < 0 {
+		return nil
+	}
+	return &list[i]
+}
+
+// mustList wants list to have these, all of them healthy.
+func (w *world) mustList(t testing.TB, want ...*pod) {
+	t.Helper()
+	list := w.list(t)
+	if len(list) != len(want) {
+		t.Fatalf("list has %d attachments, should have %d: %+v", len(list), len(want), list)
+	}
+	for _, p := range want {
+		if l := p.listedAs(t); l == nil || !l.Healthy || l.Device != p.device {
+			t.Fatalf("list says of %s on %s: %+v", p.id, p.device, l)
+		}
+	}
+}
+
+// tool runs the operator's tool.
+func (w *world) tool(t testing.TB, args ...string) (stdout, stderr []byte, code int) {
+	t.Helper()
+	bin, err := node.BinDir()
+	must(t, err)
+	command := exec.Command(filepath.Join(bin, "xdp-portctl"), args...)
+	var out, errs bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errs
+	err = node.Run(w.NS, command, node.ToolTimeout)
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.Bytes(), errs.Bytes(), command.ProcessState.ExitCode()
+}
+
+func (w *world) mustTool(t testing.TB, args ...string) []byte {
+	t.Helper()
+	stdout, stderr, code := w.tool(t, args...)
+	if code != 0 {
+		t.Fatalf("%v exits with %d: %s%s", args, code, stdout, stderr)
+	}
+	return stdout
+}
+
+// apply gives all containers of a network a version of the rules.
+func (w *world) apply(t testing.TB, version int, m manner) {
+	t.Helper()
+	w.mustTool(t, "apply", conflist(t, "lab", version, m))
+	for _, p := range w.pods {
+		if p.version != 0 && p.network == "lab" {
+			p.version, p.manner = version, m
+		}
+	}
+}
+
+func conflist(t testing.TB, network string, version int, m manner) string {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{
+		"cniVersion": "1.1.0", "name": network,
+		"plugins": []any{
+			map[string]any{"type": "ptp"},
+			map[string]any{"type": "xdp-port", "mode": m.mode, "tcHook": m.hook, "rules": rules(version)},
+		},
+	})
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "lab.conflist")
+	must(t, os.WriteFile(path, text, 0o600))
+	return path
+}
+
+// mustBeClean wants no state.
+func mustBeClean(t testing.TB) {
+	t.Helper()
+	if left := node.State(); len(left) > 0 {
+		t.Fatalf("left are %v", left)
+	}
+}
