@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
@@ -52,5 +53,34 @@ func wantCode(t *testing.T, got *refusal, code uint) {
 	t.Helper()
 	if got == nil || got.Code != code {
 		t.Errorf("the answer is %v, should be an error with code %d", got, code)
+	}
+}
+
+// TestMeetingOfGC has a container's DEL come while GC, which is to remove it too,
+// is at another one: what is gone already is no error.
+func TestMeetingOfGC(t *testing.T) {
+	r := first(node.TCHook(t), "auto")
+	st := newStage(t)
+	worlds := []*world{newWorld(t, st), newWorld(t, st)}
+	for _, w := range worlds {
+		w.must(t, "ADD", r.config)
+	}
+	config := map[string]any{"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", "cni.dev/valid-attachments": []any{}}
+	met := false
+	_, refused := worlds[0].traced(t, "GC", config, func(c ptrace.Call) ptrace.Verdict {
+		if !met && c.Number == unix.SYS_BPF && commands[c.Args[0]] == "LINK_DETACH" {
+			met = true
+			for _, w := range worlds {
+				w.must(t, "DEL", r.config)
+			}
+		}
+		return ptrace.Proceed
+	})
+	if !met || refused != nil {
+		t.Fatalf("GC met DEL: %t, and answers %v", met, refused)
+	}
+	for _, w := range worlds {
+		w.mustSee(t, untouched)
+		w.mustBeClean(t)
 	}
 }
