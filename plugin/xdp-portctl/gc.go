@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -41,17 +42,27 @@ With --dry-run it exits with 1 if there is anything to remove.`,
 	return command
 }
 
+// collect removes what is gone. Containers can start and stop while it looks whether
+// there is any: all of them are looked at with the lock only if there is.
 func collect() ([]state.Key, error) {
 	netns, err := veth.OwnNetNS()
 	if err != nil {
 		return nil, err
 	}
+	list, err := inspect.Attachments()
+	if err != nil {
+		return nil, err
+	}
+	anyGone := slices.ContainsFunc(list, func(a inspect.Attachment) bool { return a.Gone })
 	store, err := state.OpenExisting()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, state.Visible()
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !anyGone { // what processes that died have left was removed by opening it
+		return nil, store.Close()
 	}
 	keys, err := store.CollectGone(netns)
 	return keys, errors.Join(err, store.Close())

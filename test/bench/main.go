@@ -49,6 +49,7 @@ var comparisons = []struct {
 	{"startup", startup},
 	{"verbs", verbs},
 	{"crowd", crowd},
+	{"scrapes", scrapes},
 	{"memory", memory},
 }
 

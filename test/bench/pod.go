@@ -26,6 +26,8 @@ type pod struct {
 	host netlink.Link
 	// group is charged for what the plugins make, unless it is nil.
 	group *memoryGroup
+	// ordinary has plugins run with the priority that other processes have.
+	ordinary bool
 	// added is what DEL is still to be run for.
 	added []plugin
 }
@@ -156,12 +158,16 @@ func (p *pod) call(plugin plugin, verb string) (took time.Duration, err error) {
 	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(stdin), &output, &output
 	command.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	err = p.node.NS.Do(func(ns.NetNS) error {
-		return traffic.RealTime(func() error {
+		run := func() error {
 			start := time.Now()
 			err := runBounded(command)
 			took = time.Since(start)
 			return err
-		})
+		}
+		if p.ordinary {
+			return run()
+		}
+		return traffic.RealTime(run)
 	})
 	if err != nil {
 		return took, fmt.Errorf("%s of %s: %w: %s", verb, plugin.path, err, output.Bytes())

@@ -1,0 +1,66 @@
+//go:build linux && (amd64 || arm64)
+
+package portctl
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/test/pace"
+	"github.com/xdp-port/xdp-port/test/ptrace"
+)
+
+// TestReadersHoldNoLock wants the state free for a change whenever a reader looks
+// into a map of the kernel: with many containers, and many readers, ADD would wait
+// for all of that.
+func TestReadersHoldNoLock(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	attach(t, n)
+	send(t, c, 7999, 3)
+	for _, args := range []string{"list", "stats", "metrics", "gc"} {
+		tool := command(t, strings.Fields(args)...)
+		var out bytes.Buffer
+		tool.Stdout, tool.Stderr = &out, &out
+		lookups, locked := 0, 0
+		err := n.NS.Do(func(ns.NetNS) error {
+			return ptrace.Run(tool, pace.Patience(time.Minute), func(c ptrace.Call) ptrace.Verdict {
+				if c.Number == unix.SYS_BPF && c.Args[0] == unix.BPF_MAP_LOOKUP_ELEM {
+					lookups++
+					if !isFree(t) {
+						locked++
+					}
+				}
+				return ptrace.Proceed
+			})
+		})
+		if err != nil || args != "gc" && !strings.Contains(out.String(), "cnitool") {
+			t.Errorf("%s: %v: %s", args, err, out.String())
+		}
+		if lookups == 0 || locked > 0 {
+			t.Errorf("%s: it held the lock at %d of %d look-ups", args, locked, lookups)
+		}
+	}
+}
+
+// isFree tells whether somebody could change the state now.
+func isFree(t *testing.T) bool {
+	t.Helper()
+	folder, err := os.Open(state.DefaultRoot)
+	must(t, err)
+	defer folder.Close()
+	err = unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+		t.Error(err)
+	}
+	return err == nil
+}
