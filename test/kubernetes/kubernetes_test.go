@@ -43,6 +43,8 @@ func TestCluster(t *testing.T) {
 	part("a ConfigMap reaches running pods", (*cluster).testConfigMap)
 	part("an invalid ConfigMap changes nothing", (*cluster).testInvalid)
 	part("another installer", (*cluster).testRewritten)
+	part("metrics for those who may", (*cluster).testTokens)
+	part("a role is removed", (*cluster).testRoleRemoved)
 	part("kubelet restart", (*cluster).testKubelet)
 	part("containerd restart", (*cluster).testContainerd)
 	part("DaemonSet upgrade", (*cluster).testUpgrade)
