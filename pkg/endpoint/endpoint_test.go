@@ -93,21 +93,24 @@ func (a *authority) reissue(name, certFile, keyFile string) {
 }
 
 // client trusts the authority, and shows a certificate if there is one.
-func (a *authority) client(server string, certificates ...tls.Certificate) *http.Client {
+func (a *authority) client(certificates ...tls.Certificate) *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
 	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{RootCAs: pool, ServerName: server, Certificates: certificates},
+		TLSClientConfig:   &tls.Config{RootCAs: pool, ServerName: serverName, Certificates: certificates},
 	}}
 }
+
+// serverName is whom the server's certificate is for.
+const serverName = "node"
 
 // serve serves /metrics to whom the options say, and /healthz to all.
 func serve(t *testing.T, o Options, authorize Authorize) string {
 	t.Helper()
 	o.Address = "127.0.0.1:0"
 	mux := http.NewServeMux()
-	answer := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "answer") }
+	answer := func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "answer") }
 	mux.Handle("/metrics", Guard(o, authorize, http.HandlerFunc(answer)))
 	mux.HandleFunc("/healthz", answer)
 	server, err := Listen(o, mux)
@@ -162,15 +165,15 @@ func TestPublic(t *testing.T) {
 // while they are half there.
 func TestCertificate(t *testing.T) {
 	a := newAuthority(t)
-	cert, key := a.issue("node")
+	cert, key := a.issue(serverName)
 	url := serve(t, Options{CertFile: cert, KeyFile: key}, nil)
-	client := a.client("node")
+	client := a.client()
 	first := want(t, client, url+"/metrics", http.StatusOK)
 	a.must(os.WriteFile(cert, nil, 0o600))
 	if half := want(t, client, url+"/metrics", http.StatusOK); half != first {
 		t.Error("another certificate, though the file is empty")
 	}
-	a.reissue("node", cert, key)
+	a.reissue(serverName, cert, key)
 	if renewed := want(t, client, url+"/metrics", http.StatusOK); renewed == first {
 		t.Error("the old certificate, though there is a new one")
 	}
@@ -180,19 +183,19 @@ func TestCertificate(t *testing.T) {
 // right authority, and everyone ask how it is.
 func TestClientCertificate(t *testing.T) {
 	a, stranger := newAuthority(t), newAuthority(t)
-	cert, key := a.issue("node")
+	cert, key := a.issue(serverName)
 	url := serve(t, Options{CertFile: cert, KeyFile: key, ClientCAFile: a.file}, nil)
 	load := func(cert, key string) tls.Certificate {
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		a.must(err)
 		return pair
 	}
-	want(t, a.client("node", load(a.issue("prometheus"))), url+"/metrics", http.StatusOK)
-	want(t, a.client("node"), url+"/metrics", http.StatusUnauthorized)
-	want(t, a.client("node"), url+"/healthz", http.StatusOK)
+	want(t, a.client(load(a.issue("prometheus"))), url+"/metrics", http.StatusOK)
+	want(t, a.client(), url+"/metrics", http.StatusUnauthorized)
+	want(t, a.client(), url+"/healthz", http.StatusOK)
 	// Clients do not offer what the server does not ask for: make it.
 	other := load(stranger.issue("prometheus"))
-	client := a.client("node")
+	client := a.client()
 	client.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return &other, nil
 	}

@@ -63,7 +63,7 @@ func RemovePrograms(folder string) (removed []string, err error) {
 		case err == nil:
 			removed = append(removed, path)
 		case !errors.Is(err, os.ErrNotExist):
-			return removed, err
+			return removed, explain(err, path, folder)
 		}
 	}
 	return removed, nil

@@ -20,7 +20,7 @@ func (a *agent) openFolders(ctx context.Context) (err error) {
 	if a.programs, err = install.OpenFolder(a.options.bin); err != nil {
 		return err
 	}
-	if a.folders.networks, err = install.OpenFolder(a.options.networks.Folder); err != nil {
+	if a.networks, err = install.OpenFolder(a.options.networks.Folder); err != nil {
 		a.programs.Close()
 		return err
 	}
@@ -31,7 +31,7 @@ func (a *agent) openFolders(ctx context.Context) (err error) {
 func (a *agent) closeFolders() {
 	a.stopWatching()
 	a.programs.Close()
-	a.folders.networks.Close()
+	a.networks.Close()
 }
 
 func (a *agent) watchConflists(ctx context.Context) {
@@ -42,7 +42,7 @@ func (a *agent) watchConflists(ctx context.Context) {
 // findFolders goes on with folders that are others now, and fails where none is
 // seen any more: in a container only a new one sees what is there now.
 func (a *agent) findFolders(ctx context.Context) (moved bool, err error) {
-	movedNetworks, err := a.find(ctx, &a.folders.networks)
+	movedNetworks, err := a.find(ctx, &a.networks)
 	if err != nil {
 		return false, err
 	}
