@@ -3,6 +3,7 @@ package metrics
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ type Handler struct {
 
 // NewHandler returns a handler of a gatherer's metrics.
 func NewHandler(gatherer prometheus.Gatherer) *Handler {
-	return &Handler{gatherer: gatherer, mine: make(chan struct{}, 1)}
+	return &Handler{gatherer: gatherer, turns: newTurns(), mine: make(chan struct{}, 1)}
 }
 
 // page is what a collection came to.
@@ -55,15 +56,11 @@ type page struct {
 // ServeHTTP implements http.Handler. Where nothing can be read it answers 500: it
 // must not look like a node without containers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	wait := h.turns.next(time.Now())
-	if wait > longestWait {
+	ctx, cancel := context.WithTimeout(r.Context(), longestWait)
+	defer cancel()
+	if !h.turns.wait(ctx) {
 		http.Error(w, "too many scrapes at once", http.StatusServiceUnavailable)
 		return
-	}
-	select {
-	case <-r.Context().Done():
-		return
-	case <-time.After(wait):
 	}
 	page := h.current()
 	if page.err != nil {
@@ -133,21 +130,32 @@ func (p *page) compressed() []byte {
 
 // turns paces those who come.
 type turns struct {
-	mutex sync.Mutex
-	free  time.Time // when the next one would have its turn if no burst were allowed
+	// next has a token for the one whose turn comes next, and guards free.
+	next chan struct{}
+	// free is when a turn would come if no burst were allowed.
+	free time.Time
 }
 
-// next returns how long to wait for one's turn. One that would have to wait for too
-// long takes none.
-func (t *turns) next(now time.Time) time.Duration {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
+func newTurns() turns { return turns{next: make(chan struct{}, 1)} }
+
+// wait waits for a turn. Who goes away meanwhile takes none: false.
+func (t *turns) wait(ctx context.Context) bool {
+	select {
+	case t.next <- struct{}{}:
+		defer func() { <-t.next }()
+	case <-ctx.Done():
+		return false
+	}
+	now := time.Now()
 	if earliest := now.Add(-answerBurst * answerInterval); t.free.Before(earliest) {
 		t.free = earliest
 	}
-	wait := t.free.Add(answerInterval).Sub(now)
-	if wait <= longestWait {
-		t.free = t.free.Add(answerInterval)
+	turn := t.free.Add(answerInterval)
+	select {
+	case <-time.After(turn.Sub(now)):
+	case <-ctx.Done():
+		return false
 	}
-	return max(0, wait)
+	t.free = turn
+	return true
 }

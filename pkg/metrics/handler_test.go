@@ -101,6 +101,32 @@ func TestTooManyScrapers(t *testing.T) {
 	})
 }
 
+// TestScrapersGoAway has many come and not wait for an answer: they take nobody's
+// turn.
+func TestScrapersGoAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := newHandler(0, nil)
+		gone, cancel := context.WithCancel(t.Context())
+		var scrapers sync.WaitGroup
+		for range 1000 {
+			scrapers.Go(func() {
+				request := httptest.NewRequestWithContext(gone, http.MethodGet, "/metrics", nil)
+				h.ServeHTTP(httptest.NewRecorder(), request)
+			})
+		}
+		time.Sleep(answerInterval / 2)
+		cancel()
+		scrapers.Wait()
+		began := time.Now()
+		if code := scrape(h).Code; code != http.StatusOK {
+			t.Errorf("%d", code)
+		}
+		if waited := time.Since(began); waited > answerInterval {
+			t.Errorf("it waited for %s", waited)
+		}
+	})
+}
+
 func TestHandler(t *testing.T) {
 	const want = `xdp_port_attachment_healthy{container="c",interface="eth0",network="lab"} 0`
 	h, _ := newHandler(0, nil)
