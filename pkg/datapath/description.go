@@ -2,18 +2,27 @@ package datapath
 
 const pinDescription = "description"
 
-// PinDescription writes into dir, beside the programs, what they were loaded
-// for: the maps alone do not tell a rule's name or its addresses.
-func (rs *Ruleset) PinDescription(dir string) error {
-	return pinDocument(dir, pinDescription, rs)
+// Description is what a loaded ruleset says of itself: the maps alone do not tell a
+// rule's name or its addresses.
+type Description struct {
+	Ruleset
+	// ChecksumHelper tells that its programs could not read the kernel's skb, and
+	// call a helper for checksums: some 60 ns a packet slower, and in doubt about
+	// the checksums of UDP tunnels.
+	ChecksumHelper bool `json:",omitempty"`
+}
+
+// PinDescription writes into dir, beside the programs, what they were loaded for.
+func (p *Programs) PinDescription(dir string, rs *Ruleset) error {
+	return pinDocument(dir, pinDescription, &Description{Ruleset: *rs, ChecksumHelper: p.checksumHelper})
 }
 
 // ReadDescription reads what the ruleset in dir was loaded for. Returns an
 // error wrapping os.ErrNotExist if it does not say.
-func ReadDescription(dir string) (*Ruleset, error) {
-	rs := new(Ruleset)
-	if err := readDocument(dir, pinDescription, rs); err != nil {
+func ReadDescription(dir string) (*Description, error) {
+	d := new(Description)
+	if err := readDocument(dir, pinDescription, d); err != nil {
 		return nil, err
 	}
-	return rs, nil
+	return d, nil
 }

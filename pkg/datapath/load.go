@@ -23,6 +23,9 @@ type Programs struct {
 	ToContainer     *ebpf.Program
 
 	maps map[string]*ebpf.Map
+
+	// checksumHelper is known of programs that were just loaded.
+	checksumHelper bool
 }
 
 // Load compiles nothing and attaches nothing: it brings the programs and the
@@ -41,12 +44,18 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 		kernelSKB()
 	}()
 	programs, err := load(rs, table, shared, kernelSKB)
-	if isRefusal(err) && kernelSKB() != nil && !rs.Mode.isNative() {
-		if programs, err := load(rs, table, shared, noSKB); err == nil {
-			return programs, nil
+	helper := kernelSKB() == nil
+	if isRefusal(err) && !helper && !rs.Mode.isNative() {
+		var retried error
+		if programs, retried = load(rs, table, shared, noSKB); retried == nil {
+			helper, err = true, nil
 		}
 	}
-	return programs, err
+	if err != nil {
+		return nil, err
+	}
+	programs.checksumHelper = helper
+	return programs, nil
 }
 
 // isRefusal tells whether the verifier did not like a program: a kernel may have

@@ -9,6 +9,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
 // Feature is something that a kernel may lack.
@@ -24,13 +26,17 @@ type Feature struct {
 
 // Features returns what the programs need, and what they use where it is there.
 func Features() []Feature {
+	return append(needed(), tcx, frags, handsOver, takesSKB, nativeMode)
+}
+
+// needed is what there is no doing without.
+func needed() []Feature {
 	return []Feature{
 		{Name: "what the XDP program needs", Since: "5.12", probe: func() error {
 			return features.HaveProgramHelper(ebpf.XDP, newestNeeded)
 		}},
 		{Name: "tc programs", Since: "4.1", probe: func() error { return features.HaveProgramType(ebpf.SchedCLS) }},
 		{Name: "ring buffers", Since: "5.8", probe: func() error { return features.HaveMapType(ebpf.RingBuf) }},
-		tcx, frags, handsOver, readsSKB, nativeMode,
 	}
 }
 
@@ -45,9 +51,12 @@ var frags = Feature{
 	probe:     func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes) },
 }
 
+// helperChecksums is what programs do without reading skbs.
+const helperChecksums = "a helper fixes up checksums, which takes some 60 ns a packet more; those of UDP tunnels are in doubt"
+
 var readsSKB = Feature{
 	Name: kernelCast + " and its own BTF", Since: "6.2",
-	Otherwise: "a helper fixes up checksums, which takes some 60 ns a packet more; those of UDP tunnels are in doubt",
+	Otherwise: helperChecksums,
 	probe: func() error {
 		if kernelSKB() == nil {
 			return ebpf.ErrNotSupported
@@ -58,7 +67,43 @@ var readsSKB = Feature{
 
 var nativeMode = Feature{
 	Name: "skbs that XDP can read", Since: "6.3", Otherwise: "mode native is refused",
-	probe: func() error { return kernelXDP().err },
+	probe: func() error {
+		if err := kernelXDP().err; err != nil {
+			return err
+		}
+		return loadProbe(Native)
+	},
+}
+
+// takesSKB is readsSKB by what counts: the verifier takes the programs.
+var takesSKB = Feature{
+	Name: "programs that read skbs", Since: "6.2", Otherwise: helperChecksums,
+	probe: func() error {
+		if err := readsSKB.probe(); err != nil {
+			return err
+		}
+		return loadProbe(TC)
+	},
+}
+
+// loadProbe loads the programs of a small ruleset, which read skbs.
+func loadProbe(mode Mode) error {
+	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
+	rs := &Ruleset{Mode: mode, Flows: 1024, Rules: []rules.Rule{
+		{Name: "probe", Protocol: rules.UDP, Ports: port(1), To: port(2)},
+	}}
+	table, err := rules.Compile(rs.Rules)
+	if err != nil {
+		return err
+	}
+	programs, err := load(rs, table, Shared{}, kernelSKB)
+	if isRefusal(err) {
+		return fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
+	}
+	if err != nil {
+		return err
+	}
+	return programs.Close()
 }
 
 // Check returns nil if the kernel has the feature, and an error that names the
@@ -77,10 +122,7 @@ func (f Feature) Check() error {
 // Ready tells whether the kernel has what loading the programs takes, and the
 // hook that is asked for.
 func Ready(hook TCHook) error {
-	for _, feature := range Features() {
-		if feature.Otherwise != "" {
-			continue
-		}
+	for _, feature := range needed() {
 		if err := feature.Check(); err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func Examine() []Finding {
 		programs(),
 	}
 	findings = append(findings, extras()...)
-	findings = append(findings, jit(), typeInformation(), bpffs(), attached(list, err))
+	findings = append(findings, autoMode(), jit(), typeInformation(), bpffs(), attached(list, err))
 	if err != nil { // what is ours would look foreign
 		return append(findings, Finding{"the rest", Unknown, "cannot be looked at without knowing what is attached", ""})
 	}
@@ -106,6 +106,15 @@ func extras() (findings []Finding) {
 		findings = append(findings, f)
 	}
 	return findings
+}
+
+// autoMode says what mode auto is here.
+func autoMode() Finding {
+	f := Finding{"mode auto", Fine, "XDP generic; tc where a foreign XDP program is on the interface", ""}
+	if datapath.AutoMode() == datapath.TC {
+		f.Detail = "tc: on PREEMPT_RT packets can interleave between generic XDP and tc, so generic is refused"
+	}
+	return f
 }
 
 // jit looks at net/core/sysctl_net_core.c's bpf_jit_enable.

@@ -28,6 +28,9 @@ type Attachment struct {
 	// Mode and TCHook are what was obtained, not what was asked for.
 	Mode   string `json:"mode"`
 	TCHook string `json:"tcHook"`
+	// ChecksumHelper tells that the kernel did not let the programs read its packet
+	// buffer, so that they call a helper for checksums, see datapath.Description.
+	ChecksumHelper bool `json:"checksumHelper"`
 	// Ruleset names the loaded programs and maps, which others may share.
 	Ruleset string `json:"ruleset"`
 	// Programs are in the order of Hooks.

@@ -105,7 +105,7 @@ func (r *loader) read(l *state.Listed) (a Attachment, isThere bool, err error) {
 }
 
 type described struct {
-	ruleset *datapath.Ruleset
+	ruleset *datapath.Description
 	err     error
 }
 
@@ -166,7 +166,7 @@ func (a *Attachment) describe(d *described) {
 		a.Problems = append(a.Problems, fmt.Sprintf("its rules cannot be read: %v", d.err))
 		return
 	}
-	a.decided = d.ruleset.Rules
+	a.decided, a.ChecksumHelper = d.ruleset.Rules, d.ruleset.ChecksumHelper
 	a.RuleCount, a.FlowLimit = len(a.decided), d.ruleset.Flows
 	a.Rules = make([]Rule, a.RuleCount)
 	for i := range a.decided {

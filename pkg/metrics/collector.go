@@ -48,6 +48,7 @@ var (
 	info        = describe("attachment_info", "An interface that has rules, and how they are attached.", infoLabels...)
 	healthy     = describe("attachment_healthy", "Whether all is as ADD left it.", attachmentLabels...)
 	attachedAt  = describe("attachment_created_timestamp_seconds", "When its programs were attached last, since the epoch.", attachmentLabels...)
+	helped      = describe("attachment_checksum_helper", "Whether its programs cannot read the kernel's packet buffer, and fix up checksums by a helper.", attachmentLabels...)
 	packets     = describe("packets_total", "Packets by what became of them.", verdictLabels...)
 	conflicts   = describe("flow_conflicts_total", "Pairs of sockets that used both ports of a rule at once.", attachmentLabels...)
 	rulePackets = describe("rule_packets_total", "Packets that a rule decided.", ruleLabels...)
@@ -61,7 +62,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		attachments, rulesets, leftOut, info, healthy, attachedAt, packets, conflicts, rulePackets, ruleBytes,
+		attachments, rulesets, leftOut, info, healthy, helped, attachedAt, packets, conflicts, rulePackets, ruleBytes,
 	} {
 		out <- desc
 	}
@@ -120,6 +121,7 @@ func (c *Collector) attachment(out chan<- prometheus.Metric, a *inspect.Attachme
 	and := func(more ...string) []string { return append(labels[:3:3], more...) }
 	gauge.send(info, 1, and(a.Device, a.Mode, a.TCHook, a.Ruleset)...)
 	gauge.send(healthy, asFloat(a.Healthy), labels...)
+	gauge.send(helped, asFloat(a.ChecksumHelper), labels...)
 	if !a.AttachedAt.IsZero() {
 		gauge.send(attachedAt, float64(a.AttachedAt.UnixMilli())/1000, labels...)
 	}

@@ -178,7 +178,7 @@ func (s *Store) publishRuleset(folder string, rs *datapath.Ruleset, programs *da
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(rs.PinDescription(building), programs.Pin(building)); err != nil {
+	if err := errors.Join(programs.PinDescription(building, rs), programs.Pin(building)); err != nil {
 		return errors.Join(err, discard(building))
 	}
 	err = publish(building, folder)
