@@ -38,6 +38,7 @@ func TestLoad(t *testing.T) {
 	for name, list := range loadedRules() {
 		for _, mode := range []Mode{Generic, Native, Offload, TC} {
 			t.Run(mode.String()+"/"+name, func(t *testing.T) {
+				needMode(t, mode)
 				rs := &Ruleset{Mode: mode, Flows: 1024, Rules: list}
 				start := time.Now()
 				p := mustLoad(t, rs)
@@ -66,6 +67,7 @@ func TestLoadUnseen(t *testing.T) {
 					continue // which Mode.Check refuses
 				}
 				t.Run(mode.String()+"/"+name+"/"+seen, func(t *testing.T) {
+					needMode(t, mode)
 					table, err := rules.Compile(list)
 					if err != nil {
 						t.Fatal(err)

@@ -82,7 +82,7 @@ func devices(t *testing.T, indices ...int) {
 
 func traceRules() *Ruleset {
 	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
-	return &Ruleset{Flows: 1024, Rules: []rules.Rule{
+	return &Ruleset{Mode: AutoMode(), Flows: 1024, Rules: []rules.Rule{
 		{Name: "dns", Protocol: rules.UDP, Ports: port(7999), To: port(7998)},
 		{Name: "mail", Protocol: rules.UDP, Ports: port(25), Action: rules.Drop},
 		{Name: "web", Direction: rules.Ingress, Protocol: rules.UDP, Ports: port(80), To: port(8080)},
@@ -130,6 +130,10 @@ func send(t *testing.T, p *Programs, direction rules.Direction, frame []byte) {
 		run(t, p.ToContainer, frame)
 		return
 	}
+	if p.FromContainerTC != nil {
+		run(t, p.FromContainerTC, frame)
+		return
+	}
 	const xdpPass = 2
 	if result, out := run(t, p.FromContainer, frame); result == xdpPass {
 		run(t, p.SettleChecksum, out)
@@ -144,6 +148,19 @@ func run(t *testing.T, program *ebpf.Program, frame []byte) (uint32, []byte) {
 		t.Fatal(err)
 	}
 	return result, options.DataOut
+}
+
+// needMode skips the test where Mode.Check refuses the mode.
+func needMode(t *testing.T, mode Mode) {
+	t.Helper()
+	switch {
+	case mode == Generic && IsRealTime():
+		t.Skip("mode generic is refused on PREEMPT_RT")
+	case mode.isNative() && kernelSKB() == nil:
+		t.Skip("mode native needs Linux 6.3, with BTF")
+	case mode.isNative():
+		devices(t, 700) // the type information of veth is there with the first one
+	}
 }
 
 // stayOnCPU keeps XDP and tc of a packet on one CPU.

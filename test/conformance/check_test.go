@@ -155,6 +155,7 @@ func TestLostFilters(t *testing.T) {
 
 // TestCheckNamesSuccessor has somebody's XDP program where ours was.
 func TestCheckNamesSuccessor(t *testing.T) {
+	node.NeedMode(t, "generic")
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	l.succeed(t, "ADD", lab())
@@ -211,7 +212,7 @@ func TestCheckFindsOtherConfiguration(t *testing.T) {
 		},
 		"rule removed": {configured.with("rules", rules[:1]), []string{`"no-smtp"`, "not in the configuration"}},
 		"no rules":     {configured.with("rules", []any{}), []string{"no rules", "attached"}},
-		"mode":         {configured.with("mode", "native"), []string{"the mode is generic", "wants native"}},
+		"mode":         {configured.with("mode", "native"), []string{"the mode is " + node.AutoMode(t), "wants native"}},
 		"tc hook":      {configured.with("tcHook", otherHook), []string{"the tc hook is " + hook, "wants " + otherHook}},
 		"flows":        {configured.with("flows", 4096), []string{"2048 flows", "wants 4096"}},
 	} {
@@ -221,7 +222,7 @@ func TestCheckFindsOtherConfiguration(t *testing.T) {
 		})
 	}
 	for _, same := range []config{
-		configured.with("mode", "auto"), configured.with("mode", "generic"), configured.with("tcHook", "auto"),
+		configured.with("mode", "auto"), configured.with("mode", node.AutoMode(t)), configured.with("tcHook", "auto"),
 	} {
 		l.succeed(t, "CHECK", same)
 	}

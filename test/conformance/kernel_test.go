@@ -57,6 +57,27 @@ func TestBelowMinimum(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
+// TestInexactMode asks for each mode: where the kernel does not let it be exact,
+// STATUS and ADD say so, and which mode to take.
+func TestInexactMode(t *testing.T) {
+	n := newNode(t)
+	before := node.State()
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	for _, mode := range []string{"generic", "native", "tc", "auto"} {
+		asked := lab().with("mode", mode)
+		ask := node.Call{Verb: "STATUS", Stdin: asked.without("prevResult").bytes(t)}
+		if node.HasMode(t, mode) {
+			succeed(t, n, ask)
+			l.succeed(t, "ADD", asked)
+			l.succeed(t, "DEL", asked)
+			continue
+		}
+		fail(t, n, ask, 50, mode, `"mode"`, `"tc"`)
+		fail(t, n, l.call(t, "ADD", asked), 103, mode, `"mode"`, `"tc"`)
+	}
+	must(t, before.Unchanged())
+}
+
 // onKernelWithout runs the plugin on a kernel that answers such calls with
 // EINVAL.
 func onKernelWithout(lacks func(ptrace.Call) bool) func(*exec.Cmd) error {

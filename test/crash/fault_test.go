@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
@@ -23,7 +22,7 @@ var errnos = []unix.Errno{unix.ENOMEM, unix.EBUSY, unix.EPERM, unix.EEXIST, unix
 // then everything is as before; of a container that had rules, those may be in
 // force or the new ones.
 func TestFault(t *testing.T) {
-	for _, s := range scenarios(node.TCHook(t)) {
+	for _, s := range scenarios(t) {
 		if s.wanted != nil {
 			t.Run(s.name, func(t *testing.T) { s.runFaults(t) })
 		}

@@ -26,9 +26,10 @@ type scenario struct {
 	points int
 }
 
-// scenarios are the same on each kernel, but for what is about tcx alone; the
-// others are by the hook that the kernel has.
-func scenarios(hook string) []scenario {
+// scenarios are the same on each kernel, but for what is about tcx or a mode
+// alone; the others are by the hook, and by the other mode, that the kernel has.
+func scenarios(t *testing.T) []scenario {
+	hook, otherMode := node.TCHook(t), node.OtherMode(t, node.AutoMode(t))
 	r := func(of func(tcHook, mode string) rules, tcHook, mode string) *rules {
 		made := of(tcHook, mode)
 		return &made
@@ -45,7 +46,7 @@ func scenarios(hook string) []scenario {
 		{name: "ADD/replace/tc", before: r(second, hook, "tc"), wanted: r(first, hook, "tc"), points: 15},
 		{name: "ADD/replace/more", neighbour: either, before: r(onlyDrops, hook, "auto"), wanted: either, points: 10},
 		{name: "ADD/replace/less", before: either, wanted: r(onlyDrops, hook, "auto"), points: 15},
-		{name: "ADD/mode", before: either, wanted: r(first, hook, "native")},
+		{name: "ADD/mode", before: either, wanted: r(first, hook, otherMode)},
 		{name: "ADD/hook", before: tcx, wanted: clsact},
 		{name: "DEL/last/tcx", before: tcx, points: 70},
 		{name: "DEL/last/clsact", before: clsact, points: 50},
@@ -55,7 +56,7 @@ func scenarios(hook string) []scenario {
 }
 
 func TestKill(t *testing.T) {
-	for _, s := range scenarios(node.TCHook(t)) {
+	for _, s := range scenarios(t) {
 		if s.points > 0 { // the others are TestReattach's
 			t.Run(s.name, func(t *testing.T) { s.run(t) })
 		}
@@ -65,9 +66,13 @@ func TestKill(t *testing.T) {
 // need skips the scenario where the kernel lacks the hook that it asks for.
 func (s *scenario) need(t *testing.T) {
 	for _, r := range []*rules{s.neighbour, s.before, s.wanted} {
-		if r != nil && r.config["tcHook"] == "tcx" {
+		if r == nil {
+			continue
+		}
+		if r.config["tcHook"] == "tcx" {
 			node.NeedTCX(t)
 		}
+		node.NeedMode(t, r.config["mode"].(string))
 	}
 }
 

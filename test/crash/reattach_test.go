@@ -57,6 +57,8 @@ func TestReattach(t *testing.T) {
 	for i, pair := range reattachments(t) {
 		for j, by := range []string{"ADD", "apply"} {
 			t.Run(fmt.Sprintf("%s to %s by %s", pair[0], pair[1], by), func(t *testing.T) {
+				node.NeedMode(t, pair[0].mode)
+				node.NeedMode(t, pair[1].mode)
 				r := newReattachment(t, pair, by)
 				for k, n := range r.points(t) {
 					if !r.kill(t, n, 2*i+j+k) {

@@ -18,6 +18,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/test/affinity"
 	"github.com/xdp-port/xdp-port/test/model"
+	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
@@ -32,19 +33,30 @@ const (
 const testDevice = 1
 
 func TestProgramsDoWhatTheModelDoes(t *testing.T) {
-	stayOnCPU(t)
 	count := pace.Share(scenarios)
 	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
 		count = nightlyScenarios
 	}
-	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
+	eachMode(t, func(t *testing.T, mode datapath.Mode) {
 		packets := 0
 		for seed := range count {
 			if err := compare(uint64(seed), mode, &packets); err != nil {
-				t.Fatalf("mode %s, scenario %d: %v", mode, seed, err)
+				t.Fatalf("scenario %d: %v", seed, err)
 			}
 		}
-		t.Logf("mode %s: %d packets of %d scenarios", mode, packets, count)
+		t.Logf("%d packets of %d scenarios", packets, count)
+	})
+}
+
+// eachMode runs a test in the modes with programs that a test run can feed.
+func eachMode(t *testing.T, test func(t *testing.T, mode datapath.Mode)) {
+	t.Helper()
+	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
+		t.Run(mode.String(), func(t *testing.T) {
+			node.NeedMode(t, mode.String())
+			stayOnCPU(t)
+			test(t, mode)
+		})
 	}
 }
 

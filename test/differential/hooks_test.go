@@ -15,6 +15,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/test/model"
+	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
@@ -26,6 +27,7 @@ const otherDevice = 7
 // alone, what an ifb gives back comes to XDP alone, and what the stack drops in
 // between leaves a hint that nobody takes.
 func TestSkippedHooksDoWhatTheModelDoes(t *testing.T) {
+	node.NeedMode(t, "generic")
 	stayOnCPU(t)
 	addOtherDevice(t)
 	const scenarios, steps = 60, 250

@@ -15,15 +15,14 @@ import (
 // any order: the programs know most of them, while flows begin, end, and are
 // taken over.
 func TestRepeatedPacketsDoWhatTheModelDoes(t *testing.T) {
-	stayOnCPU(t)
 	const scenarios, repetitions = 60, 400
-	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
+	eachMode(t, func(t *testing.T, mode datapath.Mode) {
 		for seed := range pace.Share(scenarios) {
 			if err := compareRepeated(uint64(seed), mode, repetitions); err != nil {
-				t.Fatalf("mode %s, scenario %d: %v", mode, seed, err)
+				t.Fatalf("scenario %d: %v", seed, err)
 			}
 		}
-	}
+	})
 }
 
 type sent struct {

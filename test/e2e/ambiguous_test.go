@@ -24,7 +24,7 @@ var ambiguousPackets = pace.Share(200)
 // with a partial one; and real partial ones with the same bytes. Only the skb
 // tells them apart.
 func TestAmbiguousChecksums(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
+	node.EachMode(t, func(t *testing.T, mode string) {
 		n := newNode(t)
 		must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
@@ -33,11 +33,11 @@ func TestAmbiguousChecksums(t *testing.T) {
 		serve(t, n.Far, 7998)
 		for family := range families {
 			template := packet.Packet{Source: own[family], Destination: far(family, 7999).Addr()}
-			t.Run(mode+"/UDP complete/"+family, func(t *testing.T) { testAmbiguousUDP(t, n, c, template) })
-			t.Run(mode+"/UDP partial/"+family, func(t *testing.T) { testPartialUDP(t, c, template) })
-			t.Run(mode+"/TCP complete/"+family, func(t *testing.T) { testAmbiguousTCP(t, n, c, template) })
+			t.Run("UDP complete/"+family, func(t *testing.T) { testAmbiguousUDP(t, n, c, template) })
+			t.Run("UDP partial/"+family, func(t *testing.T) { testPartialUDP(t, c, template) })
+			t.Run("TCP complete/"+family, func(t *testing.T) { testAmbiguousTCP(t, n, c, template) })
 		}
-	}
+	})
 }
 
 func ambiguousUDP(template packet.Packet, source uint16) packet.Packet {

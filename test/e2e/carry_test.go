@@ -34,7 +34,7 @@ func TestCountersAreCarried(t *testing.T) {
 		if counters.Rules[0].Packets != 3 || counters.Rules[1].Packets != 15 {
 			t.Errorf("%+v: the rules decided 3 and 15 packets", counters.Rules)
 		}
-		config["mode"], config["tcHook"] = "native", "clsact"
+		config["mode"], config["tcHook"] = node.OtherMode(t, node.AutoMode(t)), "clsact"
 		wantSuccess(t, plugin(t, c, "ADD", config))
 	}
 	wantSuccess(t, plugin(t, c, "DEL", config))

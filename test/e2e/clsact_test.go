@@ -23,11 +23,9 @@ func withHook(list map[string]any, hook string) map[string]any {
 
 // TestRewriteByClsact is TestRewrite as kernels before 6.6 have it.
 func TestRewriteByClsact(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
-		t.Run(mode, func(t *testing.T) {
-			testRewrite(t, withHook(network("bridge", "1.0.0", mode, tutorial()), "clsact"))
-		})
-	}
+	node.EachMode(t, func(t *testing.T, mode string) {
+		testRewrite(t, withHook(network("bridge", "1.0.0", mode, tutorial()), "clsact"))
+	})
 }
 
 // onHostSide runs f on the node with the host side of the container's

@@ -23,20 +23,18 @@ import (
 // TestVLANTags has all modes agree on how many tags are too many, whether they are
 // in the frame or, as a VLAN device sends them, one of them beside it.
 func TestVLANTags(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
-		t.Run(mode, func(t *testing.T) {
-			n := newNode(t)
-			must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
-			c := attach(t, n, "lab")
-			for tags := range 4 {
-				testTagged(t, n, c, tags, 0)
-			}
-			pushTag(t, c)
-			for tags := range 4 {
-				testTagged(t, n, c, tags, 1)
-			}
-		})
-	}
+	node.EachMode(t, func(t *testing.T, mode string) {
+		n := newNode(t)
+		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
+		c := attach(t, n, "lab")
+		for tags := range 4 {
+			testTagged(t, n, c, tags, 0)
+		}
+		pushTag(t, c)
+		for tags := range 4 {
+			testTagged(t, n, c, tags, 1)
+		}
+	})
 }
 
 // testTagged sends packets with so many tags, of which so many are beside the
@@ -107,23 +105,21 @@ func sendTagged(t *testing.T, c *node.Container, tags, count int) {
 // TestSegmentsLeft sends by a waypoint, with a segment routing header (RFC 8754):
 // the packet gets its answer as without rules, which leave it alone.
 func TestSegmentsLeft(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
-		t.Run(mode, func(t *testing.T) {
-			n := newNode(t)
-			must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
-				rule("protocol", "udp", "port", 7999, "toPort", 7998),
-				rule("protocol", "udp", "port", 25, "action", "drop"),
-			})))
-			c := attach(t, n, "lab")
-			must(t, errors.Join(acceptSegments(n.NS), acceptSegments(n.Far)))
-			serveNames(t, n.Far, 7999, 7998, 25)
-			for range 10 {
-				wantRoutedAnswer(t, c, 7999, "7999")
-			}
-			wantRoutedAnswer(t, c, 25, "")
-			wantAnswer(t, c.NS, far("IPv6", 7999), "7998")
-		})
-	}
+	node.EachMode(t, func(t *testing.T, mode string) {
+		n := newNode(t)
+		must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
+			rule("protocol", "udp", "port", 7999, "toPort", 7998),
+			rule("protocol", "udp", "port", 25, "action", "drop"),
+		})))
+		c := attach(t, n, "lab")
+		must(t, errors.Join(acceptSegments(n.NS), acceptSegments(n.Far)))
+		serveNames(t, n.Far, 7999, 7998, 25)
+		for range 10 {
+			wantRoutedAnswer(t, c, 7999, "7999")
+		}
+		wantRoutedAnswer(t, c, 25, "")
+		wantAnswer(t, c.NS, far("IPv6", 7999), "7998")
+	})
 }
 
 func acceptSegments(in ns.NetNS) error {

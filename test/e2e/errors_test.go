@@ -17,20 +17,20 @@ import (
 // TestNobodyListens wants ICMP's "port unreachable" to reach the socket that
 // asked, though it names another port than that socket knows.
 func TestNobodyListens(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
+	node.EachMode(t, func(t *testing.T, mode string) {
 		n := newNode(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, bothWays())))
 		c := attach(t, n, "lab")
 		own := addresses(t, c)
 		for family := range families {
-			t.Run(mode+"/egress/"+family, func(t *testing.T) {
+			t.Run("egress/"+family, func(t *testing.T) {
 				wantRefused(t, c.NS, far(family, 7999))
 			})
-			t.Run(mode+"/ingress/"+family, func(t *testing.T) {
+			t.Run("ingress/"+family, func(t *testing.T) {
 				wantRefused(t, n.Far, netip.AddrPortFrom(own[family], 80))
 			})
 		}
-	}
+	})
 }
 
 func wantRefused(t *testing.T, from ns.NetNS, to netip.AddrPort) {
@@ -52,7 +52,7 @@ const smallMTU = 1300
 // TestPathMTU has a hop that takes less than the container's link: senders
 // learn that by ICMP errors alone.
 func TestPathMTU(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
+	node.EachMode(t, func(t *testing.T, mode string) {
 		n := newNode(t)
 		must(t, n.SetMTU(smallMTU))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, bothWays())))
@@ -61,19 +61,19 @@ func TestPathMTU(t *testing.T) {
 		serve(t, n.Far, 7998)
 		serve(t, c.NS, 8080)
 		for family := range families {
-			t.Run(mode+"/client/"+family, func(t *testing.T) {
+			t.Run("client/"+family, func(t *testing.T) {
 				wantLearned(t, c.NS, family, 0, far(family, 7999))
 				must(t, node.ExchangeTCP(c.NS, far(family, 7999), pace.Share[int64](10<<20)))
 			})
-			t.Run(mode+"/server/"+family, func(t *testing.T) {
+			t.Run("server/"+family, func(t *testing.T) {
 				must(t, node.ExchangeTCP(n.Far, netip.AddrPortFrom(own[family], 80), pace.Share[int64](10<<20)))
 			})
-			t.Run(mode+"/udp server/"+family, func(t *testing.T) {
+			t.Run("udp server/"+family, func(t *testing.T) {
 				client := askFirst(t, n, c, own[family])
 				wantLearned(t, c.NS, family, 8081, client)
 			})
 		}
-	}
+	})
 }
 
 // askFirst has a client ask a server in the container at port 81, which the

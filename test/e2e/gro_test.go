@@ -18,7 +18,7 @@ import (
 // each of the ways that there are, and a packet socket has each packet's head
 // copied. Streams and datagrams arrive as they were.
 func TestMergedPackets(t *testing.T) {
-	for _, mode := range []string{"auto", "native", "tc"} {
+	node.EachOf(t, []string{"auto", "native", "tc"}, func(t *testing.T, mode string) {
 		n := newNode(t)
 		must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
@@ -32,7 +32,7 @@ func TestMergedPackets(t *testing.T) {
 		defer echo.Close()
 		host := hostSide(t, n, c)
 		for _, merging := range mergings() {
-			t.Run(fmt.Sprintf("%s/%v", mode, merging), func(t *testing.T) {
+			t.Run(fmt.Sprint(merging), func(t *testing.T) {
 				must(t, setFeatures(n.NS, host, merging))
 				must(t, setFeatures(c.NS, c.IfName, merging))
 				tap(t, n, c, unix.ETH_P_ALL)
@@ -48,7 +48,7 @@ func TestMergedPackets(t *testing.T) {
 				}
 			})
 		}
-	}
+	})
 }
 
 // mergings are all combinations of the features that merge packets.

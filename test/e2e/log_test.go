@@ -65,6 +65,7 @@ func TestLogFile(t *testing.T) {
 // TestLogTellsWhatIsAttached wants the answers to "auto": where, how, under which
 // ruleset, and that it came to less than usual.
 func TestLogTellsWhatIsAttached(t *testing.T) {
+	node.NeedMode(t, "generic") // on PREEMPT_RT auto is tc in any case
 	n := newNode(t)
 	c := bare(t, n)
 	file := filepath.Join(t.TempDir(), "xdp-port.log")

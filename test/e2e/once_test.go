@@ -19,7 +19,10 @@ import (
 func TestShapedPacketsAreDecidedOnce(t *testing.T) {
 	node.NeedBandwidth(t)
 	for _, mode := range []string{"generic", "tc"} {
-		t.Run(mode, func(t *testing.T) { testShaped(t, mode) })
+		t.Run(mode, func(t *testing.T) {
+			node.NeedMode(t, mode)
+			testShaped(t, mode)
+		})
 	}
 }
 
@@ -73,30 +76,28 @@ func testShaped(t *testing.T, mode string) {
 // TestRedirectedPacketsObeyRules has the container redirect packets to its
 // interface by tc, which generic XDP does not see.
 func TestRedirectedPacketsObeyRules(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
-		t.Run(mode, func(t *testing.T) {
-			n := newNode(t)
-			must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
-				rule("protocol", "udp", "port", 7777, "action", "drop"),
-				rule("protocol", "udp", "port", 7999, "toPort", 7998),
-			})))
-			c := attach(t, n, "lab")
-			own := addresses(t, c)["IPv4"]
-			inject := redirected(t, n, c)
-			for i := range 3 {
-				for _, port := range []uint16{7777, 7999} {
-					inject(packet.Packet{
-						Source: own, Destination: netip.MustParseAddr(node.FarIPv4),
-						Load: packet.UDP{Source: uint16(5000 + i), Destination: port},
-					})
-				}
+	node.EachMode(t, func(t *testing.T, mode string) {
+		n := newNode(t)
+		must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
+			rule("protocol", "udp", "port", 7777, "action", "drop"),
+			rule("protocol", "udp", "port", 7999, "toPort", 7998),
+		})))
+		c := attach(t, n, "lab")
+		own := addresses(t, c)["IPv4"]
+		inject := redirected(t, n, c)
+		for i := range 3 {
+			for _, port := range []uint16{7777, 7999} {
+				inject(packet.Packet{
+					Source: own, Destination: netip.MustParseAddr(node.FarIPv4),
+					Load: packet.UDP{Source: uint16(5000 + i), Destination: port},
+				})
 			}
-			counters := settledCounters(t, n, c, func(c *datapath.Counters) bool { return c.Dropped+c.Rewritten >= 6 })
-			if counters.Dropped != 3 || counters.Rewritten != 3 {
-				t.Errorf("%+v: 3 packets should be dropped and 3 rewritten", counters)
-			}
-		})
-	}
+		}
+		counters := settledCounters(t, n, c, func(c *datapath.Counters) bool { return c.Dropped+c.Rewritten >= 6 })
+		if counters.Dropped != 3 || counters.Rewritten != 3 {
+			t.Errorf("%+v: 3 packets should be dropped and 3 rewritten", counters)
+		}
+	})
 }
 
 // redirected returns a function that sends a packet into a veth of the

@@ -73,6 +73,7 @@ func TestAnotherAttachmentIsLeftAlone(t *testing.T) {
 	for _, mode := range []string{"generic", "tc"} {
 		for _, hook := range hooks {
 			t.Run(mode+"/"+hook, func(t *testing.T) {
+				node.NeedMode(t, mode)
 				config, another := direct(tutorial()), direct(tutorial())
 				config["mode"], config["tcHook"] = mode, hook
 				another["mode"], another["tcHook"], another["name"] = mode, hook, "another"
@@ -97,16 +98,19 @@ func TestForeignProgramIsLeftAlone(t *testing.T) {
 	foreign := foreignProgram(t)
 	config := direct(tutorial())
 	before := node.State()
-	for i, flags := range []link.XDPAttachFlags{link.XDPGenericMode, link.XDPDriverMode} {
-		attached := attachToHost(t, n, c, foreign, flags)
-		config["mode"] = []string{"generic", "native"}[i]
-		wantRefusal(t, plugin(t, c, "ADD", config), 104, "somebody", "id ", "eth0", "direct")
-		info, err := attached.Info()
-		must(t, err)
-		if info.XDP().Ifindex == 0 {
-			t.Error("the other program was detached")
-		}
-		must(t, attached.Close())
+	for mode, flags := range map[string]link.XDPAttachFlags{"generic": link.XDPGenericMode, "native": link.XDPDriverMode} {
+		t.Run(mode, func(t *testing.T) {
+			node.NeedMode(t, mode)
+			attached := attachToHost(t, n, c, foreign, flags)
+			config["mode"] = mode
+			wantRefusal(t, plugin(t, c, "ADD", config), 104, "somebody", "id ", "eth0", "direct")
+			info, err := attached.Info()
+			must(t, err)
+			if info.XDP().Ifindex == 0 {
+				t.Error("the other program was detached")
+			}
+			must(t, attached.Close())
+		})
 	}
 	must(t, before.Unchanged())
 }
@@ -114,6 +118,7 @@ func TestForeignProgramIsLeftAlone(t *testing.T) {
 // TestForeignProgramMakesAutoTC wants auto to do without XDP where somebody else
 // has it, and to stay so when that goes.
 func TestForeignProgramMakesAutoTC(t *testing.T) {
+	node.NeedMode(t, "generic") // on PREEMPT_RT auto is tc in any case
 	n := newNode(t)
 	c := bare(t, n)
 	serve(t, n.Far, 7998)

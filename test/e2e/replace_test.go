@@ -16,6 +16,7 @@ func TestRulesAreReplaced(t *testing.T) {
 		{"generic", "tcx"}, {"generic", "clsact"}, {"tc", "tcx"}, {"tc", "clsact"},
 	} {
 		t.Run(way.mode+"/"+way.hook, func(t *testing.T) {
+			node.NeedMode(t, way.mode)
 			if way.hook == "tcx" {
 				node.NeedTCX(t)
 			}
@@ -61,7 +62,7 @@ func TestRulesAreReplaced(t *testing.T) {
 			wantSuccess(t, plugin(t, c, "CHECK", config))
 
 			// Another mode cannot be had by an exchange.
-			config["mode"] = "native"
+			config["mode"] = node.OtherMode(t, way.mode)
 			wantSuccess(t, plugin(t, c, "ADD", config))
 			must(t, node.ExchangeUDP(c.NS, far("IPv4", 7999), node.Sizes(10, 0, 1000)))
 			wantSuccess(t, plugin(t, c, "CHECK", config))

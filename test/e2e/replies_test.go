@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 
@@ -62,7 +61,7 @@ func bothWays() []any {
 // TestBulkBothWays sends 200 MB each way at once through an egress and through
 // an ingress rule.
 func TestBulkBothWays(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
+	node.EachMode(t, func(t *testing.T, mode string) {
 		n := newNode(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, bothWays())))
 		c := attach(t, n, "lab")
@@ -71,7 +70,7 @@ func TestBulkBothWays(t *testing.T) {
 		for _, there := range places(t, n) {
 			serve(t, there.ns, 7998)
 			for family := range familyNumbers {
-				t.Run(fmt.Sprintf("%s/%s/%s", mode, there.name, family), func(t *testing.T) {
+				t.Run(there.name+"/"+family, func(t *testing.T) {
 					server := netip.AddrPortFrom(there.addr[family], 7999)
 					must(t, node.ExchangeUDP(c.NS, server, node.Sizes(100, 0, 1400)))
 					must(t, node.ExchangeTCP(c.NS, server, bulk))
@@ -81,5 +80,5 @@ func TestBulkBothWays(t *testing.T) {
 				})
 			}
 		}
-	}
+	})
 }

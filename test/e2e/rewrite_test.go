@@ -16,6 +16,7 @@ func TestRewrite(t *testing.T) {
 		for _, version := range []string{"0.4.0", "1.0.0", "1.1.0"} {
 			for _, mode := range []string{"generic", "native", "tc"} {
 				t.Run(fmt.Sprint(main, "/", version, "/", mode), func(t *testing.T) {
+					node.NeedMode(t, mode)
 					t.Parallel()
 					testRewrite(t, network(main, version, mode, tutorial()))
 				})
@@ -45,24 +46,22 @@ func testRewrite(t *testing.T, list map[string]any) {
 // that the container's stack fragments, and TCP in packets that a device
 // further on segments.
 func TestFragmentsAndSegments(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
-		t.Run(mode, func(t *testing.T) {
-			n := newNode(t)
-			must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
-			c := attach(t, n, "lab")
-			udp, err := node.UDPEcho(n.Far, 7998)
-			must(t, err)
-			defer udp.Close()
-			tcp, err := node.TCPHash(n.Far, 7998)
-			must(t, err)
-			defer tcp.Close()
-			for _, offload := range []bool{true, false} {
-				must(t, node.SetTxOffload(n.NS, node.ToFar, offload))
-				for family := range families {
-					must(t, node.ExchangeUDP(c.NS, far(family, 7999), node.Sizes(100, 8000, 8000)))
-					must(t, node.SendTCP(c.NS, far(family, 7999), pace.Share[int64](100<<20)))
-				}
+	node.EachMode(t, func(t *testing.T, mode string) {
+		n := newNode(t)
+		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
+		c := attach(t, n, "lab")
+		udp, err := node.UDPEcho(n.Far, 7998)
+		must(t, err)
+		defer udp.Close()
+		tcp, err := node.TCPHash(n.Far, 7998)
+		must(t, err)
+		defer tcp.Close()
+		for _, offload := range []bool{true, false} {
+			must(t, node.SetTxOffload(n.NS, node.ToFar, offload))
+			for family := range families {
+				must(t, node.ExchangeUDP(c.NS, far(family, 7999), node.Sizes(100, 8000, 8000)))
+				must(t, node.SendTCP(c.NS, far(family, 7999), pace.Share[int64](100<<20)))
 			}
-		})
-	}
+		}
+	})
 }

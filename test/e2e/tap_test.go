@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -14,14 +13,14 @@ import (
 // front of it would be lost.
 func TestPacketSocketOnHostSide(t *testing.T) {
 	protocols := map[string]uint16{"every protocol": unix.ETH_P_ALL, "IPv4": unix.ETH_P_IP}
-	for _, mode := range []string{"auto", "native", "tc"} {
+	node.EachOf(t, []string{"auto", "native", "tc"}, func(t *testing.T, mode string) {
 		n := newNode(t)
 		must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
 		c := attach(t, n, "lab")
 		serve(t, n.Far, 7998)
 		for name, protocol := range protocols {
-			t.Run(fmt.Sprintf("%s/%s", mode, name), func(t *testing.T) {
+			t.Run(name, func(t *testing.T) {
 				tap(t, n, c, protocol)
 				for _, offload := range []bool{true, false} {
 					must(t, node.SetTxOffload(c.NS, c.IfName, offload))
@@ -31,7 +30,7 @@ func TestPacketSocketOnHostSide(t *testing.T) {
 				}
 			})
 		}
-	}
+	})
 }
 
 // exchange sends datagrams, whole and in fragments, and streams, by the rule.

@@ -48,43 +48,41 @@ func wantVerdict(t *testing.T, event *datapath.Event, direction rules.Direction,
 
 // TestTrace hears each of 1,000 questions, and each answer, once and in order.
 func TestTrace(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
-		t.Run(mode, func(t *testing.T) {
-			n := newNode(t)
-			must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
-			c := attach(t, n, "lab")
-			serve(t, n.Far, 7998)
-			ruleset := rulesetOf(t, c)
-			l := hear(t, ruleset)
-			conn, err := node.DialUDP(c.NS, far("IPv4", 7999))
-			must(t, err)
-			defer conn.Close()
-			own := netip.MustParseAddrPort(conn.LocalAddr().String())
-			rewritten, restored := far("IPv4", 7998), far("IPv4", 7999)
-			for i := range pace.Share(1000) {
-				question := fmt.Sprintf("question %4d", i)
-				must(t, askOn(conn, question))
-				event := nextOf(t, l, ruleset, own.Port())
-				wantVerdict(t, event, rules.Egress, datapath.Rewritten, 0)
-				if event.Before != (datapath.Endpoints{Source: own, Destination: restored}) ||
-					event.After != (datapath.Endpoints{Source: own, Destination: rewritten}) {
-					t.Fatalf("question %d went %v -> %v", i, event.Before, event.After)
-				}
-				if end := string(event.Headers[len(event.Headers)-len(question):]); end != question {
-					t.Fatalf("heard %q, asked %q", end, question)
-				}
-				event = nextOf(t, l, ruleset, own.Port())
-				wantVerdict(t, event, rules.Ingress, datapath.ReplyRestored, -1)
-				if event.Before != (datapath.Endpoints{Source: rewritten, Destination: own}) ||
-					event.After != (datapath.Endpoints{Source: restored, Destination: own}) {
-					t.Fatalf("answer %d went %v -> %v", i, event.Before, event.After)
-				}
+	node.EachMode(t, func(t *testing.T, mode string) {
+		n := newNode(t)
+		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
+		c := attach(t, n, "lab")
+		serve(t, n.Far, 7998)
+		ruleset := rulesetOf(t, c)
+		l := hear(t, ruleset)
+		conn, err := node.DialUDP(c.NS, far("IPv4", 7999))
+		must(t, err)
+		defer conn.Close()
+		own := netip.MustParseAddrPort(conn.LocalAddr().String())
+		rewritten, restored := far("IPv4", 7998), far("IPv4", 7999)
+		for i := range pace.Share(1000) {
+			question := fmt.Sprintf("question %4d", i)
+			must(t, askOn(conn, question))
+			event := nextOf(t, l, ruleset, own.Port())
+			wantVerdict(t, event, rules.Egress, datapath.Rewritten, 0)
+			if event.Before != (datapath.Endpoints{Source: own, Destination: restored}) ||
+				event.After != (datapath.Endpoints{Source: own, Destination: rewritten}) {
+				t.Fatalf("question %d went %v -> %v", i, event.Before, event.After)
 			}
-			if l.LeftOut() != 0 {
-				t.Errorf("%d events were left out", l.LeftOut())
+			if end := string(event.Headers[len(event.Headers)-len(question):]); end != question {
+				t.Fatalf("heard %q, asked %q", end, question)
 			}
-		})
-	}
+			event = nextOf(t, l, ruleset, own.Port())
+			wantVerdict(t, event, rules.Ingress, datapath.ReplyRestored, -1)
+			if event.Before != (datapath.Endpoints{Source: rewritten, Destination: own}) ||
+				event.After != (datapath.Endpoints{Source: restored, Destination: own}) {
+				t.Fatalf("answer %d went %v -> %v", i, event.Before, event.After)
+			}
+		}
+		if l.LeftOut() != 0 {
+			t.Errorf("%d events were left out", l.LeftOut())
+		}
+	})
 }
 
 // TestTraceOutlivesRules goes on hearing a container whose rules are replaced.

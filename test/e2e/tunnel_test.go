@@ -19,23 +19,21 @@ import (
 // checksum while the outer one is complete, but for packets that are yet to be
 // segmented, those of the stream.
 func TestTunnel(t *testing.T) {
-	for _, mode := range []string{"generic", "native", "tc"} {
-		t.Run(mode, func(t *testing.T) {
-			tun := newTunnel(t, mode)
-			tun.open(t, 0)
-			exchange := func() error { return node.ExchangeUDP(tun.c.NS, innerEcho, node.Sizes(100, 0, 1300)) }
-			// Where skbs cannot be read, one packet in 65,536 looks as if its outer
-			// checksum were partial, and is lost (ARCHITECTURE.md, Checksums). From
-			// another port it is another packet.
-			if err := exchange(); err != nil {
-				if node.ReadsSKB(t) {
-					t.Error(err)
-				}
-				must(t, exchange())
+	node.EachMode(t, func(t *testing.T, mode string) {
+		tun := newTunnel(t, mode)
+		tun.open(t, 0)
+		exchange := func() error { return node.ExchangeUDP(tun.c.NS, innerEcho, node.Sizes(100, 0, 1300)) }
+		// Where skbs cannot be read, one packet in 65,536 looks as if its outer
+		// checksum were partial, and is lost (ARCHITECTURE.md, Checksums). From
+		// another port it is another packet.
+		if err := exchange(); err != nil {
+			if node.ReadsSKB(t) {
+				t.Error(err)
 			}
-			must(t, node.ExchangeTCP(tun.c.NS, innerTCP, 4<<20))
-		})
-	}
+			must(t, exchange())
+		}
+		must(t, node.ExchangeTCP(tun.c.NS, innerTCP, 4<<20))
+	})
 }
 
 // TestTunnelLooksPartial sends through a tunnel what has the checksum of a packet
@@ -44,24 +42,22 @@ func TestTunnelLooksPartial(t *testing.T) {
 	if !node.ReadsSKB(t) {
 		t.Skip("only the skb can tell: it can be read since Linux 6.2, with BTF")
 	}
-	for _, mode := range []string{"generic", "native", "tc"} {
-		t.Run(mode, func(t *testing.T) {
-			tun := newTunnel(t, mode)
-			const some = 20_000
-			tun.open(t, some)
-			outer := tun.outerOf(t, 100)
-			source := onesAdd(onesAdd(some, outer.checksum), ^outer.pseudo)
-			if source == 0 || source == 0xffff {
-				t.Fatalf("the source port would be %d", source)
-			}
-			tun.open(t, source)
-			outer = tun.outerOf(t, 100)
-			if outer.checksum != outer.pseudo {
-				t.Fatalf("from port %d the checksum is %#x, want the pseudo-header's sum %#x", source, outer.checksum, outer.pseudo)
-			}
-			must(t, node.ExchangeUDP(tun.c.NS, innerEcho, []int{100, 100, 100}))
-		})
-	}
+	node.EachMode(t, func(t *testing.T, mode string) {
+		tun := newTunnel(t, mode)
+		const some = 20_000
+		tun.open(t, some)
+		outer := tun.outerOf(t, 100)
+		source := onesAdd(onesAdd(some, outer.checksum), ^outer.pseudo)
+		if source == 0 || source == 0xffff {
+			t.Fatalf("the source port would be %d", source)
+		}
+		tun.open(t, source)
+		outer = tun.outerOf(t, 100)
+		if outer.checksum != outer.pseudo {
+			t.Fatalf("from port %d the checksum is %#x, want the pseudo-header's sum %#x", source, outer.checksum, outer.pseudo)
+		}
+		must(t, node.ExchangeUDP(tun.c.NS, innerEcho, []int{100, 100, 100}))
+	})
 }
 
 var (

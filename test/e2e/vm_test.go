@@ -31,11 +31,11 @@ func TestVMBehindMirred(t *testing.T) {
 			"nobody": {"", ""}, "the pod": {bandwidth, ""}, "the neighbour": {"", bandwidth}, "both": {bandwidth, bandwidth},
 		}
 	}
-	for _, mode := range []string{"auto", "native", "tc"} {
+	node.EachOf(t, []string{"auto", "native", "tc"}, func(t *testing.T, mode string) {
 		for who, arguments := range shaped {
-			t.Run(mode+"/bandwidth for "+who, func(t *testing.T) { testVM(t, mode, arguments[0], arguments[1]) })
+			t.Run("bandwidth for "+who, func(t *testing.T) { testVM(t, mode, arguments[0], arguments[1]) })
 		}
-	}
+	})
 }
 
 func testVM(t *testing.T, mode, podArguments, neighbourArguments string) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"testing"
@@ -14,6 +15,93 @@ func NeedTCX(t testing.TB) {
 	if !HasTCX(t) {
 		t.Skip("tcx needs Linux 6.6; make test-kernels KERNELS=newest")
 	}
+}
+
+// NeedMode skips the test where the kernel has no exact data path in the mode.
+func NeedMode(t testing.TB, mode string) {
+	t.Helper()
+	if reason := refusal(t, mode); reason != "" {
+		t.Skip(reason)
+	}
+}
+
+// HasMode tells whether the kernel has an exact data path in the mode.
+func HasMode(t testing.TB, mode string) bool {
+	t.Helper()
+	return refusal(t, mode) == ""
+}
+
+// refusal is why a mode is refused on this kernel, or empty.
+func refusal(t testing.TB, mode string) string {
+	t.Helper()
+	switch {
+	case mode == "generic" && IsRealTime(t):
+		return "mode generic is refused on PREEMPT_RT"
+	case mode == "native" && !hasNative(t):
+		return "mode native needs Linux 6.3, with BTF; make test-kernels KERNELS=newest"
+	}
+	return ""
+}
+
+// hasNative tells whether XDP can read the skb behind a packet of a veth.
+func hasNative(t testing.TB) bool {
+	t.Helper()
+	has, err := kernelHas(6, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return has && ReadsSKB(t)
+}
+
+// modes are those that a veth can have.
+var modes = []string{"native", "generic", "tc"}
+
+// EachMode runs a test in each mode that a veth can have.
+func EachMode(t *testing.T, test func(t *testing.T, mode string)) {
+	t.Helper()
+	EachOf(t, modes, test)
+}
+
+// EachOf runs a test in each of some modes.
+func EachOf(t *testing.T, modes []string, test func(t *testing.T, mode string)) {
+	t.Helper()
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			NeedMode(t, mode)
+			test(t, mode)
+		})
+	}
+}
+
+// OtherMode is a mode to change to from another.
+func OtherMode(t testing.TB, than string) string {
+	t.Helper()
+	for _, mode := range modes {
+		if mode != than && refusal(t, mode) == "" {
+			return mode
+		}
+	}
+	t.Skipf("no mode but %s", than)
+	return ""
+}
+
+// AutoMode is the mode that auto stands for.
+func AutoMode(t testing.TB) string {
+	t.Helper()
+	if IsRealTime(t) {
+		return "tc"
+	}
+	return "generic"
+}
+
+// IsRealTime tells whether the kernel is built with PREEMPT_RT.
+func IsRealTime(t testing.TB) bool {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Contains(name.Version[:], []byte("PREEMPT_RT"))
 }
 
 // NeedBandwidth skips the test where xdp-port cannot be in a chain with the
