@@ -75,6 +75,15 @@ static __always_inline void count_rule(struct counters *counters, __u32 rule,
 	counters->rules[index].bytes += length;
 }
 
+static __always_inline void count_events(struct counters *counters,
+					 __u32 events)
+{
+	counters->ports_moved += !!(events & PORT_MOVED);
+	counters->ports_exhausted += !!(events & PORTS_EXHAUSTED);
+	counters->flows_evicted += !!(events & FLOW_EVICTED);
+	counters->flows_evicted_live += !!(events & FLOW_EVICTED_LIVE);
+}
+
 /*
  * Where packets are counted and traced, whatever became of them. Only those
  * that process_plain_frame() and process_plain_skb() are done with are counted
@@ -89,8 +98,8 @@ static __always_inline void count(struct counters *counters,
 	if (unlikely(verdict >= DEFERRED)) /* somebody else counts it */
 		return;
 	(&counters->passed)[verdict]++;
-	if (unlikely(decision->flow_conflict))
-		counters->flow_conflicts++;
+	if (unlikely(decision->events))
+		count_events(counters, decision->events);
 	count_rule(counters, decision->rule, length);
 	trace_packet(frame, decision, direction);
 }

@@ -12,7 +12,7 @@
 #define XDP_PORT_DECIDE_H
 
 #include "counters.h"
-#include "flows.h"
+#include "moves.h"
 #include "recall.h"
 
 static __always_inline void look_up_ports(struct packet *pkt)
@@ -52,61 +52,103 @@ static __always_inline void change_ports(struct packet *pkt, struct ports to)
 	decision->to = to.word;
 }
 
-/* Whether the packet is a reply of a rewritten flow of the other direction. */
+/*
+ * Whether this is XDP that tc ingress follows at once, and which leaves to that
+ * what it is not sure of.
+ */
+static __always_inline int may_leave(enum hook hook)
+{
+	return hook == AT_XDP && !is_native;
+}
+
+static __always_inline int is_dropped(const struct packet *pkt,
+				      __be16 destination)
+{
+	__u16 entry = look_up_port(pkt->direction, pkt->protocol, destination);
+	struct rule *rule = rule_at(rule_for(entry, pkt->family, &pkt->peer));
+
+	return rule && rule->action == RULE_DROP;
+}
+
+/*
+ * Whether the packet is a reply of a flow of the other direction, whose ports
+ * were changed. It is not for the rules of its own direction then, unless only
+ * the source port was changed: such a connection is like any other.
+ *
+ * XDP that may see a packet again, with the ports put back, cannot tell that
+ * from a reply of the flow that the other one's source port was changed for.
+ */
 static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 {
-	struct ports to = pkt->ports;
+	struct ports wire = reversed(pkt->ports), original, to;
 	struct flow_id flow;
 
 	if (!(pkt->reply_entry & PORT_IS_TARGET))
 		return 0;
-	identify_flow(&flow, pkt, !pkt->direction);
-	to.source = find_flow(&flow);
-	if (!to.source)
+	identify_flow(&flow, pkt, wire, !pkt->direction);
+	original.word = find_flow(pkt, &flow, 0);
+	if (may_leave(hook) &&
+	    (flow.has_alias || (original.word && original.word != wire.word &&
+				original.destination == wire.destination))) {
+		pkt->decision.verdict = DEFERRED;
+		return 1;
+	}
+	if (!original.word)
+		return 0;
+	if (follow_flow(pkt, &flow) && original.source != wire.source)
+		put_alias(pkt, &flow);
+	to = reversed(original);
+	if (original.word == wire.word) {
+		if (!pkt->forward_entry)
+			remember(pkt, hook, &flow);
+		return 0;
+	}
+	if (original.destination == wire.destination &&
+	    is_dropped(pkt, to.destination))
 		return 0;
 	pkt->decision.verdict = REPLY_RESTORED;
 	change_ports(pkt, to);
-	remember(pkt, hook, &flow.place);
+	remember(pkt, hook, &flow);
 	return 1;
 }
 
 /*
- * A packet that goes to a target port without a flow of its own ends the flow
- * that a rewritten packet of the same pair of sockets began: replies now
- * belong to this one.
+ * Has a forward packet get the ports of its flow, which are these unless
+ * another flow has them. A packet that could become a reply as soon as there is
+ * a flow for that is not remembered.
  */
-static __always_inline void supersede_flow(struct packet *pkt, __u16 entry)
+static __always_inline void track(struct packet *pkt, struct ports ports,
+				  enum hook hook)
 {
+	struct decision *decision = &pkt->decision;
 	struct flow_id flow;
 
-	if (!(entry & PORT_IS_TARGET))
+	identify_flow(&flow, pkt, ports, pkt->direction);
+	ports.word = track_flow(pkt, &flow);
+	decision->events = flow.events;
+	if (unlikely(!ports.word)) {
+		decision->verdict = DROPPED;
+		decision->ports = 0;
 		return;
-	identify_flow(&flow, pkt, pkt->direction);
-	pkt->decision.flow_conflict = forget_flow(&flow);
+	}
+	if (ports.word != pkt->ports.word) {
+		decision->verdict = REWRITTEN;
+		change_ports(pkt, ports);
+	}
+	if (!(pkt->reply_entry & PORT_IS_TARGET))
+		remember(pkt, hook, &flow);
 }
 
 static __always_inline void rewrite(struct packet *pkt, const struct rule *rule,
 				    enum hook hook)
 {
-	struct decision *decision = &pkt->decision;
-	__be16 original = pkt->ports.destination;
 	struct ports to = pkt->ports;
-	struct flow_id flow;
 
-	to.destination = rewritten_port(rule, original);
-	decision->verdict = REWRITTEN;
+	to.destination = rewritten_port(rule, to.destination);
+	pkt->decision.verdict = REWRITTEN;
 	change_ports(pkt, to);
-	pkt->ports = to;
-	if (rule->flags & RULE_ONE_WAY) {
-		supersede_flow(pkt, look_up_port(pkt->direction, pkt->protocol,
-						 to.destination));
-		return;
-	}
-	identify_flow(&flow, pkt, pkt->direction);
-	decision->flow_conflict = remember_flow(&flow, original);
-	/* Else it may become a reply, as soon as there is a flow for that. */
-	if (!(pkt->reply_entry & PORT_IS_TARGET))
-		remember(pkt, hook, &flow.place);
+	if (!(rule->flags & RULE_ONE_WAY))
+		track(pkt, to, hook);
 }
 
 /* Decides a TCP or UDP packet whose addresses were read. */
@@ -131,57 +173,76 @@ __noinline int decide(struct packet *pkt, __u32 hook)
 		decision->rule = 0;
 	} else if (rule && rule->action == RULE_REWRITE) {
 		rewrite(pkt, rule, hook);
-	} else {
-		supersede_flow(pkt, pkt->forward_entry);
+	} else if (pkt->forward_entry & PORT_IS_TARGET) {
+		track(pkt, pkt->ports, hook);
 	}
 	return 0;
 }
 
 /*
  * An ICMP error quotes a forward packet as it was outside: the sender knows it
- * by the port from before the rewrite.
+ * by the ports from before the change.
  */
 static __always_inline int restore_quoted_forward(struct packet *quote)
 {
-	struct ports to = quote->ports;
+	struct ports ports = quote->ports;
 	struct flow_id flow;
 
-	if (!(look_up_port(quote->direction, quote->protocol, to.destination) &
+	if (!(look_up_port(quote->direction, quote->protocol,
+			   ports.destination) &
 	      PORT_IS_TARGET))
 		return 0;
-	identify_flow(&flow, quote, quote->direction);
-	to.destination = find_flow(&flow);
-	if (!to.destination)
+	identify_flow(&flow, quote, ports, quote->direction);
+	ports.word = find_flow(quote, &flow, 0);
+	if (!ports.word || ports.word == quote->ports.word)
 		return 0;
-	change_ports(quote, to);
+	change_ports(quote, ports);
 	return 1;
 }
 
 /*
- * An ICMP error quotes a reply whose source port was restored: the one who
- * sent that reply knows it by the port that the forward packets arrived at.
+ * The ports that a forward packet of the other direction, which this is a reply
+ * to, would have if its source port stayed as it is; 0 if it has no flow.
+ */
+static __always_inline __be32 ports_without_move(const struct packet *reply)
+{
+	struct ports ports = reversed(reply->ports);
+	__u16 entry = look_up_port(!reply->direction, reply->protocol,
+				   ports.destination);
+	struct rule *rule =
+		rule_at(rule_for(entry, reply->family, &reply->peer));
+
+	if (!rule || rule->action == RULE_PASS)
+		return entry & PORT_IS_TARGET ? ports.word : 0;
+	if (rule->action != RULE_REWRITE || rule->flags & RULE_ONE_WAY)
+		return 0;
+	ports.destination = rewritten_port(rule, ports.destination);
+	return ports.word;
+}
+
+/*
+ * An ICMP error quotes a reply whose ports were restored: the one who sent that
+ * reply knows it by the ports that the forward packets arrived with.
  */
 static __always_inline int rewrite_quoted_reply(struct packet *quote)
 {
-	__u8 flow_direction = !quote->direction;
-	struct ports from, to = quote->ports;
-	__be16 restored = to.source;
+	struct ports ports;
 	struct flow_id flow;
-	struct rule *rule;
-	__u16 entry;
 
-	entry = look_up_port(flow_direction, quote->protocol, restored);
-	rule = rule_at(rule_for(entry, quote->family, &quote->peer));
-	if (!rule || rule->action != RULE_REWRITE || rule->flags & RULE_ONE_WAY)
+	ports.word = ports_without_move(quote);
+	if (!ports.word)
 		return 0;
-	to.source = rewritten_port(rule, restored);
-	from = quote->ports;
-	quote->ports = to;
-	identify_flow(&flow, quote, flow_direction);
-	quote->ports = from;
-	if (find_flow(&flow) != restored)
+	identify_flow(&flow, quote, ports, !quote->direction);
+	flow.original = reversed(quote->ports).word;
+	ports.word = find_flow(quote, &flow, 1);
+	if (flow.moved) {
+		flow.key.ports = flow.moved;
+		place_flow(quote, &flow);
+		ports.word = find_flow(quote, &flow, 1);
+	}
+	if (!ports.word || ports.word == flow.original)
 		return 0;
-	change_ports(quote, to);
+	change_ports(quote, reversed(ports));
 	return 1;
 }
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The flows that were rewritten, so that replies and ICMP errors, and nothing
- * else, get the original port back.
+ * The connections that go to a port which a two-way rewrite may produce: by the
+ * rewrite, so that replies and ICMP errors, and nothing else, get the original
+ * ports back; and directly, so that no two have the same ports. The first one
+ * to come keeps its source port, see moves.h.
  *
- * A table of buckets: a flow's hash says which, and in a full one the least
- * recently used flow makes room. A packet finds its flow without a call, in two
- * lines of memory. Who writes holds the bucket's lock. Who reads does not,
- * where the processor does loads in order and nobody wrote meanwhile.
+ * A table of buckets: a flow's hash says which. In a full one a flow makes room
+ * that has expired, or else one of the same container. A packet finds its flow
+ * without a call, in three lines of memory. Who writes holds the bucket's lock.
+ * Who reads does not, where the processor does loads in order and nobody wrote
+ * meanwhile.
  */
 #ifndef XDP_PORT_FLOWS_H
 #define XDP_PORT_FLOWS_H
@@ -29,14 +32,23 @@ const volatile __u64 flow_seed;
 /* Whether the processor does loads in order: amd64 does, arm64 does not. */
 const volatile __u8 loads_in_order = 1;
 
-/* A flow to be looked up, and where it was found. */
+/* How long a flow may be idle, in jiffies, by its state. */
+const volatile __u32 flow_lifetime[FLOW_STATES];
+/* Which one of two that have not expired makes room: the one with more. */
+const volatile __u8 flow_rank[FLOW_STATES];
+
+/* A flow to be looked up, beside the addresses, and what is known of it. */
 struct flow_id {
-	struct address container;
-	struct address peer;
 	struct flow_key key;
+	__be32 original;	 /* as in struct flow */
 	struct flow_place place; /* slot 0: it was not found */
 	__u32 tag;
-	__u32 pad; /* older kernels want every byte of an argument written */
+	__u32 answer; /* as in struct flow_bucket */
+	__be32 moved; /* ports by the alias; 0: there is none */
+	enum flow_state state;
+	__u8 has_alias; /* there is one that goes there directly */
+	__u8 events;	/* enum flow_event */
+	__u8 pad[2]; /* older kernels want every byte of an argument written */
 };
 
 /*
@@ -49,60 +61,73 @@ static __always_inline __u64 fold(__u64 word)
 }
 
 /* The numbers have no pattern: digits of the golden ratio and others. */
-static __always_inline __u64 hash_flow(const struct flow_id *id)
+static __always_inline __u64 hash_flow(const struct packet *pkt,
+				       const struct flow_id *id)
 {
 	const struct flow_key *key = &id->key;
-	__u64 hash = fold(id->container.word[0]) * 0x9e3779b97f4a7c15 +
-		     fold(id->container.word[1]) * 0xbf58476d1ce4e5b9 +
-		     fold(id->peer.word[0]) * 0x94d049bb133111eb +
-		     fold(id->peer.word[1]) * 0xd6e8feb86659fd93;
+	__u64 hash = fold(pkt->container.word[0]) * 0x9e3779b97f4a7c15 +
+		     fold(pkt->container.word[1]) * 0xbf58476d1ce4e5b9 +
+		     fold(pkt->peer.word[0]) * 0x94d049bb133111eb +
+		     fold(pkt->peer.word[1]) * 0xd6e8feb86659fd93;
 
 	/* Multiplied before ports are added: else who chooses an address can
 	 * make up for a port without knowing more than a bit of the seed. */
 	hash = fold((hash ^ flow_seed) * 0xc2b2ae3d27d4eb4f);
-	hash += (__u64)key->ifindex << 32 | (__u32)key->container_port << 16 |
-		key->peer_port;
+	hash += (__u64)key->ifindex << 32 | key->ports;
 	hash = fold(hash * 0x9fb21c651e98df25);
 	hash += key->protocol << 16 | key->direction << 8 | key->family;
 	return fold(hash * 0xff51afd7ed558ccd);
 }
 
-static __always_inline void place_flow(struct flow_id *id)
+static __always_inline void place_flow(const struct packet *pkt,
+				       struct flow_id *id)
 {
-	__u64 hash = hash_flow(id);
+	__u64 hash = hash_flow(pkt, id);
 
 	id->place.bucket = (hash >> 32) * flow_buckets >> 32;
 	id->tag = (__u32)hash | 1; /* 0 is a free slot's */
 	id->place.version = 0;
 	id->place.slot = 0;
-	id->pad = 0;
+}
+
+/* The tag of the alias that has this flow's key and was asked for this port. */
+static __always_inline __u32 alias_tag(const struct flow_id *id,
+				       __be16 destination)
+{
+	return (id->tag ^ destination * 0x9e3779b1) | 1;
 }
 
 /*
- * The flow of this direction that a packet with these ports, as they are on the
- * wire, belongs to. The packet may be one of its own or, then with the other
- * direction, a reply.
+ * The flow of this direction with these ports. The packet is one of its own or,
+ * in the other direction, a reply.
  */
-static __always_inline void
-identify_flow(struct flow_id *id, const struct packet *pkt, __u8 flow_direction)
+static __always_inline void identify_flow(struct flow_id *id,
+					  const struct packet *pkt,
+					  struct ports ports,
+					  __u8 flow_direction)
 {
 	struct flow_key *key = &id->key;
 
-	id->container = pkt->container;
-	id->peer = pkt->peer;
 	key->ifindex = pkt->ifindex;
-	if (pkt->direction == EGRESS) {
-		key->container_port = pkt->ports.source;
-		key->peer_port = pkt->ports.destination;
-	} else {
-		key->container_port = pkt->ports.destination;
-		key->peer_port = pkt->ports.source;
-	}
+	key->ports = ports.word;
 	key->protocol = pkt->protocol;
 	key->direction = flow_direction;
 	key->family = pkt->family;
-	key->pad = 0;
-	place_flow(id);
+	key->alias = 0;
+	id->original = pkt->ports.word;
+	id->answer = 0;
+	id->moved = 0;
+	id->state = 0;
+	id->has_alias = 0;
+	id->events = 0;
+	__builtin_memset(id->pad, 0, sizeof(id->pad));
+	place_flow(pkt, id);
+}
+
+static __always_inline int is_reply(const struct packet *pkt,
+				    const struct flow_id *id)
+{
+	return pkt->direction != id->key.direction;
 }
 
 static __always_inline struct flow_bucket *bucket_of(const struct flow_id *id)
@@ -114,9 +139,9 @@ static __always_inline struct flow_bucket *bucket_of(const struct flow_id *id)
 }
 
 /*
- * All bits if the value is 0, else none. What the two functions below find has
- * no branch in it: the verifier goes on with one number that it does not know,
- * not with each of eight.
+ * All bits if the value is 0, else none. What the functions below find has no
+ * branch in it: the verifier goes on with one number that it does not know, not
+ * with each of eight.
  */
 static __always_inline __u64 if_zero(__u32 value)
 {
@@ -125,6 +150,37 @@ static __always_inline __u64 if_zero(__u32 value)
 	mask >>= 63;
 	barrier_var(mask);
 	return mask;
+}
+
+/* All bits if the first number is less; as far apart as 1 << 63 at most. */
+static __always_inline __u64 if_less(__u64 a, __u64 b)
+{
+	__s64 mask = a - b;
+
+	barrier_var(mask); /* else the compiler makes a branch of it */
+	mask >>= 63;
+	barrier_var(mask);
+	return mask;
+}
+
+/*
+ * The same as 1 or 0: new verifiers go two ways at a mask, if a constant is
+ * what it is applied to.
+ */
+static __always_inline __u64 is_zero(__u32 value)
+{
+	__u64 difference = (__u64)value - 1;
+
+	barrier_var(difference);
+	return difference >> 63;
+}
+
+static __always_inline __u64 is_less(__u64 a, __u64 b)
+{
+	__u64 difference = a - b;
+
+	barrier_var(difference);
+	return difference >> 63;
 }
 
 /* The number of the slot with this tag, from 1 on, 0 for none. */
@@ -139,40 +195,48 @@ static __always_inline __u32 slot_with(const struct flow_bucket *bucket,
 	return found;
 }
 
-#define USED_BITS 24
-
-static __always_inline __u32 last_use(const struct flow_bucket *bucket,
-				      __u32 slot)
+/*
+ * For how many jiffies the flow was not used. It may have been used after `now`
+ * was read, which is before the lock was there.
+ */
+static __always_inline __u32 age_of(const struct flow_bucket *bucket,
+				    __u32 slot, __u32 now)
 {
-	return bucket->used[slot] | (__u32)bucket->used_upper[slot] << 16;
+	__s64 age = (__s32)(now - bucket->used[slot]);
+
+	return age & ~if_less(age, 0);
 }
 
-static __always_inline void note_use(struct flow_bucket *bucket, __u32 slot,
-				     __u32 now)
+static __always_inline __u64 is_expired(const struct flow_bucket *bucket,
+					__u32 slot, __u32 now)
 {
-	bucket->used[slot] = now;
-	bucket->used_upper[slot] = now >> 16;
+	return is_less(flow_lifetime[bucket->state[slot] % FLOW_STATES],
+		       age_of(bucket, slot, now));
 }
 
-/* A free slot, or else the one that was not used for longest, from 1 on. */
+/*
+ * The slot that makes room, from 1 on: a free one, one whose flow has expired,
+ * or one of the same container, if there is any of these; and of several the
+ * one with the highest rank, of these the one that was not used for longest.
+ */
 static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
-					  __u32 now)
+					  __u32 ifindex, __u32 now)
 {
-	__u64 oldest = 0;
+	__u64 best = 0;
 
 #pragma nounroll
 	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++) {
-		__u64 age =
-			(now - last_use(bucket, slot)) & ((1 << USED_BITS) - 1);
-		__s64 older;
+		__u64 score = is_zero(bucket->tag[slot]) << 2;
 
-		age |= if_zero(bucket->tag[slot]) & 1 << USED_BITS;
-		age = age << 8 | (slot + 1);
-		older = (__s64)(oldest - age) >> 63;
-		barrier_var(older);
-		oldest += (age - oldest) & older;
+		score |= is_expired(bucket, slot, now) << 1;
+		score |= is_zero(bucket->owner[slot] ^ (__u16)ifindex);
+		score = score << 8 |
+			flow_rank[bucket->state[slot] % FLOW_STATES];
+		score = score << 32 | age_of(bucket, slot, now);
+		score = score << 8 | (slot + 1);
+		best += (score - best) & if_less(best, score);
 	}
-	return oldest & 0xff;
+	return best & 0xff;
 }
 
 static __always_inline int same_address(const struct address *a,
@@ -181,42 +245,102 @@ static __always_inline int same_address(const struct address *a,
 	return a->word[0] == b->word[0] && a->word[1] == b->word[1];
 }
 
-static __always_inline int same_key(const struct flow_key *a,
-				    const struct flow_key *b)
+static __always_inline int same_flow(const struct flow *flow,
+				     const struct packet *pkt,
+				     const struct flow_id *id, __u8 alias)
 {
-	return a->ifindex == b->ifindex &&
-	       a->container_port == b->container_port &&
-	       a->peer_port == b->peer_port && a->protocol == b->protocol &&
-	       a->direction == b->direction && a->family == b->family;
+	return flow->key.ifindex == id->key.ifindex &&
+	       flow->key.ports == id->key.ports &&
+	       flow->key.protocol == id->key.protocol &&
+	       flow->key.direction == id->key.direction &&
+	       flow->key.family == id->key.family && flow->key.alias == alias &&
+	       same_address(&flow->container, &pkt->container) &&
+	       same_address(&flow->peer, &pkt->peer);
 }
 
 /* Notes that the flow was used just now. */
 static __always_inline void touch(struct flow_bucket *bucket, __u32 slot,
 				  __u32 now)
 {
-	if (last_use(bucket, slot) != now % (1 << USED_BITS))
-		note_use(bucket, slot, now);
+	if (bucket->used[slot] != now)
+		bucket->used[slot] = now;
 }
 
-/* The original port of the flow, 0 if it is not in the bucket. */
-static __always_inline __be16 port_in(struct flow_bucket *bucket,
-				      struct flow_id *id, __u32 now)
+/* Notes where the flow was found, and how far it is. */
+static __always_inline void found_in(struct flow_bucket *bucket,
+				     struct flow_id *id, __u32 slot, __u32 now)
+{
+	touch(bucket, slot, now);
+	id->place.slot = slot + 1;
+	id->state = bucket->state[slot];
+	id->answer = bucket->answer[slot];
+}
+
+/*
+ * The ports of the flow before the change, 0 if it is not in the bucket, for
+ * the other direction's packets.
+ */
+static __always_inline __be32 original_in(struct flow_bucket *bucket,
+					  const struct packet *pkt,
+					  struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
 	const struct flow *flow;
 
 	id->place.slot = 0;
+	id->has_alias = !!slot_with(
+		bucket, alias_tag(id, ((struct ports){ .word = id->key.ports })
+					      .destination));
 	if (!slot)
 		return 0;
 	slot = (slot - 1) % FLOWS_PER_BUCKET;
 	flow = &bucket->flow[slot];
-	if (!same_key(&flow->key, &id->key) ||
-	    !same_address(&flow->container, &id->container) ||
-	    !same_address(&flow->peer, &id->peer))
+	if (!same_flow(flow, pkt, id, 0) || is_expired(bucket, slot, now))
+		return 0;
+	found_in(bucket, id, slot, now);
+	id->original = flow->original;
+	return flow->original;
+}
+
+/*
+ * The ports that a forward packet is to have by its own flow, or by the alias
+ * of that, which is to be looked up then; 0 if neither is in the bucket.
+ */
+static __always_inline __be32 ports_in(struct flow_bucket *bucket,
+				       const struct packet *pkt,
+				       struct flow_id *id, __u32 now)
+{
+	__u32 slot = slot_with(bucket, id->tag);
+	struct ports original = { .word = id->original };
+	struct ports moved;
+	const struct flow *flow;
+
+	id->place.slot = 0;
+	id->moved = 0;
+	if (slot) {
+		slot = (slot - 1) % FLOWS_PER_BUCKET;
+		flow = &bucket->flow[slot];
+		if (flow->original == id->original &&
+		    same_flow(flow, pkt, id, 0) &&
+		    !is_expired(bucket, slot, now)) {
+			found_in(bucket, id, slot, now);
+			return id->key.ports;
+		}
+	}
+	slot = slot_with(bucket, alias_tag(id, original.destination));
+	if (!slot)
+		return 0;
+	slot = (slot - 1) % FLOWS_PER_BUCKET;
+	flow = &bucket->flow[slot];
+	moved.word = flow->original;
+	if (!same_flow(flow, pkt, id, 1) ||
+	    moved.destination != original.destination)
 		return 0;
 	touch(bucket, slot, now);
-	id->place.slot = slot + 1;
-	return flow->original_port;
+	moved.destination =
+		((struct ports){ .word = id->key.ports }).destination;
+	id->moved = moved.word;
+	return 0;
 }
 
 /* The version of the bucket; what was read before, was read by then. */
@@ -239,116 +363,308 @@ static __always_inline void next_version(struct flow_bucket *bucket)
 }
 
 /*
- * The original port of the flow, 0 if there is no such flow. A global function,
- * as put_flow(): there are many ways to it, which the verifier need not walk
- * all.
+ * Looks a flow up by what it says of a packet: original_in() for a reply or an
+ * error, ports_in() for a forward packet. A global function, as those below:
+ * there are many ways to it, which the verifier need not walk all.
  */
-__noinline int find_flow(struct flow_id *id)
+__noinline int find_flow(const struct packet *pkt, struct flow_id *id,
+			 __u32 is_forward)
 {
-	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
+	struct flow_bucket *bucket = pkt && id ? bucket_of(id) : NULL;
 	__u32 now = bpf_jiffies64();
 	__u32 version;
-	__be16 port;
+	__be32 ports;
 
-	if (!id || !bucket)
+	if (!pkt || !id || !bucket)
 		return 0;
 	version = version_of(bucket);
-	port = port_in(bucket, id, now);
+	ports = is_forward ? ports_in(bucket, pkt, id, now)
+			   : original_in(bucket, pkt, id, now);
 	if (unlikely(!loads_in_order || version & 1 ||
 		     version_of(bucket) != version)) {
 		bpf_spin_lock(&bucket->lock);
-		port = port_in(bucket, id, now);
+		ports = is_forward ? ports_in(bucket, pkt, id, now)
+				   : original_in(bucket, pkt, id, now);
 		version = version_of(bucket);
 		bpf_spin_unlock(&bucket->lock);
 	}
 	id->place.version = version;
-	return port;
+	return ports;
+}
+
+/* A number of the sender's that is no farther off than any window is large. */
+#define NEAR (1 << 22)
+
+/*
+ * Whether a forward packet acknowledges the reply that was seen: who has only
+ * guessed that there would be one, with another's address, does not know its
+ * number.
+ */
+static __always_inline int acknowledges(const struct packet *pkt, __u32 answer)
+{
+	return pkt->tcp_flags & TCP_ACK &&
+	       pkt->acknowledged - answer + NEAR < 2 * NEAR;
+}
+
+static __always_inline int has_both(__u8 state, __u8 flags)
+{
+	return (state & flags) == flags;
+}
+
+/*
+ * Whether a SYN begins a connection anew. What a container sends is its own;
+ * from outside it could be anybody's, and then only what is over is.
+ */
+static __always_inline int begins_anew(const struct packet *pkt, __u8 state)
+{
+	return pkt->direction == EGRESS || state & FLOW_RESET_CONTAINER ||
+	       has_both(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER);
+}
+
+/*
+ * How far a flow is after a packet of it. Nothing but the container ends an
+ * established connection, since anybody can send as the peer. Who goes on
+ * sending was not reset, and who sends data after the last of it was not the
+ * one who sent the FIN.
+ */
+__noinline int next_state(const struct packet *pkt, const struct flow_id *id)
+{
+	__u8 from_container, fin, flags, state;
+
+	if (!pkt || !id)
+		return 0;
+	state = id->state;
+	flags = pkt->tcp_flags;
+	from_container = pkt->direction == EGRESS;
+	fin = from_container ? FLOW_FIN_CONTAINER : FLOW_FIN_PEER;
+	if (!(state & FLOW_TCP))
+		return is_reply(pkt, id) ? state | FLOW_ANSWERED : state;
+	if (!is_reply(pkt, id) && (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return begins_anew(pkt, state) ? FLOW_TCP : state;
+	if (flags & TCP_RST)
+		return state | (from_container ? FLOW_RESET_CONTAINER
+					       : FLOW_RESET_PEER);
+	state &= ~FLOW_RESET_PEER;
+	if (from_container)
+		state &= ~FLOW_RESET_CONTAINER;
+	if (is_reply(pkt, id))
+		state |= FLOW_ANSWERED;
+	else if (state & FLOW_ANSWERED && acknowledges(pkt, id->answer))
+		state |= FLOW_ESTABLISHED;
+	if (flags & TCP_FIN)
+		state |= fin;
+	else if (pkt->has_data &&
+		 has_both(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER))
+		state &= ~fin;
+	return state;
+}
+
+/*
+ * Whether packets of the flow say nothing new of it, but for those with a SYN,
+ * FIN or RST: then what becomes of them may be remembered.
+ */
+static __always_inline int is_settled(__u8 state)
+{
+	if (!(state & FLOW_TCP))
+		return 1;
+	return state & FLOW_ESTABLISHED &&
+	       !(state & (FLOW_RESET_CONTAINER | FLOW_RESET_PEER)) &&
+	       !has_both(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER);
+}
+
+/* Whether the packet is a reply whose number is of interest. */
+static __always_inline int is_answer(const struct packet *pkt,
+				     const struct flow_id *id)
+{
+	return is_reply(pkt, id) &&
+	       (id->state & (FLOW_TCP | FLOW_ESTABLISHED)) == FLOW_TCP;
+}
+
+/*
+ * Has the flow be so far, from where it was when it was found: another CPU may
+ * have got it further meanwhile.
+ */
+__noinline int advance_flow(const struct packet *pkt, struct flow_id *id,
+			    __u32 state)
+{
+	struct flow_bucket *bucket = pkt && id ? bucket_of(id) : NULL;
+	__u8 set, clear;
+	__u32 answer, slot;
+	int is_new_answer;
+
+	if (!pkt || !id || !bucket)
+		return 0;
+	set = state & ~id->state;
+	clear = id->state & ~state;
+	is_new_answer = is_answer(pkt, id);
+	answer = pkt->sequence + !!(pkt->tcp_flags & TCP_SYN);
+	bpf_spin_lock(&bucket->lock);
+	/* It may have made room for another one, too. */
+	slot = slot_with(bucket, id->tag);
+	if (slot) {
+		slot = (slot - 1) % FLOWS_PER_BUCKET;
+		bucket->state[slot] = (bucket->state[slot] & ~clear) | set;
+		if (is_new_answer)
+			bucket->answer[slot] = answer;
+		/* What is remembered of it may not count any more. */
+		next_version(bucket);
+		next_version(bucket);
+	}
+	id->place.version = version_of(bucket);
+	bpf_spin_unlock(&bucket->lock);
+	id->state = state;
+	return 0;
+}
+
+/* Notes what a packet says of the flow that it is in; returns whether it does.
+ */
+static __always_inline int follow_flow(const struct packet *pkt,
+				       struct flow_id *id)
+{
+	__u32 state = next_state(pkt, id);
+
+	if (likely(state == id->state && !is_answer(pkt, id)))
+		return 0;
+	advance_flow(pkt, id, state);
+	return 1;
+}
+
+/* The slot with this tag or else the one to fill, from 0 on. */
+static __always_inline __u32 slot_for(const struct flow_bucket *bucket,
+				      const struct flow_id *id, __u32 tag,
+				      __u32 now)
+{
+	__u32 slot = slot_with(bucket, tag);
+	__u32 fill = slot_to_fill(bucket, id->key.ifindex, now);
+
+	slot |= fill & if_zero(slot);
+	return (slot - 1) % FLOWS_PER_BUCKET;
 }
 
 /* Called with the lock. */
 static __always_inline void write_flow(struct flow_bucket *bucket,
-				       const struct flow_id *id,
-				       __be16 original_port, __u32 now)
+				       const struct packet *pkt,
+				       struct flow_id *id, __u32 slot,
+				       __u32 tag, __u32 now)
 {
-	__u32 slot = slot_with(bucket, id->tag);
-	struct flow *flow;
+	__u64 is_other = is_zero(is_zero(bucket->tag[slot]) |
+				 is_zero(bucket->tag[slot] ^ tag));
+	__u64 is_live = is_zero(is_expired(bucket, slot, now));
+	struct flow *flow = &bucket->flow[slot];
 
-	if (!slot)
-		slot = slot_to_fill(bucket, now);
-	slot = (slot - 1) % FLOWS_PER_BUCKET;
-	flow = &bucket->flow[slot];
+	id->events |= is_other * FLOW_EVICTED |
+		      (is_other & is_live) * FLOW_EVICTED_LIVE;
 	next_version(bucket);
-	flow->container = id->container;
-	flow->peer = id->peer;
+	flow->container = pkt->container;
+	flow->peer = pkt->peer;
 	flow->key = id->key;
-	flow->original_port = original_port;
-	bucket->tag[slot] = id->tag;
-	note_use(bucket, slot, now);
+	flow->original = id->original;
+	bucket->tag[slot] = tag;
+	bucket->used[slot] = now;
+	bucket->state[slot] = id->state;
+	bucket->owner[slot] = id->key.ifindex;
+	bucket->answer[slot] = id->answer;
 	next_version(bucket);
-}
-
-__noinline int put_flow(const struct flow_id *id, __u32 original_port)
-{
-	struct flow_bucket *bucket = id ? bucket_of(id) : NULL;
-	__u32 now = bpf_jiffies64();
-
-	if (!id || !bucket)
-		return 0;
-	bpf_spin_lock(&bucket->lock);
-	write_flow(bucket, id, original_port, now);
-	bpf_spin_unlock(&bucket->lock);
-	return 0;
-}
-
-/* Brings a flow in, unless there is one of the same pair of sockets. */
-static __always_inline void add_flow(struct flow_id *id, __be16 original_port)
-{
-	struct flow_bucket *bucket = bucket_of(id);
-	__u32 now = bpf_jiffies64();
-
-	if (!bucket)
-		return;
-	bpf_spin_lock(&bucket->lock);
-	if (!port_in(bucket, id, now))
-		write_flow(bucket, id, original_port, now);
-	bpf_spin_unlock(&bucket->lock);
 }
 
 /*
- * Returns 1 when the same pair of sockets used another port before. The flow
- * counts as found only if it was there as it is.
+ * Makes the flow, unless a live one has its key, or the same hash. Returns
+ * whether it is there now.
  */
-static __always_inline int remember_flow(struct flow_id *id,
-					 __be16 original_port)
+__noinline int claim_flow(const struct packet *pkt, struct flow_id *id)
 {
-	__be16 known = find_flow(id);
-
-	if (likely(known == original_port))
-		return 0;
-	put_flow(id, original_port);
-	id->place.slot = 0;
-	return !!known;
-}
-
-/* Returns 1 when there was such a flow. */
-static __always_inline int forget_flow(struct flow_id *id)
-{
-	struct flow_bucket *bucket = bucket_of(id);
+	struct flow_bucket *bucket = pkt && id ? bucket_of(id) : NULL;
 	__u32 now = bpf_jiffies64();
+	const struct flow *flow;
+	int is_ours = 1;
 	__u32 slot;
 
-	if (!find_flow(id) || !bucket)
+	if (!pkt || !id || !bucket)
 		return 0;
+	id->state = !(id->key.protocol ^ IPPROTO_TCP); /* FLOW_TCP or 0 */
+	id->state = next_state(pkt, id);
 	bpf_spin_lock(&bucket->lock);
-	/* It may have made room for another one meanwhile. */
-	slot = port_in(bucket, id, now) ? slot_with(bucket, id->tag) : 0;
-	if (slot) {
-		next_version(bucket);
-		bucket->tag[(slot - 1) % FLOWS_PER_BUCKET] = 0;
-		next_version(bucket);
+	slot = slot_for(bucket, id, id->tag, now);
+	flow = &bucket->flow[slot];
+	if (bucket->tag[slot] != id->tag || is_expired(bucket, slot, now))
+		write_flow(bucket, pkt, id, slot, id->tag, now);
+	else /* perhaps another CPU has just made it */
+		is_ours = same_flow(flow, pkt, id, 0) &&
+			  flow->original == id->original;
+	bpf_spin_unlock(&bucket->lock);
+	return is_ours;
+}
+
+/*
+ * Makes or renews the alias of a flow whose source port was changed, in the
+ * state that the flow is in. Leaves the flow to be looked up.
+ */
+__noinline int put_alias(const struct packet *pkt, struct flow_id *id)
+{
+	struct ports ports, original, alias;
+	__u32 now = bpf_jiffies64();
+	struct flow_bucket *bucket;
+	__u32 tag;
+
+	if (!pkt || !id)
+		return 0;
+	ports.word = id->key.ports;
+	original.word = id->original;
+	alias.source = original.source;
+	alias.destination = ports.destination;
+	id->key.ports = alias.word;
+	id->key.alias = 1;
+	alias.source = ports.source;
+	alias.destination = original.destination;
+	id->original = alias.word;
+	place_flow(pkt, id);
+	tag = alias_tag(id, original.destination);
+	bucket = bucket_of(id);
+	if (bucket) {
+		bpf_spin_lock(&bucket->lock);
+		write_flow(bucket, pkt, id, slot_for(bucket, id, tag, now), tag,
+			   now);
+		bpf_spin_unlock(&bucket->lock);
+	}
+	id->key.ports = ports.word;
+	id->key.alias = 0;
+	id->original = original.word;
+	place_flow(pkt, id);
+	return 0;
+}
+
+/* Brings a flow or an alias in, unless it is there and was used later. */
+__noinline int import_record(const struct flow_record *record)
+{
+	__u32 now = bpf_jiffies64();
+	struct flow_bucket *bucket;
+	struct packet pkt = {};
+	struct flow_id id = {};
+	__u32 tag, used, slot;
+
+	if (!record)
+		return -1;
+	pkt.container = record->flow.container;
+	pkt.peer = record->flow.peer;
+	id.key = record->flow.key;
+	id.original = record->flow.original;
+	id.state = record->state;
+	id.answer = record->answer;
+	place_flow(&pkt, &id);
+	tag = id.key.alias ? alias_tag(&id, id.original >> 16) : id.tag;
+	used = record->is_fresh ? now : record->used;
+	bucket = bucket_of(&id);
+	if (!bucket)
+		return -1;
+	bpf_spin_lock(&bucket->lock);
+	slot = slot_for(bucket, &id, tag, now);
+	if (bucket->tag[slot] != tag ||
+	    (__s32)(used - bucket->used[slot]) > 0) {
+		write_flow(bucket, &pkt, &id, slot, tag, now);
+		bucket->used[slot] = used;
 	}
 	bpf_spin_unlock(&bucket->lock);
-	return !!slot;
+	return 0;
 }
 
 #endif

@@ -52,11 +52,19 @@ static __always_inline struct ports reversed(struct ports ports)
 	return other;
 }
 
+/* What a packet did to the table of flows. */
+enum flow_event {
+	PORT_MOVED = 1,	     /* its connection got another source port */
+	PORTS_EXHAUSTED = 2, /* none was free */
+	FLOW_EVICTED = 4,    /* another flow made room for its own */
+	FLOW_EVICTED_LIVE = 8,
+};
+
 /* What is to happen to a packet. */
 struct decision {
 	enum verdict verdict;
 	__u32 rule; /* one more than the index of the rule; 0: none */
-	__u32 flow_conflict;
+	enum flow_event events;
 	__u32 ports; /* offset of the ports to be changed; 0: nothing changes */
 	__be32 from; /* both ports, as one word; see struct ports */
 	__be32 to;
@@ -96,7 +104,11 @@ struct packet {
 	__u8 routed;   /* to a waypoint (RFC 8200 section 4.4): only drops apply
 			*/
 	__u8 redirect; /* an ICMPv6 redirect, whose quote is in an option */
-	__u8 pad[7];   /* as in struct flow_id */
+	__u8 tcp_flags; /* of a whole TCP header */
+	__u8 has_data;	/* behind that */
+	__u8 pad[5];	/* as in struct flow_id */
+	__u32 sequence; /* of TCP */
+	__u32 acknowledged;
 	struct address container;
 	struct address peer;
 	struct decision decision;
@@ -104,6 +116,7 @@ struct packet {
 
 enum parsed {
 	PARSED_TRANSPORT, /* TCP or UDP, with ports */
+	PARSED_FOR_RULES, /* that, and more is to be decided */
 	PARSED_ICMP_ERROR,
 	PARSED_OTHER, /* nothing for us */
 	PARSED_MALFORMED,

@@ -121,9 +121,9 @@ static __always_inline int is_heeded(const struct frame *frame,
 }
 
 /*
- * Decides any packet: what all hooks have in common, but for ICMP errors, which
- * this leaves to decide_error(): there is not enough of the stack to call that
- * from here.
+ * Decides any packet: what all hooks have in common, but for those that are for
+ * the rules or flows, and ICMP errors. There is not enough of the stack to call
+ * decide() and decide_error() from here.
  */
 static __always_inline int examine(const struct frame *frame,
 				   struct packet *pkt)
@@ -147,10 +147,7 @@ static __always_inline int examine(const struct frame *frame,
 	}
 	if (read_addresses(frame, pkt))
 		return parsed;
-	decide(pkt, frame->xdp ? AT_XDP : pkt->direction);
-	if (pkt->decision.ports)
-		pkt->decision.checksum = pkt->checksum;
-	return parsed;
+	return PARSED_FOR_RULES;
 }
 
 DEFINE_PER_HOOK(examine)

@@ -39,6 +39,19 @@ struct fragment_header {
 	__be32 identification;
 };
 
+enum tcp_flag {
+	TCP_FIN = 1,
+	TCP_SYN = 2,
+	TCP_RST = 4,
+	TCP_ACK = 16,
+};
+
+/* By one load; RFC 9293 section 3.1. */
+static __always_inline __u8 tcp_flags(const struct tcphdr *tcp)
+{
+	return ((const __u8 *)tcp)[13];
+}
+
 /* ICMP and ICMPv6 alike; <linux/icmp.h> would pull in the C library. */
 struct icmp_header {
 	__u8 type;
@@ -153,6 +166,10 @@ static __always_inline enum parsed parse_tcp(const struct frame *frame,
 	    !pkt->fragment)
 		pkt->damaged = 1;
 	pkt->checksum = pkt->transport + offsetof(struct tcphdr, check);
+	pkt->tcp_flags = tcp_flags(tcp);
+	pkt->sequence = bpf_ntohl(tcp->seq);
+	pkt->acknowledged = bpf_ntohl(tcp->ack_seq);
+	pkt->has_data = available > tcp->doff * 4U;
 	return parse_ports(frame, pkt);
 }
 

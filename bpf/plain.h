@@ -10,7 +10,8 @@
 
 /*
  * IPv4 without options and TCP or UDP, whole and by itself behind an Ethernet
- * header: what parse_frame() finds nothing special about.
+ * header: what parse_frame() finds nothing special about. Nor does it begin or
+ * end a connection.
  */
 struct plain_packet {
 	struct iphdr *ip;
@@ -50,7 +51,8 @@ static __always_inline int read_plain_tcp(const struct frame *frame,
 	if (!data)
 		return 0;
 	plain->checksum = PLAIN_TRANSPORT + offsetof(struct tcphdr, check);
-	return tcp->doff >= 5 && tcp->doff * 4U <= plain->length;
+	return tcp->doff >= 5 && tcp->doff * 4U <= plain->length &&
+	       !(tcp_flags(tcp) & (TCP_FIN | TCP_SYN | TCP_RST));
 }
 
 /* By one load: the compiler takes a struct ethhdr to be at any address. */

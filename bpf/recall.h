@@ -39,6 +39,14 @@ static __always_inline __u8 kind_of(__u8 protocol, enum hook hook)
 	return protocol | hook << 6; /* TCP is 6, UDP 17 */
 }
 
+/* Some seconds' number: how many jiffies those are, user space knows. */
+const volatile __u8 epoch_shift = 12;
+
+static __always_inline __u8 epoch_of(__u32 now)
+{
+	return now >> epoch_shift;
+}
+
 /* Half a line of the cache. */
 struct known_packet {
 	__be32 source;
@@ -52,8 +60,8 @@ struct known_packet {
 	__u16 rule : 11;
 	__u16 verdict : 2;
 	__u16 flow_slot : 3;
-	__u8 kind; /* see kind_of() */
-	__u8 pad;
+	__u8 kind;  /* see kind_of() */
+	__u8 epoch; /* of `used` in struct flow_bucket, see epoch_of() */
 };
 
 #define KNOWN_PACKETS 512
@@ -108,7 +116,7 @@ __noinline int remember_packet(const struct packet *pkt, __u32 hook,
 	peer = pkt->peer.word[1] >> 32;
 	key.source = pkt->direction == EGRESS ? container : peer;
 	key.destination = pkt->direction == EGRESS ? peer : container;
-	key.ports = decision->from;
+	key.ports = pkt->ports.word;
 	key.ifindex = pkt->ifindex;
 	key.kind = kind_of(pkt->protocol, hook);
 	known = place_of(&key);
@@ -122,7 +130,8 @@ __noinline int remember_packet(const struct packet *pkt, __u32 hook,
 	known->verdict = decision->verdict;
 	known->flow_slot = flow_slot - 1;
 	known->rule = decision->rule;
-	known->to = decision->to;
+	known->to = decision->ports ? decision->to : key.ports;
+	known->epoch = epoch_of(bpf_jiffies64());
 	known->flow_bucket = flow_bucket;
 	known->flow_version = flow_version;
 	return 0;
@@ -134,24 +143,34 @@ __noinline int remember_packet(const struct packet *pkt, __u32 hook,
  * decision stands as long as the bucket has not changed.
  */
 static __always_inline void remember(const struct packet *pkt, enum hook hook,
-				     const struct flow_place *flow)
+				     const struct flow_id *flow)
 {
 	if (hook == AT_XDP && is_native) /* which does not look up */
 		return;
-	if (remembers && flow->slot && pkt->family == 4)
-		remember_packet(pkt, hook, flow->bucket, flow->version,
-				flow->slot);
+	if (remembers && flow->place.slot && pkt->family == 4 &&
+	    is_settled(flow->state))
+		remember_packet(pkt, hook, flow->place.bucket,
+				flow->place.version, flow->place.slot);
 }
 
-/* Whether the flow is where it was; then it was used again. */
+/*
+ * Whether the flow is where it was; then it was used again. One that may have
+ * expired is to be looked at, and one in use is from time to time, for the sake
+ * of its alias.
+ */
 static __always_inline int stands(const struct known_packet *known)
 {
-	__u32 number = known->flow_bucket;
+	__u32 number = known->flow_bucket, slot = known->flow_slot;
 	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &number);
+	__u32 now = bpf_jiffies64();
 
 	if (!bucket || version_of(bucket) != known->flow_version)
 		return 0;
-	touch(bucket, known->flow_slot % FLOWS_PER_BUCKET, bpf_jiffies64());
+	if (unlikely(epoch_of(now) != known->epoch ||
+		     age_of(bucket, slot % FLOWS_PER_BUCKET, now) >
+			     flow_lifetime[0]))
+		return 0;
+	touch(bucket, slot % FLOWS_PER_BUCKET, now);
 	return 1;
 }
 
@@ -194,10 +213,7 @@ static __always_inline void count_known(struct counters *counters,
 					const struct known_packet *known,
 					__u32 length)
 {
-	if (known->verdict == REPLY_RESTORED)
-		counters->replies_restored++;
-	else
-		counters->rewritten++;
+	(&counters->passed)[known->verdict]++;
 	count_rule(counters, known->rule, length);
 }
 

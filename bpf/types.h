@@ -88,42 +88,75 @@ struct address {
 
 /*
  * What tells a flow from others between the same two addresses, as packets of
- * both directions can compute it: ports as they are on the wire outside of the
- * container, or in it for an ingress flow, so after the rewrite in either case.
+ * both directions can compute it: ports as they are after the change, on the
+ * wire outside of the container for an egress flow, in the container for an
+ * ingress flow.
  */
 struct flow_key {
 	__u32 ifindex; /* of the host-side veth */
-	__be16 container_port;
-	__be16 peer_port;
+	__be32 ports;  /* of forward packets, see struct ports */
 	__u8 protocol;
-	__u8 direction; /* of the rewritten packets: 0 egress, 1 ingress */
+	__u8 direction; /* of forward packets: 0 egress, 1 ingress */
 	__u8 family;	/* 4 or 6 */
-	__u8 pad;
+	__u8 alias;	/* see struct flow */
 };
 
-/* A rewritten flow. */
+/*
+ * A connection that goes to a port which a two-way rewrite may produce, be it
+ * by that rewrite or directly. No two have the same key.
+ *
+ * If its source port had to be changed, the table has an alias of it, too. That
+ * has the key that the flow would have had otherwise, which forward packets can
+ * compute; `original` has the source port that it got, and the destination port
+ * before the change. So it is in the bucket where a packet looks first.
+ */
 struct flow {
 	struct address container;
 	struct address peer;
 	struct flow_key key;
-	__be16 original_port; /* destination port before the rewrite */
-	__u16 pad;
+	__be32 original; /* ports of forward packets before the change */
+};
+
+/*
+ * How far a flow is. Flags: which of them make a flow expire, and when, is in
+ * pkg/datapath/flowstate.go.
+ */
+enum flow_state {
+	FLOW_TCP = 1,
+	FLOW_ANSWERED = 2,    /* there was a reply */
+	FLOW_ESTABLISHED = 4, /* and what was in it was acknowledged */
+	FLOW_FIN_CONTAINER = 8,
+	FLOW_FIN_PEER = 16,
+	FLOW_RESET_CONTAINER = 32,
+	FLOW_RESET_PEER = 64, /* which anybody may have sent */
+	FLOW_STATES = 128,
 };
 
 #define FLOWS_PER_BUCKET 8
 
 /*
- * Flows whose hashes begin alike. What a packet reads of it is together, as
- * much as a line of the cache, or at most the end of one and the next; beside
- * the flow that is the packet's.
+ * Flows whose hashes begin alike. What a packet reads of it is together, two
+ * lines of the cache, beside the flow that is the packet's.
  */
 struct flow_bucket {
 	struct bpf_spin_lock lock; /* for who writes */
 	__u32 version; /* odd while somebody writes, another one after it */
-	__u32 tag[FLOWS_PER_BUCKET];	   /* the rest of the hash; 0: free */
-	__u16 used[FLOWS_PER_BUCKET];	   /* when it was last, in jiffies */
-	__u8 used_upper[FLOWS_PER_BUCKET]; /* so it takes hours to wrap */
+	__u32 tag[FLOWS_PER_BUCKET];	/* the rest of the hash; 0: free */
+	__u32 used[FLOWS_PER_BUCKET];	/* when it was last, in jiffies */
+	__u8 state[FLOWS_PER_BUCKET];	/* enum flow_state */
+	__u16 owner[FLOWS_PER_BUCKET];	/* the end of the ifindex */
+	__u32 answer[FLOWS_PER_BUCKET]; /* sequence number of the reply */
 	struct flow flow[FLOWS_PER_BUCKET];
+};
+
+/* A flow that user space brings in; see import_flow(). */
+struct flow_record {
+	struct flow flow;
+	__u32 used;
+	__u32 answer;
+	__u8 state;
+	__u8 is_fresh; /* as if it was used now: nobody knows when it was */
+	__u8 pad[6];
 };
 
 struct rule_counter {
@@ -143,7 +176,10 @@ struct counters {
 	__u64 replies_restored;
 	__u64 icmp_errors_restored;
 	__u64 malformed;
-	__u64 flow_conflicts;
+	__u64 ports_moved;
+	__u64 ports_exhausted;
+	__u64 flows_evicted;
+	__u64 flows_evicted_live;
 	struct rule_counter rules[];
 };
 

@@ -67,6 +67,20 @@ defer_checksum(struct xdp_md *ctx, struct hint *hint, const struct packet *pkt)
 	leave_hint(hint, &frame, pkt->ifindex);
 }
 
+static __always_inline void decide_frame(const struct frame *frame,
+					 struct packet *pkt)
+{
+	enum parsed parsed = examine_of(frame, pkt);
+
+	if (parsed == PARSED_FOR_RULES) {
+		decide(pkt, frame->xdp ? AT_XDP : pkt->direction);
+		if (pkt->decision.ports)
+			pkt->decision.checksum = pkt->checksum;
+	} else if (parsed == PARSED_ICMP_ERROR && !may_defer(frame)) {
+		decide_error_of(frame, pkt);
+	}
+}
+
 /*
  * Any packet, as its rule and its flow say. A global function, for the verifier
  * to walk it once.
@@ -82,8 +96,7 @@ __noinline int process_frame(struct xdp_md *ctx, struct hint *hint)
 
 	if (!hint)
 		return XDP_PASS;
-	if (examine_of(&frame, &pkt) == PARSED_ICMP_ERROR && is_native)
-		decide_error_of(&frame, &pkt);
+	decide_frame(&frame, &pkt);
 	if (pkt.decision.ports && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
 	if (is_native || pkt.decision.verdict == DROPPED)
@@ -109,8 +122,7 @@ static __always_inline int is_left_alone(const struct plain_packet *plain,
  * business. Returns 0 for others, while somebody listens, who is to hear of
  * each, and for devices that are not heeded.
  */
-static __always_inline int process_plain_frame(struct xdp_md *ctx,
-					       struct hint *hint)
+static __noinline int process_plain_frame(struct xdp_md *ctx, struct hint *hint)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
 	struct frame frame = xdp_frame(ctx);
@@ -121,8 +133,10 @@ static __always_inline int process_plain_frame(struct xdp_md *ctx,
 	if (is_traced() || !read_plain(&frame, &plain))
 		return 0;
 	known = likely(plain.checksum) ? recall(&plain, ifindex, AT_XDP) : NULL;
-	if (!known) /* tc ingress passes and counts what no rule matches */
+	if (!known) /* tc ingress passes and counts what does not change */
 		return is_left_alone(&plain, EGRESS);
+	if (unlikely(known->verdict == PASSED))
+		return 1;
 	counters = near_counters_of(ifindex);
 	if (unlikely(!counters))
 		return 0;
@@ -212,8 +226,7 @@ static __always_inline void decide_skb(struct __sk_buff *skb,
 {
 	struct frame frame = skb_frame(skb);
 
-	if (examine_of(&frame, pkt) == PARSED_ICMP_ERROR)
-		decide_error_of(&frame, pkt);
+	decide_frame(&frame, pkt);
 }
 
 /* As process_frame(). */
@@ -237,9 +250,8 @@ __noinline int process_skb(struct __sk_buff *skb, __u32 direction)
 }
 
 /* As process_plain_frame(), of a device that is heeded. */
-static __always_inline int process_plain_skb(struct __sk_buff *skb,
-					     __u8 direction,
-					     struct counters *counters)
+static __noinline int process_plain_skb(struct __sk_buff *skb, __u8 direction,
+					struct counters *counters)
 {
 	struct frame frame = skb_frame(skb);
 	struct known_packet *known;
@@ -250,8 +262,10 @@ static __always_inline int process_plain_skb(struct __sk_buff *skb,
 		return 0;
 	known = recall(&plain, skb->ifindex, direction);
 	if (known) {
-		change = repeat(known, &plain);
 		count_known(counters, known, frame.length);
+		if (unlikely(known->verdict == PASSED))
+			return 1;
+		change = repeat(known, &plain);
 		fix_up_checksum(skb, &change);
 		return 1;
 	}
@@ -347,22 +361,16 @@ int to_container(struct __sk_buff *skb)
 
 /*
  * Not for a hook: user space runs it to bring a flow, which is behind the
- * Ethernet header, into the table. One that is there stays as it is.
+ * Ethernet header, into the table. The one that was used later stays.
  */
 SEC("tc")
 int import_flow(struct __sk_buff *skb)
 {
-	struct flow flow;
-	struct flow_id id;
+	struct flow_record record;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &flow, sizeof(flow)))
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &record, sizeof(record)))
 		return -1;
-	id.container = flow.container;
-	id.peer = flow.peer;
-	id.key = flow.key;
-	place_flow(&id);
-	add_flow(&id, flow.original_port);
-	return 0;
+	return import_record(&record);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -33,15 +32,17 @@ func NewID() uint64 {
 	}
 }
 
-// ownerSize is the size of the owner's ID, which is behind the counters of the
-// rules. The programs do not know of it.
-const ownerSize = 8
+// ownerSize is the size of the owner's ID, and of as much that is not used, which are
+// behind the counters of the rules. The programs do not know of them.
+const ownerSize = 16
 
 // addOwner makes room for the owner in the value of the map `counters`.
 func addOwner(spec *ebpf.MapSpec) {
 	counters := spec.Value.(*btf.Struct)
 	counters.Members = append(counters.Members, btf.Member{
 		Name: "owner", Type: counters.Members[0].Type, Offset: btf.Bits(8 * counters.Size),
+	}, btf.Member{
+		Name: "unused", Type: counters.Members[0].Type, Offset: btf.Bits(8 * (counters.Size + ownerSize/2)),
 	})
 	counters.Size += ownerSize
 	spec.ValueSize = counters.Size
@@ -50,8 +51,7 @@ func addOwner(spec *ebpf.MapSpec) {
 // hasOwner tells whether the entries say whose they are: those of rulesets that an
 // earlier build has loaded do not.
 func hasOwner(counters *ebpf.Map) bool {
-	rules := counters.ValueSize() - uint32(unsafe.Offsetof(programsCounters{}.Rules))
-	return rules%uint32(unsafe.Sizeof(RuleCounter{})) == ownerSize
+	return !hasCounters1(counters)
 }
 
 // ownerAt returns the owner of the activation of a device. Returns an error

@@ -58,7 +58,10 @@ func (c *Counters) add(carried *Counters) {
 	c.RepliesRestored += carried.RepliesRestored
 	c.ICMPErrorsRestored += carried.ICMPErrorsRestored
 	c.Malformed += carried.Malformed
-	c.FlowConflicts += carried.FlowConflicts
+	c.PortsMoved += carried.PortsMoved
+	c.PortsExhausted += carried.PortsExhausted
+	c.FlowsEvicted += carried.FlowsEvicted
+	c.FlowsEvictedLive += carried.FlowsEvictedLive
 	for i := range min(len(c.Rules), len(carried.Rules)) {
 		c.Rules[i].Packets += carried.Rules[i].Packets
 		c.Rules[i].Bytes += carried.Rules[i].Bytes

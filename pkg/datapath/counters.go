@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"unsafe"
+
+	"github.com/cilium/ebpf"
 )
 
 // RuleCounter is how much one rule decided. Bytes are those of whole frames,
@@ -21,9 +23,13 @@ type Counters struct {
 	RepliesRestored    uint64
 	ICMPErrorsRestored uint64
 	Malformed          uint64
-	// FlowConflicts counts pairs of sockets that used both ports of a rule at
-	// the same time.
-	FlowConflicts uint64
+	// PortsMoved counts connections whose source port was changed, since an older
+	// one has the ports that they would have got; PortsExhausted packets dropped
+	// because no other port was free.
+	PortsMoved, PortsExhausted uint64
+	// FlowsEvicted counts flows that made room for one of this container's,
+	// FlowsEvictedLive those of them that had not expired.
+	FlowsEvicted, FlowsEvictedLive uint64
 	// Rules are in the order of the ruleset.
 	Rules []RuleCounter
 }
@@ -46,7 +52,33 @@ func (p *Programs) Counters(ifindex int) (*Counters, error) {
 			sum[i] += binary.NativeEndian.Uint64(value[i*8:])
 		}
 	}
-	return countersOf(sum), nil
+	if hasCounters1(p.maps[programsMapCounters]) {
+		return countersOf(inThisLayout(sum)), nil
+	}
+	return countersOf(sum[:len(sum)-ownerSize/8]), nil
+}
+
+// Builds before flows had a state had an odd number of counters beside the pairs of
+// the rules, the last of them one of something that there is not any more, and no
+// owner behind. This build has an even number.
+const (
+	fixedCounters1 = 7
+	fixedCounters  = unsafe.Offsetof(programsCounters{}.Rules) / 8
+)
+
+var _ [fixedCounters % 2]struct{} = [0]struct{}{}
+
+// hasCounters1 tells whether the counters are those of such a build.
+func hasCounters1(counters *ebpf.Map) bool {
+	const word = 8
+	return counters.ValueSize()/word%2 != 0
+}
+
+// inThisLayout puts counters of such a build where this one has them.
+func inThisLayout(sum []uint64) []uint64 {
+	fixed := make([]uint64, fixedCounters)
+	copy(fixed, sum[:fixedCounters1-1])
+	return append(fixed, sum[fixedCounters1:]...)
 }
 
 // countersOf takes the fields of struct counters, all of them __u64, apart.
@@ -59,10 +91,12 @@ func countersOf(sum []uint64) *Counters {
 		RepliesRestored:    sum[unsafe.Offsetof(fixed.RepliesRestored)/8],
 		ICMPErrorsRestored: sum[unsafe.Offsetof(fixed.IcmpErrorsRestored)/8],
 		Malformed:          sum[unsafe.Offsetof(fixed.Malformed)/8],
-		FlowConflicts:      sum[unsafe.Offsetof(fixed.FlowConflicts)/8],
+		PortsMoved:         sum[unsafe.Offsetof(fixed.PortsMoved)/8],
+		PortsExhausted:     sum[unsafe.Offsetof(fixed.PortsExhausted)/8],
+		FlowsEvicted:       sum[unsafe.Offsetof(fixed.FlowsEvicted)/8],
+		FlowsEvictedLive:   sum[unsafe.Offsetof(fixed.FlowsEvictedLive)/8],
 	}
-	// What is behind them is the owner.
-	for rules := sum[unsafe.Offsetof(fixed.Rules)/8:]; len(rules) >= 2; rules = rules[2:] {
+	for rules := sum[unsafe.Offsetof(fixed.Rules)/8:]; len(rules) > 0; rules = rules[2:] {
 		out.Rules = append(out.Rules, RuleCounter{Packets: rules[0], Bytes: rules[1]})
 	}
 	return out

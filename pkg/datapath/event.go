@@ -59,8 +59,9 @@ type Event struct {
 	Verdict   Verdict
 	// Rule is the index of the rule that decided, -1 for none.
 	Rule int
-	// FlowConflict says that the same pair of sockets used both ports of a rule.
-	FlowConflict bool
+	// PortMoved says that the packet's connection got another source port, NoPort
+	// that none was free, and the packet was dropped for that.
+	PortMoved, NoPort bool
 	// Protocol is that of IP, such as 6 for TCP; 0 if the packet is no IP packet
 	// or cut off before it says.
 	Protocol uint8
@@ -84,15 +85,16 @@ func decodeEvent(raw []byte, clock clock) (*Event, error) {
 	event := (*programsTraceEvent)(unsafe.Pointer(&raw[0]))
 	decision := &event.Decision
 	out := &Event{
-		Time:         clock.at(event.Time),
-		Device:       int(event.Ifindex),
-		Ruleset:      fmt.Sprintf("%0*x", idDigits, event.Ruleset),
-		Direction:    rules.Direction(event.Direction),
-		Verdict:      Verdict(decision.Verdict),
-		Rule:         int(decision.Rule) - 1,
-		FlowConflict: decision.FlowConflict != 0,
-		Length:       int(event.Length),
-		Headers:      event.Headers[:min(int(event.Captured), len(event.Headers))],
+		Time:      clock.at(event.Time),
+		Device:    int(event.Ifindex),
+		Ruleset:   fmt.Sprintf("%0*x", idDigits, event.Ruleset),
+		Direction: rules.Direction(event.Direction),
+		Verdict:   Verdict(decision.Verdict),
+		Rule:      int(decision.Rule) - 1,
+		PortMoved: decision.Events&programsFlowEventPORT_MOVED != 0,
+		NoPort:    decision.Events&programsFlowEventPORTS_EXHAUSTED != 0,
+		Length:    int(event.Length),
+		Headers:   event.Headers[:min(int(event.Captured), len(event.Headers))],
 	}
 	if decision.Ports != 0 {
 		out.PortsBefore, out.PortsAfter = portsOf(decision.From), portsOf(decision.To)

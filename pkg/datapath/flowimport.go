@@ -14,7 +14,7 @@ type flowImporter struct {
 	program *ebpf.Program
 }
 
-func (i *flowImporter) add(flow *programsFlow) error {
+func (i *flowImporter) add(record *programsFlowRecord) error {
 	if i.program == nil {
 		var err error
 		if i.program, err = loadImporter(i.to); err != nil {
@@ -22,8 +22,8 @@ func (i *flowImporter) add(flow *programsFlow) error {
 		}
 	}
 	const ethernetHeader = 14
-	packet := make([]byte, ethernetHeader, ethernetHeader+unsafe.Sizeof(*flow))
-	packet = append(packet, unsafe.Slice((*byte)(unsafe.Pointer(flow)), unsafe.Sizeof(*flow))...)
+	packet := make([]byte, ethernetHeader, ethernetHeader+unsafe.Sizeof(*record))
+	packet = append(packet, unsafe.Slice((*byte)(unsafe.Pointer(record)), unsafe.Sizeof(*record))...)
 	result, err := i.program.Run(&ebpf.RunOptions{Data: packet})
 	if err == nil && result != 0 {
 		err = fmt.Errorf("the program %s returned %d", programsProgImportFlow, int32(result))

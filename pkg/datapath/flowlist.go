@@ -5,19 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// Flow is a rewritten flow whose replies get the original port back.
+// Flow is a connection to a port that a two-way rule rewrites to, by that rule or
+// directly.
 type Flow struct {
 	Direction rules.Direction
 	Protocol  rules.Protocol
-	// Container and Peer are its ends, with their ports as they are on the wire
-	// after the rewrite.
+	// Container and Peer are its ends, with their ports as they are after the
+	// change: on the wire, or in the container for an ingress flow.
 	Container, Peer netip.AddrPort
-	// OriginalPort is the destination port before the rewrite.
-	OriginalPort uint16
+	// Original are the ports of its forward packets before the change: the
+	// destination is another one where a rule rewrites it, the source where an
+	// older connection has the ports that it would have got.
+	Original Ports
+	State    FlowState
+	// Idle is how long ago its last packet was, as far as that is known: to some
+	// seconds.
+	Idle time.Duration
+	// IsExpired tells that it counts as gone, and makes room when that is needed.
+	IsExpired bool
 }
 
 // ReadFlows returns the flows of a device, of the ruleset pinned in dir, in no
@@ -31,12 +44,18 @@ func ReadFlows(dir string, ifindex int) ([]Flow, error) {
 	if !isFlowTable(m) {
 		return nil, errOtherBuild
 	}
+	now, tick, err := jiffies()
+	if err != nil {
+		return nil, err
+	}
 	var flows []Flow
-	for flow, err := range flowsOf(m, ifindex) {
+	for record, err := range recordsOf(m, ifindex) {
 		if err != nil {
 			return nil, err
 		}
-		flows = append(flows, decodeFlow(&flow))
+		if record.Flow.Key.Alias == 0 {
+			flows = append(flows, decodeFlow(&record, now, tick))
+		}
 	}
 	return flows, nil
 }
@@ -44,22 +63,31 @@ func ReadFlows(dir string, ifindex int) ([]Flow, error) {
 var errOtherBuild = errors.New("the container has the programs of another build, whose flows cannot be read: " +
 	"xdp-portctl apply gives it those of this one")
 
-func decodeFlow(flow *programsFlow) Flow {
-	key := &flow.Key
-	end := func(address programsAddress, port uint16) netip.AddrPort {
-		addr := netip.AddrFrom16(addressBytes(address))
-		if key.Family == 4 {
-			addr = addr.Unmap()
-		}
-		return netip.AddrPortFrom(addr, fromNetwork(port))
+func decodeFlow(record *programsFlowRecord, now uint32, tick time.Duration) Flow {
+	key, policy := &record.Flow.Key, policyOf(record.State)
+	container, peer := portsOf(key.Ports).Source, portsOf(key.Ports).Destination
+	if key.Direction != 0 {
+		container, peer = peer, container
 	}
+	idle := max(0, int32(now-record.Used))
 	return Flow{
-		Direction:    rules.Direction(key.Direction),
-		Protocol:     rules.Protocol(key.Protocol),
-		Container:    end(flow.Container, key.ContainerPort),
-		Peer:         end(flow.Peer, key.PeerPort),
-		OriginalPort: fromNetwork(flow.OriginalPort),
+		Direction: rules.Direction(key.Direction),
+		Protocol:  rules.Protocol(key.Protocol),
+		Container: addrPort(record.Flow.Container, key.Family, container),
+		Peer:      addrPort(record.Flow.Peer, key.Family, peer),
+		Original:  portsOf(record.Flow.Original),
+		State:     policy.state,
+		Idle:      time.Duration(idle) * tick,
+		IsExpired: uint32(idle) > policy.jiffies(tick),
 	}
+}
+
+func addrPort(address programsAddress, family uint8, port uint16) netip.AddrPort {
+	addr := netip.AddrFrom16(addressBytes(address))
+	if family == 4 {
+		addr = addr.Unmap()
+	}
+	return netip.AddrPortFrom(addr, port)
 }
 
 // addressBytes undoes words.
@@ -67,4 +95,25 @@ func addressBytes(address programsAddress) (out [16]byte) {
 	binary.NativeEndian.PutUint64(out[:8], address.Word[0])
 	binary.NativeEndian.PutUint64(out[8:], address.Word[1])
 	return out
+}
+
+// jiffies reads the clock that flows go by, and how long one tick of it is. Only a
+// program can.
+func jiffies() (now uint32, tick time.Duration, err error) {
+	if tick, err = clockTick(); err != nil {
+		return 0, 0, err
+	}
+	clock, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.SchedCLS, License: "GPL",
+		Instructions: asm.Instructions{asm.FnJiffies64.Call(), asm.Return()},
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the clock of flows: %w", err)
+	}
+	defer clock.Close()
+	now, err = clock.Run(&ebpf.RunOptions{Data: make([]byte, 64)})
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the clock of flows: %w", err)
+	}
+	return now, tick, nil
 }

@@ -20,7 +20,8 @@ func OpenFlows(dir string) (*ebpf.Map, error) {
 }
 
 // CopyFlows copies the flows of a device to the ruleset pinned in dir, unless
-// they are in the same map. Flows that are there already stay as they are.
+// they are in the same map. Of a flow that is there already the one stays that was
+// used later.
 //
 // Returns an error wrapping ErrPin, ErrLoad or ErrAttach.
 func CopyFlows(from *ebpf.Map, dir string, ifindex int) error {
@@ -32,39 +33,55 @@ func CopyFlows(from *ebpf.Map, dir string, ifindex int) error {
 	if same, err := sameMap(from, to); same || err != nil {
 		return err
 	}
-	if !isFlowTable(from) || !isOfThisBuild(to) {
-		return nil // of another build: the container's next packets make them anew
+	if !isOfThisBuild(to) {
+		return nil // the container's next packets make them anew there
 	}
 	importer := flowImporter{to: to}
 	defer importer.close()
-	for flow, err := range flowsOf(from, ifindex) {
+	for record, err := range recordsOf(from, ifindex) {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrAttach, err)
 		}
-		if err := importer.add(&flow); err != nil {
+		if err := importer.add(&record); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// isFlowTable tells whether the map has buckets of flows. Builds before them had
-// another kind of map.
+// isFlowTable tells whether the map has buckets of flows as this build has them.
 func isFlowTable(m *ebpf.Map) bool {
-	return m.Type() == ebpf.Array && m.ValueSize() == uint32(unsafe.Sizeof(programsFlowBucket{}))
+	if m.Type() != ebpf.Array || m.ValueSize() != uint32(unsafe.Sizeof(programsFlowBucket{})) {
+		return false
+	}
+	element, err := seedElement(m)
+	return err == nil && element.Tag[3] == flowLayout
 }
 
-// flowsOf reads the flows of a device.
-func flowsOf(m *ebpf.Map, ifindex int) iter.Seq2[programsFlow, error] {
-	return func(yield func(programsFlow, error) bool) {
-		for bucket, err := range flowBucketsOf(m) {
+// recordsOf reads the flows of a device, and their aliases, of this build or one
+// before; none where the map has another layout.
+func recordsOf(m *ebpf.Map, ifindex int) iter.Seq2[programsFlowRecord, error] {
+	switch {
+	case isFlowTable(m):
+		return recordsOfLayout2(m, ifindex)
+	case hasLayout1(m):
+		return recordsOfLayout1(m, ifindex)
+	}
+	return func(func(programsFlowRecord, error) bool) {}
+}
+
+func recordsOfLayout2(m *ebpf.Map, ifindex int) iter.Seq2[programsFlowRecord, error] {
+	return func(yield func(programsFlowRecord, error) bool) {
+		for bucket, err := range bucketsOf[programsFlowBucket](m) {
 			if err != nil {
-				yield(programsFlow{}, err)
+				yield(programsFlowRecord{}, err)
 				return
 			}
 			for i, tag := range bucket.Tag {
-				flow := &bucket.Flow[i]
-				if tag != 0 && flow.Key.Ifindex == uint32(ifindex) && !yield(*flow, nil) {
+				record := programsFlowRecord{
+					Flow: bucket.Flow[i], Used: bucket.Used[i], Answer: bucket.Answer[i], State: bucket.State[i],
+				}
+				if tag != 0 && record.Flow.Key.Ifindex == uint32(ifindex) && !yield(record, nil) {
 					return
 				}
 			}
@@ -75,11 +92,12 @@ func flowsOf(m *ebpf.Map, ifindex int) iter.Seq2[programsFlow, error] {
 // bucketBatch is how many buckets are read by one system call.
 const bucketBatch = 1024
 
-func flowBucketsOf(m *ebpf.Map) iter.Seq2[*programsFlowBucket, error] {
-	return func(yield func(*programsFlowBucket, error) bool) {
+// bucketsOf reads the buckets of a map, but for the element with the seed.
+func bucketsOf[B any](m *ebpf.Map) iter.Seq2[*B, error] {
+	return func(yield func(*B, error) bool) {
 		var cursor ebpf.MapBatchCursor
 		size := min(bucketBatch, int(m.MaxEntries()))
-		numbers, buckets := make([]uint32, size), make([]programsFlowBucket, size)
+		numbers, buckets := make([]uint32, size), make([]B, size)
 		locked := &ebpf.BatchOptions{ElemFlags: uint64(ebpf.LookupLock)}
 		for {
 			n, err := m.BatchLookup(&cursor, numbers, buckets, locked)

@@ -1,7 +1,6 @@
 package datapath
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -12,11 +11,10 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
-	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// TestFlowsOfOneDigest makes two flows whose keys are the same (bpf/flows.h): the
-// newer one takes the other's place, but no packet is taken for the other's.
+// TestFlowsOfOneDigest makes two flows whose hashes are the same (bpf/flows.h): the
+// newer one gets another source port, and no packet is taken for the other's.
 func TestFlowsOfOneDigest(t *testing.T) {
 	stayOnCPU(t)
 	programs, dir := pinned(t, flowPorts(1024), Shared{})
@@ -24,30 +22,28 @@ func TestFlowsOfOneDigest(t *testing.T) {
 	containerB := plus(containerA, peerFactor)
 	peerB := plus(peerA, 1<<64-containerFactor)
 
-	want := func(program *ebpf.Program, p, after packet.Packet) {
-		t.Helper()
-		if _, got := run(t, program, p.Bytes()); !bytes.Equal(got, after.Bytes()) {
-			t.Errorf("%s made %x of %x, should be %x", program, got, p.Bytes(), after.Bytes())
-		}
+	askA, askB := udp(containerA, 4000, peerA, 7999), udp(containerB, 4000, peerB, 7997)
+	want(t, "A", sent(t, programs, askA), udp(containerA, 4000, peerA, 7998))
+	moved := movedTo(t, sent(t, programs, askB))
+	if flows, err := ReadFlows(dir, loopback); len(flows) != 2 || moved == 4000 || err != nil {
+		t.Fatalf("B's source port is %d; %+v, %v", moved, flows, err)
 	}
-	sends, receives := programs.FromContainerTC, programs.ToContainer
-	want(sends, udp(containerA, 4000, peerA, 7999), udp(containerA, 4000, peerA, 7998))
-	want(sends, udp(containerB, 4000, peerB, 7997), udp(containerB, 4000, peerB, 7998))
-	if flows, err := ReadFlows(dir, loopback); len(flows) != 1 || err != nil {
-		t.Fatalf("the flows do not share a key: %+v, %v", flows, err)
+	replyA, replyB := udp(peerA, 7998, containerA, 4000), udp(peerB, 7998, containerB, moved)
+	for range 2 {
+		want(t, "reply to A", received(t, programs, replyA), udp(peerA, 7999, containerA, 4000))
+		want(t, "reply to B", received(t, programs, replyB), udp(peerB, 7997, containerB, 4000))
+		want(t, "A again", sent(t, programs, askA), udp(containerA, 4000, peerA, 7998))
+		want(t, "B again", sent(t, programs, askB), udp(containerB, moved, peerB, 7998))
 	}
-	replyA, replyB := udp(peerA, 7998, containerA, 4000), udp(peerB, 7998, containerB, 4000)
-	want(receives, replyA, replyA)
-	want(receives, replyB, udp(peerB, 7997, containerB, 4000))
-	// A packet of A to the new port itself is not B's either.
-	want(sends, udp(containerA, 4000, peerA, 7998), udp(containerA, 4000, peerA, 7998))
-	want(receives, replyB, udp(peerB, 7997, containerB, 4000))
-	want(sends, udp(containerA, 4000, peerA, 7999), udp(containerA, 4000, peerA, 7998))
-	want(receives, replyA, udp(peerA, 7999, containerA, 4000))
-	want(receives, replyB, replyB)
-	if counters, err := programs.Counters(loopback); err != nil || counters.FlowConflicts != 0 {
-		t.Errorf("%+v, %v: no pair of sockets used two ports", counters, err)
-	}
+	other := udp(peerB, 7998, containerB, 4000)
+	want(t, "no reply to either", received(t, programs, other), other)
+}
+
+// movedTo returns the source port of a packet.
+func movedTo(t *testing.T, frame []byte) uint16 {
+	t.Helper()
+	_, ends := readHeaders(frame)
+	return ends.Source.Port()
 }
 
 // What the programs multiply the lower halves of the addresses by.
@@ -199,46 +195,6 @@ func TestFlowsOfLikeAddresses(t *testing.T) {
 	}
 }
 
-// TestFlowsLongUnused has a flow that was not used for so long that 16 bits of
-// jiffies came round: it is the one that makes room.
-func TestFlowsLongUnused(t *testing.T) {
-	stayOnCPU(t)
-	p, dir := pinned(t, flowPorts(1), Shared{})
-	begin := func(port int) {
-		run(t, p.FromContainerTC, udp(inside, uint16(port), outside, 7999).Bytes())
-	}
-	const first, oldest = 1000, 3
-	flows := openedFlows(t, dir)
-	var bucket programsFlowBucket
-	for i := range bucket.Flow {
-		begin(first + i)
-	}
-	if err := flows.Lookup(uint32(0), &bucket); err != nil {
-		t.Fatal(err)
-	}
-	for i := range bucket.Flow {
-		used := uint32(bucket.Used[i]) | uint32(bucket.UsedUpper[i])<<16
-		used -= 1 << 12
-		if fromNetwork(bucket.Flow[i].Key.ContainerPort) == first+oldest {
-			used -= 1<<16 - 1<<12
-		}
-		bucket.Used[i], bucket.UsedUpper[i] = uint16(used), uint8(used>>16)
-	}
-	if err := flows.Put(uint32(0), &bucket); err != nil {
-		t.Fatal(err)
-	}
-	begin(first + len(bucket.Flow))
-	for i := range len(bucket.Flow) + 1 {
-		want := uint16(7999)
-		if i == oldest {
-			want = 7998
-		}
-		if got := original(t, p, uint16(first+i)); got != want {
-			t.Errorf("the reply to flow %d comes from port %d, should come from %d", i, got, want)
-		}
-	}
-}
-
 // TestFlowsChangeWhileRead has one CPU fill a bucket with the flows of others
 // again and again, while the other one looks its own flow up: that is not there,
 // or it is right. Else the pair of sockets would seem to use two ports.
@@ -264,7 +220,7 @@ func TestFlowsChangeWhileRead(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if counters, err := p.Counters(loopback); err != nil || counters.FlowConflicts != 0 {
+			if counters, err := p.Counters(loopback); err != nil || counters.PortsMoved != 0 {
 				t.Errorf("%+v, %v: no pair of sockets used two ports", counters, err)
 			}
 		})

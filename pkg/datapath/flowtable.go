@@ -25,6 +25,9 @@ func (rs *Ruleset) flowElements() uint32 {
 	return uint32((rs.Flows+flowsABucket-1)/flowsABucket) + 1
 }
 
+// flowLayout is the version of struct flow_bucket, which is with the seed.
+const flowLayout = 2
+
 // seedIndex is the element with the seed of the flows' hashes: programs that
 // share the map have it in common.
 func seedIndex(flows *ebpf.Map) uint32 { return flows.MaxEntries() - 1 }
@@ -39,7 +42,15 @@ func findFlows(spec *ebpf.CollectionSpec, flows *ebpf.Map) error {
 	if err != nil {
 		return err
 	}
+	tick, err := clockTick()
+	if err != nil {
+		return err
+	}
+	lifetimes, ranks := flowPolicies(tick)
 	return errors.Join(
+		spec.Variables[programsVarFlowLifetime].Set(lifetimes),
+		spec.Variables[programsVarFlowRank].Set(ranks),
+		spec.Variables[programsVarEpochShift].Set(epochShift(tick)),
 		spec.Variables[programsVarFlowSeed].Set(seed),
 		spec.Variables[programsVarFlowBuckets].Set(spec.Maps[programsMapFlows].MaxEntries-1),
 		spec.Variables[programsVarLoadsInOrder].Set(asByte(loadsInOrder)),
@@ -57,7 +68,7 @@ func seedOf(spec *ebpf.MapSpec, flows *ebpf.Map) (uint64, error) {
 		return 0, fmt.Errorf("get a random number: %w", err)
 	}
 	seed := binary.NativeEndian.Uint64(random[:])
-	element := programsFlowBucket{Tag: [8]uint32{uint32(seed >> 32), uint32(seed), programsNumber()}}
+	element := programsFlowBucket{Tag: [8]uint32{uint32(seed >> 32), uint32(seed), programsNumber(), flowLayout}}
 	spec.Contents = []ebpf.MapKV{{Key: spec.MaxEntries - 1, Value: element}}
 	return seed, nil
 }

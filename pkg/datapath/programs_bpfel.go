@@ -26,7 +26,10 @@ type programsCounters struct {
 	RepliesRestored    uint64
 	IcmpErrorsRestored uint64
 	Malformed          uint64
-	FlowConflicts      uint64
+	PortsMoved         uint64
+	PortsExhausted     uint64
+	FlowsEvicted       uint64
+	FlowsEvictedLive   uint64
 	Rules              [0]struct {
 		_       structs.HostLayout
 		Packets uint64
@@ -38,18 +41,8 @@ type programsFlow struct {
 	_         structs.HostLayout
 	Container programsAddress
 	Peer      programsAddress
-	Key       struct {
-		_             structs.HostLayout
-		Ifindex       uint32
-		ContainerPort uint16
-		PeerPort      uint16
-		Protocol      uint8
-		Direction     uint8
-		Family        uint8
-		Pad           uint8
-	}
-	OriginalPort uint16
-	Pad          uint16
+	Key       programsFlowKey
+	Original  uint32
 }
 
 type programsFlowBucket struct {
@@ -58,12 +51,56 @@ type programsFlowBucket struct {
 		_   structs.HostLayout
 		Val uint32
 	}
-	Version   uint32
-	Tag       [8]uint32
-	Used      [8]uint16
-	UsedUpper [8]uint8
-	Flow      [8]programsFlow
+	Version uint32
+	Tag     [8]uint32
+	Used    [8]uint32
+	State   [8]uint8
+	Owner   [8]uint16
+	Answer  [8]uint32
+	Flow    [8]programsFlow
 }
+
+type programsFlowEvent uint32
+
+const (
+	programsFlowEventPORT_MOVED        programsFlowEvent = 1
+	programsFlowEventPORTS_EXHAUSTED   programsFlowEvent = 2
+	programsFlowEventFLOW_EVICTED      programsFlowEvent = 4
+	programsFlowEventFLOW_EVICTED_LIVE programsFlowEvent = 8
+)
+
+type programsFlowKey struct {
+	_         structs.HostLayout
+	Ifindex   uint32
+	Ports     uint32
+	Protocol  uint8
+	Direction uint8
+	Family    uint8
+	Alias     uint8
+}
+
+type programsFlowRecord struct {
+	_       structs.HostLayout
+	Flow    programsFlow
+	Used    uint32
+	Answer  uint32
+	State   uint8
+	IsFresh uint8
+	Pad     [6]uint8
+}
+
+type programsFlowState uint32
+
+const (
+	programsFlowStateFLOW_TCP             programsFlowState = 1
+	programsFlowStateFLOW_ANSWERED        programsFlowState = 2
+	programsFlowStateFLOW_ESTABLISHED     programsFlowState = 4
+	programsFlowStateFLOW_FIN_CONTAINER   programsFlowState = 8
+	programsFlowStateFLOW_FIN_PEER        programsFlowState = 16
+	programsFlowStateFLOW_RESET_CONTAINER programsFlowState = 32
+	programsFlowStateFLOW_RESET_PEER      programsFlowState = 64
+	programsFlowStateFLOW_STATES          programsFlowState = 128
+)
 
 type programsHint struct {
 	_       structs.HostLayout
@@ -101,7 +138,7 @@ type programsHint struct {
 		_              structs.HostLayout
 		Verdict        programsVerdict
 		Rule           uint32
-		FlowConflict   uint32
+		Events         programsFlowEvent
 		Ports          uint32
 		From           uint32
 		To             uint32
@@ -124,7 +161,7 @@ type programsKnownPacket struct {
 	FlowVersion uint32
 	_           [2]byte /* unsupported bitfield */
 	Kind        uint8
-	Pad         uint8
+	Epoch       uint8
 }
 
 type programsPeerPrefix struct {
@@ -202,7 +239,7 @@ type programsTraceEvent struct {
 		_              structs.HostLayout
 		Verdict        programsVerdict
 		Rule           uint32
-		FlowConflict   uint32
+		Events         programsFlowEvent
 		Ports          uint32
 		From           uint32
 		To             uint32
@@ -256,7 +293,10 @@ const (
 	programsProgSettleChecksum  = "settle_checksum"
 	programsProgToContainer     = "to_container"
 	programsVarCpuCount         = "cpu_count"
+	programsVarEpochShift       = "epoch_shift"
 	programsVarFlowBuckets      = "flow_buckets"
+	programsVarFlowLifetime     = "flow_lifetime"
+	programsVarFlowRank         = "flow_rank"
 	programsVarFlowSeed         = "flow_seed"
 	programsVarHandsOver        = "hands_over"
 	programsVarHasClasses       = "has_classes"
@@ -350,7 +390,10 @@ type programsMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
 	CpuCount        *ebpf.VariableSpec `ebpf:"cpu_count"`
+	EpochShift      *ebpf.VariableSpec `ebpf:"epoch_shift"`
 	FlowBuckets     *ebpf.VariableSpec `ebpf:"flow_buckets"`
+	FlowLifetime    *ebpf.VariableSpec `ebpf:"flow_lifetime"`
+	FlowRank        *ebpf.VariableSpec `ebpf:"flow_rank"`
 	FlowSeed        *ebpf.VariableSpec `ebpf:"flow_seed"`
 	HandsOver       *ebpf.VariableSpec `ebpf:"hands_over"`
 	HasClasses      *ebpf.VariableSpec `ebpf:"has_classes"`
@@ -429,7 +472,10 @@ func (m *programsMaps) Close() error {
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
 	CpuCount        *ebpf.Variable `ebpf:"cpu_count"`
+	EpochShift      *ebpf.Variable `ebpf:"epoch_shift"`
 	FlowBuckets     *ebpf.Variable `ebpf:"flow_buckets"`
+	FlowLifetime    *ebpf.Variable `ebpf:"flow_lifetime"`
+	FlowRank        *ebpf.Variable `ebpf:"flow_rank"`
 	FlowSeed        *ebpf.Variable `ebpf:"flow_seed"`
 	HandsOver       *ebpf.Variable `ebpf:"hands_over"`
 	HasClasses      *ebpf.Variable `ebpf:"has_classes"`

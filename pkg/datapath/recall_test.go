@@ -97,7 +97,9 @@ func TestKnownPacketOfEvictedFlow(t *testing.T) {
 		for round := range 3 {
 			letJiffyPass(t)
 			for other := range uint16(len(programsFlowBucket{}.Flow)) {
+				// Answered, since others would make room first.
 				sent(t, p, udp(inside, 5000+other, outside, 7999))
+				received(t, p, udp(outside, 7998, inside, 5000+other))
 			}
 			want(t, fmt.Sprintf("reply without a flow, round %d", round), received(t, p, reply), reply)
 			want(t, "forward, known", sent(t, p, ask), asked)
@@ -106,43 +108,49 @@ func TestKnownPacketOfEvictedFlow(t *testing.T) {
 	})
 }
 
-// TestKnownPacketOfSupersededFlow has one pair of sockets use both ports, and the
-// new one directly, in turns.
-func TestKnownPacketOfSupersededFlow(t *testing.T) {
+// TestKnownPacketsOfOneSocket has one socket use all ports that become the same one,
+// and that one directly, in turns: the first keeps its source port.
+func TestKnownPacketsOfOneSocket(t *testing.T) {
 	hooks(t, func(t *testing.T, mode Mode) {
 		rs := flowPorts(1024)
 		rs.Mode = mode
-		p, _ := pinned(t, rs, Shared{})
-		direct, reply := udp(inside, 4000, outside, 7998), udp(outside, 7998, inside, 4000)
+		p, dir := pinned(t, rs, Shared{})
+		asked, source := []uint16{7999, 7997, 7998}, map[uint16]uint16{}
+		for _, port := range asked {
+			source[port] = movedTo(t, sent(t, p, udp(inside, 4000, outside, port)))
+		}
+		if source[7999] != 4000 || source[7997] == 4000 || source[7998] == 4000 || source[7997] == source[7998] {
+			t.Fatalf("the source ports are %v", source)
+		}
 		const rounds = 3
 		for range rounds {
-			for _, port := range []uint16{7999, 7997} {
+			for _, port := range asked {
+				ask, reply := udp(inside, 4000, outside, port), udp(outside, 7998, inside, source[port])
 				for range 3 {
-					want(t, "forward", sent(t, p, udp(inside, 4000, outside, port)), direct)
+					want(t, "forward", sent(t, p, ask), udp(inside, source[port], outside, 7998))
 					want(t, "reply", received(t, p, reply), udp(outside, port, inside, 4000))
 				}
 			}
-			for range 2 {
-				want(t, "direct", sent(t, p, direct), direct)
-				want(t, "reply to that", received(t, p, reply), reply)
+		}
+		for _, port := range asked {
+			if !isKnown(t, dir, 4000, port) || !isKnown(t, dir, 7998, source[port]) {
+				t.Errorf("the packets to port %d are not known", port)
 			}
 		}
 		got, err := p.Counters(loopback)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := Counters{
-			Rewritten: 6 * rounds, RepliesRestored: 6 * rounds, Passed: 4 * rounds, FlowConflicts: 2 * rounds,
-			Rules: got.Rules,
-		}
-		if fmt.Sprint(*got) != fmt.Sprint(want) || got.Rules[0].Packets != 3*rounds || got.Rules[1].Packets != 3*rounds {
+		const each = 3 * rounds
+		want := Counters{Rewritten: 3*each + 3, RepliesRestored: 3 * each, PortsMoved: 2, Rules: got.Rules}
+		if fmt.Sprint(*got) != fmt.Sprint(want) || got.Rules[0].Packets != each+1 || got.Rules[1].Packets != each+1 {
 			t.Errorf("counted %+v, should be %+v", *got, want)
 		}
 	})
 }
 
-// TestKnownPacketOneWay has a rule whose replies are left alone take over the flow
-// of one whose replies are not.
+// TestKnownPacketOneWay has a rule whose replies are left alone use the ports of a
+// flow: it has no part in that.
 func TestKnownPacketOneWay(t *testing.T) {
 	hooks(t, func(t *testing.T, mode Mode) {
 		rs := flowPorts(1024)
@@ -150,17 +158,19 @@ func TestKnownPacketOneWay(t *testing.T) {
 		rs.Rules[1].OneWay = true
 		p, _ := pinned(t, rs, Shared{})
 		after, reply := udp(inside, 4000, outside, 7998), udp(outside, 7998, inside, 4000)
+		want(t, "one way", sent(t, p, udp(inside, 4000, outside, 7997)), after)
+		want(t, "reply to that", received(t, p, reply), reply)
 		for range 3 {
 			want(t, "forward", sent(t, p, udp(inside, 4000, outside, 7999)), after)
 			want(t, "reply", received(t, p, reply), udp(outside, 7999, inside, 4000))
 			want(t, "one way", sent(t, p, udp(inside, 4000, outside, 7997)), after)
-			want(t, "reply to that", received(t, p, reply), reply)
+			want(t, "reply", received(t, p, reply), udp(outside, 7999, inside, 4000))
 		}
 	})
 }
 
 // TestKnownPacketBecomesReply has a packet that a rule rewrites become a reply, as
-// there is a flow of the other direction, and a packet of its own again.
+// there is a flow of the other direction.
 func TestKnownPacketBecomesReply(t *testing.T) {
 	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
 	hooks(t, func(t *testing.T, mode Mode) {
@@ -176,9 +186,12 @@ func TestKnownPacketBecomesReply(t *testing.T) {
 		for range 3 {
 			want(t, "as a reply", sent(t, p, both), udp(inside, 80, outside, 7999))
 		}
-		want(t, "in, directly", received(t, p, udp(outside, 7999, inside, 8080)), udp(outside, 7999, inside, 8080))
+		direct := received(t, p, udp(outside, 7999, inside, 8080))
+		if movedTo(t, direct) == 7999 {
+			t.Errorf("a direct packet has the ports of the flow: %x", direct)
+		}
 		for range 3 {
-			want(t, "by the rule again", sent(t, p, both), udp(inside, 8080, outside, 7998))
+			want(t, "as a reply still", sent(t, p, both), udp(inside, 80, outside, 7999))
 		}
 	})
 }
@@ -236,19 +249,21 @@ func comeBack(t *testing.T, mode Mode, isShared bool) {
 	if got := from(b); got != 7999 {
 		t.Errorf("the flow did not come to B: the reply comes from %d", got)
 	}
-	want(t, "B", sent(t, b, udp(inside, 4000, outside, 7997)), udp(inside, 4000, outside, 7998))
-	if got := from(b); got != 7997 {
-		t.Errorf("under B the reply comes from %d", got)
+	other := udp(inside, 4000, outside, 7997)
+	moved := movedTo(t, sent(t, b, other))
+	otherReply, otherRestored := udp(outside, 7998, inside, moved), udp(outside, 7997, inside, 4000)
+	if moved == 4000 {
+		t.Error("under B another connection has the ports of the flow")
 	}
+	want(t, "B", received(t, b, otherReply), otherRestored)
 	exchange(flowsB, dirB, dirA, a)
-	// Copied flows do not take the places of those that are there.
-	back := map[bool]uint16{true: 7997, false: 7999}[isShared]
-	if got := from(a); got != back {
-		t.Errorf("under A again the reply comes from %d, should come from %d", got, back)
-	}
-	want(t, "A again", sent(t, a, ask), udp(inside, 4000, outside, 7998))
-	if got := from(a); got != 7999 {
-		t.Errorf("after a packet under A the reply comes from %d", got)
+	for range 2 {
+		if got := from(a); got != 7999 {
+			t.Errorf("under A again the reply comes from %d", got)
+		}
+		want(t, "A again", sent(t, a, ask), udp(inside, 4000, outside, 7998))
+		want(t, "B's, under A", received(t, a, otherReply), otherRestored)
+		want(t, "B's, under A", sent(t, a, other), udp(inside, moved, outside, 7998))
 	}
 }
 

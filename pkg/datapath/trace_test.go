@@ -40,9 +40,9 @@ func TestTraceTellsWhatBecame(t *testing.T) {
 			Verdict: Passed, Rule: -1,
 			Before: ends(inside, 4000, outside, 53), After: ends(inside, 4000, outside, 53),
 		}},
-		{rules.Egress, udp(inside, 4000, outside, 7998).Bytes(), Event{ // decided at tc
-			Verdict: Passed, Rule: -1, FlowConflict: true,
-			Before: ends(inside, 4000, outside, 7998), After: ends(inside, 4000, outside, 7998),
+		{rules.Egress, udp(inside, 4001, outside, 7998).Bytes(), Event{ // decided at tc
+			Verdict: Passed, Rule: -1,
+			Before: ends(inside, 4001, outside, 7998), After: ends(inside, 4001, outside, 7998),
 		}},
 		{rules.Ingress, udp(outside, 9, inside, 80).Bytes(), Event{
 			Verdict: Rewritten, Rule: 2, PortsBefore: Ports{9, 80}, PortsAfter: Ports{9, 8080},

@@ -76,8 +76,14 @@ type Counters struct {
 	RepliesRestored    uint64 `json:"reply-restored"`
 	ICMPErrorsRestored uint64 `json:"icmp-error-restored"`
 	Malformed          uint64 `json:"malformed"`
-	// FlowConflicts counts pairs of sockets that used both ports of a rule.
-	FlowConflicts uint64 `json:"flowConflicts"`
+	// PortsMoved counts connections whose source port was changed, PortsExhausted
+	// packets dropped because none was free.
+	PortsMoved     uint64 `json:"portsMoved"`
+	PortsExhausted uint64 `json:"portsExhausted"`
+	// FlowsEvicted counts flows that made room for this container's, FlowsEvictedLive
+	// those of them that had not expired.
+	FlowsEvicted     uint64 `json:"flowsEvicted"`
+	FlowsEvictedLive uint64 `json:"flowsEvictedLive"`
 }
 
 // Packets is the number of all packets.

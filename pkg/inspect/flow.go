@@ -8,33 +8,43 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// Flow is a pair of sockets whose packets are rewritten, and whose replies are
-// put right.
+// Flow is a connection to a port that a rule rewrites to, by that rule or directly.
 type Flow struct {
 	Direction string `json:"direction"`
 	Protocol  string `json:"protocol"`
-	// Local and Peer are its ends, Local the container's. One of them, the peer of
-	// an egress flow or the container of an ingress flow, is known as Original to
-	// the sender.
+	// Local and Peer are its ends, Local the container's, as they are after a change
+	// of ports. The server's is known as Original to the client: the peer of an
+	// egress flow, the container of an ingress flow.
 	Local    netip.AddrPort `json:"local"`
 	Peer     netip.AddrPort `json:"peer"`
 	Original netip.AddrPort `json:"original"`
+	// SourceBefore is the client's port before it was changed, since an older
+	// connection had it; 0 if it was not.
+	SourceBefore uint16 `json:"sourcePortBefore,omitempty"`
+	// State is unanswered, answered, opening, established, closing or closed.
+	State string `json:"state"`
+	// Idle is how many seconds ago its last packet was.
+	Idle float64 `json:"idleSeconds"`
 	// Rule is the name of the rule that rewrites it now; empty if the one that
-	// did is not among the rules any more.
+	// did is not among the rules any more, and where none did.
 	Rule string `json:"rule,omitempty"`
 }
 
 func (a *Attachment) flow(f *datapath.Flow) Flow {
 	out := Flow{
 		Direction: f.Direction.String(), Protocol: f.Protocol.String(), Local: f.Container, Peer: f.Peer,
+		State: string(f.State), Idle: f.Idle.Seconds(),
 	}
-	target := f.Peer
+	client, server := f.Container, f.Peer
 	if f.Direction == rules.Ingress {
-		target = f.Container
+		client, server = server, client
 	}
-	out.Original = netip.AddrPortFrom(target.Addr(), f.OriginalPort)
-	if i := rules.Decide(a.decided, f.Direction, f.Protocol, f.OriginalPort, f.Peer.Addr()); i >= 0 {
-		if rule := &a.decided[i]; rule.Action == rules.Rewrite && rule.Rewritten(f.OriginalPort) == target.Port() {
+	if f.Original.Source != client.Port() {
+		out.SourceBefore = f.Original.Source
+	}
+	out.Original = netip.AddrPortFrom(server.Addr(), f.Original.Destination)
+	if i := rules.Decide(a.decided, f.Direction, f.Protocol, f.Original.Destination, f.Peer.Addr()); i >= 0 {
+		if rule := &a.decided[i]; rule.Action == rules.Rewrite && rule.Rewritten(f.Original.Destination) == server.Port() {
 			out.Rule = rule.Name
 		}
 	}

@@ -193,7 +193,9 @@ func (a *Attachment) count(record *datapath.Record) (counted bool) {
 	a.Counters = &Counters{
 		Passed: counters.Passed, Rewritten: counters.Rewritten, Dropped: counters.Dropped,
 		RepliesRestored: counters.RepliesRestored, ICMPErrorsRestored: counters.ICMPErrorsRestored,
-		Malformed: counters.Malformed, FlowConflicts: counters.FlowConflicts,
+		Malformed:  counters.Malformed,
+		PortsMoved: counters.PortsMoved, PortsExhausted: counters.PortsExhausted,
+		FlowsEvicted: counters.FlowsEvicted, FlowsEvictedLive: counters.FlowsEvictedLive,
 	}
 	for i := range min(len(a.Rules), len(counters.Rules)) {
 		a.Rules[i].Packets, a.Rules[i].Bytes = counters.Rules[i].Packets, counters.Rules[i].Bytes
@@ -223,9 +225,11 @@ func (a *Attachment) Flows() ([]Flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	flows := make([]Flow, len(found))
+	var flows []Flow
 	for i := range found {
-		flows[i] = a.flow(&found[i])
+		if !found[i].IsExpired {
+			flows = append(flows, a.flow(&found[i]))
+		}
 	}
 	slices.SortFunc(flows, compareFlows)
 	return flows, nil

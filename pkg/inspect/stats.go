@@ -103,7 +103,10 @@ func (c *Counters) add(more *Counters) {
 	c.RepliesRestored += more.RepliesRestored
 	c.ICMPErrorsRestored += more.ICMPErrorsRestored
 	c.Malformed += more.Malformed
-	c.FlowConflicts += more.FlowConflicts
+	c.PortsMoved += more.PortsMoved
+	c.PortsExhausted += more.PortsExhausted
+	c.FlowsEvicted += more.FlowsEvicted
+	c.FlowsEvictedLive += more.FlowsEvictedLive
 }
 
 // rate fills in the rates of what was there the time before.

@@ -31,8 +31,11 @@ type Decision struct {
 	QuotedAfter  QuotedPorts `json:"quotedPortsAfter,omitzero"`
 	Verdict      string      `json:"verdict"`
 	// Rule is the name of the rule that decided, empty for none.
-	Rule         string `json:"rule,omitempty"`
-	FlowConflict bool   `json:"flowConflict,omitempty"`
+	Rule string `json:"rule,omitempty"`
+	// PortMoved says that the packet began a connection that got another source
+	// port, NoPort that none was free, and the packet was dropped for that.
+	PortMoved bool `json:"portMoved,omitempty"`
+	NoPort    bool `json:"noPort,omitempty"`
 	// Length is that of the whole frame in bytes.
 	Length int `json:"length"`
 	// Headers are the first bytes of the frame as it went on.
@@ -213,7 +216,7 @@ func (t *Trace) attachment(event *datapath.Event) *Attachment {
 func (t *Trace) decision(event *datapath.Event, a *Attachment) *Decision {
 	d := &Decision{
 		Time: event.Time, Direction: event.Direction.String(), Protocol: protocolName(event.Protocol),
-		Verdict: event.Verdict.String(), FlowConflict: event.FlowConflict,
+		Verdict: event.Verdict.String(), PortMoved: event.PortMoved, NoPort: event.NoPort,
 		Length: event.Length, Headers: event.Headers,
 	}
 	if event.Protocol != 0 {

@@ -50,7 +50,10 @@ var (
 	attachedAt  = describe("attachment_created_timestamp_seconds", "When its programs were attached last, since the epoch.", attachmentLabels...)
 	helped      = describe("attachment_checksum_helper", "Whether its programs cannot read the kernel's packet buffer, and fix up checksums by a helper.", attachmentLabels...)
 	packets     = describe("packets_total", "Packets by what became of them.", verdictLabels...)
-	conflicts   = describe("flow_conflicts_total", "Pairs of sockets that used both ports of a rule at once.", attachmentLabels...)
+	portsMoved  = describe("ports_moved_total", "Connections that got another source port, since an older one has theirs.", attachmentLabels...)
+	noPort      = describe("ports_exhausted_total", "Packets dropped because no other source port was free.", attachmentLabels...)
+	evicted     = describe("flows_evicted_total", "Flows that made room for others of the container.", attachmentLabels...)
+	evictedLive = describe("flows_evicted_live_total", "Flows that made room though they had not expired.", attachmentLabels...)
 	rulePackets = describe("rule_packets_total", "Packets that a rule decided.", ruleLabels...)
 	ruleBytes   = describe("rule_bytes_total", "Bytes of whole frames of the packets that a rule decided.", ruleLabels...)
 )
@@ -62,7 +65,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		attachments, rulesets, leftOut, info, healthy, helped, attachedAt, packets, conflicts, rulePackets, ruleBytes,
+		attachments, rulesets, leftOut, info, healthy, helped, attachedAt, packets,
+		portsMoved, noPort, evicted, evictedLive, rulePackets, ruleBytes,
 	} {
 		out <- desc
 	}
@@ -131,7 +135,10 @@ func (c *Collector) attachment(out chan<- prometheus.Metric, a *inspect.Attachme
 	for verdict, count := range a.Counters.ByVerdict() {
 		counter.send(packets, float64(count), and(verdict)...)
 	}
-	counter.send(conflicts, float64(a.Counters.FlowConflicts), labels...)
+	counter.send(portsMoved, float64(a.Counters.PortsMoved), labels...)
+	counter.send(noPort, float64(a.Counters.PortsExhausted), labels...)
+	counter.send(evicted, float64(a.Counters.FlowsEvicted), labels...)
+	counter.send(evictedLive, float64(a.Counters.FlowsEvictedLive), labels...)
 	for _, rule := range c.limits.rules(a.Rules) {
 		counter.send(rulePackets, float64(rule.Packets), and(rule.Name)...)
 		counter.send(ruleBytes, float64(rule.Bytes), and(rule.Name)...)

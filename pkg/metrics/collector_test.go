@@ -20,7 +20,7 @@ func sampleAttachments(count, rules int) []inspect.Attachment {
 		a := inspect.Attachment{
 			Network: "lab", Container: fmt.Sprint("c", i), Interface: "eth0", Device: fmt.Sprint("veth", i), Index: i + 2,
 			Mode: "generic", TCHook: "tcx", Ruleset: fmt.Sprint("ruleset", i%2), Healthy: i != 1, AttachedAt: time.Unix(1000, 0),
-			Counters: &inspect.Counters{Passed: 1, Rewritten: 2, Dropped: 3, RepliesRestored: 4, ICMPErrorsRestored: 5, Malformed: 6, FlowConflicts: 7},
+			Counters: &inspect.Counters{Passed: 1, Rewritten: 2, Dropped: 3, RepliesRestored: 4, ICMPErrorsRestored: 5, Malformed: 6, PortsMoved: 7, FlowsEvicted: 8},
 		}
 		for j := range rules {
 			a.Rules = append(a.Rules, inspect.Rule{Index: j, Name: fmt.Sprint("rule-", j), Packets: 10, Bytes: 1000})

@@ -12,9 +12,11 @@ func (t *tool) flows() *cobra.Command {
 	return &cobra.Command{
 		Use:   "flows CONTAINER",
 		Short: "Show the live flows of a container: whose replies are put right",
-		Long: `Show the flows of a container that rules rewrite, whose replies get the original
-port back: ORIGINAL is the one that the sender knows. RULE is the one that does so by now; it is empty for flows of rules
-that are no more.
+		Long: `Show the connections of a container to ports that rules rewrite to, be it by a rule
+or directly. ORIGINAL is the port that the client asked for, RULE the rule that rewrites
+it by now. SOURCE is the client's port before it was changed, which happens where an
+older connection has the ports that this one would get. IDLE is how long ago the last
+packet was. Flows that have expired are left out.
 
 CONTAINER is the ID or the beginning of it.`,
 		Example: `  xdp-portctl flows 3f4a
@@ -29,6 +31,13 @@ CONTAINER is the ID or the beginning of it.`,
 			return t.printFlows(list)
 		},
 	}
+}
+
+func portOrNothing(port uint16) string {
+	if port == 0 {
+		return ""
+	}
+	return fmt.Sprint(port)
 }
 
 // namedFlow is a flow and the interface that it goes by.
@@ -58,10 +67,12 @@ func (t *tool) printFlows(list []inspect.Attachment) error {
 		}{schemaNow, flows})
 	}
 	w := t.newTable(column{"network", wide}, column{"container", wide}, column{"interface", wide}, column{"flow", 0},
-		column{"local", 0}, column{"peer", 0}, column{"original", right}, column{"rule", cuts})
+		column{"local", 0}, column{"peer", 0}, column{"original", right}, column{"source", right},
+		column{"state", 0}, column{"idle", right}, column{"rule", cuts})
 	for _, f := range flows {
 		w.row(f.Network, shortID(f.Container), f.Interface, f.Direction+" "+f.Protocol,
-			f.Local.String(), f.Peer.String(), fmt.Sprint(f.Original.Port()), f.Rule)
+			f.Local.String(), f.Peer.String(), fmt.Sprint(f.Original.Port()), portOrNothing(f.SourceBefore),
+			f.State, fmt.Sprintf("%.0fs", f.Idle), f.Rule)
 	}
 	return t.printTable(w)
 }

@@ -87,7 +87,8 @@ func (t *tool) printCounters(c *inspect.Counters) error {
 	for _, verdict := range inspect.Verdicts {
 		parts = append(parts, fmt.Sprintf("%d %s", counts[verdict.String()], verdict))
 	}
-	text := fmt.Sprintf("%d packets: %s; %d flow conflicts", c.Packets(), strings.Join(parts, ", "), c.FlowConflicts)
+	text := fmt.Sprintf("%d packets: %s; %d ports moved, %d packets without a free port; %d flows evicted, %d of them live",
+		c.Packets(), strings.Join(parts, ", "), c.PortsMoved, c.PortsExhausted, c.FlowsEvicted, c.FlowsEvictedLive)
 	_, err := fmt.Fprintf(t.out, "\n%s\n", t.wrapped(text))
 	return err
 }

@@ -154,19 +154,22 @@ func (t *tool) containerTable(stats *inspect.Stats, rows int) *grid {
 	w := t.newTable(column{"network", wide}, column{"container", 0}, column{"interface", 0}, column{"packets", right},
 		column{"pps", right}, column{"dropped", right}, column{"dropped/s", right | wide}, column{"rewritten", right},
 		column{"rewritten/s", right | wide}, column{"passed", right}, column{datapath.ReplyRestored.String(), right | wide},
-		column{datapath.ICMPErrorRestored.String(), right | wide}, column{"malformed", right | wide}, column{"flow conflicts", right | wide})
+		column{datapath.ICMPErrorRestored.String(), right | wide}, column{"malformed", right | wide}, column{"ports moved", right | wide},
+		column{"live flows evicted", right | wide})
 	for _, c := range first(stats.Attachments, rows) {
 		n := &c.Counters
 		w.row(c.Network, shortID(c.Container), c.Interface, fmt.Sprint(c.Packets),
 			rate(c.PacketRate), fmt.Sprint(n.Dropped), rate(c.DroppedRate), fmt.Sprint(n.Rewritten),
 			rate(c.RewrittenRate), fmt.Sprint(n.Passed), fmt.Sprint(n.RepliesRestored),
-			fmt.Sprint(n.ICMPErrorsRestored), fmt.Sprint(n.Malformed), fmt.Sprint(n.FlowConflicts))
+			fmt.Sprint(n.ICMPErrorsRestored), fmt.Sprint(n.Malformed), fmt.Sprint(n.PortsMoved),
+			fmt.Sprint(n.FlowsEvictedLive))
 	}
 	if n := &stats.Total; len(stats.Attachments) > 1 {
 		w.row("", "total", "", fmt.Sprint(n.Packets()),
 			"", fmt.Sprint(n.Dropped), "", fmt.Sprint(n.Rewritten),
 			"", fmt.Sprint(n.Passed), fmt.Sprint(n.RepliesRestored),
-			fmt.Sprint(n.ICMPErrorsRestored), fmt.Sprint(n.Malformed), fmt.Sprint(n.FlowConflicts))
+			fmt.Sprint(n.ICMPErrorsRestored), fmt.Sprint(n.Malformed), fmt.Sprint(n.PortsMoved),
+			fmt.Sprint(n.FlowsEvictedLive))
 	}
 	return w
 }

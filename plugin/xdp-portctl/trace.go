@@ -208,8 +208,11 @@ func (s *sink) verdictOf(d *inspect.Decision) string {
 	if d.Rule != "" {
 		out += " by " + d.Rule
 	}
-	if d.FlowConflict {
-		out += " (flow conflict)"
+	if d.PortMoved {
+		out += " (source port changed)"
+	}
+	if d.NoPort {
+		out += " (no source port is free)"
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"reflect"
 	"testing"
@@ -78,7 +79,18 @@ func compare(seed uint64, mode datapath.Mode, packets *int) error {
 		return err
 	}
 	defer programs.Close()
+	flows, err := openTable(programs)
+	if err != nil {
+		return err
+	}
+	defer flows.Close()
+	random := rand.New(rand.NewPCG(seed, 2))
 	for range packetsPerScenario {
+		if random.IntN(50) == 0 {
+			if err := age(flows, reference, random); err != nil {
+				return err
+			}
+		}
 		dir, frame := scenario.Next()
 		if !runs(programs, dir) {
 			continue
@@ -92,6 +104,9 @@ func compare(seed uint64, mode datapath.Mode, packets *int) error {
 		*packets++
 		if err := comparePacket(programs, reference, dir, frame); err != nil {
 			return fmt.Errorf("%w\n%s packet: %x\nrules: %+v", err, dir, frame, scenario.Rules)
+		}
+		if reference.Reason == model.Rewritten || reference.Reason == model.Moved {
+			scenario.Moved(reference.Source)
 		}
 	}
 	return nil
@@ -109,7 +124,7 @@ func load(list []rules.Rule, mode datapath.Mode) (*datapath.Programs, error) {
 	if err != nil {
 		return nil, err
 	}
-	programs, err := datapath.Load(&datapath.Ruleset{Rules: list, Mode: mode, Flows: 8192}, table, datapath.Shared{})
+	programs, err := datapath.Load(&datapath.Ruleset{Rules: list, Mode: mode, Flows: 1024}, table, datapath.Shared{})
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +140,17 @@ func runs(programs *datapath.Programs, dir rules.Direction) bool {
 }
 
 func comparePacket(programs *datapath.Programs, reference *model.Model, dir rules.Direction, frame []byte) error {
-	wantFrame, wantVerdict := reference.Process(dir, frame)
 	gotFrame, gotVerdict, err := process(programs, dir, frame)
 	if err != nil {
 		return err
 	}
+	// The programs pick a source port by chance: any that is free will do.
+	reference.PickPort = func(at int, source uint16, isFree func(uint16) bool) (uint16, bool) {
+		first, last := model.Choices(source)
+		got := binary.BigEndian.Uint16(gotFrame[at:])
+		return got, first <= got && got <= last && isFree(got)
+	}
+	wantFrame, wantVerdict := reference.Process(dir, frame)
 	if gotVerdict != wantVerdict {
 		return fmt.Errorf("the verdict is %s, the model's %s (%s)", gotVerdict, wantVerdict, reference.Reason)
 	}
@@ -157,7 +178,8 @@ func countersOf(reference *model.Model) *datapath.Counters {
 	c := &reference.Counters
 	out := &datapath.Counters{
 		Passed: c.Passed, Rewritten: c.Rewritten, Dropped: c.Dropped, RepliesRestored: c.RepliesRestored,
-		ICMPErrorsRestored: c.ICMPErrorsRestored, Malformed: c.Malformed, FlowConflicts: c.FlowConflicts,
+		ICMPErrorsRestored: c.ICMPErrorsRestored, Malformed: c.Malformed,
+		PortsMoved: c.PortsMoved, PortsExhausted: c.PortsExhausted,
 	}
 	for _, rule := range c.Rules {
 		out.Rules = append(out.Rules, datapath.RuleCounter(rule))

@@ -58,8 +58,8 @@ type step struct {
 	reason Reason
 	// by is one more than the index of the rule that counts the packet.
 	by int
-	// conflicts is the number of flow conflicts.
-	conflicts uint64
+	// moved is 1 for a packet whose connection gets another source port.
+	moved uint64
 }
 
 // countedIn is the one counter of a reason.
@@ -69,9 +69,9 @@ func countedIn(c *Counters, reason Reason) *uint64 {
 		return &c.Malformed
 	case DropRule:
 		return &c.Dropped
-	case Rewritten, RewrittenOneWay:
+	case Rewritten, RewrittenOneWay, Moved:
 		return &c.Rewritten
-	case Reply:
+	case Reply, MovedReply:
 		return &c.RepliesRestored
 	case ErrorForward, ErrorReply:
 		return &c.ICMPErrorsRestored
@@ -92,7 +92,7 @@ func converse(t *testing.T, list []rules.Rule, steps ...step) {
 			t.Fatalf("step %d: the model changed its argument", n)
 		}
 		*countedIn(&want, s.reason)++
-		want.FlowConflicts += s.conflicts
+		want.PortsMoved += s.moved
 		if s.by > 0 {
 			want.Rules[s.by-1].Packets++
 			want.Rules[s.by-1].Bytes += uint64(len(s.frame))

@@ -6,29 +6,50 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// flowKey is a flow as it is on the wire, after the rewrite. Its value is the
-// destination port before the rewrite.
+// flowKey is a flow by the ports that its packets have after a change, as forward
+// packets have them.
 type flowKey struct {
-	dir                     rules.Direction // of the packets that are rewritten
-	proto                   rules.Protocol
-	container, peer         netip.Addr
-	containerPort, peerPort uint16
+	dir             rules.Direction // of forward packets
+	proto           rules.Protocol
+	container, peer netip.Addr
+	ports           ports
+}
+
+type ports struct{ source, destination uint16 }
+
+func (p ports) reversed() ports { return ports{p.destination, p.source} }
+
+// flow is a connection to a port that a two-way rewrite may produce.
+type flow struct {
+	original ports // before the change
+	connection
+}
+
+// moveKey is a connection whose source port was changed: by the ports that it
+// would have got, and the destination port that it asked for.
+type moveKey struct {
+	flowKey
+	asked uint16
 }
 
 // ends are the addresses and ports of a packet.
 type ends struct {
-	proto                       rules.Protocol
-	source, destination         netip.Addr
-	sourcePort, destinationPort uint16
+	proto               rules.Protocol
+	source, destination netip.Addr
+	ports
 }
 
 // key is that of the flow of direction dir which a packet with these ends is
 // in, either way. sent says that the container is the source.
 func (e ends) key(dir rules.Direction, sent bool) flowKey {
-	if sent {
-		return flowKey{dir, e.proto, e.source, e.destination, e.sourcePort, e.destinationPort}
+	key := flowKey{dir, e.proto, e.source, e.destination, e.ports}
+	if !sent {
+		key.container, key.peer = key.peer, key.container
 	}
-	return flowKey{dir, e.proto, e.destination, e.source, e.destinationPort, e.sourcePort}
+	if sent != (dir == rules.Egress) {
+		key.ports = e.ports.reversed()
+	}
+	return key
 }
 
 // peer is the address that is not the container's.
@@ -51,29 +72,78 @@ func (m *Model) isTarget(dir rules.Direction, proto rules.Protocol, port uint16)
 	return false
 }
 
-// find looks a flow up by the port in it that a rewrite may have produced.
-func (m *Model) find(key flowKey, rewritten uint16) (originalPort uint16, found bool) {
-	if !m.isTarget(key.dir, key.proto, rewritten) {
-		return 0, false
+// find returns the flow with this key, nil if there is none or it has expired.
+func (m *Model) find(key flowKey) *flow {
+	if f := m.flows[key]; f != nil && !f.hasExpired(m.Now) {
+		return f
 	}
-	originalPort, found = m.flows[key]
-	return originalPort, found
+	return nil
 }
 
-// remember notes a rewritten flow. The newest original port wins.
-func (m *Model) remember(key flowKey, originalPort uint16) {
-	before, found := m.flows[key]
-	if found && before != originalPort {
-		m.Counters.FlowConflicts++
+// findOwn returns the flow of a forward packet that would get the ports of key if no
+// other had them, and where it is; nil if there is none.
+func (m *Model) findOwn(key flowKey, original ports) (*flow, flowKey) {
+	if f := m.find(key); f != nil && f.original == original {
+		return f, key
 	}
-	m.flows[key] = originalPort
+	source, moved := m.moved[moveKey{key, original.destination}]
+	if !moved {
+		return nil, key
+	}
+	there := key
+	there.ports.source = source
+	if f := m.find(there); f != nil && f.original == original {
+		return f, there
+	}
+	return nil, key
 }
 
-// forget drops the flow, if there is one, that a packet without a rewritten
-// flow of its own makes doubtful.
-func (m *Model) forget(key flowKey, rewritten uint16) {
-	if _, found := m.find(key, rewritten); found {
-		delete(m.flows, key)
-		m.Counters.FlowConflicts++
+// isFree tells whether no flow has the key.
+func (m *Model) isFree(key flowKey) bool { return m.find(key) == nil }
+
+// track returns the ports that a forward packet is to have, and false if there are
+// none: those of key, if no older flow has them, or else with another source port.
+func (m *Model) track(key flowKey, original ports, s segment, at int) (ports, bool) {
+	if f, there := m.findOwn(key, original); f != nil {
+		f.follow(s, m.Now)
+		return there.ports, true
 	}
+	place := func(key flowKey) (ports, bool) {
+		m.flows[key] = &flow{original, begin(key.proto, s, m.Now)}
+		return key.ports, true
+	}
+	if source, moved := m.moved[moveKey{key, original.destination}]; moved {
+		there := key
+		there.ports.source = source
+		if m.isFree(there) { // it expired, and comes back
+			return place(there)
+		}
+	}
+	if m.isFree(key) {
+		return place(key)
+	}
+	there := key
+	source, found := m.PickPort(at, key.ports.source, func(port uint16) bool {
+		there.ports.source = port
+		return m.isFree(there)
+	})
+	if !found {
+		m.Counters.PortsExhausted++
+		return ports{}, false
+	}
+	m.Counters.PortsMoved++
+	there.ports.source = source
+	m.moved[moveKey{key, original.destination}] = source
+	return place(there)
+}
+
+// Choices are the source ports that one may be changed to, as netfilter has them.
+func Choices(source uint16) (first, last uint16) {
+	switch {
+	case source < 512:
+		return 1, 511
+	case source < 1024:
+		return 600, 1023
+	}
+	return 1024, 65535
 }

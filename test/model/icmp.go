@@ -11,11 +11,11 @@ func (x *examination) icmpError() {
 		return
 	}
 	e := x.endsAt(&quoted)
-	if originalPort, found := x.quotedForward(e); found {
-		x.setQuotedPort(&quoted, quoted.load+2, originalPort)
+	if to, found := x.quotedForward(e); found {
+		x.setQuotedPorts(&quoted, to)
 		x.Reason = ErrorForward
-	} else if port, found := x.quotedReply(e); found {
-		x.setQuotedPort(&quoted, quoted.load, port)
+	} else if to, found := x.quotedReply(e); found {
+		x.setQuotedPorts(&quoted, to)
 		x.Reason = ErrorReply
 	} else {
 		x.pass(ErrorNoFlow)
@@ -24,25 +24,43 @@ func (x *examination) icmpError() {
 	x.Counters.ICMPErrorsRestored++
 }
 
-// quotedForward is the port that the destination port of a quoted packet was
-// before the rewrite.
-func (x *examination) quotedForward(e ends) (port uint16, found bool) {
+// quotedForward is the ports that a quoted packet had before they were changed.
+func (x *examination) quotedForward(e ends) (to ports, found bool) {
 	dir := opposite(x.dir)
-	return x.find(e.key(dir, dir == rules.Egress), e.destinationPort)
+	if !x.isTarget(dir, e.proto, e.ports.destination) {
+		return to, false
+	}
+	f := x.find(e.key(dir, dir == rules.Egress))
+	if f == nil {
+		return to, false
+	}
+	f.used = x.Now
+	return f.original, f.original != e.ports
 }
 
-// quotedReply is the port that the source port of a quoted reply was before it
-// was put back: who gets the error sent the reply from there.
-func (x *examination) quotedReply(e ends) (port uint16, found bool) {
+// quotedReply is the ports that a quoted reply had before they were put back: who
+// gets the error sent the reply with those.
+func (x *examination) quotedReply(e ends) (to ports, found bool) {
 	sent := x.dir == rules.Ingress
-	original := e.sourcePort
-	rule := rules.Decide(x.Rules, x.dir, e.proto, original, e.peer(sent))
-	if rule < 0 || x.Rules[rule].Action != rules.Rewrite || x.Rules[rule].OneWay {
-		return 0, false
+	original := e.ports.reversed()
+	key := e.key(x.dir, sent)
+	rule := rules.Decide(x.Rules, x.dir, e.proto, original.destination, e.peer(sent))
+	switch {
+	case rule < 0 || x.Rules[rule].Action == rules.Pass:
+		if !x.isTarget(x.dir, e.proto, original.destination) {
+			return to, false
+		}
+	case x.Rules[rule].Action != rules.Rewrite || x.Rules[rule].OneWay:
+		return to, false
+	default:
+		key.ports.destination = x.Rules[rule].Rewritten(original.destination)
 	}
-	e.sourcePort = x.Rules[rule].Rewritten(original)
-	before, found := x.flows[e.key(x.dir, sent)]
-	return e.sourcePort, found && before == original
+	f, there := x.findOwn(key, original)
+	if f == nil {
+		return to, false
+	}
+	f.used = x.Now
+	return there.ports.reversed(), there.ports != original
 }
 
 // maxOptions is how many options of a redirect are looked at.
@@ -105,14 +123,16 @@ func (x *examination) findQuotedChecksum(quoted *ip) bool {
 	return true
 }
 
-// setQuotedPort changes a port of the quoted packet, and the quoted checksum if
+// setQuotedPorts changes the ports of the quoted packet, and the quoted checksum if
 // there is one; the outer checksum covers both, and then they cancel out.
-func (x *examination) setQuotedPort(quoted *ip, at int, port uint16) {
-	before := x.u16(at)
-	x.put(at, port)
-	if quoted.checksum != 0 {
-		x.update(quoted.checksum, quoted.protocol, before, port)
-	} else {
-		x.update(x.checksum, x.protocol, before, port)
+func (x *examination) setQuotedPorts(quoted *ip, to ports) {
+	at, protocol := quoted.checksum, quoted.protocol
+	if at == 0 {
+		at, protocol = x.checksum, x.protocol
 	}
+	before := ports{x.u16(quoted.load), x.u16(quoted.load + 2)}
+	x.put(quoted.load, to.source)
+	x.put(quoted.load+2, to.destination)
+	checksum := updated(updated(x.u16(at), before.source, to.source), before.destination, to.destination)
+	x.put(at, orNone(checksum, protocol))
 }

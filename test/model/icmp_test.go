@@ -155,14 +155,16 @@ func TestErrorTypes(t *testing.T) {
 func TestErrorQuotesReplyOfOtherRule(t *testing.T) {
 	pass := decide(rules.Pass, rules.UDP, 80)
 	pass.Peers = nil
-	p, rewritten := v4.from(udp(1024, 80)), v4.from(udp(1024, 8080))
+	p, rewritten, moved := v4.from(udp(1024, 80)), v4.from(udp(1024, 8080)), v4.from(udp(1025, 8080))
 	reply := failed(p.Reply(), 0).Bytes()
 	first := step{dir: out, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1}
-	// The flow is that of port 81 by now.
+	// The flow of port 81 has another source port.
 	also := rewrite(out, rules.UDP, 81)
 	converse(t, []rules.Rule{rewrite(out, rules.UDP, 80), also}, first,
-		step{dir: out, frame: v4.from(udp(1024, 81)).Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 2, conflicts: 1},
-		step{dir: out, frame: reply, reason: ErrorNoFlow})
+		step{dir: out, frame: v4.from(udp(1024, 81)).Bytes(), out: moved.Bytes(), reason: Rewritten, by: 2, moved: 1},
+		step{dir: out, frame: reply, out: failed(rewritten.Reply(), 0).Bytes(), reason: ErrorReply},
+		step{dir: in, frame: failed(moved, 0).Bytes(), out: failed(v4.from(udp(1024, 81)), 0).Bytes(), reason: ErrorForward},
+		step{dir: out, frame: failed(v4.to(udp(81, 1024)), 0).Bytes(), out: failed(moved.Reply(), 0).Bytes(), reason: ErrorReply})
 	// One-way rules have no flows.
 	converse(t, []rules.Rule{oneWay(rewrite(out, rules.UDP, 80)), also},
 		step{dir: out, frame: v4.from(udp(1024, 81)).Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 2},

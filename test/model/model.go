@@ -11,6 +11,7 @@ package model
 
 import (
 	"slices"
+	"time"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
@@ -41,7 +42,8 @@ type Counters struct {
 	RepliesRestored    uint64
 	ICMPErrorsRestored uint64
 	Malformed          uint64
-	FlowConflicts      uint64
+	PortsMoved         uint64
+	PortsExhausted     uint64
 	// Rules has an element for each rule.
 	Rules []RuleCounter
 }
@@ -62,11 +64,14 @@ const (
 	NoRule          Reason = "no rule"
 	PassRule        Reason = "pass rule"
 	DropRule        Reason = "drop rule"
+	Moved           Reason = "source port changed"
+	NoPort          Reason = "no source port free"
 	Rewritten       Reason = "rewritten"
 	RewrittenOneWay Reason = "rewritten one way"
 	Damaged         Reason = "transport header damaged"
 	Routed          Reason = "on its way to a waypoint"
 	Reply           Reason = "reply"
+	MovedReply      Reason = "reply, source port changed back"
 	ErrorForward    Reason = "ICMP error, quoted packet of a flow"
 	ErrorReply      Reason = "ICMP error, quoted reply of a flow"
 	ErrorNoFlow     Reason = "ICMP error, quoted packet of no flow"
@@ -81,8 +86,17 @@ type Model struct {
 	Counters Counters
 	// Reason is that of the last packet.
 	Reason Reason
+	// Now is the time, which tests move on.
+	Now time.Duration
+	// PickPort picks one of the source ports that are free for a connection with this
+	// one; the first free one, unless a test does it otherwise.
+	// The packet's source port is at this offset.
+	PickPort func(at int, source uint16, isFree func(uint16) bool) (port uint16, found bool)
+	// Source is the source port of the last forward packet of a flow as it went on.
+	Source uint16
 
-	flows map[flowKey]uint16
+	flows map[flowKey]*flow
+	moved map[moveKey]uint16
 }
 
 // New makes a model without flows and with counters of 0.
@@ -90,13 +104,32 @@ func New(list []rules.Rule) *Model {
 	return &Model{
 		Rules:    list,
 		Counters: Counters{Rules: make([]RuleCounter, len(list))},
-		flows:    map[flowKey]uint16{},
+		flows:    map[flowKey]*flow{},
+		moved:    map[moveKey]uint16{},
+		PickPort: firstFree,
 	}
 }
 
-// Flows is the number of flows remembered.
-func (m *Model) Flows() int {
-	return len(m.flows)
+func firstFree(_ int, source uint16, isFree func(uint16) bool) (uint16, bool) {
+	first, last := Choices(source)
+	for port := uint32(first); port <= uint32(last); port++ {
+		if isFree(uint16(port)) {
+			return uint16(port), true
+		}
+	}
+	return 0, false
+}
+
+// MayAge tells whether no flow is within margin of its end when so much time has
+// passed: then it is clear for each whether it has expired.
+func (m *Model) MayAge(by, margin time.Duration) bool {
+	for _, f := range m.flows {
+		idle, lifetime := m.Now+by-f.used, f.lifetime()
+		if lifetime != 0 && idle > lifetime-margin && idle < lifetime+margin {
+			return false
+		}
+	}
+	return true
 }
 
 // FromContainer is what becomes of a frame that the container sends: the

@@ -79,6 +79,10 @@ func (x *examination) u16(at int) uint16 {
 	return binary.BigEndian.Uint16(x.frame[at:])
 }
 
+func (x *examination) u32(at int) uint32 {
+	return binary.BigEndian.Uint32(x.frame[at:])
+}
+
 // ipv4Header reads the header at an offset, which must end before limit, and
 // returns where it ends; false if there is none.
 func (x *examination) ipv4Header(p *ip, at, limit int) (end int, ok bool) {

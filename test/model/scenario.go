@@ -24,8 +24,10 @@ type Scenario struct {
 	// services are what rules are about and become, clients the ports that
 	// they are reached from.
 	services, clients []uint16
-	// recent are packets that a reply or an error may come to.
+	// recent are packets that a reply or an error may come to; last is the one of them
+	// that is the last packet, -1 if that is another one.
 	recent []sent
+	last   int
 }
 
 // sent is a packet and what the rules make of it.
@@ -72,7 +74,7 @@ var messages = []message{
 	{30, (*Scenario).forward},
 	{16, (*Scenario).again},
 	{18, (*Scenario).reply},
-	{6, (*Scenario).direct},
+	{10, (*Scenario).direct},
 	{12, (*Scenario).errorAboutForward},
 	{12, (*Scenario).errorAboutReply},
 	{3, (*Scenario).stray},
@@ -81,6 +83,7 @@ var messages = []message{
 
 // Next returns the next packet, of 14 bytes at least, and where it is going.
 func (s *Scenario) Next() (dir rules.Direction, frame []byte) {
+	s.last = -1
 	if s.chance(1) {
 		return s.direction(), s.noise()
 	}
@@ -137,11 +140,29 @@ func (s *Scenario) load(proto rules.Protocol, source, destination uint16) packet
 	if proto == rules.UDP {
 		return packet.UDP{Source: source, Destination: destination, NoChecksum: s.chance(10), Payload: payload}
 	}
-	load := packet.TCP{Source: source, Destination: destination, Flags: byte(s.random.Uint32()), Payload: payload}
+	load := packet.TCP{
+		Source: source, Destination: destination, Flags: s.flags(), Payload: payload,
+		Sequence: pick(s, numbers), Acknowledged: pick(s, numbers),
+	}
+	if s.chance(50) {
+		load.Payload = nil
+	}
 	if s.chance(20) {
 		load.Options = make([]byte, s.random.IntN(41))
 	}
 	return load
+}
+
+// numbers are some that belong together, one by the way round, and one that does not.
+var numbers = []uint32{0, 1, 1 << 20, 1<<32 - 1000, 1 << 31}
+
+// flags are those that connections begin, go on and end with, or any.
+func (s *Scenario) flags() byte {
+	const fin, syn, rst, push, ack = 1, 2, 4, 8, 16
+	if s.chance(10) {
+		return byte(s.random.Uint32())
+	}
+	return pick(s, []byte{syn, syn | ack, ack, ack, ack, push | ack, push | ack, fin | ack, rst, rst | ack})
 }
 
 // between makes a packet of a random container and peer that goes this way.
@@ -186,6 +207,16 @@ func (s *Scenario) remember(dir rules.Direction, p packet.Packet) {
 	if len(s.recent) > maxRecent {
 		s.recent = s.recent[1:]
 	}
+	s.last = len(s.recent) - 1
+}
+
+// Moved tells which source port the last packet went on with. It is answered there.
+func (s *Scenario) Moved(source uint16) {
+	if s.last >= 0 {
+		recent := &s.recent[s.last]
+		_, destination := recent.after.Ports()
+		recent.after = recent.after.WithPorts(source, destination)
+	}
 }
 
 // answerable is a recent packet, a rewritten one more often than not.
@@ -195,18 +226,22 @@ func (s *Scenario) answerable() sent {
 	}
 	for range 4 {
 		recent := pick(s, s.recent)
-		_, before := recent.before.Ports()
-		if _, after := recent.after.Ports(); before != after {
+		source, destination := recent.before.Ports()
+		if s, d := recent.after.Ports(); s != source || d != destination {
 			return recent
 		}
 	}
 	return pick(s, s.recent)
 }
 
-// again is a recent packet once more.
+// again is a recent packet once more, or the next one of its connection.
 func (s *Scenario) again() (rules.Direction, packet.Packet) {
 	recent := s.answerable()
-	return recent.dir, recent.before
+	source, destination := recent.before.Ports()
+	p := recent.before
+	p.Load = s.load(protocolOf(p), source, destination)
+	s.remember(recent.dir, p)
+	return recent.dir, p
 }
 
 // reply answers a packet as it was on the wire.
@@ -228,7 +263,11 @@ func protocolOf(p packet.Packet) rules.Protocol {
 // direct is a packet that goes by itself where another is rewritten to.
 func (s *Scenario) direct() (rules.Direction, packet.Packet) {
 	recent := s.answerable()
-	return recent.dir, recent.after
+	source, _ := recent.before.Ports()
+	_, destination := recent.after.Ports()
+	p := recent.before.WithPorts(source, destination)
+	s.remember(recent.dir, p)
+	return recent.dir, p
 }
 
 // errorAboutForward quotes a packet as it was on the wire.

@@ -13,7 +13,7 @@ func (x *examination) transport() Verdict {
 		return Pass
 	}
 	sent := x.dir == rules.Egress
-	rule := rules.Decide(x.Rules, x.dir, e.proto, e.destinationPort, e.peer(sent))
+	rule := rules.Decide(x.Rules, x.dir, e.proto, e.ports.destination, e.peer(sent))
 	dropped := rule >= 0 && x.Rules[rule].Action == rules.Drop
 	if x.damaged && !dropped {
 		x.malformed(Damaged)
@@ -24,68 +24,113 @@ func (x *examination) transport() Verdict {
 		return Pass
 	}
 	if rule < 0 {
-		x.pass(NoRule)
-		x.passedBy(e)
-		return Pass
+		return x.unruled(NoRule, e)
 	}
+	x.count(rule)
 	switch x.Rules[rule].Action {
 	case rules.Drop:
 		x.Reason = DropRule
 		x.Counters.Dropped++
-		x.count(rule)
 		return Drop
 	case rules.Rewrite:
-		x.rewrite(rule, e)
+		return x.rewrite(&x.Rules[rule], e)
 	default:
-		x.pass(PassRule)
-		x.count(rule)
-		x.passedBy(e)
+		return x.unruled(PassRule, e)
 	}
-	return Pass
 }
 
 func (x *examination) endsAt(p *ip) ends {
 	return ends{
-		proto:           rules.Protocol(p.protocol),
-		source:          p.source,
-		destination:     p.destination,
-		sourcePort:      x.u16(p.load),
-		destinationPort: x.u16(p.load + 2),
+		proto:       rules.Protocol(p.protocol),
+		source:      p.source,
+		destination: p.destination,
+		ports:       ports{x.u16(p.load), x.u16(p.load + 2)},
 	}
 }
 
-// reply puts the source port of a reply back and tells whether it was one.
+// segmentOf is what the packet says of its flow, which is of this direction.
+func (x *examination) segmentOf(dir rules.Direction) segment {
+	s := segment{fromContainer: x.dir == rules.Egress, isReply: x.dir != dir}
+	if x.protocol == uint8(rules.TCP) {
+		flags := x.frame[x.load+13]
+		s.fin, s.syn, s.rst, s.ack = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&16 != 0
+		s.sequence, s.acknowledged = x.u32(x.load+4), x.u32(x.load+8)
+		s.hasData = x.end-x.load > int(x.frame[x.load+12]>>4)*4
+	}
+	return s
+}
+
+// reply puts the ports of a reply back and tells whether it was one. A connection
+// whose ports were not changed, or only its source port, is for the rules.
 func (x *examination) reply(e ends) bool {
-	key := e.key(opposite(x.dir), x.dir == rules.Egress)
-	originalPort, found := x.find(key, e.sourcePort)
-	if !found {
+	dir := opposite(x.dir)
+	key := e.key(dir, x.dir == rules.Egress)
+	if !x.isTarget(dir, e.proto, key.ports.destination) {
 		return false
 	}
-	x.setPort(x.load, originalPort)
+	f := x.find(key)
+	if f == nil {
+		return false
+	}
+	f.follow(x.segmentOf(dir), x.Now)
+	back := f.original.reversed()
+	if back == e.ports {
+		return false
+	}
 	x.Reason = Reply
+	if back.source == e.ports.source {
+		rule := rules.Decide(x.Rules, x.dir, e.proto, back.destination, e.peer(x.dir == rules.Egress))
+		if rule >= 0 && x.Rules[rule].Action == rules.Drop {
+			return false
+		}
+		x.Reason = MovedReply
+	}
+	x.setPorts(back)
 	x.Counters.RepliesRestored++
 	return true
 }
 
-func (x *examination) rewrite(rule int, e ends) {
-	r := &x.Rules[rule]
-	originalPort := e.destinationPort
-	e.destinationPort = r.Rewritten(originalPort)
-	x.setPort(x.load+2, e.destinationPort)
-	x.Counters.Rewritten++
-	x.count(rule)
+func (x *examination) rewrite(r *rules.Rule, e ends) Verdict {
+	to := e.ports
+	to.destination = r.Rewritten(to.destination)
 	if r.OneWay {
 		x.Reason = RewrittenOneWay
-		x.passedBy(e)
-		return
+	} else if x.Reason = Rewritten; !x.follow(e, &to) {
+		return Drop
 	}
-	x.Reason = Rewritten
-	x.remember(e.key(x.dir, x.dir == rules.Egress), originalPort)
+	x.Counters.Rewritten++
+	x.setPorts(to)
+	return Pass
 }
 
-// passedBy forgets the flow that has the same ends as a packet which is in none.
-func (x *examination) passedBy(e ends) {
-	x.forget(e.key(x.dir, x.dir == rules.Egress), e.destinationPort)
+// unruled lets a packet pass, in its flow if it is in one.
+func (x *examination) unruled(reason Reason, e ends) Verdict {
+	to := e.ports
+	if x.isTarget(x.dir, e.proto, to.destination) && !x.follow(e, &to) {
+		return Drop
+	}
+	if to == e.ports {
+		x.pass(reason)
+		return Pass
+	}
+	x.Reason = Moved
+	x.Counters.Rewritten++
+	x.setPorts(to)
+	return Pass
+}
+
+// follow finds the ports that a packet with these gets by its flow, and tells whether
+// there are any; if not, the packet is dropped.
+func (x *examination) follow(e ends, to *ports) (found bool) {
+	original := e.ports
+	e.ports = *to
+	*to, found = x.track(e.key(x.dir, x.dir == rules.Egress), original, x.segmentOf(x.dir), x.load)
+	x.Source = to.source
+	if !found {
+		x.Reason = NoPort
+		x.Counters.Dropped++
+	}
+	return found
 }
 
 func (x *examination) count(rule int) {
@@ -94,12 +139,14 @@ func (x *examination) count(rule int) {
 	counter.Bytes += uint64(len(x.frame))
 }
 
-// setPort changes a port of the packet itself, and its checksum.
-func (x *examination) setPort(at int, port uint16) {
-	before := x.u16(at)
-	x.put(at, port)
-	if x.checksum != 0 {
-		x.update(x.checksum, x.protocol, before, port)
+// setPorts changes the ports of the packet itself, and its checksum.
+func (x *examination) setPorts(to ports) {
+	before := ports{x.u16(x.load), x.u16(x.load + 2)}
+	x.put(x.load, to.source)
+	x.put(x.load+2, to.destination)
+	if at := x.checksum; at != 0 {
+		checksum := updated(updated(x.u16(at), before.source, to.source), before.destination, to.destination)
+		x.put(at, orNone(checksum, x.protocol))
 	}
 }
 
@@ -108,13 +155,12 @@ func (x *examination) put(at int, value uint16) {
 	binary.BigEndian.PutUint16(x.frame[at:], value)
 }
 
-// update puts a checksum right after two bytes that it covers have changed.
-func (x *examination) update(at int, protocol uint8, before, after uint16) {
-	checksum := updated(x.u16(at), before, after)
+// orNone keeps a checksum of UDP from saying that there is none, RFC 768.
+func orNone(checksum uint16, protocol uint8) uint16 {
 	if checksum == 0 && protocol == uint8(rules.UDP) {
-		checksum = 0xffff // 0 would say that there is none, RFC 768
+		return 0xffff
 	}
-	x.put(at, checksum)
+	return checksum
 }
 
 // updated is RFC 1624 equation 3: HC' = ~(~HC + ~m + m'), in one's complement.

@@ -2,6 +2,7 @@ package model
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -79,37 +80,46 @@ func TestRanges(t *testing.T) {
 	)
 }
 
-func TestConflict(t *testing.T) {
+// Of two connections that would get the same ports the second one gets another
+// source port.
+func TestSecondConnectionMoves(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
 		also := rewrite(dir, rule.Protocol, 81)
-		second, rewritten := first.WithPorts(1024, 81), first.WithPorts(1024, 8080)
-		reply := rewritten.Reply().Bytes()
-		converse(t, []rules.Rule{rule, also},
-			step{dir: dir, frame: first.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
-			step{dir: dir, frame: second.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 2, conflicts: 1},
-			step{dir: opposite(dir), frame: reply, out: second.Reply().Bytes(), reason: Reply},
-			step{dir: dir, frame: second.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 2},
-			step{dir: dir, frame: first.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1, conflicts: 1},
-			step{dir: opposite(dir), frame: reply, out: first.Reply().Bytes(), reason: Reply},
-		)
+		second := first.WithPorts(1024, 81)
+		asFirst, asSecond := first.WithPorts(1024, 8080), first.WithPorts(1025, 8080)
+		both := []step{
+			{dir: dir, frame: first.Bytes(), out: asFirst.Bytes(), reason: Rewritten, by: 1},
+			{dir: dir, frame: second.Bytes(), out: asSecond.Bytes(), reason: Rewritten, by: 2},
+			{dir: opposite(dir), frame: asFirst.Reply().Bytes(), out: first.Reply().Bytes(), reason: Reply},
+			{dir: opposite(dir), frame: asSecond.Reply().Bytes(), out: second.Reply().Bytes(), reason: Reply},
+		}
+		again := slices.Clone(both)
+		both[1].moved = 1
+		converse(t, []rules.Rule{rule, also}, append(both, again...)...)
 	})
 }
 
-// A packet straight to the new port ends the flow: replies are its own now.
-func TestDirectPacketForgetsFlow(t *testing.T) {
+// A packet straight to the new port makes way, too, and is made way for.
+func TestDirectConnectionMoves(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
 		pass := rules.Rule{Direction: dir, Protocol: rule.Protocol, Action: rules.Pass, Ports: rules.PortRange{First: 8080, Last: 8080}}
-		direct := first.WithPorts(1024, 8080)
+		direct, moved := first.WithPorts(1024, 8080), first.WithPorts(1025, 8080)
 		rewritten := step{dir: dir, frame: first.Bytes(), out: direct.Bytes(), reason: Rewritten, by: 1}
-		unrestored := step{dir: opposite(dir), frame: direct.Reply().Bytes(), reason: NoRule}
-		converse(t, []rules.Rule{rule}, rewritten,
-			step{dir: dir, frame: direct.Bytes(), reason: NoRule, conflicts: 1},
-			step{dir: dir, frame: direct.Bytes(), reason: NoRule},
-			unrestored)
-		converse(t, []rules.Rule{rule, pass}, rewritten,
-			step{dir: dir, frame: direct.Bytes(), reason: PassRule, by: 2, conflicts: 1},
-			step{dir: dir, frame: direct.Bytes(), reason: PassRule, by: 2},
-			unrestored)
+		for by, list := range map[int][]rules.Rule{0: {rule}, 2: {rule, pass}} {
+			reason := map[int]Reason{0: NoRule, 2: PassRule}[by]
+			converse(t, list, rewritten,
+				step{dir: dir, frame: direct.Bytes(), out: moved.Bytes(), reason: Moved, by: by, moved: 1},
+				step{dir: opposite(dir), frame: moved.Reply().Bytes(), out: direct.Reply().Bytes(), reason: MovedReply},
+				step{dir: opposite(dir), frame: direct.Reply().Bytes(), out: first.Reply().Bytes(), reason: Reply},
+				step{dir: dir, frame: direct.Bytes(), out: moved.Bytes(), reason: Moved, by: by},
+				rewritten)
+			converse(t, list,
+				step{dir: dir, frame: direct.Bytes(), reason: reason, by: by},
+				step{dir: dir, frame: first.Bytes(), out: moved.Bytes(), reason: Rewritten, by: 1, moved: 1},
+				step{dir: opposite(dir), frame: moved.Reply().Bytes(), out: first.Reply().Bytes(), reason: Reply},
+				step{dir: opposite(dir), frame: direct.Reply().Bytes(), reason: NoRule},
+				step{dir: dir, frame: direct.Bytes(), reason: reason, by: by})
+		}
 	})
 }
 
@@ -122,15 +132,14 @@ func TestOneWay(t *testing.T) {
 	})
 }
 
-func TestOneWayForgetsFlow(t *testing.T) {
+func TestOneWayLeavesFlow(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
 		also := oneWay(rewrite(dir, rule.Protocol, 81))
 		second, rewritten := first.WithPorts(1024, 81), first.WithPorts(1024, 8080)
 		converse(t, []rules.Rule{rule, also},
 			step{dir: dir, frame: first.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
-			step{dir: dir, frame: second.Bytes(), out: rewritten.Bytes(), reason: RewrittenOneWay, by: 2, conflicts: 1},
 			step{dir: dir, frame: second.Bytes(), out: rewritten.Bytes(), reason: RewrittenOneWay, by: 2},
-			step{dir: opposite(dir), frame: rewritten.Reply().Bytes(), reason: NoRule})
+			step{dir: opposite(dir), frame: rewritten.Reply().Bytes(), out: first.Reply().Bytes(), reason: Reply})
 	})
 }
 

@@ -9,8 +9,9 @@ const (
 
 // TCP is a segment, RFC 9293 section 3.1.
 type TCP struct {
-	Source, Destination uint16
-	Flags               uint8
+	Source, Destination    uint16
+	Flags                  uint8
+	Sequence, Acknowledged uint32
 	// Options are padded to a multiple of 4 bytes, at most 40.
 	Options []byte
 	Payload []byte
@@ -23,7 +24,8 @@ func (t TCP) bytes(ends addresses) []byte {
 	segment := make([]byte, size, size+len(t.Payload))
 	binary.BigEndian.PutUint16(segment, t.Source)
 	binary.BigEndian.PutUint16(segment[2:], t.Destination)
-	binary.BigEndian.PutUint32(segment[4:], 1) // sequence number
+	binary.BigEndian.PutUint32(segment[4:], t.Sequence)
+	binary.BigEndian.PutUint32(segment[8:], t.Acknowledged)
 	segment[12] = uint8(size/4) << 4
 	segment[13] = t.Flags
 	binary.BigEndian.PutUint16(segment[14:], 0xffff) // window

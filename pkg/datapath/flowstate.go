@@ -1,0 +1,106 @@
+package datapath
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// FlowState says how far a connection is.
+type FlowState string
+
+// The states, of UDP and of TCP.
+const (
+	// FlowUnanswered is UDP without a reply.
+	FlowUnanswered FlowState = "unanswered"
+	// FlowAnswered is UDP with a reply.
+	FlowAnswered FlowState = "answered"
+	// FlowOpening is TCP whose handshake is not complete, or of which nothing else
+	// was seen than packets of one side.
+	FlowOpening FlowState = "opening"
+	// FlowEstablished is TCP that both sides talk on.
+	FlowEstablished FlowState = "established"
+	// FlowClosing is TCP that the peer seems to have reset. Anybody can send that
+	// in its name, so that the flow stays, but makes room before others.
+	FlowClosing FlowState = "closing"
+	// FlowClosed is TCP that both sides have finished or the container has reset.
+	FlowClosed FlowState = "closed"
+)
+
+// For how long flows are kept while they are idle, as netfilter has it for the
+// most part. Established TCP never expires: it makes room for others, last of all.
+const (
+	unansweredLifetime = 30 * time.Second
+	answeredLifetime   = 180 * time.Second
+	openingLifetime    = 120 * time.Second
+	finishedLifetime   = 120 * time.Second
+	resetLifetime      = 10 * time.Second
+)
+
+// flowPolicy is what becomes of an idle flow.
+type flowPolicy struct {
+	state FlowState
+	// lifetime is 0 for ever.
+	lifetime time.Duration
+	// rank says which of two flows makes room for a new one: the one with more.
+	rank uint8
+}
+
+// policyOf decodes the flags of enum flow_state of bpf/types.h.
+func policyOf(state uint8) flowPolicy {
+	const finished = uint8(programsFlowStateFLOW_FIN_CONTAINER | programsFlowStateFLOW_FIN_PEER)
+	has := func(flags programsFlowState) bool { return state&uint8(flags) != 0 }
+	switch {
+	case !has(programsFlowStateFLOW_TCP) && has(programsFlowStateFLOW_ANSWERED):
+		return flowPolicy{FlowAnswered, answeredLifetime, 3}
+	case !has(programsFlowStateFLOW_TCP):
+		return flowPolicy{FlowUnanswered, unansweredLifetime, 4}
+	case has(programsFlowStateFLOW_RESET_CONTAINER):
+		return flowPolicy{FlowClosed, resetLifetime, 5}
+	case state&finished == finished:
+		return flowPolicy{FlowClosed, finishedLifetime, 5}
+	case !has(programsFlowStateFLOW_ESTABLISHED):
+		return flowPolicy{FlowOpening, openingLifetime, 4}
+	case has(programsFlowStateFLOW_RESET_PEER):
+		return flowPolicy{FlowClosing, 0, 2}
+	}
+	return flowPolicy{FlowEstablished, 0, 1}
+}
+
+// jiffies returns a time by the kernel's clock tick.
+func (p flowPolicy) jiffies(tick time.Duration) uint32 {
+	if p.lifetime == 0 {
+		return math.MaxUint32
+	}
+	return uint32(p.lifetime / tick)
+}
+
+// flowPolicies are those of all states, as the programs look them up.
+func flowPolicies(tick time.Duration) (lifetimes [128]uint32, ranks [128]uint8) {
+	for state := range lifetimes {
+		policy := policyOf(uint8(state))
+		lifetimes[state], ranks[state] = policy.jiffies(tick), policy.rank
+	}
+	return lifetimes, ranks
+}
+
+// clockTick returns how long a jiffy is.
+func clockTick() (time.Duration, error) {
+	var resolution unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &resolution); err != nil {
+		return 0, fmt.Errorf("get the kernel's clock tick: %w", err)
+	}
+	return max(time.Duration(resolution.Nano()), time.Microsecond), nil
+}
+
+// epoch is for how long a packet goes by what was remembered of a flow at most: so
+// often at least the flow itself is looked at. It is shorter than any lifetime.
+const epoch = 5 * time.Second
+
+// epochShift is its binary logarithm in jiffies, rounded down.
+func epochShift(tick time.Duration) uint8 {
+	return uint8(bits.Len64(uint64(epoch/tick)) - 1)
+}

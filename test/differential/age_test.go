@@ -1,0 +1,118 @@
+package differential
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/test/model"
+)
+
+// table is the flows of some programs, whose time can be turned back: nobody wants
+// to wait until they expire.
+type table struct {
+	*ebpf.Map
+	// used is where in a bucket the times of last use are, and how many there are.
+	used, flows uint32
+}
+
+func openTable(programs *datapath.Programs) (*table, error) {
+	program := programs.FromContainer
+	for _, other := range []*ebpf.Program{programs.FromContainerTC, programs.ToContainer} {
+		if program == nil {
+			program = other
+		}
+	}
+	if program == nil {
+		return &table{}, nil
+	}
+	info, err := program.Info()
+	if err != nil {
+		return nil, err
+	}
+	ids, _ := info.MapIDs()
+	for _, id := range ids {
+		m, err := ebpf.NewMapFromID(id)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := m.Info(); err == nil && info.Name == "flows" {
+			return tableOf(m)
+		}
+		m.Close()
+	}
+	return &table{}, nil // these rules keep none
+}
+
+// tableOf finds the times of last use by the type of the map's values.
+func tableOf(m *ebpf.Map) (*table, error) {
+	handle, err := m.Handle()
+	if err != nil {
+		return nil, err
+	}
+	defer handle.Close()
+	spec, err := handle.Spec(nil)
+	if err != nil {
+		return nil, err
+	}
+	var bucket *btf.Struct
+	if err := spec.TypeByName("flow_bucket", &bucket); err != nil {
+		return nil, err
+	}
+	for _, member := range bucket.Members {
+		if member.Name == "used" {
+			return &table{m, member.Offset.Bytes(), member.Type.(*btf.Array).Nelems}, nil
+		}
+	}
+	return nil, errors.New("a bucket of flows does not say when they were used")
+}
+
+func (t *table) Close() {
+	if t.Map != nil {
+		t.Map.Close()
+	}
+}
+
+// steps are how far time is moved on.
+var steps = []time.Duration{7 * time.Second, 19 * time.Second, 37 * time.Second, 101 * time.Second, 190 * time.Second}
+
+// age moves time on for both, unless it would not be clear then whether some flow
+// has expired: the programs' time goes on by itself, too.
+func age(flows *table, reference *model.Model, random *rand.Rand) error {
+	const margin = 3 * time.Second
+	step := steps[random.IntN(len(steps))]
+	if flows.Map == nil || !reference.MayAge(step, margin) {
+		return nil
+	}
+	reference.Now += step
+	return flows.turnBack(step)
+}
+
+func (t *table) turnBack(by time.Duration) error {
+	var tick unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &tick); err != nil {
+		return err
+	}
+	jiffies := uint32(int64(by) / tick.Nano())
+	for number := range t.MaxEntries() - 1 { // the last one has the seed
+		bucket, err := t.LookupBytes(number)
+		if err != nil {
+			return fmt.Errorf("read a bucket: %w", err)
+		}
+		for i := range t.flows {
+			used := bucket[t.used+4*i:]
+			binary.NativeEndian.PutUint32(used, binary.NativeEndian.Uint32(used)-jiffies)
+		}
+		if err := t.Put(number, bucket); err != nil {
+			return fmt.Errorf("write a bucket: %w", err)
+		}
+	}
+	return nil
+}
