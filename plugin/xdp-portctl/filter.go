@@ -58,7 +58,7 @@ func (f *filter) check() error {
 	} {
 		for _, word := range given.words {
 			if !slices.Contains(given.known, word) {
-				return fmt.Errorf("--%s %s: there is %s", given.flag, word, strings.Join(given.known, ", "))
+				return fmt.Errorf("--%s %s: there is %s", given.flag, shorten(word), strings.Join(given.known, ", "))
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func (f *filter) readAddress() (err error) {
 	}
 	address, err := netip.ParseAddr(f.address)
 	if err != nil {
-		return fmt.Errorf("--address %s is neither an address nor a prefix such as 10.0.0.0/8", f.address)
+		return fmt.Errorf("--address %s is neither an address nor a prefix such as 10.0.0.0/8", shorten(f.address))
 	}
 	address = address.Unmap() // no packet has an IPv4 address written as IPv6
 	f.prefix = netip.PrefixFrom(address, address.BitLen())

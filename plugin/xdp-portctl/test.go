@@ -64,7 +64,7 @@ reads one from each line of stdin.`,
 func (t *tool) packets(texts []string, direction string) ([]trial.Packet, error) {
 	otherwise, known := map[string]rules.Direction{"egress": rules.Egress, "ingress": rules.Ingress}[direction]
 	if !known {
-		return nil, fmt.Errorf("--direction %s: there is egress and ingress", direction)
+		return nil, fmt.Errorf("--direction %s: there is egress and ingress", shorten(direction))
 	}
 	var lines []string
 	for _, text := range texts {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
 // explainFlag says in the user's words what is wrong with a flag: pflag's errors
@@ -48,10 +50,7 @@ func wantedValue(flag *pflag.Flag, cause error) string {
 // shorten quotes what somebody wrote, or the beginning of it.
 func shorten(text string) string {
 	const most = 60
-	if len(text) > most {
-		return strconv.Quote(text[:most]) + "..."
-	}
-	return strconv.Quote(text)
+	return strconv.Quote(printable.Cut(text, most))
 }
 
 // checkArguments has a command say by the names of its arguments which it takes.
