@@ -39,12 +39,12 @@ const (
 
 // Attach puts the programs on the record's device and pins their links, and the
 // record itself, into dir, an empty folder in bpffs. It sets what of the record
-// it decides: the hook, if that is AutoHook, and the time. Packets are left
+// it decides: the hook, if that is AutoHook, the qdisc, and the time. Packets are left
 // alone until Activate. On an error everything is undone but for dir itself.
 //
 // Returns an error wrapping ErrAttach or ErrPin if the kernel refuses,
 // *ForeignError if somebody else's program is in the way.
-func (p *Programs) Attach(record Record, dir string) error {
+func (p *Programs) Attach(record *Record, dir string) error {
 	record.AttachedAt = time.Now()
 	if record.Hook == AutoHook {
 		var err error
@@ -52,7 +52,7 @@ func (p *Programs) Attach(record Record, dir string) error {
 			return err
 		}
 	}
-	if err := p.attachAll(&record, dir); err != nil {
+	if err := p.attachAll(record, dir); err != nil {
 		return errors.Join(err, Detach(dir))
 	}
 	return nil

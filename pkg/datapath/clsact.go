@@ -13,12 +13,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// Priority and handle of our filters. Early, because another's filter may end
-// the walk, but not the 1 and 1 that others fight for.
-const (
-	filterPriority = 2
-	filterHandle   = 0x7870 // "xp"
-)
+// filterHandle is the handle of our filters, not the 1 that others fight for.
+const filterHandle = 0x7870 // "xp"
 
 func (s side) clsactParent() uint32 {
 	if s == egress {
@@ -61,35 +57,49 @@ func addClsact(dev Device) error {
 // attachClsact adds a filter with the program, or exchanges the program of the
 // one that this attachment has already.
 func (r *Record) attachClsact(program *ebpf.Program, at side) error {
-	filter := r.filter(at)
-	filter.Fd = program.FD()
-	existing, err := r.findFilter(at)
+	filters, err := r.filtersAt(at)
 	if err != nil {
 		return fmt.Errorf("%w the tc program: %w", ErrAttach, err)
 	}
-	put := netlink.FilterAdd
-	if existing != nil {
-		put = netlink.FilterReplace
+	filter := r.filter(at)
+	filter.Fd = program.FD()
+	put := netlink.FilterReplace
+	if existing := r.ownFilter(filters); existing != nil {
+		filter.Priority = existing.Priority
+	} else if other := r.otherFilter(filters); other != nil {
+		return other
+	} else {
+		put = netlink.FilterAdd
+		free := prioritiesOf(filters)
+		filter.Priority = free.choose()
+		if free.isFree(filter.Priority) { // else the order is for the kernel to say
+			r.remember(filters, at)
+		}
 	}
 	if err := put(filter); err != nil {
-		if other := r.otherFilter(at); other != nil {
-			return other
-		}
 		return fmt.Errorf("%w the tc program to %s at clsact %s (priority %d, handle %#x: is another's filter there?): %w",
-			ErrAttach, r.Device.Name, at, filterPriority, filterHandle, err)
+			ErrAttach, r.Device.Name, at, filter.Priority, filterHandle, err)
 	}
 	return nil
 }
 
-// filter describes the filter of this attachment. Its name tells it from all
-// others, whatever became of the device's index and name.
+// remember spares Ahead asking again right after.
+func (r *Record) remember(filters []netlink.Filter, at side) {
+	if r.found == nil {
+		r.found = map[side][]netlink.Filter{}
+	}
+	r.found[at] = filters
+}
+
+// filter describes the filter of this attachment, but for its priority, which is
+// chosen when it is added. Its name tells it from all others, whatever became of
+// the device's index and name.
 func (r *Record) filter(at side) *netlink.BpfFilter {
 	return &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
 			LinkIndex: r.Device.Index,
 			Parent:    at.clsactParent(),
 			Handle:    filterHandle,
-			Priority:  filterPriority,
 			Protocol:  unix.ETH_P_ALL,
 		},
 		Name:         r.filterName(),
@@ -138,21 +148,30 @@ func (r *Record) filterProgram(at side) ebpf.ProgramID {
 
 // findFilter returns this attachment's filter, nil if there is none.
 func (r *Record) findFilter(at side) (*netlink.BpfFilter, error) {
+	filters, err := r.filtersAt(at)
+	return r.ownFilter(filters), err
+}
+
+func (r *Record) filtersAt(at side) ([]netlink.Filter, error) {
 	filters, err := filtersAt(r.Device.Index, at)
 	if err != nil {
 		return nil, fmt.Errorf("list the filters of %s at clsact %s: %w", r.Device.Name, at, err)
 	}
+	return filters, nil
+}
+
+// ownFilter returns this attachment's among the filters, nil if it is not there.
+func (r *Record) ownFilter(filters []netlink.Filter) *netlink.BpfFilter {
 	for _, filter := range filters {
 		if bpf, ok := filter.(*netlink.BpfFilter); ok && bpf.Name == r.filterName() {
-			return bpf, nil
+			return bpf
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // otherFilter names the program of another attachment's filter, or returns nil.
-func (r *Record) otherFilter(at side) error {
-	filters, _ := filtersAt(r.Device.Index, at)
+func (r *Record) otherFilter(filters []netlink.Filter) error {
 	for _, filter := range filters {
 		bpf, ok := filter.(*netlink.BpfFilter)
 		if ok && strings.HasPrefix(bpf.Name, filterPrefix) && bpf.Name != r.filterName() {
@@ -198,14 +217,16 @@ func (r *Record) removeFilters() (any bool, err error) {
 }
 
 func (r *Record) removeFilter(at side) (removed bool, err error) {
-	filter, err := r.findFilter(at)
-	if filter != nil && err == nil {
-		err = ignoreGone(netlink.FilterDel(r.filter(at)))
+	existing, err := r.findFilter(at)
+	if existing != nil && err == nil {
+		filter := r.filter(at)
+		filter.Priority = existing.Priority
+		err = ignoreGone(netlink.FilterDel(filter))
 	}
 	if err != nil {
 		return false, fmt.Errorf("%w the filter of %s at clsact %s: %w", ErrDetach, r.Device.Name, at, err)
 	}
-	return filter != nil, nil
+	return existing != nil, nil
 }
 
 // isAtIndex tells whether the device is the one that has its index here.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
@@ -37,6 +39,10 @@ type Record struct {
 	// ContainerRules are the container's own rules as they were written, which
 	// it keeps where its network's rules are changed; nil if it has none.
 	ContainerRules json.RawMessage `json:",omitempty"`
+
+	// found are the filters that were there when ours were added, by side. They are
+	// not pinned.
+	found map[side][]netlink.Filter
 }
 
 const pinRecord = "record"

@@ -25,7 +25,7 @@ func devices(list []inspect.Attachment) []Finding {
 			ours[p.ID] = true
 		}
 	}
-	return []Finding{foreignXDP(links, ours), inFront(list, ours), modes(list), offloads(list)}
+	return []Finding{foreignXDP(links, ours), foreignTC(list), modes(list), offloads(list)}
 }
 
 // foreignXDP looks for XDP programs of others. On a veth they stand in the way.
@@ -48,36 +48,6 @@ func foreignXDP(links []netlink.Link, ours map[uint32]bool) Finding {
 		f.Detail = some(found)
 	}
 	return f
-}
-
-// inFront looks for tc programs that see packets before ours.
-func inFront(list []inspect.Attachment, ours map[uint32]bool) Finding {
-	var found []string
-	for _, a := range list {
-		if a.Gone || a.TCHook != datapath.TCX.String() || !has(a.Programs, "tc_ingress") {
-			continue
-		}
-		first, err := datapath.FirstTCXIngress(a.Index)
-		if err == nil && first != 0 && !ours[first] {
-			found = append(found, fmt.Sprintf("%s has %q (id %d) in front of ours", a.Device, datapath.ProgramName(first), first))
-		}
-	}
-	if len(found) > 0 {
-		return Finding{
-			"order at tc ingress", Warning, some(found),
-			"if it redirects packets their checksums are not settled yet: attach it behind xdp-port's",
-		}
-	}
-	return Finding{"order at tc ingress", Fine, "ours come first", ""}
-}
-
-func has(programs []inspect.Program, hook string) bool {
-	for _, p := range programs {
-		if p.Hook == hook && p.ID != 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // modes tells what native mode costs.

@@ -39,6 +39,9 @@ type Attachment struct {
 	AttachedAt time.Time `json:"attachedAt,omitzero"`
 	Healthy    bool      `json:"healthy"`
 	Problems   []string  `json:"problems,omitempty"`
+	// ForeignAhead are foreign tc programs that see packets before the container's
+	// rules and may keep them from those. They are among the problems.
+	ForeignAhead []ForeignProgram `json:"foreignAhead,omitempty"`
 	// Gone tells that there is nothing left of it but what is pinned.
 	Gone      bool `json:"gone,omitempty"`
 	RuleCount int  `json:"ruleCount"`

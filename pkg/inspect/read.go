@@ -134,8 +134,13 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 	}
 	a.describe(r.description(l.RulesetFolder))
 	counted := a.count(record)
+	sound = len(a.Problems) == 0 && counted
+	if record != nil && record.NetNS.Is(r.netns) && !a.Gone {
+		record.Device = health.Device
+		a.lookAhead(record) // which is no matter of who changes what meanwhile
+	}
 	a.Healthy = len(a.Problems) == 0
-	return a, a.Healthy && counted
+	return a, sound
 }
 
 // interrupted describes what is to be attached, and is not.

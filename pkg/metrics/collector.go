@@ -38,6 +38,7 @@ var (
 	attachmentLabels = []string{"network", "container", "interface"}
 	verdictLabels    = append(attachmentLabels[:3:3], "verdict")
 	ruleLabels       = append(attachmentLabels[:3:3], "rule")
+	hookLabels       = append(attachmentLabels[:3:3], "hook")
 	infoLabels       = append(attachmentLabels[:3:3], "device", "mode", "tc_hook", "ruleset")
 )
 
@@ -47,6 +48,7 @@ var (
 	leftOut     = describe("attachments_left_out", "Interfaces that are beyond the limit of series, and not told one by one.")
 	info        = describe("attachment_info", "An interface that has rules, and how they are attached.", infoLabels...)
 	healthy     = describe("attachment_healthy", "Whether all is as ADD left it.", attachmentLabels...)
+	ahead       = describe("foreign_programs_ahead", "Foreign tc programs that see packets before the rules, and may keep them from those.", hookLabels...)
 	attachedAt  = describe("attachment_created_timestamp_seconds", "When its programs were attached last, since the epoch.", attachmentLabels...)
 	helped      = describe("attachment_checksum_helper", "Whether its programs cannot read the kernel's packet buffer, and fix up checksums by a helper.", attachmentLabels...)
 	packets     = describe("packets_total", "Packets by what became of them.", verdictLabels...)
@@ -65,7 +67,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		attachments, rulesets, leftOut, info, healthy, helped, attachedAt, packets,
+		attachments, rulesets, leftOut, info, healthy, ahead, helped, attachedAt, packets,
 		portsMoved, noPort, evicted, evictedLive, rulePackets, ruleBytes,
 	} {
 		out <- desc
@@ -126,6 +128,9 @@ func (c *Collector) attachment(out chan<- prometheus.Metric, a *inspect.Attachme
 	gauge.send(info, 1, and(a.Device, a.Mode, a.TCHook, a.Ruleset)...)
 	gauge.send(healthy, asFloat(a.Healthy), labels...)
 	gauge.send(helped, asFloat(a.ChecksumHelper), labels...)
+	for _, hook := range a.TCHooks() {
+		gauge.send(ahead, float64(a.CountAhead(hook)), and(hook)...)
+	}
 	if !a.AttachedAt.IsZero() {
 		gauge.send(attachedAt, float64(a.AttachedAt.UnixMilli())/1000, labels...)
 	}

@@ -76,6 +76,11 @@ func (r PortRange) Contains(port uint16) bool {
 	return r.First <= port && port <= r.Last
 }
 
+// Overlaps tells whether a port lies in both ranges.
+func (r PortRange) Overlaps(other PortRange) bool {
+	return r.First <= other.Last && other.First <= r.Last
+}
+
 // Len is the number of ports in the range, 1 to 65,536.
 func (r PortRange) Len() int {
 	return int(r.Last) - int(r.First) + 1

@@ -135,7 +135,7 @@ func (s *Store) putBack(key Key, ruleset string, record datapath.Record) error {
 	}
 	s.sweepOthers() // what could not be taken off is still in the way
 	record.ID = datapath.NewID()
-	return s.attach(key, record, ruleset, func() (*datapath.Programs, error) { return datapath.OpenAll(ruleset) })
+	return s.attach(key, record, ruleset, nil, func() (*datapath.Programs, error) { return datapath.OpenAll(ruleset) })
 }
 
 // enableAgain is for an attachment that is published, but that the programs may

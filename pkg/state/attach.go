@@ -15,8 +15,17 @@ import (
 // replaced. On an error nothing new is left, and what was there before stays.
 //
 // Returns an error wrapping datapath.ErrLoad, datapath.ErrAttach,
-// datapath.ErrPin, ErrBPFFS or *datapath.ForeignError where the kernel refuses.
+// datapath.ErrPin, ErrBPFFS or *datapath.ForeignError where the kernel refuses,
+// *datapath.BypassError where a rule cannot be enforced.
 func (s *Store) Attach(key Key, site datapath.Site, wanted Wanted) error {
+	return s.bring(key, site, wanted, s.lookAhead)
+}
+
+// bring is what Attach and Change have in common. Change does not look who is
+// ahead: it takes nothing off to be first, and refuses nothing.
+func (s *Store) bring(
+	key Key, site datapath.Site, wanted Wanted, lookAhead func([]attachment, Wanted) (isBehind bool, err error),
+) error {
 	dev := site.Device
 	existing, err := s.find(key)
 	if err != nil {
@@ -30,7 +39,11 @@ func (s *Store) Attach(key Key, site datapath.Site, wanted Wanted) error {
 	if err := renameAll(existing, dev, wanted.Ruleset.NetNS); err != nil {
 		return err
 	}
-	if served(existing, ruleset, dev, wanted) {
+	isBehind, err := lookAhead(existing, wanted)
+	if err != nil {
+		return err
+	}
+	if !isBehind && served(existing, ruleset, dev, wanted) {
 		return nil
 	}
 	record := datapath.Record{
@@ -43,7 +56,7 @@ func (s *Store) Attach(key Key, site datapath.Site, wanted Wanted) error {
 			return err
 		}
 		return s.attachNew(key, record, ruleset, wanted)
-	case len(existing) == 1 && existing[0].ruleset != ruleset && existing[0].canBecome(dev, wanted):
+	case !isBehind && len(existing) == 1 && existing[0].ruleset != ruleset && existing[0].canBecome(dev, wanted):
 		return s.replace(key, existing[0], dev, ruleset, wanted)
 	default:
 		return s.attachAnew(key, existing, site, record, ruleset, wanted)
@@ -83,7 +96,7 @@ func (s *Store) attachNew(key Key, record datapath.Record, ruleset string, wante
 		return err
 	}
 	if _, err := os.Stat(ruleset); err == nil {
-		err := s.attach(key, record, ruleset, func() (*datapath.Programs, error) { return openLoaded(ruleset, wanted) })
+		err := s.attach(key, record, ruleset, wanted.Ruleset, func() (*datapath.Programs, error) { return openLoaded(ruleset, wanted) })
 		if s.lock == nil || !errors.Is(err, errIncomplete) {
 			return err
 		}
@@ -92,7 +105,7 @@ func (s *Store) attachNew(key Key, record datapath.Record, ruleset string, wante
 	if err != nil {
 		return err
 	}
-	return s.attach(key, record, ruleset, func() (*datapath.Programs, error) { return programs, nil })
+	return s.attach(key, record, ruleset, wanted.Ruleset, func() (*datapath.Programs, error) { return programs, nil })
 }
 
 // errIncomplete says that somebody removed pins of a ruleset.
@@ -109,8 +122,8 @@ func openLoaded(ruleset string, wanted Wanted) (*datapath.Programs, error) {
 // attach builds the attachment aside and publishes it; only then the programs
 // are told to heed the device. A process that dies on the way leaves a
 // container wholly without rules. On an error nothing is left, nor the ruleset
-// if nobody else uses it.
-func (s *Store) attach(key Key, record datapath.Record, ruleset string, open func() (*datapath.Programs, error)) (err error) {
+// if nobody else uses it. Without rs nobody asks whether rules can be enforced.
+func (s *Store) attach(key Key, record datapath.Record, ruleset string, rs *datapath.Ruleset, open func() (*datapath.Programs, error)) (err error) {
 	defer func() {
 		if err != nil {
 			s.prune(ruleset)
@@ -126,7 +139,10 @@ func (s *Store) attach(key Key, record datapath.Record, ruleset string, open fun
 		if programs, err = open(); err != nil {
 			return err
 		}
-		return programs.Attach(record, claim.folder)
+		if err := programs.Attach(&record, claim.folder); err != nil {
+			return err
+		}
+		return s.vet(&record, claim.folder, ruleset, rs)
 	})
 	if programs != nil {
 		defer programs.Close()

@@ -12,7 +12,8 @@ import (
 var ErrNotAttached = errors.New("nothing is attached any more")
 
 // Change brings an interface that is attached under other rules, on the device
-// that it is on, as Attach does. It tells whether that changed anything.
+// that it is on, as Attach does. It tells whether that changed anything. Foreign
+// programs ahead of ours keep nothing from being changed.
 //
 // Returns an error wrapping ErrNotAttached where there is none, for example
 // since the container has just stopped.
@@ -21,7 +22,7 @@ func (s *Store) Change(key Key, wanted Wanted) (changed bool, err error) {
 	if err != nil || same {
 		return false, err
 	}
-	return true, s.Attach(key, site, wanted)
+	return true, s.bring(key, site, wanted, func([]attachment, Wanted) (bool, error) { return false, nil })
 }
 
 // WouldChange tells whether Change would change anything. Returns an error as

@@ -39,7 +39,8 @@ func (r *Reader) Verify(key Key, dev datapath.Device, wanted Wanted) error {
 	}
 	for _, a := range found {
 		rs := wanted.either(a).Ruleset
-		err = errors.Join(err, datapath.Verify(a.folder, a.ruleset, dev, rs, wanted.Hook))
+		err = errors.Join(err, datapath.Verify(a.folder, a.ruleset, dev, rs, wanted.Hook),
+			datapath.VerifyOrder(a.folder, a.ruleset, rs))
 	}
 	return err
 }

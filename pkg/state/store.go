@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
 // DefaultMount and DefaultRoot are where the state is.
@@ -29,6 +31,8 @@ type Store struct {
 	unsettled map[string]error
 	// unrestored says, by key, why what was kept of it could not be put back.
 	unrestored map[Key]error
+	// ahead is what Ahead returns.
+	ahead []datapath.ForeignTC
 }
 
 // OpenForChange locks the state for a change, and makes its folder, and the

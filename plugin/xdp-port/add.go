@@ -77,7 +77,10 @@ func apply(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) 
 	if err == nil && network.Log != "" {
 		describe(store, key, network, site)
 	}
-	return !was, errors.Join(err, store.Close())
+	if err = errors.Join(err, store.Close()); err == nil {
+		warnOfForeign(key, store.Ahead())
+	}
+	return !was, err
 }
 
 // describe has the log tell what the interface got. What cannot be read is left

@@ -115,6 +115,7 @@ func asCNI(err error) error {
 
 func codeOf(err error) uint {
 	var foreign *datapath.ForeignError
+	var bypass *datapath.BypassError
 	switch {
 	case errors.Is(err, veth.ErrNetNS):
 		return codeNetNS
@@ -122,7 +123,7 @@ func codeOf(err error) uint {
 		return codeNoVeth
 	case errors.Is(err, state.ErrBusy), errors.Is(err, state.ErrRevoked):
 		return codeTryAgain
-	case errors.As(err, &foreign):
+	case errors.As(err, &foreign), errors.As(err, &bypass):
 		return codeForeign
 	case errors.Is(err, datapath.ErrDiffers):
 		return codeDiffers

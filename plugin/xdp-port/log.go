@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/skel"
@@ -65,6 +67,8 @@ type attached struct {
 	mode, tcHook, device, ruleset string
 	// fallback says why the mode is another than auto stands for; mostly empty.
 	fallback string
+	// problems say which packets may pass the rules by.
+	problems []string
 }
 
 func writeSuccess(logger *slog.Logger, msg string) {
@@ -76,9 +80,13 @@ func writeSuccess(logger *slog.Logger, msg string) {
 	if made.mode != "" {
 		logger = logger.With("mode", made.mode, "tcHook", made.tcHook, "device", short(made.device), "ruleset", made.ruleset)
 	}
+	level := slog.LevelInfo
 	if made.fallback != "" {
-		logger.Warn(msg, "fallback", made.fallback)
-		return
+		level, logger = slog.LevelWarn, logger.With("fallback", made.fallback)
 	}
-	logger.Info(msg)
+	if len(made.problems) > 0 {
+		level = slog.LevelWarn
+		logger = logger.With("problem", printable.Bytes(strings.Join(made.problems, "; "), maxMessage))
+	}
+	logger.Log(context.Background(), level, msg)
 }

@@ -20,11 +20,12 @@ const (
 	aboutPrograms      = "programs"
 	aboutConflist      = "conflist"
 	aboutContainers    = "containers"
+	aboutForeign       = "foreign-programs"
 	aboutGarbage       = "garbage"
 	aboutDaemonSet     = "daemonset"
 )
 
-var subjects = []string{aboutConfiguration, aboutPrograms, aboutConflist, aboutContainers, aboutGarbage, aboutDaemonSet}
+var subjects = []string{aboutConfiguration, aboutPrograms, aboutConflist, aboutContainers, aboutForeign, aboutGarbage, aboutDaemonSet}
 
 // report is what the agent tells the world. It may be used by several at once.
 type report struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,8 @@ type change struct {
 	// DryRun says that the outcome is what would be, and that nothing was done.
 	DryRun bool   `json:"dryRun,omitempty"`
 	Error  string `json:"error,omitempty"`
+	// Warning says that packets may pass the rules by, whatever came of the change.
+	Warning string `json:"warning,omitempty"`
 	// Difference is from the rules in force to those wanted, as diff has it.
 	Difference string `json:"difference,omitempty"`
 
@@ -164,6 +167,9 @@ func makeAll(ctx context.Context, changes []*change) bool {
 		case err != nil:
 			c.Outcome, c.Error, fine = outcomeFailed, err.Error(), false
 		}
+		if c.warn(); c.Warning != "" {
+			fine = false
+		}
 	}
 	return fine
 }
@@ -204,7 +210,7 @@ func (t *tool) printChanges(changes []*change) error {
 		if colour, has := colours[outcome]; has {
 			outcome = t.paint(colour, outcome)
 		}
-		w.row(c.Network, shortID(c.Container), c.Interface, outcome, c.Error)
+		w.row(c.Network, shortID(c.Container), c.Interface, outcome, cmp.Or(c.Error, c.Warning))
 	}
 	return t.printTable(w)
 }

@@ -49,6 +49,7 @@ func (a *agent) run(ctx context.Context, configurations <-chan configuration, se
 	defer glances.Stop()
 	a.collect()
 	a.keepPrograms()
+	a.findForeign()
 	a.findDaemonSet(ctx)
 	for {
 		next := a.options.interval
@@ -85,6 +86,7 @@ func (a *agent) run(ctx context.Context, configurations <-chan configuration, se
 			a.findDaemonSet(ctx)
 			a.keepConflist()
 			a.reconcile(ctx)
+			a.findForeign()
 		case <-garbage.C:
 			a.collect()
 		}

@@ -103,7 +103,7 @@ func TestCheckFindsFilterOfSomebody(t *testing.T) {
 		return netlink.FilterAdd(&netlink.BpfFilter{
 			FilterAttrs: netlink.FilterAttrs{
 				LinkIndex: device.Attrs().Index, Parent: netlink.HANDLE_MIN_INGRESS,
-				Handle: 1, Priority: 1, Protocol: unix.ETH_P_ALL,
+				Handle: 1, Priority: 2, Protocol: unix.ETH_P_ALL,
 			},
 			Fd: other.FD(), Name: "somebody", DirectAction: true,
 		})

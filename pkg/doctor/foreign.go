@@ -1,0 +1,24 @@
+package doctor
+
+import (
+	"fmt"
+
+	"github.com/xdp-port/xdp-port/pkg/inspect"
+)
+
+// foreignTC looks for foreign tc programs that see packets before ours.
+func foreignTC(list []inspect.Attachment) Finding {
+	var found []string
+	for i := range list {
+		for _, foreign := range list[i].ForeignAhead {
+			found = append(found, fmt.Sprintf("%s at %s has %s before xdp-port's", list[i].Device, foreign.Hook, foreign))
+		}
+	}
+	if len(found) > 0 {
+		return Finding{
+			"order at tc", Wrong, some(found),
+			"packets may pass the rules by: xdp-portctl list says what helps for each",
+		}
+	}
+	return Finding{"order at tc", Fine, "ours come first", ""}
+}
