@@ -20,7 +20,11 @@ func sampleAttachments(count, rules int) []inspect.Attachment {
 		a := inspect.Attachment{
 			Network: "lab", Container: fmt.Sprint("c", i), Interface: "eth0", Device: fmt.Sprint("veth", i), Index: i + 2,
 			Mode: "generic", TCHook: "tcx", Ruleset: fmt.Sprint("ruleset", i%2), Healthy: i != 1, AttachedAt: time.Unix(1000, 0),
+			Programs: []inspect.Program{{Hook: "xdp", ID: 1}, {Hook: "tc_ingress", ID: 2}, {Hook: "tc_egress", ID: 3}},
 			Counters: &inspect.Counters{Passed: 1, Rewritten: 2, Dropped: 3, RepliesRestored: 4, ICMPErrorsRestored: 5, Malformed: 6, PortsMoved: 7, FlowsEvicted: 8},
+		}
+		if i == 1 {
+			a.ForeignAhead = []inspect.ForeignProgram{{Hook: "tc_egress"}, {Hook: "tc_egress"}}
 		}
 		for j := range rules {
 			a.Rules = append(a.Rules, inspect.Rule{Index: j, Name: fmt.Sprint("rule-", j), Packets: 10, Bytes: 1000})
@@ -55,6 +59,12 @@ xdp_port_attachment_healthy{container="c1",interface="eth0",network="lab"} 0
 # HELP xdp_port_attachments Interfaces of containers that have rules.
 # TYPE xdp_port_attachments gauge
 xdp_port_attachments 2
+# HELP xdp_port_foreign_programs_ahead Foreign tc programs that see packets before the rules, and may keep them from those.
+# TYPE xdp_port_foreign_programs_ahead gauge
+xdp_port_foreign_programs_ahead{container="c0",hook="tc_egress",interface="eth0",network="lab"} 0
+xdp_port_foreign_programs_ahead{container="c0",hook="tc_ingress",interface="eth0",network="lab"} 0
+xdp_port_foreign_programs_ahead{container="c1",hook="tc_egress",interface="eth0",network="lab"} 2
+xdp_port_foreign_programs_ahead{container="c1",hook="tc_ingress",interface="eth0",network="lab"} 0
 # HELP xdp_port_rulesets Distinct rulesets that are loaded.
 # TYPE xdp_port_rulesets gauge
 xdp_port_rulesets 2
@@ -65,7 +75,7 @@ xdp_port_rule_packets_total{container="c1",interface="eth0",network="lab",rule="
 `
 	r := registry(t, sampleAttachments(2, 1), nil, Limits{10, 10})
 	if err := testutil.GatherAndCompare(r, strings.NewReader(want), "xdp_port_attachment_healthy",
-		"xdp_port_attachments", "xdp_port_rulesets", "xdp_port_rule_packets_total"); err != nil {
+		"xdp_port_attachments", "xdp_port_foreign_programs_ahead", "xdp_port_rulesets", "xdp_port_rule_packets_total"); err != nil {
 		t.Error(err)
 	}
 }
