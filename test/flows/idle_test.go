@@ -1,0 +1,92 @@
+package flows
+
+import (
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/xdp-port/xdp-port/test/node"
+	"github.com/xdp-port/xdp-port/test/pace"
+)
+
+// TestIdleConnections has a container, or its neighbour, make ten times as many
+// DNS-like queries as the table has room for, while TCP connections are idle: the
+// server speaks first afterwards.
+func TestIdleConnections(t *testing.T) {
+	sizes := []int{1024}
+	if isNightly {
+		sizes = append(sizes, 65536)
+	}
+	for _, mode := range modes[:3] {
+		for _, size := range sizes {
+			t.Run(fmt.Sprint(mode, " ", size), func(t *testing.T) {
+				w := newWorld(t, mode, map[string]any{"flows": size})
+				way := w.ways()["egress IPv4"]
+				list := way.connect(t, 20, asked, target)
+				neighbour := attach(t, w.Node)
+				w.apply(neighbour)
+				server, err := node.UDPEcho(w.Far, target)
+				must(t, err)
+				defer server.Close()
+				for round, client := range []*node.Container{w.container, neighbour} {
+					query(t, client.NS, way, pace.Share(10*size))
+					wantLive(t, fmt.Sprint("queries of container ", round), list, 1+round)
+				}
+			})
+		}
+	}
+}
+
+// query asks so many questions, each from a socket of its own, and waits for a few of
+// the answers.
+func query(t *testing.T, from ns.NetNS, way ends, count int) {
+	t.Helper()
+	way.client = from
+	for i := range count {
+		conn, err := way.dial("udp", uint16(1024+i%60000), asked)
+		must(t, err)
+		if i%100 == 0 {
+			must(t, talk(conn, "who is this?"))
+		} else {
+			_, err = conn.Write([]byte("who is that?"))
+			must(t, err)
+		}
+		must(t, conn.Close())
+	}
+}
+
+// TestLostTable has connections go on though nobody knows them any more, as after an
+// eviction, or when the state was removed. Those whose source port was not changed
+// go on with the client's next packet; the others are reset, and do not hang.
+func TestLostTable(t *testing.T) {
+	for _, mode := range modes[:3] {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t, mode, nil)
+			for name, way := range w.ways() {
+				t.Run(name, func(t *testing.T) {
+					way.echo(t, target)
+					var conns []net.Conn
+					for _, port := range []uint16{asked, target} {
+						conn, err := way.dial("tcp", 22000, port)
+						must(t, err)
+						defer abort(conn)
+						must(t, talk(conn, "before"))
+						conns = append(conns, conn)
+					}
+					for _, verb := range []string{"DEL", "ADD"} {
+						refusal, err := w.container.Plugin(verb, w.config)
+						must(t, err)
+						if refusal != nil {
+							t.Fatal(refusal)
+						}
+					}
+					must(t, talk(conns[0], "after"))
+					wantReset(t, conns[1])
+					must(t, talk(conns[0], "still"))
+				})
+			}
+		})
+	}
+}

@@ -1,0 +1,214 @@
+package flows
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/xdp-port/xdp-port/test/pace"
+)
+
+// pairs are two ports that become one.
+var pairs = map[string][2]uint16{
+	"of a range":             {rangeFirst, rangeLast},
+	"rewritten, then direct": {asked, target},
+	"direct, then rewritten": {target, asked},
+}
+
+// TestTwoConnectionsFromOnePort has a client use one source port for two ports that
+// become one: both connections live.
+func TestTwoConnectionsFromOnePort(t *testing.T) {
+	inEachWay(t, func(t *testing.T, _ *world, way ends) {
+		way.echo(t, target, rangeTarget)
+		source := uint16(20000)
+		for name, pair := range pairs {
+			for _, network := range []string{"tcp", "udp"} {
+				for _, from := range []uint16{source, 1000, 400} { // and privileged ones
+					source++
+					wantBothLive(t, way, network+" "+name, network, from, pair)
+				}
+			}
+		}
+	})
+}
+
+func wantBothLive(t *testing.T, way ends, what, network string, from uint16, pair [2]uint16) {
+	t.Helper()
+	var conns []net.Conn
+	for _, port := range pair {
+		conn, err := way.dial(network, from, port)
+		if err != nil {
+			t.Errorf("%s, from port %d: %v", what, from, err)
+			return
+		}
+		defer abort(conn)
+		conns = append(conns, conn)
+		if err := talk(conn, fmt.Sprint("first words to ", port)); err != nil {
+			t.Errorf("%s, from port %d: %v", what, from, err)
+		}
+	}
+	for round := range 3 {
+		for i, conn := range conns {
+			if err := talk(conn, fmt.Sprint("round ", round, " on connection ", i)); err != nil {
+				t.Errorf("%s, from port %d: %v", what, from, err)
+			}
+		}
+	}
+}
+
+// abort closes a connection without TIME-WAIT, for its port to be free again.
+func abort(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// narrow leaves a client few ports to choose from, so that it uses some twice.
+func narrow(t *testing.T, in ns.NetNS, count int) {
+	t.Helper()
+	const file = "/proc/sys/net/ipv4/ip_local_port_range"
+	must(t, in.Do(func(ns.NetNS) error {
+		return os.WriteFile(file, fmt.Appendf(nil, "%d %d", 30000, 30000+count-1), 0o600)
+	}))
+}
+
+// TestConnectionsByChance makes connections to a port that is rewritten, and probes
+// the one that it becomes, from the same address: as users behind SNAT, and the
+// kubelet on the node.
+func TestConnectionsByChance(t *testing.T) {
+	connections := pace.Share(400)
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t, mode, nil)
+			way := w.ways()["ingress IPv4"]
+			narrow(t, way.client, 2*connections)
+			way.echo(t, target)
+			var live []net.Conn
+			for i := range connections {
+				conn, err := way.dial("tcp", 0, asked)
+				must(t, err)
+				defer abort(conn)
+				live = append(live, conn)
+				must(t, talk(conn, fmt.Sprint("hello ", i)))
+				probe, err := way.dial("tcp", 0, target)
+				if err != nil {
+					t.Errorf("probe %d: %v", i, err)
+					continue
+				}
+				if err := talk(probe, "are you there?"); err != nil {
+					t.Errorf("probe %d: %v", i, err)
+				}
+				abort(probe)
+			}
+			for i, conn := range live {
+				if err := talk(conn, fmt.Sprint("still there ", i)); err != nil {
+					t.Errorf("connection %d: %v", i, err)
+				}
+			}
+		})
+	}
+}
+
+// TestRangeToOneByChance makes connections to ports of a range that become one.
+func TestRangeToOneByChance(t *testing.T) {
+	connections, sockets := pace.Share(800), pace.Share(2000)
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t, mode, nil)
+			way := w.ways()["egress IPv4"]
+			narrow(t, way.client, connections)
+			way.echo(t, rangeTarget)
+			wantAllLive(t, way, "tcp", connections)
+			wantAllLive(t, way, "udp", sockets)
+		})
+	}
+}
+
+// wantAllLive makes so many connections, each to some port of the range from some
+// port of the client's, and talks on all of them.
+func wantAllLive(t *testing.T, way ends, network string, count int) {
+	t.Helper()
+	used := map[[2]uint16]bool{}
+	var conns []net.Conn
+	for len(conns) < count {
+		from, to := 30000+uint16(rand.IntN(count/2)), rangeFirst+uint16(rand.IntN(rangeLast-rangeFirst+1))
+		if used[[2]uint16{from, to}] {
+			continue
+		}
+		used[[2]uint16{from, to}] = true
+		conn, err := way.dial(network, from, to)
+		must(t, err)
+		defer abort(conn)
+		conns = append(conns, conn)
+		if network == "tcp" { // UDP's first words follow below
+			must(t, talk(conn, fmt.Sprint("hello from ", from, " to ", to)))
+		}
+	}
+	for round := range 2 {
+		for i, conn := range conns {
+			if err := talk(conn, fmt.Sprint(network, " ", i, " in round ", round)); err != nil {
+				t.Fatalf("%s, connection %d of %d: %v", network, i, count, err)
+			}
+		}
+	}
+}
+
+// TestRulesAreReplacedUnderMovedConnections exchanges rules while connections share
+// a source port.
+func TestRulesAreReplacedUnderMovedConnections(t *testing.T) {
+	for _, mode := range modes[:3] {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t, mode, nil)
+			for name, way := range w.ways() {
+				t.Run(name, func(t *testing.T) {
+					way.echo(t, target, rangeTarget)
+					exchangeUnder(t, w, way)
+				})
+			}
+		})
+	}
+}
+
+func exchangeUnder(t *testing.T, w *world, way ends) {
+	t.Helper()
+	var conns []net.Conn
+	for _, pair := range pairs {
+		for _, network := range []string{"tcp", "udp"} {
+			for _, port := range pair {
+				conn, err := way.dial(network, 21000+pair[0]-rangeFirst, port)
+				must(t, err)
+				defer abort(conn)
+				must(t, talk(conn, "before"))
+				conns = append(conns, conn)
+			}
+		}
+	}
+	for round := range 2 {
+		w.config["rules"] = append(ruleList(), map[string]any{"protocol": "udp", "port": unrelated + round, "action": "drop"})
+		w.apply(w.container)
+		for _, conn := range conns {
+			if err := talk(conn, fmt.Sprint("after exchange ", round)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// wantReset wants the client to learn at once that the server knows nothing of the
+// connection.
+func wantReset(t *testing.T, conn net.Conn) {
+	t.Helper()
+	must(t, conn.SetDeadline(time.Now().Add(patience)))
+	if _, err := conn.Write([]byte("still there?")); err == nil {
+		_, err = conn.Read(make([]byte, 100))
+		if err == nil || os.IsTimeout(err) {
+			t.Errorf("the connection was not reset: %v", err)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package flows
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/packet"
+)
+
+// duplex is both ends of a connection.
+type duplex struct{ client, server net.Conn }
+
+// connect makes so many connections to a port; the server listens on the other.
+func (e ends) connect(t *testing.T, count int, port uint16, listen int) (list []duplex) {
+	t.Helper()
+	var listener *net.TCPListener
+	must(t, e.server.Do(func(ns.NetNS) (err error) {
+		listener, err = net.ListenTCP("tcp", &net.TCPAddr{Port: listen})
+		return err
+	}))
+	defer listener.Close()
+	for range count {
+		client, err := e.dial("tcp", 0, port)
+		must(t, err)
+		t.Cleanup(func() { abort(client) })
+		must(t, listener.SetDeadline(time.Now().Add(patience)))
+		server, err := listener.Accept()
+		must(t, err)
+		t.Cleanup(func() { abort(server) })
+		list = append(list, duplex{client, server})
+		must(t, list[len(list)-1].live(0))
+	}
+	return list
+}
+
+// live has the server speak first, then the client.
+func (d duplex) live(round int) error {
+	for _, way := range [][2]net.Conn{{d.server, d.client}, {d.client, d.server}} {
+		what := fmt.Sprintf("round %d from %s", round, way[0].LocalAddr())
+		for _, conn := range way {
+			if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+				return err
+			}
+		}
+		if _, err := way[0].Write([]byte(what)); err != nil {
+			return err
+		}
+		if err := hear(way[1], what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func wantLive(t *testing.T, after string, list []duplex, round int) {
+	t.Helper()
+	dead := 0
+	for _, d := range list {
+		if err := d.live(round); err != nil {
+			if dead++; dead == 1 {
+				t.Errorf("after %s: %v", after, err)
+			}
+		}
+	}
+	if dead > 0 {
+		t.Errorf("after %s %d of %d connections are dead", after, dead, len(list))
+	}
+}
+
+// raw sends IP packets as they are, from a namespace.
+type raw struct{ fd4, fd6 int }
+
+func openRaw(t *testing.T, in ns.NetNS) (r raw) {
+	t.Helper()
+	must(t, in.Do(func(ns.NetNS) (err error) {
+		if r.fd4, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW); err != nil {
+			return err
+		}
+		r.fd6, err = unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+		return err
+	}))
+	t.Cleanup(func() { unix.Close(r.fd4); unix.Close(r.fd6) })
+	return r
+}
+
+func (r raw) send(p packet.Packet) error {
+	if p.Destination.Is4() {
+		return unix.Sendto(r.fd4, p.IP(), 0, &unix.SockaddrInet4{Addr: p.Destination.As4()})
+	}
+	return unix.Sendto(r.fd6, p.IP(), 0, &unix.SockaddrInet6{Addr: p.Destination.As16()})
+}
+
+// kinds of segments that somebody may send in another's name, by their flags.
+var kinds = map[string]byte{"data": 0x18, "SYN": 0x02, "SYN+ACK": 0x12, "RST": 0x04, "RST+ACK": 0x14, "FIN": 0x11, "ACK": 0x10}
+
+// TestSpoofedSegments sends segments with random numbers in the name of a
+// connection's peer, to both ports: no connection ends by that.
+func TestSpoofedSegments(t *testing.T) {
+	const connections = 20
+	segments := 25 // for each connection, kind and port
+	if isNightly {
+		segments = 500 // 10,000 of each kind
+	}
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t, mode, nil)
+			for name, way := range w.ways() {
+				for _, port := range []uint16{asked, target} {
+					t.Run(fmt.Sprint(name, " to ", port), func(t *testing.T) {
+						list := way.connect(t, connections, port, target)
+						spoofer := openRaw(t, w.Far)
+						round := 1
+						for kind, flags := range kinds {
+							for _, d := range list {
+								must(t, spoof(spoofer, w.Far == way.client, way, d, flags, segments))
+							}
+							wantLive(t, fmt.Sprint(2*segments*connections, " times ", kind), list, round)
+							round++
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+// spoof sends segments in the name of the end of a connection that is far away.
+func spoof(r raw, clientIsFar bool, way ends, d duplex, flags byte, count int) error {
+	far, near := d.server.LocalAddr(), d.client.LocalAddr()
+	if clientIsFar {
+		far, near = d.client.LocalAddr(), d.server.LocalAddr()
+	}
+	source, destination := addrPort(far), addrPort(near)
+	for range count {
+		for _, port := range []uint16{asked, target} {
+			load := packet.TCP{
+				Source: source.Port(), Destination: port, Flags: flags,
+				Sequence: rand.Uint32(), Acknowledged: rand.Uint32(),
+			}
+			if !clientIsFar {
+				load.Source, load.Destination = port, destination.Port()
+			}
+			if flags == kinds["data"] {
+				load.Payload = []byte("spoofed")
+			}
+			if err := r.send(packet.Packet{Source: source.Addr(), Destination: destination.Addr(), Load: load}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func addrPort(addr net.Addr) netip.AddrPort {
+	at := addr.(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// TestSpoofedEnds has resets and FINs in the peer's name be followed by silence, in a
+// small table that then gets full: the connections are idle, not over.
+func TestSpoofedEnds(t *testing.T) {
+	for _, mode := range modes[:3] {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t, mode, map[string]any{"flows": 1024})
+			way := w.ways()["ingress IPv4"]
+			list := way.connect(t, 20, asked, target)
+			spoofer := openRaw(t, w.Far)
+			for _, kind := range []string{"FIN", "SYN", "RST"} {
+				for _, d := range list {
+					must(t, spoof(spoofer, true, way, d, kinds[kind], 3))
+				}
+			}
+			flood(t, spoofer, way.address, 10*1024)
+			wantLive(t, "resets and a flood", list, 1)
+		})
+	}
+}
+
+// flood sends datagrams of so many sources to a port of the rules.
+func flood(t *testing.T, r raw, to netip.Addr, count int) {
+	t.Helper()
+	from := netip.MustParseAddr("198.18.0.0").As4()
+	for i := range count {
+		binary.BigEndian.PutUint16(from[2:], uint16(i/1000))
+		must(t, r.send(packet.Packet{
+			Source: netip.AddrFrom4(from), Destination: to,
+			Load: packet.UDP{Source: uint16(1024 + i%1000), Destination: asked, Payload: []byte("query")},
+		}))
+	}
+}
