@@ -1,0 +1,304 @@
+package datapath
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/test/packet"
+)
+
+// score says how readily a slot makes room: a free one before one that has expired,
+// before one of the same container, before others'; of several by rank, then age.
+func score(bucket *programsFlowBucket, slot int, owner uint16, now uint32, tick time.Duration) [4]int {
+	if bucket.Tag[slot] == 0 {
+		return [4]int{2}
+	}
+	policy, age := policyOf(bucket.State[slot]), int(int32(now-bucket.Used[slot]))
+	var expired, own int
+	if uint32(age) > policy.jiffies(tick) {
+		expired = 1
+	}
+	if bucket.Owner[slot] == owner {
+		own = 1
+	}
+	return [4]int{expired, own, int(policy.rank), age}
+}
+
+func compareScores(a, b [4]int) int {
+	for i := range a {
+		if c := cmp.Compare(a[i], b[i]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// randomBucket has flows of several containers in all states, none of which is about
+// to expire.
+func randomBucket(random *rand.Rand, now uint32, tick time.Duration) (bucket programsFlowBucket) {
+	for slot := range bucket.Tag {
+		if random.IntN(40) > 0 {
+			bucket.Tag[slot] = random.Uint32()<<1 | 1
+		}
+		idle := time.Duration(random.IntN(250))*time.Second + 500*time.Millisecond
+		bucket.Used[slot] = now - uint32(idle/tick)
+		bucket.State[slot] = uint8(random.IntN(128))
+		bucket.Owner[slot] = uint16(loopback + random.IntN(3))
+		bucket.Flow[slot].Key.Ifindex = uint32(bucket.Owner[slot])
+	}
+	return bucket
+}
+
+// TestRoomIsMade has random full buckets take one flow more, and compares which one
+// made room for it.
+func TestRoomIsMade(t *testing.T) {
+	stayOnCPU(t)
+	p, dir := pinned(t, flowPorts(1), Shared{})
+	flows := openedFlows(t, dir)
+	random := rand.New(rand.NewPCG(1, 2))
+	var want Counters
+	for i := range 2000 {
+		now, tick, err := jiffies()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := randomBucket(random, now, tick)
+		if err := flows.Put(uint32(0), &before); err != nil {
+			t.Fatal(err)
+		}
+		sent(t, p, udp(inside, uint16(1024+i), outside, 7999))
+		var after programsFlowBucket
+		if err := flows.Lookup(uint32(0), &after); err != nil {
+			t.Fatal(err)
+		}
+		filled, best := -1, [4]int{}
+		for slot := range before.Tag {
+			if before.Flow[slot] != after.Flow[slot] {
+				filled = slot
+			}
+			if s := score(&before, slot, loopback, now, tick); compareScores(s, best) > 0 {
+				best = s
+			}
+		}
+		if filled < 0 {
+			t.Fatalf("bucket %d: the flow is not there: %+v", i, after)
+		}
+		if got := score(&before, filled, loopback, now, tick); got != best {
+			t.Fatalf("bucket %d: slot %d made room, %v, should be one with %v: %+v", i, filled, got, best, before)
+		}
+		if best[0] < 2 {
+			want.FlowsEvicted++
+		}
+		if best[0] == 0 {
+			want.FlowsEvictedLive++
+		}
+	}
+	got, err := p.Counters(loopback)
+	if err != nil || got.FlowsEvicted != want.FlowsEvicted || got.FlowsEvictedLive != want.FlowsEvictedLive {
+		t.Errorf("counted %+v, %v, should be %+v", got, err, want)
+	}
+}
+
+// TestFlowStates follows a connection of either protocol from its first packet on,
+// by what ReadFlows says of it.
+func TestFlowStates(t *testing.T) {
+	const syn, ack, fin, rst = 2, 16, 1, 4
+	type segment struct {
+		isReply          bool
+		flags            byte
+		sequence, number uint32
+		want             FlowState
+	}
+	open := []segment{
+		{false, syn, 100, 0, FlowOpening},
+		{true, syn | ack, 900, 101, FlowOpening},
+		{false, ack, 101, 1 << 31, FlowOpening}, // of somebody who guesses
+		{false, ack, 101, 901, FlowEstablished},
+	}
+	for name, test := range map[string]struct {
+		direction rules.Direction
+		segments  []segment
+	}{
+		"both sides finish": {rules.Egress, []segment{
+			{false, fin | ack, 101, 901, FlowEstablished}, {true, fin | ack, 901, 102, FlowClosed}, {false, ack, 102, 902, FlowClosed},
+			{false, syn, 500, 0, FlowOpening},
+		}},
+		"the container resets": {rules.Egress, []segment{
+			{false, rst | ack, 101, 901, FlowClosed}, {true, ack, 901, 101, FlowClosed},
+			{false, ack, 101, 901, FlowEstablished}, // it did not
+		}},
+		"the peer resets": {rules.Egress, []segment{
+			{true, rst | ack, 901, 101, FlowClosing}, {false, ack, 101, 901, FlowEstablished},
+		}},
+		"a SYN in the peer's name": {rules.Ingress, []segment{{false, syn, 1, 0, FlowEstablished}}},
+		"a FIN in the peer's name": {rules.Ingress, []segment{{false, fin | ack, 1, 1, FlowEstablished}}},
+		"a RST in the peer's name": {rules.Ingress, []segment{
+			{false, rst, 1, 0, FlowClosing}, {true, ack, 901, 101, FlowEstablished},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stayOnCPU(t)
+			port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
+			p, dir := pinned(t, &Ruleset{Mode: TC, Flows: 1024, Rules: []rules.Rule{
+				{Name: "a", Direction: test.direction, Protocol: rules.TCP, Ports: port(80), To: port(8080)},
+			}}, Shared{})
+			client, server := inside, outside
+			if test.direction == rules.Ingress {
+				client, server = server, client
+			}
+			for i, s := range append(open, test.segments...) {
+				load := packet.TCP{Source: 4000, Destination: 80, Flags: s.flags, Sequence: s.sequence, Acknowledged: s.number}
+				segment := packet.Packet{Source: client, Destination: server, Load: load}
+				if s.isReply {
+					load.Source, load.Destination = 8080, 4000
+					segment = packet.Packet{Source: server, Destination: client, Load: load}
+				}
+				if (test.direction == rules.Egress) != s.isReply {
+					sent(t, p, segment)
+				} else {
+					received(t, p, segment)
+				}
+				flows, err := ReadFlows(dir, loopback)
+				if err != nil || len(flows) != 1 || flows[0].State != s.want {
+					t.Fatalf("after segment %d: %+v, %v, should be %s", i, flows, err, s.want)
+				}
+			}
+		})
+	}
+}
+
+// TestPortsAreExhausted has all privileged ports be in use: the next connection finds
+// none, and is dropped.
+func TestPortsAreExhausted(t *testing.T) {
+	hooks(t, func(t *testing.T, mode Mode) {
+		rs := flowPorts(8192)
+		rs.Mode = mode
+		p, dir := pinned(t, rs, Shared{})
+		for port := uint16(1); port < 512; port++ {
+			sent(t, p, udp(inside, port, outside, 7999))
+		}
+		const dropped = 2 // both TC_ACT_SHOT and TCX_DROP; XDP_DROP is 1
+		program, want := p.FromContainerTC, uint32(dropped)
+		if mode == Generic {
+			program, want = p.FromContainer, 1
+		}
+		if got, _ := run(t, program, udp(inside, 5, outside, 7997).Bytes()); got != want {
+			t.Errorf("the program returned %d, should drop", got)
+		}
+		if moved := movedTo(t, sent(t, p, udp(inside, 600, outside, 7999))); moved != 600 {
+			t.Errorf("another one's source port is %d", moved)
+		}
+		got, err := p.Counters(loopback)
+		if err != nil || got.PortsExhausted != 1 || got.PortsMoved != 0 || got.Dropped != 1 {
+			t.Errorf("counted %+v, %v", got, err)
+		}
+		if flows, err := ReadFlows(dir, loopback); len(flows) != 512 || err != nil {
+			t.Errorf("%d flows, %v", len(flows), err)
+		}
+	})
+}
+
+// TestPrivilegedPortsStay has connections from ports of each of netfilter's ranges be
+// moved: they stay in it.
+func TestPrivilegedPortsStay(t *testing.T) {
+	stayOnCPU(t)
+	p, _ := pinned(t, flowPorts(8192), Shared{})
+	for _, source := range []uint16{1, 511, 512, 599, 600, 1023, 1024, 40000, 65535} {
+		first, last := uint16(1024), uint16(65535)
+		switch {
+		case source < 512:
+			first, last = 1, 511
+		case source < 1024:
+			first, last = 600, 1023
+		}
+		sent(t, p, udp(inside, source, outside, 7999))
+		moved := movedTo(t, sent(t, p, udp(inside, source, outside, 7997)))
+		if moved == source || moved < first || moved > last {
+			t.Errorf("source port %d became %d, should be one of %d to %d", source, moved, first, last)
+		}
+	}
+}
+
+// TestExpiredFlows turns time back for a flow: it counts as gone, and another
+// connection gets its ports; its own next packet has it live again.
+func TestExpiredFlows(t *testing.T) {
+	hooks(t, func(t *testing.T, mode Mode) {
+		rs := flowPorts(1)
+		rs.Mode = mode
+		p, dir := pinned(t, rs, Shared{})
+		flows := openedFlows(t, dir)
+		pass := func(by time.Duration) {
+			t.Helper()
+			tick, err := clockTick()
+			var bucket programsFlowBucket
+			if err == nil {
+				err = flows.Lookup(uint32(0), &bucket)
+			}
+			for i := range bucket.Used {
+				bucket.Used[i] -= uint32(by / tick)
+			}
+			if err == nil {
+				err = flows.Put(uint32(0), &bucket)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ask, asked := udp(inside, 4000, outside, 7999), udp(inside, 4000, outside, 7998)
+		reply, restored := udp(outside, 7998, inside, 4000), udp(outside, 7999, inside, 4000)
+		for range 2 {
+			want(t, "forward", sent(t, p, ask), asked)
+		}
+		pass(31 * time.Second)
+		want(t, "reply after 31 s", received(t, p, reply), reply)
+		for range 2 {
+			want(t, "forward", sent(t, p, ask), asked)
+			want(t, "reply", received(t, p, reply), restored)
+		}
+		pass(170 * time.Second)
+		for range 2 {
+			want(t, "reply after 170 s", received(t, p, reply), restored)
+		}
+		pass(181 * time.Second)
+		want(t, "reply after 181 s", received(t, p, reply), reply)
+		want(t, "another connection", sent(t, p, udp(inside, 4000, outside, 7997)), asked)
+		want(t, "its reply", received(t, p, reply), udp(outside, 7997, inside, 4000))
+		moved := movedTo(t, sent(t, p, ask))
+		want(t, "the first one's reply", received(t, p, udp(outside, 7998, inside, moved)), restored)
+		if moved == 4000 {
+			t.Error("the first one has the ports of the other one")
+		}
+		pass(31 * time.Second)
+		want(t, "forward, with the same port", sent(t, p, ask), udp(inside, moved, outside, 7998))
+	})
+}
+
+// TestDirectReplies has rules of its own direction decide a reply of a connection that
+// no rule is about, also where its source port was changed.
+func TestDirectReplies(t *testing.T) {
+	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
+	hooks(t, func(t *testing.T, mode Mode) {
+		rs := flowPorts(1024)
+		rs.Mode = mode
+		rs.Rules = append(rs.Rules, rules.Rule{
+			Name: "in", Direction: rules.Ingress, Protocol: rules.UDP, Ports: port(4000), Action: rules.Drop,
+		})
+		p, _ := pinned(t, rs, Shared{})
+		direct := udp(inside, 4000, outside, 7998)
+		drops := func(what string, wire uint16) {
+			t.Helper()
+			if got, _ := run(t, p.ToContainer, udp(outside, 7998, inside, wire).Bytes()); got != 2 {
+				t.Errorf("%s: the program returned %d, should drop", what, got)
+			}
+		}
+		want(t, "direct", sent(t, p, direct), direct)
+		drops("reply", 4000)
+		other := movedTo(t, sent(t, p, udp(inside, 4000, outside, 7999)))
+		want(t, "reply by the rule", received(t, p, udp(outside, 7998, inside, other)), udp(outside, 7999, inside, 4000))
+		want(t, "rewritten", sent(t, p, udp(inside, 4001, outside, 7999)), udp(inside, 4001, outside, 7998))
+		want(t, "one to 4001", received(t, p, udp(outside, 7998, inside, 4001)), udp(outside, 7999, inside, 4001))
+	})
+}
