@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -66,8 +67,12 @@ func (t *tool) printFlows(list []inspect.Attachment) error {
 			Flows []namedFlow `json:"flows"`
 		}{schemaNow, flows})
 	}
+	source := column{"source", right | wide}
+	if slices.ContainsFunc(flows, func(f namedFlow) bool { return f.SourceBefore != 0 }) {
+		source = column{"source", right}
+	}
 	w := t.newTable(column{"network", wide}, column{"container", wide}, column{"interface", wide}, column{"flow", 0},
-		column{"local", 0}, column{"peer", 0}, column{"original", right}, column{"source", right},
+		column{"local", 0}, column{"peer", 0}, column{"original", right}, source,
 		column{"state", 0}, column{"idle", right}, column{"rule", cuts})
 	for _, f := range flows {
 		w.row(f.Network, shortID(f.Container), f.Interface, f.Direction+" "+f.Protocol,
