@@ -167,8 +167,9 @@ func detachLink(pin string) error {
 	return nil
 }
 
+// removeIfThere leaves alone what is a folder, and so not ours.
 func removeIfThere(path string) error {
-	if err := unix.Unlink(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := unix.Unlink(path); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.EISDIR) {
 		return fmt.Errorf("%w to remove %s: %w", ErrPin, path, err)
 	}
 	return nil

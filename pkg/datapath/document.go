@@ -73,9 +73,11 @@ func readDocument(dir, name string, value any) error {
 	return nil
 }
 
-// isAnotherKind tells whether what is at a path is no map: a program or a link,
-// which cannot be opened for reading alone, or a folder.
+// isAnotherKind tells whether what is at a path is no map: a link, which cannot be
+// opened for reading alone, a program, which the library knows when it has opened
+// it, or a folder.
 func isAnotherKind(path string, err error) bool {
 	info, failed := os.Lstat(path)
-	return failed == nil && (info.IsDir() || errors.Is(err, unix.EINVAL))
+	var errno unix.Errno
+	return failed == nil && (info.IsDir() || errors.Is(err, unix.EINVAL) || !errors.As(err, &errno))
 }

@@ -28,6 +28,8 @@ type Health struct {
 	// Gone tells that its device is not there any more, so that nothing can
 	// come of it: it is to be collected.
 	Gone bool
+	// Undetermined tells that nobody can tell whether it is gone.
+	Undetermined bool
 	// Problems has a sentence each; it is empty where all is as ADD left it.
 	Problems []string
 }
@@ -44,7 +46,7 @@ func Examine(folder, dir string, netns veth.NetNS) Health {
 		}
 	}
 	found := Locate(folder, record, netns)
-	health := Health{Device: found.Device, Gone: found.Presence == Gone}
+	health := Health{Device: found.Device, Gone: found.Presence == Gone, Undetermined: found.Presence == Undetermined}
 	if found.Why != "" {
 		health.Problems = append(health.Problems, found.Why)
 	}

@@ -166,7 +166,7 @@ func bpffs() Finding {
 
 func attached(list []inspect.Attachment, err error) Finding {
 	const name = "attachments"
-	if errors.Is(err, state.ErrBPFFS) {
+	if errors.Is(err, state.ErrBPFFS) && state.Ready() != nil { // which is reported
 		return Finding{name, Unknown, "cannot be read without a BPF file system", ""}
 	}
 	if err != nil {

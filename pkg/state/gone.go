@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
@@ -16,7 +17,11 @@ func (s *Store) CollectGone(netns veth.NetNS) (collected []Key, err error) {
 	errs := []error{err}
 	for i := range listed {
 		l := &listed[i]
-		if !datapath.Examine(l.Folder, l.RulesetFolder, netns).Gone {
+		health := datapath.Examine(l.Folder, l.RulesetFolder, netns)
+		if health.Undetermined {
+			errs = append(errs, fmt.Errorf("%s is left alone: %s", l.Key, strings.Join(health.Problems, "; ")))
+		}
+		if !health.Gone {
 			continue
 		}
 		if err := s.remove(attachment{ruleset: l.RulesetFolder, folder: l.Folder}); err != nil {

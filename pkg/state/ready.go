@@ -33,6 +33,19 @@ func Ready() error {
 	return folder.Close()
 }
 
+// Lockable tells whether the lock on the state can be had as long as ADD would wait
+// for it. Returns an error wrapping ErrBusy if not.
+func Lockable() error {
+	reader, err := OpenForReading()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return reader.Close()
+}
+
 // couldMount goes all the way to a BPF file system but for putting it in its
 // place.
 func couldMount(path string) error {

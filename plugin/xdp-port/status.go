@@ -19,7 +19,7 @@ func status(args *skel.CmdArgs) error {
 	}
 	kernelReady := func() error { return datapath.Ready(plan.Hook(network.TCHook)) }
 	modeReady := plan.Mode(network.Mode).Check
-	for _, ready := range []func() error{datapath.Privileged, state.Ready, kernelReady, modeReady} {
+	for _, ready := range []func() error{datapath.Privileged, state.Ready, state.Lockable, kernelReady, modeReady} {
 		if err := ready(); err != nil {
 			return types.NewError(codeNotAvailable, "xdp-port cannot serve ADD: "+err.Error(), "")
 		}

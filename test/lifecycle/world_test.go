@@ -208,8 +208,7 @@ func entry(network string, version int, m manner) map[string]any {
 // succeeds, and what it says.
 func (p *pod) verb(t testing.TB, verb string, config map[string]any) (code uint, message string) {
 	t.Helper()
-	stdin, err := json.Marshal(config)
-	must(t, err)
+	stdin := jsonOf(t, config)
 	call := node.Call{Verb: verb, ContainerID: p.id, NetNS: p.c.NS.Path(), IfName: "eth0", Stdin: stdin}
 	if verb == "GC" {
 		call = node.Call{Verb: verb, Stdin: stdin}
@@ -220,6 +219,13 @@ func (p *pod) verb(t testing.TB, verb string, config map[string]any) (code uint,
 		return 0, ""
 	}
 	return answer.Refusal.Code, answer.Refusal.Error()
+}
+
+func jsonOf(t testing.TB, value any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
+	must(t, err)
+	return text
 }
 
 func (p *pod) must(t testing.TB, verb string, config map[string]any) {
@@ -410,6 +416,7 @@ func conflist(t testing.TB, network string, version int, m manner) string {
 func mustBeClean(t testing.TB) {
 	t.Helper()
 	if left := node.State(); len(left) > 0 {
-		t.Fatalf("left are %v", left)
+		must(t, os.RemoveAll(node.StateFolder)) // the next test is to have none of it
+		t.Fatalf("%d paths are left, the last one %s", len(left), left[len(left)-1])
 	}
 }

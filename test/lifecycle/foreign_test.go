@@ -1,0 +1,221 @@
+package lifecycle
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/xdp-port/xdp-port/test/node"
+)
+
+// pin pins a map of somebody else's.
+func pin(t *testing.T, path string) {
+	t.Helper()
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 4})
+	must(t, err)
+	defer m.Close()
+	must(t, m.Pin(path))
+	t.Cleanup(func() { _ = os.Remove(path) })
+}
+
+// TestForeignObjects has things of others be in the state folder: they stay, and keep
+// nobody from anything.
+func TestForeignObjects(t *testing.T) {
+	const elsewhere = "/sys/fs/bpf/somebody"
+	for name, put := range map[string]func(*testing.T, *pod) (path string){
+		"pin among rulesets": func(t *testing.T, _ *pod) string {
+			path := node.StateFolder + "/rulesets/pin"
+			pin(t, path)
+			return path
+		},
+		"link in tmp": func(t *testing.T, _ *pod) string {
+			return link(t, elsewhere, node.StateFolder+"/tmp/link")
+		},
+		"link among rulesets": func(t *testing.T, _ *pod) string {
+			return link(t, elsewhere, node.StateFolder+"/rulesets/link")
+		},
+		"link among claims": func(t *testing.T, p *pod) string {
+			return link(t, elsewhere, filepath.Join(folder(t, p), "../../../../claims/link"))
+		},
+		"link among attachments": func(t *testing.T, p *pod) string {
+			return link(t, elsewhere, filepath.Join(folder(t, p), "../link"))
+		},
+		"pin among attachments": func(t *testing.T, p *pod) string {
+			path := filepath.Join(folder(t, p), "../../pin")
+			pin(t, path)
+			return path
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p, other := w.pod(t, "host0", 0), w.pod(t, "host1", 0)
+			m := manners(t)[0]
+			p.add(t, 1, m)
+			path := put(t, p)
+			other.add(t, 2, m)
+			p.add(t, 2, m)
+			if code, message := p.check(t); code != 0 {
+				t.Errorf("CHECK: %s", message)
+			}
+			w.mustList(t, p, other)
+			w.mustTool(t, "gc")
+			w.apply(t, 3, m)
+			p.mustBeRight(t)
+			other.mustBeRight(t)
+			w.collect(t, "lab", other)
+			p.version = 0
+			p.mustBeRight(t)
+			other.del(t)
+			other.mustBeRight(t)
+			w.mustList(t)
+			if _, err := os.Lstat(path); err != nil && filepath.Dir(path) == node.StateFolder+"/rulesets" {
+				t.Errorf("it is gone: %v", err)
+			}
+			if _, err := os.Stat(elsewhere + "/pin"); err != nil && len(name) > 4 && name[:4] == "link" {
+				t.Errorf("what it leads to is gone: %v", err)
+			}
+			must(t, os.RemoveAll(node.StateFolder))
+		})
+	}
+}
+
+// link makes a symbolic link to a folder that has a pin of somebody's.
+func link(t *testing.T, to, path string) string {
+	t.Helper()
+	must(t, os.MkdirAll(to, 0o700))
+	t.Cleanup(func() { _ = os.RemoveAll(to) })
+	pin(t, to+"/pin")
+	must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	must(t, os.Symlink(to, path))
+	return path
+}
+
+// TestRecordOfAnotherKind has the record of an attachment be something else: list
+// says so, and DEL removes all of it that it can find.
+func TestRecordOfAnotherKind(t *testing.T) {
+	for name, put := range map[string]func(*testing.T, string){
+		"hash":   pin,
+		"folder": func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) },
+		"text": func(t *testing.T, path string) {
+			m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+			must(t, err)
+			must(t, errors.Join(m.Pin(path), m.Close()))
+		},
+		"program": func(t *testing.T, path string) {
+			program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+				Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
+			})
+			must(t, err)
+			must(t, errors.Join(program.Pin(path), program.Close()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachManner(t, func(t *testing.T, m manner) {
+				w := newWorld(t)
+				p := w.pod(t, "host0", 0)
+				p.add(t, 1, m)
+				path := filepath.Join(folder(t, p), "record")
+				must(t, os.Remove(path))
+				put(t, path)
+				if l := p.listedAs(t); l == nil || l.Healthy {
+					t.Errorf("list says %+v", l)
+				}
+				w.mustTool(t, "gc")
+				p.mustBeRight(t)
+				p.del(t)
+				mustBeClean(t)
+				if m.hook == "clsact" { // nobody knows which filters: the next ADD removes them
+					p.add(t, 2, m)
+					p.mustBeRight(t)
+					p.del(t)
+				}
+				p.mustBeRight(t)
+				mustBeClean(t)
+			})
+		})
+	}
+}
+
+// TestStrayFolder has folders be in an attachment: DEL removes what is empty, and
+// succeeds with what is not.
+func TestStrayFolder(t *testing.T) {
+	w := newWorld(t)
+	p := w.pod(t, "host0", 0)
+	p.add(t, 1, manners(t)[0])
+	must(t, os.MkdirAll(filepath.Join(folder(t, p), "stray/stray"), 0o700))
+	p.del(t)
+	p.mustBeRight(t)
+	mustBeClean(t)
+	p.add(t, 1, manners(t)[0])
+	stray := filepath.Join(folder(t, p), "stray")
+	must(t, os.MkdirAll(stray, 0o700))
+	pin(t, stray+"/pin")
+	p.del(t)
+	p.mustBeRight(t)
+	w.mustList(t)
+	must(t, os.RemoveAll(node.StateFolder))
+}
+
+// TestMissingPins removes pins of a ruleset: list finds that where CHECK does.
+func TestMissingPins(t *testing.T) {
+	w := newWorld(t)
+	p := w.pod(t, "host0", 0)
+	for i := 0; ; i++ {
+		p.add(t, 1, manners(t)[0])
+		ruleset := filepath.Join(folder(t, p), "../../../..")
+		entries, err := os.ReadDir(ruleset)
+		must(t, err)
+		var pins []string
+		for _, entry := range entries {
+			if !entry.IsDir() {
+				pins = append(pins, entry.Name())
+			}
+		}
+		if i == len(pins) {
+			break
+		}
+		must(t, os.Remove(filepath.Join(ruleset, pins[i])))
+		code, message := p.check(t)
+		if l := p.listedAs(t); l == nil || l.Healthy != (code == 0) {
+			t.Errorf("without %s CHECK answers %d: %s, and list says %+v", pins[i], code, message, l)
+		}
+		p.mustBeRight(t)
+		p.del(t)
+	}
+	p.del(t)
+	mustBeClean(t)
+}
+
+// TestNobodyReads has ADD's result be read by nobody any more: nothing is left.
+func TestNobodyReads(t *testing.T) {
+	eachManner(t, func(t *testing.T, m manner) {
+		w := newWorld(t)
+		p := w.pod(t, "host0", 0)
+		bin, err := node.BinDir()
+		must(t, err)
+		read, write, err := os.Pipe()
+		must(t, err)
+		must(t, read.Close())
+		command := exec.Command(filepath.Join(bin, "xdp-port"))
+		command.Env = []string{
+			"CNI_COMMAND=ADD", "CNI_CONTAINERID=" + p.id, "CNI_NETNS=" + p.c.NS.Path(), "CNI_IFNAME=eth0", "CNI_PATH=" + bin,
+		}
+		command.Stdin, command.Stdout = bytes.NewReader(jsonOf(t, entry("lab", 1, m))), write
+		must(t, w.NS.Do(func(ns.NetNS) error { return command.Start() }))
+		must(t, write.Close())
+		err = command.Wait()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Sys().(interface{ Signaled() bool }).Signaled() {
+			t.Errorf("ADD ends with %v", err)
+		}
+		p.mustBeRight(t)
+		mustBeClean(t)
+	})
+}
