@@ -43,8 +43,10 @@ type Attachment struct {
 	// rules and may keep them from those. They are among the problems.
 	ForeignAhead []ForeignProgram `json:"foreignAhead,omitempty"`
 	// Gone tells that there is nothing left of it but what is pinned.
-	Gone      bool `json:"gone,omitempty"`
-	RuleCount int  `json:"ruleCount"`
+	Gone bool `json:"gone,omitempty"`
+	// Undetermined tells that nobody can tell whether it is gone.
+	Undetermined bool `json:"undetermined,omitempty"`
+	RuleCount    int  `json:"ruleCount"`
 	// FlowLimit is how many flows the ruleset remembers.
 	FlowLimit int `json:"flowLimit"`
 	// Rules and Counters are those of the container since ADD.

@@ -121,7 +121,7 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 		return r.interrupted(a), false
 	}
 	health := datapath.Examine(l.Folder, l.RulesetFolder, r.netns)
-	a.Gone, a.Problems = health.Gone, health.Problems
+	a.Gone, a.Undetermined, a.Problems = health.Gone, health.Undetermined, health.Problems
 	for _, placed := range health.Placed {
 		a.Programs = append(a.Programs, Program{Hook: placed.Hook, ID: uint32(placed.Program)})
 	}

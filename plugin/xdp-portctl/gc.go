@@ -53,7 +53,7 @@ func collect() ([]state.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	anyGone := slices.ContainsFunc(list, func(a inspect.Attachment) bool { return a.Gone })
+	isAny := slices.ContainsFunc(list, func(a inspect.Attachment) bool { return a.Gone || a.Undetermined })
 	store, err := state.OpenExisting()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, state.Visible()
@@ -61,7 +61,7 @@ func collect() ([]state.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !anyGone { // what processes that died have left was removed by opening it
+	if !isAny { // what processes that died have left was removed by opening it
 		return nil, store.Close()
 	}
 	keys, err := store.CollectGone(netns)
