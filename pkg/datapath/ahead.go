@@ -85,14 +85,10 @@ func (r *Record) settledAtTCX(folder, dir string, at side) (found []ForeignTC, e
 }
 
 func (r *Record) aheadAtTCX(folder, dir string, at side) ([]ForeignTC, error) {
-	attached, err := link.QueryPrograms(link.QueryOptions{Target: r.Device.Index, Attach: at.tcx()})
-	if isAbsent(err) {
-		return nil, nil
-	}
+	before, err := r.programsAtTCX(at)
 	if err != nil {
 		return nil, err
 	}
-	before := attached.Programs
 	if r.Hook != Clsact {
 		before = before[:max(0, r.ownIndex(before, folder, at))]
 	}
@@ -107,6 +103,20 @@ func (r *Record) aheadAtTCX(folder, dir string, at side) ([]ForeignTC, error) {
 		}
 	}
 	return found, nil
+}
+
+func (r *Record) programsAtTCX(at side) ([]link.AttachedProgram, error) {
+	if r.noTCX[at] {
+		return nil, nil
+	}
+	attached, err := link.QueryPrograms(link.QueryOptions{Target: r.Device.Index, Attach: at.tcx()})
+	if isAbsent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return attached.Programs, nil
 }
 
 // ownIndex is where the link of the attachment is among those of the hook, -1 if

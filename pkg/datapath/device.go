@@ -25,6 +25,18 @@ type Site struct {
 	Filters []Filter
 	// HasOwn tells that programs of xdp-port are there, of whatever attachment.
 	HasOwn bool
+
+	// tcx are the programs at tcx, by side, where the kernel has that.
+	tcx map[side][]link.AttachedProgram
+}
+
+// Inform spares Ahead a question for a new attachment on the device, where nothing
+// was at tcx.
+func (s Site) Inform(record *Record) {
+	record.noTCX = map[side]bool{}
+	for at, programs := range s.tcx {
+		record.noTCX[at] = len(programs) == 0
+	}
 }
 
 // Survey looks at a device. The kernel answers when whoever attaches something
@@ -33,23 +45,31 @@ type Site struct {
 // Returns an error wrapping ErrAttach.
 func Survey(dev Device) (Site, error) {
 	filters, err := Filters(dev)
-	site := Site{Device: dev, Filters: filters}
+	site := Site{Device: dev, Filters: filters, tcx: programsAtTCX(dev)}
 	if foreign := foreignXDP(dev); foreign != nil {
 		site.HasForeignXDP, site.HasOwn = !foreign.isOurs(), foreign.isOurs()
 	}
-	site.HasOwn = site.HasOwn || len(filters) > 0 || hasOwnTCX(dev)
+	site.HasOwn = site.HasOwn || len(filters) > 0 || site.hasOwnTCX()
 	return site, err
 }
 
-// hasOwnTCX tells whether a program of xdp-port is at a tcx hook of the device. A
-// kernel that does not tell has none, or will refuse what comes next.
-func hasOwnTCX(dev Device) bool {
+// programsAtTCX has no side that a kernel does not tell of: that one has none, or
+// will refuse what comes next.
+func programsAtTCX(dev Device) map[side][]link.AttachedProgram {
+	programs := map[side][]link.AttachedProgram{}
 	for _, at := range []side{ingress, egress} {
 		found, err := link.QueryPrograms(link.QueryOptions{Target: dev.Index, Attach: at.tcx()})
-		if err != nil {
-			continue
+		if err == nil {
+			programs[at] = found.Programs
 		}
-		for _, program := range found.Programs {
+	}
+	return programs
+}
+
+// hasOwnTCX tells whether a program of xdp-port is at a tcx hook of the device.
+func (s Site) hasOwnTCX() bool {
+	for _, programs := range s.tcx {
+		for _, program := range programs {
 			if isOwnName(programName(program.ID)) {
 				return true
 			}

@@ -40,9 +40,10 @@ type Record struct {
 	// it keeps where its network's rules are changed; nil if it has none.
 	ContainerRules json.RawMessage `json:",omitempty"`
 
-	// found are the filters that were there when ours were added, by side. They are
-	// not pinned.
+	// What was there when ours were added, by side: the filters, and whether nothing
+	// was at tcx. It is not pinned.
 	found map[side][]netlink.Filter
+	noTCX map[side]bool
 }
 
 const pinRecord = "record"

@@ -50,6 +50,7 @@ func (s *Store) bring(
 		Owner: key.encode(), ID: datapath.NewID(), Device: dev, NetNS: wanted.Ruleset.NetNS,
 		Mode: wanted.Ruleset.Mode, Hook: wanted.Hook, ContainerRules: wanted.ContainerRules,
 	}
+	site.Inform(&record)
 	switch {
 	case len(existing) == 0:
 		if err := s.removeLost(site); err != nil {
