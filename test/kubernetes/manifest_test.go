@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +37,28 @@ func TestManifest(t *testing.T) {
 	if !strings.Contains(mine, "kind: PodMonitor") || strings.Count(mine, "image: REGISTRY/xdp-port:TAG") != 2 ||
 		!strings.Contains(mine, `"name": "no-smtp"`) {
 		t.Errorf("%s", mine)
+	}
+}
+
+// TestManifestWithTokens has the component tokens beside that for Prometheus.
+func TestManifestWithTokens(t *testing.T) {
+	folder := t.TempDir()
+	relative, err := filepath.Rel(folder, deploy(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("resources: [%[1]s]\ncomponents: [%[1]s/podmonitor, %[1]s/tokens]\n", relative)
+	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	built := kustomize(t, folder)
+	for word, want := range map[string]int{
+		"- --require-token": 1, "scheme: HTTPS": 2, "scheme: https": 1, "insecureSkipVerify: true": 1,
+		"name: system:auth-delegator": 1, "- /metrics": 1,
+	} {
+		if got := strings.Count(built, word); got != want {
+			t.Errorf("%q is %d times in it, want %d:\n%s", word, got, want, built)
+		}
 	}
 }
 
