@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/xdp-port/xdp-port/pkg/cluster"
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/install"
 )
 
@@ -197,8 +199,28 @@ func (a *agent) reconcile(ctx context.Context) {
 			differing = append(differing, c)
 		}
 	}
+	explain(differing)
 	makeAll(ctx, differing)
 	a.tellChanges(differing)
+}
+
+// explain looks once more at what was healthy when it was read, and is to be changed
+// all the same, for what happened meanwhile.
+func explain(changes []*change) {
+	isOdd := func(c *change) bool { return c.Outcome == outcomeChanged && c.Difference == "" && c.from.Healthy }
+	if !slices.ContainsFunc(changes, isOdd) {
+		return
+	}
+	list, err := inspect.Attachments()
+	if err != nil {
+		return // it is changed without an explanation
+	}
+	for _, c := range changes {
+		at := slices.IndexFunc(list, func(a inspect.Attachment) bool { return a.Key() == c.from.Key() })
+		if isOdd(c) && at >= 0 {
+			c.from = &list[at]
+		}
+	}
 }
 
 // findNetwork reads the network as it is to be. Where that cannot be had right now
