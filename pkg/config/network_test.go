@@ -178,7 +178,7 @@ func TestParseRefusesUnknownKeys(t *testing.T) {
 		{"twice", network(`"rulez": 1, "rulez": 2`), `rulez: unknown key; did you mean "rules"?; rulez: unknown key; did you mean "rules"?`},
 		{"mods", network(`"mods": "tc"`), `mods: unknown key; did you mean "mode"?`},
 		{"tchook", network(`"tchook": "clsact"`), `tchook: unknown key; did you mean "tcHook"?`},
-		{"capability", network(`"capabilites": {}`), `capabilites: unknown key; did you mean "capabilities"?`},
+		{"capability", network(`"Capabilities": {}`), `Capabilities: unknown key; did you mean "capabilities"?`},
 		{"flow", network(`"flow": 1024`), `flow: unknown key; did you mean "flows"?`},
 		{"logfile", network(`"logfile": "/l"`), `logfile: unknown key` + others},
 		{"another's", network(`"colour": {"a": null}`), `colour: unknown key` + others},

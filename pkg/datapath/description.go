@@ -1,6 +1,18 @@
 package datapath
 
+import (
+	"os"
+	"path/filepath"
+)
+
 const pinDescription = "description"
+
+// IsDescribed tells whether a folder has a description, as those of rulesets do
+// that are loaded.
+func IsDescribed(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, pinDescription))
+	return err == nil
+}
 
 // Description is what a loaded ruleset says of itself: the maps alone do not tell a
 // rule's name or its addresses.

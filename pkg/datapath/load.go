@@ -72,7 +72,7 @@ const errNoKernelCalls = unix.Errno(524)
 func load(rs *Ruleset, table *rules.Table, shared Shared, access func() *skbAccess) (*Programs, error) {
 	spec, err := specify(rs, table, rs.Hooks(), access)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
 	}
 	maps := shared.replacements(spec)
 	if err := findFlows(spec, maps[programsMapFlows]); err != nil {

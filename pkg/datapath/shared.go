@@ -44,6 +44,36 @@ func OpenShared(dirs []string) (Shared, error) {
 	return shared, nil
 }
 
+// HasAllOf tells whether each map that all rulesets have in common now is the one
+// that was opened before: what was loaded with those can go beside the rulesets
+// there are now.
+func (s Shared) HasAllOf(now Shared) bool {
+	for name, m := range now.common {
+		before := s.common[name]
+		if before == nil {
+			return false
+		}
+		id, err := mapID(m)
+		idBefore, errBefore := mapID(before)
+		if err != nil || errBefore != nil || id != idBefore {
+			return false
+		}
+	}
+	return true
+}
+
+func mapID(m *ebpf.Map) (ebpf.MapID, error) {
+	info, err := m.Info()
+	if err != nil {
+		return 0, err
+	}
+	id, known := info.ID()
+	if !known {
+		return 0, errors.New("the kernel tells no ids of maps")
+	}
+	return id, nil
+}
+
 // openFirst opens the map of this name of the first ruleset that has it, or
 // returns nil: those of another build may not.
 func openFirst(dirs []string, name string) (*ebpf.Map, error) {

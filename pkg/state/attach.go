@@ -26,26 +26,61 @@ func (s *Store) Attach(key Key, site datapath.Site, wanted Wanted) error {
 func (s *Store) bring(
 	key Key, site datapath.Site, wanted Wanted, lookAhead func([]attachment, Wanted) (isBehind bool, err error),
 ) error {
-	dev := site.Device
-	existing, err := s.find(key)
-	if err != nil {
+	now, err := s.assess(key, site, wanted, lookAhead)
+	if err != nil || now.isServed(site.Device) {
 		return err
 	}
-	wanted = wanted.choose(existing, site)
-	ruleset := s.folder(wanted)
-	if err := s.mayHave(site, wanted.Ruleset.NetNS, existing); err != nil {
-		return err
+	if !isLoaded(now.ruleset) {
+		hold, err := s.loadAside(key, site.Device, now)
+		if err != nil {
+			return err
+		}
+		defer s.letGo(hold, now.ruleset)
+		if now, err = s.assess(key, site, wanted, lookAhead); err != nil || now.isServed(site.Device) {
+			return err
+		}
 	}
-	if err := renameAll(existing, dev, wanted.Ruleset.NetNS); err != nil {
-		return err
+	return s.attachLoaded(key, site, now)
+}
+
+// situation is what a key has, and what its device is to get beside that.
+type situation struct {
+	existing []attachment
+	wanted   Wanted // one of the two rulesets
+	ruleset  string // its folder
+	// isBehind tells that others are ahead of what is there, and that it is to be
+	// attached anew.
+	isBehind bool
+}
+
+// isServed tells whether all is as it should be.
+func (s *situation) isServed(dev datapath.Device) bool {
+	return !s.isBehind && served(s.existing, s.ruleset, dev, s.wanted)
+}
+
+// assess finds out what is to be done. Nothing of anybody else is in the way then.
+func (s *Store) assess(
+	key Key, site datapath.Site, wanted Wanted, lookAhead func([]attachment, Wanted) (isBehind bool, err error),
+) (now situation, err error) {
+	if now.existing, err = s.find(key); err != nil {
+		return now, err
 	}
-	isBehind, err := lookAhead(existing, wanted)
-	if err != nil {
-		return err
+	now.wanted = wanted.choose(now.existing, site)
+	now.ruleset = s.folder(now.wanted)
+	if err := s.mayHave(site, wanted.Ruleset.NetNS, now.existing); err != nil {
+		return now, err
 	}
-	if !isBehind && served(existing, ruleset, dev, wanted) {
-		return nil
+	if err := renameAll(now.existing, site.Device, wanted.Ruleset.NetNS); err != nil {
+		return now, err
 	}
+	now.isBehind, err = lookAhead(now.existing, now.wanted)
+	return now, err
+}
+
+// attachLoaded attaches where the ruleset is loaded. If something has changed so
+// that it is not, it is loaded while others wait.
+func (s *Store) attachLoaded(key Key, site datapath.Site, now situation) error {
+	dev, existing, ruleset, wanted := site.Device, now.existing, now.ruleset, now.wanted
 	record := datapath.Record{
 		Owner: key.encode(), ID: datapath.NewID(), Device: dev, NetNS: wanted.Ruleset.NetNS,
 		Mode: wanted.Ruleset.Mode, Hook: wanted.Hook, ContainerRules: wanted.ContainerRules,
@@ -57,7 +92,7 @@ func (s *Store) bring(
 			return err
 		}
 		return s.attachNew(key, record, ruleset, wanted)
-	case !isBehind && len(existing) == 1 && existing[0].ruleset != ruleset && existing[0].canBecome(dev, wanted):
+	case !now.isBehind && len(existing) == 1 && existing[0].ruleset != ruleset && existing[0].canBecome(dev, wanted):
 		return s.replace(key, existing[0], dev, ruleset, wanted)
 	default:
 		return s.attachAnew(key, existing, site, record, ruleset, wanted)
@@ -208,15 +243,19 @@ func (s *Store) publishRuleset(folder string, rs *datapath.Ruleset, programs *da
 	return nil
 }
 
-// mend moves the pins of a ruleset one by one to where somebody removed some of
-// them, but where attachments still are.
+// mend moves the pins of a ruleset one by one to where its folder is already: with
+// claims of those who wait for it, or with attachments, where somebody removed
+// some pins.
 func mend(building, folder string) error {
 	entries, err := os.ReadDir(building)
 	for _, entry := range entries {
 		err = errors.Join(err, os.Rename(filepath.Join(building, entry.Name()), filepath.Join(folder, entry.Name())))
 	}
-	if err != nil {
-		return fmt.Errorf("%w: mend %s: %w", ErrBPFFS, folder, err)
+	if err == nil {
+		err = os.Remove(building)
 	}
-	return os.Remove(building)
+	if err != nil {
+		return fmt.Errorf("%w: complete %s: %w", ErrBPFFS, folder, err)
+	}
+	return nil
 }

@@ -69,16 +69,25 @@ func (c *claim) discard() error {
 // publish moves the attachment to where it belongs, unless that was revoked. The
 // state must be locked.
 func (c *claim) publish(path string) error {
+	if err := c.checkRevoked(); err != nil {
+		return err
+	}
+	if err := publish(c.folder, path); err != nil {
+		return err
+	}
+	return c.lock.Close()
+}
+
+// checkRevoked returns ErrRevoked if what the claim is for is not wanted any more.
+// The state must be locked.
+func (c *claim) checkRevoked() error {
 	switch _, err := os.Stat(revocation(c.folder)); {
 	case err == nil:
 		return ErrRevoked
 	case !errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%w: publish: %w", ErrBPFFS, err)
 	}
-	if err := publish(c.folder, path); err != nil {
-		return err
-	}
-	return c.lock.Close()
+	return nil
 }
 
 func lockClaim(folder string) (*os.File, error) {

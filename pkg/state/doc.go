@@ -12,8 +12,8 @@
 //
 // Changes hold an exclusive lock on the state folder. Whatever is built is
 // built aside and renamed into place, and renamed away before it is removed.
-// The lock is given away while the kernel attaches or detaches, which it takes
-// long over; a claim, locked by itself, then keeps the ruleset. What is found in
+// The lock is given away while the kernel loads, attaches or detaches, which it
+// takes long over; a claim, locked by itself, then keeps the ruleset. What is found in
 // tmp under the lock, or claimed by nobody, was left by a process that died, and
 // is removed.
 package state

@@ -35,8 +35,9 @@ func (t *tool) validate() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "validate CONFLIST",
 		Short: "Check a network's configuration, without touching anything",
-		Long: `Say all mistakes of a network's configuration, with line and column, as ADD would
-refuse them; and warn of rules that can never match, because the rules before
+		Long: `Say what is wrong with a network's configuration, with line and column: what ADD
+would refuse, and plugins beside xdp-port with which it would fail. Of many
+mistakes the first 20 are listed, and how many there are more. And warn of rules that can never match, because the rules before
 them have taken every packet that they are about. Nothing is touched, and no
 privileges are needed.
 

@@ -1,0 +1,133 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+)
+
+// isLoaded tells whether a ruleset is published. One whose folder has nothing but
+// claims is being loaded, or was by somebody who died.
+func isLoaded(ruleset string) bool { return datapath.IsDescribed(ruleset) }
+
+// loadAside loads a ruleset for an attachment of the key without the lock: long
+// lists of addresses take the kernel seconds. It returns a claim that keeps the
+// ruleset. Anything else may have changed meanwhile.
+//
+// Returns ErrRevoked if the key was detached, ErrBusy if somebody is attaching it
+// already, or loads the same ruleset and does not get done.
+func (s *Store) loadAside(key Key, dev datapath.Device, now situation) (hold *claim, err error) {
+	ruleset, wanted := now.ruleset, now.wanted
+	defer func() {
+		if err != nil {
+			s.prune(ruleset)
+		}
+	}()
+	if err := s.alone(key); err != nil {
+		return nil, err
+	}
+	shared, err := s.shared(now.replaced(dev))
+	if err != nil {
+		return nil, err
+	}
+	defer shared.Close()
+	others := foldersIn(claims(ruleset))
+	making, err := s.claim(ruleset, key)
+	if err != nil {
+		return nil, err
+	}
+	var programs *datapath.Programs
+	err = s.unlocked(func() (err error) {
+		if err := waitFor(others); err != nil || isLoaded(ruleset) {
+			return err
+		}
+		programs, err = datapath.Load(wanted.Ruleset, wanted.Table, shared)
+		return err
+	})
+	if programs != nil {
+		defer programs.Close()
+	}
+	// This is the critical section again.
+	if err == nil {
+		err = making.checkRevoked()
+	}
+	if err == nil && programs != nil && !isLoaded(ruleset) {
+		err = s.publishLoaded(ruleset, wanted.Ruleset, programs, shared)
+	}
+	if err == nil {
+		err = s.turnIntoHold(making, ruleset)
+	}
+	if err != nil {
+		return nil, errors.Join(err, making.discard())
+	}
+	return making, nil
+}
+
+// turnIntoHold has a claim keep its ruleset, and be for no attachment any more.
+func (s *Store) turnIntoHold(c *claim, ruleset string) error {
+	folder, err := s.freeName(claims(ruleset), "")
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(c.folder, folder); err != nil {
+		return fmt.Errorf("%w: keep the ruleset: %w", ErrBPFFS, err)
+	}
+	c.folder = folder
+	return nil
+}
+
+// letGo ends a claim that keeps a ruleset, which goes unless somebody uses it.
+func (s *Store) letGo(hold *claim, ruleset string) {
+	_ = hold.discard()
+	s.prune(ruleset)
+}
+
+// publishLoaded publishes what was loaded, unless other rulesets have come that it
+// shares too little with: then whoever attaches loads it again.
+func (s *Store) publishLoaded(ruleset string, rs *datapath.Ruleset, programs *datapath.Programs, shared datapath.Shared) error {
+	now, err := s.shared("")
+	if err != nil {
+		return err
+	}
+	defer now.Close()
+	if !shared.HasAllOf(now) {
+		return nil
+	}
+	return s.publishRuleset(ruleset, rs, programs)
+}
+
+// replaced returns the ruleset whose flows go on in the one that takes its place,
+// or "".
+func (s *situation) replaced(dev datapath.Device) string {
+	if !s.isBehind && len(s.existing) == 1 && s.existing[0].canBecome(dev, s.wanted) {
+		return s.existing[0].ruleset
+	}
+	return ""
+}
+
+// waitFor waits until the claims that are there are no more: their owners load the
+// same ruleset.
+func waitFor(claims []string) error {
+	deadline := time.Now().Add(lockTimeout)
+	for _, folder := range claims {
+		fd, err := unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%w: open %s: %w", ErrBPFFS, folder, err)
+		}
+		file := os.NewFile(uintptr(fd), folder)
+		if err := flockBefore(file, unix.LOCK_SH, deadline); err != nil {
+			return fmt.Errorf("wait for the ruleset %s: %w", filepath.Base(filepath.Dir(filepath.Dir(folder))), err)
+		}
+		file.Close()
+	}
+	return nil
+}
