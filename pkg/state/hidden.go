@@ -29,6 +29,12 @@ func checkVisible() error {
 			"use nsenter --net=/run/netns/" + name, ErrHidden,
 		}
 	}
+	if !isBPFFS(DefaultMount) && isStateAt("/proc/1/root") {
+		return &UnusableError{
+			"this mount namespace hides the host's, with the state of running containers, so that what is attached cannot be read",
+			"run it in the host's (nsenter --mount --target 1)", ErrHidden,
+		}
+	}
 	above := 0
 	for _, m := range mounts {
 		if m.point == DefaultMount {
@@ -43,6 +49,11 @@ func checkVisible() error {
 		}
 	}
 	return nil
+}
+
+// isStateAt tells whether the state is in a file system tree.
+func isStateAt(root string) bool {
+	return isBPFFS(root+DefaultMount) && unix.Access(root+DefaultRoot, unix.F_OK) == nil
 }
 
 // mount is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
@@ -103,8 +114,8 @@ func uncover(above int) error {
 		if err := unix.Unmount(DefaultMount, unix.MNT_DETACH); err != nil {
 			return err
 		}
-		if err = unix.Access(DefaultRoot, unix.F_OK); err == nil && !isBPFFS(DefaultMount) {
-			err = os.ErrNotExist
+		if isStateAt("") {
+			err = nil
 		}
 	}
 	return err
