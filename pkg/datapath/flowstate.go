@@ -23,27 +23,28 @@ const (
 	FlowOpening FlowState = "opening"
 	// FlowEstablished is TCP that both sides talk on.
 	FlowEstablished FlowState = "established"
-	// FlowClosing is TCP that the peer seems to have reset. Anybody can send that
-	// in its name, so that the flow stays, but makes room before others.
+	// FlowClosing is TCP that the container has finished and its peer has not, or
+	// that the peer seems to have reset. Anybody can send that in its name.
 	FlowClosing FlowState = "closing"
 	// FlowClosed is TCP that both sides have finished or the container has reset.
 	FlowClosed FlowState = "closed"
 )
 
-// For how long flows are kept while they are idle, as netfilter has it for the
-// most part. Established TCP never expires: it makes room for others, last of all.
+// For how long flows are kept while they are idle, as netfilter has it for the most
+// part. It keeps those that one side has finished for two minutes.
 const (
-	unansweredLifetime = 30 * time.Second
-	answeredLifetime   = 180 * time.Second
-	openingLifetime    = 120 * time.Second
-	finishedLifetime   = 120 * time.Second
-	resetLifetime      = 10 * time.Second
+	unansweredLifetime  = 30 * time.Second
+	answeredLifetime    = 180 * time.Second
+	openingLifetime     = 120 * time.Second
+	finishedLifetime    = 120 * time.Second
+	resetLifetime       = 10 * time.Second
+	halfClosedLifetime  = time.Hour // what a container leaves that is killed
+	establishedLifetime = 5 * 24 * time.Hour
 )
 
 // flowPolicy is what becomes of an idle flow.
 type flowPolicy struct {
-	state FlowState
-	// lifetime is 0 for ever.
+	state    FlowState
 	lifetime time.Duration
 	// rank says which of two flows makes room for a new one: the one with more.
 	rank uint8
@@ -65,17 +66,16 @@ func policyOf(state uint8) flowPolicy {
 	case !has(programsFlowStateFLOW_ESTABLISHED):
 		return flowPolicy{FlowOpening, openingLifetime, 4}
 	case has(programsFlowStateFLOW_RESET_PEER):
-		return flowPolicy{FlowClosing, 0, 2}
+		return flowPolicy{FlowClosing, establishedLifetime, 2}
+	case has(programsFlowStateFLOW_FIN_CONTAINER):
+		return flowPolicy{FlowClosing, halfClosedLifetime, 2}
 	}
-	return flowPolicy{FlowEstablished, 0, 1}
+	return flowPolicy{FlowEstablished, establishedLifetime, 1}
 }
 
 // jiffies returns a time by the kernel's clock tick.
 func (p flowPolicy) jiffies(tick time.Duration) uint32 {
-	if p.lifetime == 0 {
-		return math.MaxUint32
-	}
-	return uint32(p.lifetime / tick)
+	return uint32(min(p.lifetime/tick, math.MaxInt32))
 }
 
 // flowPolicies are those of all states, as the programs look them up.

@@ -35,7 +35,7 @@ func begin(proto rules.Protocol, s segment, now time.Duration) connection {
 	return c
 }
 
-// lifetime is for how long it may be idle; 0 for ever.
+// lifetime is for how long it may be idle.
 func (c *connection) lifetime() time.Duration {
 	switch {
 	case c.proto == rules.UDP && !c.isAnswered:
@@ -46,13 +46,14 @@ func (c *connection) lifetime() time.Duration {
 		return 10 * time.Second
 	case c.finished.container && c.finished.peer, !c.isEstablished:
 		return 120 * time.Second
+	case c.finished.container && !c.reset.peer:
+		return time.Hour
 	}
-	return 0
+	return 5 * 24 * time.Hour
 }
 
 func (c *connection) hasExpired(now time.Duration) bool {
-	lifetime := c.lifetime()
-	return lifetime != 0 && now-c.used > lifetime
+	return now-c.used > c.lifetime()
 }
 
 // follow takes note of a packet.

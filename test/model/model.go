@@ -125,7 +125,7 @@ func firstFree(_ int, source uint16, isFree func(uint16) bool) (uint16, bool) {
 func (m *Model) MayAge(by, margin time.Duration) bool {
 	for _, f := range m.flows {
 		idle, lifetime := m.Now+by-f.used, f.lifetime()
-		if lifetime != 0 && idle > lifetime-margin && idle < lifetime+margin {
+		if idle > lifetime-margin && idle < lifetime+margin {
 			return false
 		}
 	}
