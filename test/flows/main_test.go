@@ -56,8 +56,9 @@ type world struct {
 	config    map[string]any
 }
 
-// newWorld makes a node whose container is under the rules of the mode.
-func newWorld(t *testing.T, mode string, settings map[string]any) *world {
+// newWorld makes a node whose container is under the rules of the mode, and has been
+// through other plugins.
+func newWorld(t *testing.T, mode string, settings map[string]any, others ...any) *world {
 	t.Helper()
 	if mode != control {
 		node.NeedMode(t, mode)
@@ -70,7 +71,7 @@ func newWorld(t *testing.T, mode string, settings map[string]any) *world {
 		}
 	})
 	must(t, n.Conflist(map[string]any{
-		"cniVersion": "1.1.0", "name": "plain", "plugins": []any{bridge()},
+		"cniVersion": "1.1.0", "name": "plain", "plugins": append([]any{bridge()}, others...),
 	}))
 	w := &world{Node: n, t: t, mode: mode, container: attach(t, n)}
 	if mode == control {

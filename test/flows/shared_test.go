@@ -10,6 +10,7 @@ import (
 
 	"github.com/containernetworking/plugins/pkg/ns"
 
+	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
@@ -58,6 +59,30 @@ func wantBothLive(t *testing.T, way ends, what, network string, from uint16, pai
 				t.Errorf("%s, from port %d: %v", what, from, err)
 			}
 		}
+	}
+}
+
+// TestTwoConnectionsThroughIFB has the bandwidth plugin send what the container sends
+// through an ifb device, after which XDP sees it again: replies whose source port was
+// changed back look like those of the other connection.
+func TestTwoConnectionsThroughIFB(t *testing.T) {
+	node.NeedBandwidth(t)
+	for _, mode := range []string{"auto", "tc"} {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t, mode, nil, map[string]any{
+				"type": "bandwidth", "egressRate": 1_000_000_000, "egressBurst": 100_000_000,
+			})
+			for name, way := range w.ways() {
+				t.Run(name, func(t *testing.T) {
+					way.echo(t, target, rangeTarget)
+					for what, pair := range pairs {
+						for _, network := range []string{"tcp", "udp"} {
+							wantBothLive(t, way, network+" "+what, network, 24000+pair[0]-rangeFirst, pair)
+						}
+					}
+				})
+			}
+		})
 	}
 }
 
