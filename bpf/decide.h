@@ -76,7 +76,9 @@ static __always_inline int is_dropped(const struct packet *pkt,
  * the source port was changed: such a connection is like any other.
  *
  * XDP that may see a packet again, with the ports put back, cannot tell that
- * from a reply of the flow that the other one's source port was changed for.
+ * from a reply of the flow that the other one's source port was changed for. So
+ * it leaves replies of direct connections to tc ingress, and those of a flow
+ * that has made a direct one change its port.
  */
 static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 {
@@ -88,8 +90,7 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 	identify_flow(&flow, pkt, wire, !pkt->direction);
 	original.word = find_flow(pkt, &flow, 0);
 	if (may_leave(hook) &&
-	    (flow.has_alias || (original.word && original.word != wire.word &&
-				original.destination == wire.destination))) {
+	    (flow.has_alias || original.destination == wire.destination)) {
 		pkt->decision.verdict = DEFERRED;
 		return 1;
 	}

@@ -226,13 +226,16 @@ static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
 
 #pragma nounroll
 	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++) {
-		__u64 score = is_zero(bucket->tag[slot]) << 2;
+		const struct flow_bucket *flows = bucket;
+		__u64 score;
 
-		score |= is_expired(bucket, slot, now) << 1;
-		score |= is_zero(bucket->owner[slot] ^ (__u16)ifindex);
+		barrier_var(flows); /* one pointer, not one to each array */
+		score = is_zero(flows->tag[slot]) << 2;
+		score |= is_expired(flows, slot, now) << 1;
+		score |= is_zero(flows->owner[slot] ^ (__u16)ifindex);
 		score = score << 8 |
-			flow_rank[bucket->state[slot] % FLOW_STATES];
-		score = score << 32 | age_of(bucket, slot, now);
+			flow_rank[flows->state[slot] % FLOW_STATES];
+		score = score << 32 | age_of(flows, slot, now);
 		score = score << 8 | (slot + 1);
 		best += (score - best) & if_less(best, score);
 	}
@@ -567,6 +570,15 @@ static __always_inline void write_flow(struct flow_bucket *bucket,
 	next_version(bucket);
 }
 
+/* Has a flow that is yet to be made be as far as its first packet says. */
+static __always_inline void begin_flow(const struct packet *pkt,
+				       struct flow_id *id)
+{
+	id->state = !(id->key.protocol ^ IPPROTO_TCP); /* FLOW_TCP or 0 */
+	id->answer = 0;
+	id->state = next_state(pkt, id);
+}
+
 /*
  * Makes the flow, unless a live one has its key, or the same hash. Returns
  * whether it is there now.
@@ -581,8 +593,6 @@ __noinline int claim_flow(const struct packet *pkt, struct flow_id *id)
 
 	if (!pkt || !id || !bucket)
 		return 0;
-	id->state = !(id->key.protocol ^ IPPROTO_TCP); /* FLOW_TCP or 0 */
-	id->state = next_state(pkt, id);
 	bpf_spin_lock(&bucket->lock);
 	slot = slot_for(bucket, id, id->tag, now);
 	flow = &bucket->flow[slot];

@@ -53,12 +53,11 @@ __noinline int try_port(const struct packet *pkt, struct flow_id *id,
  * Makes the flow with another source port. Returns the ports that its packets
  * are to have, 0 if none is free.
  */
-__noinline int move_flow(const struct packet *pkt, struct flow_id *id)
+static __always_inline __be32 move_flow(const struct packet *pkt,
+					struct flow_id *id)
 {
 	__u32 choice = bpf_get_prandom_u32() >> 1;
 
-	if (!pkt || !id)
-		return 0;
 	for (int i = 0; i < MOVE_ATTEMPTS; i++) {
 		if (try_port(pkt, id, choice + i)) {
 			id->events |= PORT_MOVED;
@@ -85,6 +84,7 @@ static __always_inline __be32 return_to(const struct packet *pkt,
 			put_alias(pkt, id);
 		return id->key.ports;
 	}
+	begin_flow(pkt, id);
 	if (claim_flow(pkt, id)) {
 		put_alias(pkt, id);
 		return id->key.ports;
@@ -113,6 +113,7 @@ static __always_inline __be32 track_flow(const struct packet *pkt,
 		if (ports)
 			return ports;
 	}
+	begin_flow(pkt, id);
 	if (claim_flow(pkt, id))
 		return id->key.ports;
 	ports = move_flow(pkt, id);

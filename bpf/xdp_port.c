@@ -51,8 +51,8 @@ __noinline int change_frame(struct xdp_md *ctx, const struct packet *pkt)
  * come again, so it is counted here; but not while somebody listens, who is to
  * see it with its checksum fixed up.
  */
-static __always_inline void
-defer_checksum(struct xdp_md *ctx, struct hint *hint, const struct packet *pkt)
+static __noinline void defer_checksum(struct xdp_md *ctx, struct hint *hint,
+				      const struct packet *pkt)
 {
 	struct frame frame = xdp_frame(ctx);
 
@@ -122,7 +122,8 @@ static __always_inline int is_left_alone(const struct plain_packet *plain,
  * business. Returns 0 for others, while somebody listens, who is to hear of
  * each, and for devices that are not heeded.
  */
-static __noinline int process_plain_frame(struct xdp_md *ctx, struct hint *hint)
+static __always_inline int process_plain_frame(struct xdp_md *ctx,
+					       struct hint *hint)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
 	struct frame frame = xdp_frame(ctx);
@@ -135,8 +136,6 @@ static __noinline int process_plain_frame(struct xdp_md *ctx, struct hint *hint)
 	known = likely(plain.checksum) ? recall(&plain, ifindex, AT_XDP) : NULL;
 	if (!known) /* tc ingress passes and counts what does not change */
 		return is_left_alone(&plain, EGRESS);
-	if (unlikely(known->verdict == PASSED))
-		return 1;
 	counters = near_counters_of(ifindex);
 	if (unlikely(!counters))
 		return 0;
@@ -250,8 +249,9 @@ __noinline int process_skb(struct __sk_buff *skb, __u32 direction)
 }
 
 /* As process_plain_frame(), of a device that is heeded. */
-static __noinline int process_plain_skb(struct __sk_buff *skb, __u8 direction,
-					struct counters *counters)
+static __always_inline int process_plain_skb(struct __sk_buff *skb,
+					     __u8 direction,
+					     struct counters *counters)
 {
 	struct frame frame = skb_frame(skb);
 	struct known_packet *known;

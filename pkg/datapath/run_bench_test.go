@@ -19,7 +19,7 @@ func BenchmarkRun(b *testing.B) {
 	v4 := udp(inside, 4000, outside, 7999)
 	v6 := udp(netip.MustParseAddr("fd00:88::2"), 4000, netip.MustParseAddr("fd00:99::2"), 7999)
 	tcp := v4
-	tcp.Load = packet.TCP{Source: 4000, Destination: 7999}
+	tcp.Load = packet.TCP{Source: 4000, Destination: 7999, Flags: 16}
 	miss, near := udp(inside, 4000, outside, 53), udp(inside, 4000, outside, 7990)
 	reply := udp(outside, 7998, inside, 4000)
 	for _, mode := range []Mode{Generic, TC} {
@@ -31,12 +31,33 @@ func BenchmarkRun(b *testing.B) {
 		b.Run(mode.String()+"/empty", func(b *testing.B) { benchmark(b, emptyProgram(b, program.Type()), v4) })
 		b.Run(mode.String()+"/hit IPv4", func(b *testing.B) { benchmark(b, program, v4) })
 		b.Run(mode.String()+"/hit IPv6", func(b *testing.B) { benchmark(b, program, v6) })
+		establish(b, program, p.ToContainer)
 		b.Run(mode.String()+"/hit TCP", func(b *testing.B) { benchmark(b, program, tcp) })
 		b.Run(mode.String()+"/miss", func(b *testing.B) { benchmark(b, program, miss) })
 		b.Run(mode.String()+"/miss, same page", func(b *testing.B) { benchmark(b, program, near) })
 		if mode == TC {
+			moved := udp(inside, 4000, outside, 7998) // 7999 has those ports
+			b.Run("tc/hit, source port changed", func(b *testing.B) { benchmark(b, program, moved) })
 			b.Run("tc/reply", func(b *testing.B) { benchmark(b, p.ToContainer, reply) })
 			b.Run("tc/ingress miss", func(b *testing.B) { benchmark(b, p.ToContainer, udp(outside, 53, inside, 4000)) })
+		}
+	}
+}
+
+// establish has a TCP connection be established.
+func establish(b *testing.B, fromContainer, toContainer *ebpf.Program) {
+	for _, segment := range []struct {
+		program  *ebpf.Program
+		from, to netip.Addr
+		load     packet.TCP
+	}{
+		{fromContainer, inside, outside, packet.TCP{Source: 4000, Destination: 7999, Flags: 2}},
+		{toContainer, outside, inside, packet.TCP{Source: 7998, Destination: 4000, Flags: 18}},
+		{fromContainer, inside, outside, packet.TCP{Source: 4000, Destination: 7999, Flags: 16, Acknowledged: 1}},
+	} {
+		p := packet.Packet{Source: segment.from, Destination: segment.to, Load: segment.load}
+		if _, err := segment.program.Run(&ebpf.RunOptions{Data: p.Bytes(), DataOut: make([]byte, 256)}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -106,6 +107,9 @@ func (t *table) turnBack(by time.Duration) error {
 		if err != nil {
 			return fmt.Errorf("read a bucket: %w", err)
 		}
+		if isZero(bucket[t.used : t.used+4*t.flows]) {
+			continue // nothing is in it
+		}
 		for i := range t.flows {
 			used := bucket[t.used+4*i:]
 			binary.NativeEndian.PutUint32(used, binary.NativeEndian.Uint32(used)-jiffies)
@@ -116,3 +120,5 @@ func (t *table) turnBack(by time.Duration) error {
 	}
 	return nil
 }
+
+func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

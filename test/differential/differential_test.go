@@ -139,17 +139,22 @@ func runs(programs *datapath.Programs, dir rules.Direction) bool {
 	return programs.ToContainer != nil
 }
 
+// adoptPort has the model take the source port that the programs picked by chance for
+// a frame: any that is free will do.
+func adoptPort(reference *model.Model, got []byte) {
+	reference.PickPort = func(at int, source uint16, isFree func(uint16) bool) (uint16, bool) {
+		first, last := model.Choices(source)
+		port := binary.BigEndian.Uint16(got[at:])
+		return port, first <= port && port <= last && isFree(port)
+	}
+}
+
 func comparePacket(programs *datapath.Programs, reference *model.Model, dir rules.Direction, frame []byte) error {
 	gotFrame, gotVerdict, err := process(programs, dir, frame)
 	if err != nil {
 		return err
 	}
-	// The programs pick a source port by chance: any that is free will do.
-	reference.PickPort = func(at int, source uint16, isFree func(uint16) bool) (uint16, bool) {
-		first, last := model.Choices(source)
-		got := binary.BigEndian.Uint16(gotFrame[at:])
-		return got, first <= got && got <= last && isFree(got)
-	}
+	adoptPort(reference, gotFrame)
 	wantFrame, wantVerdict := reference.Process(dir, frame)
 	if gotVerdict != wantVerdict {
 		return fmt.Errorf("the verdict is %s, the model's %s (%s)", gotVerdict, wantVerdict, reference.Reason)

@@ -118,8 +118,9 @@ func (s *skipping) both(frame []byte) error {
 
 // again has an ifb give a packet back behind tc ingress: XDP lets it be.
 func (s *skipping) again(frame []byte) error {
-	wantFrame, wantVerdict := s.reference.FromContainer(frame)
 	got, verdict, err := process(s.programs, rules.Egress, frame)
+	adoptPort(s.reference, got)
+	wantFrame, wantVerdict := s.reference.FromContainer(frame)
 	if err := errors.Join(err, s.same(got, wantFrame, verdict, wantVerdict)); err != nil || verdict == model.Drop {
 		return err
 	}
@@ -132,8 +133,9 @@ func (s *skipping) again(frame []byte) error {
 
 // tcAlone is a packet that was redirected before: generic XDP does not run.
 func (s *skipping) tcAlone(frame []byte) error {
-	wantFrame, wantVerdict := s.reference.FromContainer(frame)
 	got, verdict, err := runTC(s.programs.SettleChecksum, frame)
+	adoptPort(s.reference, got)
+	wantFrame, wantVerdict := s.reference.FromContainer(frame)
 	return errors.Join(err, s.same(got, wantFrame, verdict, wantVerdict))
 }
 
@@ -151,6 +153,7 @@ func (s *skipping) xdp(frame []byte) (out, decided []byte, err error) {
 	if err != nil || result == xdpPass && bytes.Equal(out, frame) {
 		return out, nil, errors.Join(err, s.sameCounters())
 	}
+	adoptPort(s.reference, out)
 	decided, verdict := s.reference.FromContainer(frame)
 	if result == xdpDrop {
 		return nil, nil, s.same(nil, nil, model.Drop, verdict)
