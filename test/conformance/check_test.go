@@ -56,7 +56,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		"tc ingress link unpinned":                {"tcx", unpin("tc_ingress"), []string{"the link of the tc ingress program is not pinned"}},
 		"tc egress link unpinned":                 {"tcx", unpin("tc_egress"), []string{"the link of the tc egress program is not pinned"}},
 		"attachment unpinned":                     {"", unpin("."), []string{"nothing is attached"}},
-		"program of the ruleset unpinned":         {"", unpin("../../../../from_container"), []string{"from_container"}},
+		"program of the ruleset unpinned":         {"", unpin("../../../../to_container"), []string{"to_container"}},
 		"counters of the ruleset unpinned":        {"", unpin("../../../../counters"), []string{"counters"}},
 		"flows of the ruleset unpinned":           {"", unpin("../../../../flows"), []string{"flows"}},
 		"description of the ruleset unpinned":     {"", unpin("../../../../description"), []string{"description"}},
@@ -72,6 +72,9 @@ func TestCheckFindsDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if tt.hook == "tcx" {
 				node.NeedTCX(t)
+			}
+			if strings.Contains(strings.Join(tt.parts, " "), "XDP") {
+				node.NeedMode(t, "generic") // auto has no XDP program without it
 			}
 			l := lay(t, n, c, "a", "eth0", 1)
 			defer l.remove(t)

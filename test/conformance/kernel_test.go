@@ -29,6 +29,7 @@ func TestOldKernel(t *testing.T) {
 		"before 5.8":  {func(c ptrace.Call) bool { return c.Creates(ebpf.RingBuf) }, []string{"ring buffers", "Linux 5.8"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			node.NeedMode(t, "generic") // auto does without XDP then
 			ask, add := status(t), l.call(t, "ADD", lab())
 			ask.Run = onKernelWithout(old.lacks)
 			add.Run = ask.Run

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -21,6 +20,9 @@ func writeReport(path, folder string, kernels []string) error {
 		r, err := readResults(folder, kernel)
 		if err != nil {
 			return err
+		}
+		if len(r.Packages) == 0 {
+			continue
 		}
 		if isBelowMinimum(kernel) {
 			below = append(below, r)
@@ -48,8 +50,8 @@ func writeReport(path, folder string, kernels []string) error {
 }
 
 // writeKernels writes a table of the kernels with the sums of their results.
-func writeKernels(w io.Writer, all []*results) {
-	fmt.Fprint(w, "| kernel | release | processor | passed | failed | skipped | time | date, commit |\n|---|---|---|---|---|---|---|---|\n")
+func writeKernels(page *bytes.Buffer, all []*results) {
+	page.WriteString("| kernel | release | processor | passed | failed | skipped | time | dates |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range all {
 		count, seconds, dates := map[string]int{}, 0.0, []string{}
 		for _, path := range packages([]*results{r}) {
@@ -58,32 +60,32 @@ func writeKernels(w io.Writer, all []*results) {
 				if !strings.Contains(name, "/") {
 					seconds += t.Seconds
 				}
-				dates = append(dates, t.Date+", "+t.Commit)
+				dates = append(dates, t.Date)
 			}
 		}
 		slices.Sort(dates)
-		fmt.Fprintf(w, "| %s | %s | %s | %d | %d | %d | %.0f min | %s |\n", r.Kernel, r.Release, r.Architecture,
-			count["pass"], count["fail"], count["skip"], seconds/60, strings.Join(slices.Compact(dates), "; "))
+		fmt.Fprintf(page, "| %s | %s | %s | %d | %d | %d | %.0f min | %s |\n", r.Kernel, r.Release, r.Architecture,
+			count["pass"], count["fail"], count["skip"], seconds/60, strings.Join(slices.Compact(dates), ", "))
 	}
 }
 
 // writePackage writes a table of the tests of a package. Of the parts of tests,
-// it has those that do not pass everywhere.
-func writePackage(w io.Writer, path string, all []*results, why *reasons) {
-	fmt.Fprint(w, "| test |")
+// it has those that failed or were skipped.
+func writePackage(page *bytes.Buffer, path string, all []*results, why *reasons) {
+	page.WriteString("| test |")
 	for _, r := range all {
-		fmt.Fprintf(w, " %s |", r.Kernel)
+		fmt.Fprintf(page, " %s |", r.Kernel)
 	}
-	fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---|", len(all)))
+	fmt.Fprintf(page, "\n|---|%s\n", strings.Repeat("---|", len(all)))
 	for _, name := range testNames(path, all) {
 		var row []string
 		for _, r := range all {
 			row = append(row, r.Packages[path].cell(name, why))
 		}
-		if strings.Contains(name, "/") && isEverywhere(row, "pass") {
+		if strings.Contains(name, "/") && !isNotable(row) {
 			continue
 		}
-		fmt.Fprintf(w, "| %s | %s |\n", name, strings.Join(row, " | "))
+		fmt.Fprintf(page, "| %s | %s |\n", name, strings.Join(row, " | "))
 	}
 }
 
@@ -105,8 +107,9 @@ func testNames(path string, all []*results) (names []string) {
 	return slices.Compact(names)
 }
 
-func isEverywhere(row []string, cell string) bool {
-	return !slices.ContainsFunc(row, func(c string) bool { return c != cell })
+// isNotable reports whether a part of a test failed or was skipped anywhere.
+func isNotable(row []string) bool {
+	return slices.ContainsFunc(row, func(cell string) bool { return cell != "pass" && cell != "-" })
 }
 
 // cell is the result of a test, with the number of its parts.
