@@ -24,8 +24,9 @@ MODULES := test/bench test/runtimes test/kubernetes test/schema
 KERNELS ?= $(if $(QUICK),6.1 newest 6.12/arm64,6.1 6.12 newest 6.12-rt 6.12/arm64 5.10 here)
 KERNEL_TESTS ?= $(if $(QUICK),$(KERNEL_SAMPLE),$(ALL_KERNEL_TESTS))
 ALL_KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
-	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor'
-KERNEL_SAMPLE := './pkg/datapath=^Test(Load|FlowsMakeRoom|FindSKB|FindXDP)' ./test/differential './test/portctl=^TestDoctor' \
+	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor' \
+	'./test/flows=^Test(TwoConnectionsFromOnePort|PortUnreachable|LostTable)$$'
+KERNEL_SAMPLE := './pkg/datapath=^Test(Load|FlowsMakeRoom|FlowStates|StackFits|FindSKB|FindXDP)' ./test/differential './test/portctl=^TestDoctor' \
 	'./test/e2e=^TestSamples$$/^(10-bridge|20-ptp)$$' './test/e2e=^Test(AmbiguousChecksums|RulesAreReplaced)$$' \
 	'./test/conformance=^Test(StatusKnowsTCX|InexactMode|GC)$$' './test/crash=^TestKill$$/^ADD$$/^first$$/^clsact$$'
 

@@ -123,11 +123,14 @@ func TestFlowStates(t *testing.T) {
 		segments  []segment
 	}{
 		"both sides finish": {rules.Egress, []segment{
-			{false, fin | ack, 101, 901, FlowClosing}, {true, fin | ack, 901, 102, FlowClosed}, {false, ack, 102, 902, FlowClosed},
+			{false, fin | ack, 101, 901, FlowClosing},
+			{true, fin | ack, 901, 102, FlowClosed},
+			{false, ack, 102, 902, FlowClosed},
 			{false, syn, 500, 0, FlowOpening},
 		}},
 		"the container resets": {rules.Egress, []segment{
-			{false, rst | ack, 101, 901, FlowClosed}, {true, ack, 901, 101, FlowClosed},
+			{false, rst | ack, 101, 901, FlowClosed},
+			{true, ack, 901, 101, FlowClosed},
 			{false, ack, 101, 901, FlowEstablished}, // it did not
 		}},
 		"the peer resets": {rules.Egress, []segment{

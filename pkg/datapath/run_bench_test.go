@@ -33,6 +33,7 @@ func BenchmarkRun(b *testing.B) {
 		b.Run(mode.String()+"/hit IPv6", func(b *testing.B) { benchmark(b, program, v6) })
 		establish(b, program, p.ToContainer)
 		b.Run(mode.String()+"/hit TCP", func(b *testing.B) { benchmark(b, program, tcp) })
+		b.Run(mode.String()+"/first of a flow", func(b *testing.B) { firstOfFlow(b, program, v4) })
 		b.Run(mode.String()+"/miss", func(b *testing.B) { benchmark(b, program, miss) })
 		b.Run(mode.String()+"/miss, same page", func(b *testing.B) { benchmark(b, program, near) })
 		if mode == TC {
@@ -86,6 +87,39 @@ func emptyProgram(b *testing.B, kind ebpf.ProgramType) *ebpf.Program {
 	}
 	b.Cleanup(func() { program.Close() })
 	return program
+}
+
+// firstOfFlow measures packets each of which is from another port, to another peer.
+func firstOfFlow(b *testing.B, program *ebpf.Program, p packet.Packet) {
+	table, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer table.Close()
+	const peer, source = 14 + 18, 14 + 20
+	again := resetAndCall(table, program.Type(), p)
+	call := again[len(again)-5:] // the tail call, and what is behind it
+	instructions := append(asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1), asm.FnGetPrandomU32.Call(), asm.Mov.Reg(asm.R1, asm.R6),
+	}, again[:len(again)-5]...)
+	instructions = append(instructions,
+		asm.StoreMem(asm.R2, source, asm.R0, asm.Half), asm.RSh.Imm(asm.R0, 16), asm.StoreMem(asm.R2, peer, asm.R0, asm.Half))
+	caller, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: program.Type(), AttachType: attachTypeOf(program.Type()), License: "Dual BSD/GPL",
+		Instructions: append(instructions, call...),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer caller.Close()
+	if err := table.Put(uint32(0), program); err != nil {
+		b.Fatal(err)
+	}
+	_, took, err := caller.Benchmark(p.Bytes(), b.N, b.ResetTimer)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(took.Nanoseconds()), "ns/packet")
 }
 
 func benchmark(b *testing.B, program *ebpf.Program, p packet.Packet) {

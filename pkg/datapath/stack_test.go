@@ -39,7 +39,7 @@ func functionsOf(instructions asm.Instructions) map[string]*function {
 	var current *function
 	var isStack [16]bool
 	for _, ins := range instructions {
-		if symbol := ins.Symbol(); symbol != "" && !functionsHave(functions, symbol) && isFunction(ins) {
+		if symbol := ins.Symbol(); symbol != "" && functions[symbol] == nil {
 			current = &function{}
 			functions[symbol] = current
 			isStack = [16]bool{}
@@ -48,7 +48,7 @@ func functionsOf(instructions asm.Instructions) map[string]*function {
 		switch class := ins.OpCode.Class(); {
 		case ins.IsFunctionCall():
 			current.calls = append(current.calls, ins.Reference())
-		case class == asm.LdXClass && ins.Src == asm.R10, (class.IsStore()) && ins.Dst == asm.R10:
+		case class == asm.LdXClass && ins.Src == asm.R10, class.IsStore() && ins.Dst == asm.R10:
 			use(int(ins.Offset))
 		case class.IsALU() && ins.OpCode.ALUOp() == asm.Mov && ins.OpCode.Source() == asm.RegSource:
 			isStack[ins.Dst] = ins.Src == asm.R10
@@ -62,11 +62,6 @@ func functionsOf(instructions asm.Instructions) map[string]*function {
 	}
 	return functions
 }
-
-func functionsHave(functions map[string]*function, name string) bool { return functions[name] != nil }
-
-// isFunction tells a function's first instruction from others that have a symbol.
-func isFunction(ins asm.Instruction) bool { return ins.Symbol() != "" }
 
 // deepest returns the calls from a function that need the most stack, and how much.
 func deepest(functions map[string]*function, name string) (chain []string, depth int) {

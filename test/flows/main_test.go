@@ -19,6 +19,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/need"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
@@ -137,6 +138,7 @@ func ruleList() (list []any) {
 // runNFT has netfilter do what the rules say.
 func (w *world) runNFT() {
 	w.t.Helper()
+	need.Program(w.t, "nft")
 	var script strings.Builder
 	for _, family := range []string{"ip", "ip6"} {
 		fmt.Fprintf(&script, "table %s control { chain prerouting { type nat hook prerouting priority dstnat;\n", family)

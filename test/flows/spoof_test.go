@@ -120,7 +120,7 @@ func TestSpoofedSegments(t *testing.T) {
 						round := 1
 						for kind, flags := range kinds {
 							for _, d := range list {
-								must(t, spoof(spoofer, w.Far == way.client, way, d, flags, segments))
+								must(t, spoof(spoofer, w.Far == way.client, d, flags, segments))
 							}
 							wantLive(t, fmt.Sprint(2*segments*connections, " times ", kind), list, round)
 							round++
@@ -133,7 +133,7 @@ func TestSpoofedSegments(t *testing.T) {
 }
 
 // spoof sends segments in the name of the end of a connection that is far away.
-func spoof(r raw, clientIsFar bool, way ends, d duplex, flags byte, count int) error {
+func spoof(r raw, clientIsFar bool, d duplex, flags byte, count int) error {
 	far, near := d.server.LocalAddr(), d.client.LocalAddr()
 	if clientIsFar {
 		far, near = d.client.LocalAddr(), d.server.LocalAddr()
@@ -175,7 +175,7 @@ func TestSpoofedEnds(t *testing.T) {
 			spoofer := openRaw(t, w.Far)
 			for _, kind := range []string{"FIN", "SYN", "RST"} {
 				for _, d := range list {
-					must(t, spoof(spoofer, true, way, d, kinds[kind], 3))
+					must(t, spoof(spoofer, true, d, kinds[kind], 3))
 				}
 			}
 			flood(t, spoofer, way.address, 10*1024)

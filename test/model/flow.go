@@ -47,7 +47,7 @@ func (e ends) key(dir rules.Direction, sent bool) flowKey {
 		key.container, key.peer = key.peer, key.container
 	}
 	if sent != (dir == rules.Egress) {
-		key.ports = e.ports.reversed()
+		key.ports = e.reversed()
 	}
 	return key
 }

@@ -42,7 +42,7 @@ func (x *examination) quotedForward(e ends) (to ports, found bool) {
 // gets the error sent the reply with those.
 func (x *examination) quotedReply(e ends) (to ports, found bool) {
 	sent := x.dir == rules.Ingress
-	original := e.ports.reversed()
+	original := e.reversed()
 	key := e.key(x.dir, sent)
 	rule := rules.Decide(x.Rules, x.dir, e.proto, original.destination, e.peer(sent))
 	switch {
