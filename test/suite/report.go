@@ -134,6 +134,7 @@ func (r *report) summarise() int {
 		fmt.Fprintf(r.out, "\nskipped:\n")
 		for _, reason := range r.reasons {
 			fmt.Fprintf(r.out, "  %s\n", reason.text)
+			slices.Sort(reason.tests) // packages may run at once
 			for _, test := range reason.tests {
 				fmt.Fprintf(r.out, "      %s\n", test)
 			}
