@@ -10,10 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
@@ -135,8 +137,9 @@ func (w *world) tool(t *testing.T, args ...string) *exec.Cmd {
 }
 
 // mustTool runs the operator's tool, which has to exit with the code.
-func (w *world) mustTool(t *testing.T, code int, args ...string) (stdout []byte) {
+func (w *world) mustTool(t *testing.T, code int, args ...string) {
 	t.Helper()
+	var stdout []byte
 	tool := w.tool(t, args...)
 	var exit *exec.ExitError
 	must(t, w.n.NS.Do(func(ns.NetNS) (err error) {
@@ -149,7 +152,6 @@ func (w *world) mustTool(t *testing.T, code int, args ...string) (stdout []byte)
 	if got := tool.ProcessState.ExitCode(); got != code {
 		t.Fatalf("%v exits with %d, should be %d: %s", args, got, code, stdout)
 	}
-	return stdout
 }
 
 // points are the calls to kill at: most of them where the container may be without
@@ -360,4 +362,96 @@ func TestReattachGone(t *testing.T) {
 // inTheGap is where the first link is detached.
 func inTheGap() func(ptrace.Call) bool {
 	return func(c ptrace.Call) bool { return c.Number == unix.SYS_BPF && commands[c.Args[0]] == "LINK_DETACH" }
+}
+
+// TestReattachDevice kills ADD where the container has another device, with the old
+// one still there: the rules are on one of the two, or it is reported that they are
+// on none, which whoever comes next ends.
+func TestReattachDevice(t *testing.T) {
+	for _, m := range []manner{{"generic", node.TCHook(t)}, {"tc", "clsact"}} {
+		t.Run(m.String(), func(t *testing.T) {
+			r := newReattachment(t, [2]manner{m, m}, "ADD")
+			r.must(t, "ADD", r.from.config)
+			renameInside(t, r.c, "eth0", "old0")
+			r.layAnother(t, "other0")
+			calls := 0
+			r.change(t, func(c ptrace.Call) ptrace.Verdict {
+				if isRelevant(c) {
+					calls++
+				}
+				return ptrace.Proceed
+			})
+			r.mustBeOnOneOf(t, "other0")
+			points := chosen(8)
+			if os.Getenv("XDP_PORT_NIGHTLY") != "" {
+				points = calls
+			}
+			for i := range points {
+				n := calls * (2*i + 1) / (2 * points)
+				next := followers[i%len(followers)]
+				t.Run(fmt.Sprintf("%d/%s", n, next.name), func(t *testing.T) { r.killOnDevice(t, n, next) })
+			}
+			r.must(t, "DEL", r.to.config)
+			must(t, r.found.Unchanged())
+		})
+	}
+}
+
+// killOnDevice kills ADD on its way from the old device to the new one.
+func (r *reattachment) killOnDevice(t *testing.T, n int, next follower) {
+	t.Helper()
+	renameInside(t, r.c, "eth0", "new0")
+	renameInside(t, r.c, "old0", "eth0")
+	r.must(t, "ADD", r.from.config)
+	renameInside(t, r.c, "eth0", "old0")
+	renameInside(t, r.c, "new0", "eth0")
+	calls := 0
+	r.change(t, func(c ptrace.Call) ptrace.Verdict {
+		if !isRelevant(c) {
+			return ptrace.Proceed
+		}
+		if calls++; calls <= n {
+			return ptrace.Proceed
+		}
+		return ptrace.Kill
+	})
+	if a := r.listed(t); a == nil {
+		t.Fatal("list has nothing")
+	}
+	if next.forward && next.name == "apply" { // which leaves a container on its device
+		next = followers[0]
+	}
+	next.run(t, r)
+	r.mustBeOnOneOf(t, r.c.HostSide, "other0")
+}
+
+// mustBeOnOneOf wants the container to be attached, to one of the devices.
+func (w *world) mustBeOnOneOf(t *testing.T, devices ...string) {
+	t.Helper()
+	if a := w.listed(t); a == nil || !a.Healthy || !slices.Contains(devices, a.Device) {
+		t.Fatalf("the container should be attached to one of %v, and list says %+v", devices, a)
+	}
+}
+
+// layAnother gives the container another eth0.
+func (r *reattachment) layAnother(t *testing.T, device string) {
+	t.Helper()
+	must(t, r.n.NS.Do(func(ns.NetNS) error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = device
+		return netlink.LinkAdd(&netlink.Veth{
+			LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(r.c.NS.Fd())),
+		})
+	}))
+}
+
+func renameInside(t *testing.T, c *node.Container, from, to string) {
+	t.Helper()
+	must(t, c.NS.Do(func(ns.NetNS) error {
+		link, err := netlink.LinkByName(from)
+		if err != nil {
+			return err
+		}
+		return errors.Join(netlink.LinkSetDown(link), netlink.LinkSetName(link, to))
+	}))
 }

@@ -28,7 +28,6 @@ func pin(t *testing.T, path string) {
 // TestForeignObjects has things of others be in the state folder: they stay, and keep
 // nobody from anything.
 func TestForeignObjects(t *testing.T) {
-	const elsewhere = "/sys/fs/bpf/somebody"
 	for name, put := range map[string]func(*testing.T, *pod) (path string){
 		"pin among rulesets": func(t *testing.T, _ *pod) string {
 			path := node.StateFolder + "/rulesets/pin"
@@ -36,16 +35,16 @@ func TestForeignObjects(t *testing.T) {
 			return path
 		},
 		"link in tmp": func(t *testing.T, _ *pod) string {
-			return link(t, elsewhere, node.StateFolder+"/tmp/link")
+			return link(t, node.StateFolder+"/tmp/link")
 		},
 		"link among rulesets": func(t *testing.T, _ *pod) string {
-			return link(t, elsewhere, node.StateFolder+"/rulesets/link")
+			return link(t, node.StateFolder+"/rulesets/link")
 		},
 		"link among claims": func(t *testing.T, p *pod) string {
-			return link(t, elsewhere, filepath.Join(folder(t, p), "../../../../claims/link"))
+			return link(t, filepath.Join(folder(t, p), "../../../../claims/link"))
 		},
 		"link among attachments": func(t *testing.T, p *pod) string {
-			return link(t, elsewhere, filepath.Join(folder(t, p), "../link"))
+			return link(t, filepath.Join(folder(t, p), "../link"))
 		},
 		"pin among attachments": func(t *testing.T, p *pod) string {
 			path := filepath.Join(folder(t, p), "../../pin")
@@ -69,7 +68,7 @@ func TestForeignObjects(t *testing.T) {
 			w.apply(t, 3, m)
 			p.mustBeRight(t)
 			other.mustBeRight(t)
-			w.collect(t, "lab", other)
+			w.collect(t, other)
 			p.version = 0
 			p.mustBeRight(t)
 			other.del(t)
@@ -86,14 +85,17 @@ func TestForeignObjects(t *testing.T) {
 	}
 }
 
+// elsewhere is a folder of somebody's.
+const elsewhere = "/sys/fs/bpf/somebody"
+
 // link makes a symbolic link to a folder that has a pin of somebody's.
-func link(t *testing.T, to, path string) string {
+func link(t *testing.T, path string) string {
 	t.Helper()
-	must(t, os.MkdirAll(to, 0o700))
-	t.Cleanup(func() { _ = os.RemoveAll(to) })
-	pin(t, to+"/pin")
+	must(t, os.MkdirAll(elsewhere, 0o700))
+	t.Cleanup(func() { _ = os.RemoveAll(elsewhere) })
+	pin(t, elsewhere+"/pin")
 	must(t, os.MkdirAll(filepath.Dir(path), 0o700))
-	must(t, os.Symlink(to, path))
+	must(t, os.Symlink(elsewhere, path))
 	return path
 }
 

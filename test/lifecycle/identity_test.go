@@ -25,7 +25,7 @@ import (
 func TestReusedIndex(t *testing.T) {
 	for name, remove := range map[string]func(*testing.T, *pod, *pod){
 		"DEL":   func(t *testing.T, a, _ *pod) { a.del(t) },
-		"GC":    func(t *testing.T, _, b *pod) { b.collect(t, "lab", b) },
+		"GC":    func(t *testing.T, _, b *pod) { b.collect(t, b) },
 		"gc":    func(t *testing.T, _, b *pod) { b.mustTool(t, "gc") },
 		"apply": func(t *testing.T, _, b *pod) { b.apply(t, 3, b.manner) },
 		"ADD":   func(t *testing.T, _, b *pod) { b.add(t, 1, b.manner) },
@@ -103,7 +103,7 @@ func TestNamespaceAgainInUse(t *testing.T) {
 		b.add(t, 1, m)
 		a.in(b.world).del(t)
 		b.mustBeRight(t)
-		b.collect(t, "lab", b)
+		b.collect(t, b)
 		b.mustBeRight(t)
 		b.mustList(t, b)
 		b.del(t)

@@ -120,7 +120,7 @@ func (l *life) applyRules(t *testing.T, version int) {
 
 // collectGone runs GC by a runtime that knows which containers run.
 func (l *life) collectGone(t *testing.T) {
-	l.collect(t, "lab", l.running...)
+	l.collect(t, l.running...)
 	l.gone = nil
 }
 
@@ -281,7 +281,7 @@ func (l *life) mustBeRight(t *testing.T) {
 		a, isListed := said[p.id]
 		delete(said, p.id)
 		switch isGone := slices.Contains(l.gone, p); {
-		case p.version == 0 && isListed && !(isGone && a.Gone):
+		case p.version == 0 && isListed && (!isGone || !a.Gone):
 			t.Fatalf("%s is not attached, and list says %+v", p.id, a)
 		case p.version == 0:
 		case !isListed || !a.Healthy || a.Device != p.device || a.Mode != p.manner.mode || a.TCHook != p.manner.hook:

@@ -25,8 +25,15 @@ func TestLocked(t *testing.T) {
 	holder := fmt.Sprint("process ", os.Getpid())
 	var group sync.WaitGroup // each waits for ten seconds
 	for _, args := range [][]string{
-		{"list"}, {"list", "-o", "json"}, {"gc"}, {"gc", "-o", "json"}, {"gc", "--dry-run"}, {"gc", "--dry-run", "-o", "json"},
-		{"doctor"}, {"doctor", "-o", "json"}, {"apply", conflist(t, "lab", 2, manners(t)[0])},
+		{"list"},
+		{"list", "-o", "json"},
+		{"gc"},
+		{"gc", "-o", "json"},
+		{"gc", "--dry-run"},
+		{"gc", "--dry-run", "-o", "json"},
+		{"doctor"},
+		{"doctor", "-o", "json"},
+		{"apply", conflist(t, "lab", 2, manners(t)[0])},
 	} {
 		group.Go(func() {
 			stdout, stderr, code := w.tool(t, args...)

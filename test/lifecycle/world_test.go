@@ -252,15 +252,15 @@ func (p *pod) del(t testing.TB) {
 	p.version = 0
 }
 
-// collect runs GC, to which these are valid.
-func (w *world) collect(t testing.TB, network string, valid ...*pod) {
+// collect runs GC of the network lab, to which these are valid.
+func (w *world) collect(t testing.TB, valid ...*pod) {
 	t.Helper()
 	list := []any{}
 	for _, p := range valid {
 		list = append(list, map[string]any{"containerID": p.id, "ifname": "eth0"})
 	}
 	stdin, err := json.Marshal(map[string]any{
-		"cniVersion": "1.1.0", "name": network, "type": "xdp-port", "rules": []any{}, "cni.dev/valid-attachments": list,
+		"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", "rules": []any{}, "cni.dev/valid-attachments": list,
 	})
 	must(t, err)
 	answer, err := w.Call(node.Call{Verb: "GC", Stdin: stdin})
