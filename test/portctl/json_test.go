@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/test/node"
 )
 
 // flow is one as the tool prints it.
@@ -35,6 +37,42 @@ func TestFlowsNameTheContainer(t *testing.T) {
 	f.Local = ""
 	if want := (flow{"lab", c.ID(), "eth0", "egress", "udp", "", far(7998).String(), far(7999).String(), "main"}); f != want {
 		t.Errorf("%+v, want %+v", f, want)
+	}
+}
+
+// TestMovedFlowsAreShown has one socket use a port of the rules, and the one that it
+// becomes: list, trace and counters tell which source port was changed.
+func TestMovedFlowsAreShown(t *testing.T) {
+	n := newNode(t)
+	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
+	c := attach(t, n)
+	conn, err := node.ListenUDP(c.NS, 4000)
+	must(t, err)
+	defer conn.Close()
+	r := startTrace(t, n, "-n", "2", "--protocol", "udp", "-o", "json")
+	for _, port := range []uint16{7999, 7998} {
+		_, err := conn.WriteToUDPAddrPort([]byte("hello"), far(port))
+		must(t, err)
+	}
+	if text := r.end(t, false); strings.Count(text, `"portMoved":true`) != 1 {
+		t.Errorf("the trace does not have one packet with a changed source port:\n%s", text)
+	}
+	type moved struct {
+		Local, State     string
+		SourcePortBefore int
+	}
+	shown := 0
+	for _, f := range decodeList[moved](t, portctl(t, n, "flows", c.ID(), "-o", "json").want(t, 0), "flows") {
+		if hasPort := strings.HasSuffix(f.Local, ":4000"); hasPort != (f.SourcePortBefore == 0) || f.State != "unanswered" {
+			t.Errorf("shown as %+v", f)
+		}
+		shown++
+	}
+	if table := portctl(t, n, "flows", c.ID()).want(t, 0); shown != 2 || !strings.Contains(table, "SOURCE") {
+		t.Errorf("%d flows are shown, and the table\n%s", shown, table)
+	}
+	if text := portctl(t, n, "show", c.ID()).want(t, 0); !strings.Contains(text, "1 ports moved") {
+		t.Errorf("the counters are shown as\n%s", text)
 	}
 }
 
