@@ -161,12 +161,18 @@ __noinline int decide(struct packet *pkt, __u32 hook)
 	if (!pkt)
 		return 0;
 	decision = &pkt->decision;
+	if (pkt->drops_only && pkt->reply_entry & PORT_IS_TARGET) {
+		decision->verdict = DEFERRED; /* it may be a reply */
+		return 0;
+	}
 	if (!pkt->damaged && !pkt->routed && restore_reply(pkt, hook))
 		return 0;
 	decision->rule = rule_for(pkt->forward_entry, pkt->family, &pkt->peer);
 	rule = rule_at(decision->rule);
 	if (rule && rule->action == RULE_DROP) {
 		decision->verdict = DROPPED;
+	} else if (pkt->drops_only) {
+		decision->verdict = DEFERRED;
 	} else if (pkt->damaged) {
 		decision->verdict = MALFORMED;
 		decision->rule = 0;

@@ -100,14 +100,15 @@ struct packet {
 	__u8 fragment; /* the first of several */
 	__u8 damaged;  /* TCP or UDP, but no more than its ports is right */
 	__u8 unknown_length; /* jumbogram: the IP header does not say */
-	__u8 quoted;   /* inside an ICMP error, so not all of it is there */
-	__u8 routed;   /* to a waypoint (RFC 8200 section 4.4): only drops apply
-			*/
-	__u8 redirect; /* an ICMPv6 redirect, whose quote is in an option */
-	__u8 tcp_flags; /* of a whole TCP header */
-	__u8 has_data;	/* behind that */
-	__u8 pad[5];	/* as in struct flow_id */
-	__u32 sequence; /* of TCP */
+	__u8 quoted; /* inside an ICMP error, so not all of it is there */
+	__u8 routed; /* to a waypoint (RFC 8200 section 4.4): only drops apply
+		      */
+	__u8 drops_only; /* see decides_drops_only() */
+	__u8 redirect;	 /* an ICMPv6 redirect, whose quote is in an option */
+	__u8 tcp_flags;	 /* of a whole TCP header */
+	__u8 has_data;	 /* behind that */
+	__u8 pad[4];	 /* as in struct flow_id */
+	__u32 sequence;	 /* of TCP */
 	__u32 acknowledged;
 	struct address container;
 	struct address peer;

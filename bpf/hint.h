@@ -8,9 +8,9 @@
  * so the hint is in a per-CPU slot. But either may run without the other: XDP
  * alone on a packet that comes back from an ifb device or that the stack drops
  * in between, tc ingress alone on one that was redirected before. So a hint
- * names its packet by the headers that the change left it with. tc ingress
- * takes it for that packet only; any other one was not seen by XDP, and is
- * decided there.
+ * names its packet by all headers that the change left it with, from the
+ * Ethernet header's protocol on. tc ingress takes it for that packet only; any
+ * other one was not seen by XDP, and is decided there.
  */
 #ifndef XDP_PORT_HINT_H
 #define XDP_PORT_HINT_H
@@ -33,24 +33,24 @@ struct headers {
 	__u32 pad;
 };
 
-/* Where the headers are in a frame, and of which kind. */
-struct headers_place {
-	__u32 network;
-	__u32 transport;
-	__u8 family; /* 4 or 6 */
-	__u8 protocol;
-	__u16 pad;
-};
-
 struct hint {
 	struct headers headers;
-	__u32 ifindex; /* of the host side; 0: there is no hint */
-	__u32 length;  /* of the frame when XDP saw it */
-	struct headers_place place;
+	__u64 owner;	 /* hint_owner of the XDP program */
+	__u32 ifindex;	 /* of the host side; 0: there is no hint */
+	__u32 length;	 /* of the frame */
+	__u32 transport; /* offset in the frame */
+	__u8 family;	 /* 4 or 6 */
+	__u8 protocol;
+	__u16 pad;
 	struct checksum_change checksum;
 	struct decision decision; /* to be counted; COUNTED if it is already */
-	__u32 pad;
 };
+
+/*
+ * Who understands the hints of whom: rulesets of one build and one network
+ * namespace, in which an ifindex means one device.
+ */
+const volatile __u64 hint_owner;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -66,13 +66,16 @@ static __always_inline struct hint *this_cpus_hint(void)
 	return bpf_map_lookup_elem(&hints, &slot);
 }
 
+/* Only frames without a VLAN tag are changed by XDP, see decides_drops_only().
+ */
+#define HINT_NETWORK sizeof(struct ethhdr)
+
 static __always_inline int copy_headers(const struct frame *frame,
 					struct hint *hint)
 {
-	const struct headers_place *place = &hint->place;
 	struct headers *headers = &hint->headers;
-	const void *ip = bytes_at(frame, place->network, 20);
-	const void *udp = bytes_at(frame, place->transport, 8);
+	const void *ip = bytes_at(frame, HINT_NETWORK, 20);
+	const void *udp = bytes_at(frame, hint->transport, 8);
 	const void *ipv6, *tcp;
 
 	if (unlikely(!ip || !udp))
@@ -81,16 +84,16 @@ static __always_inline int copy_headers(const struct frame *frame,
 	headers->ip[1] = FIELD(ip, 8, const __u64);
 	headers->ip_end = FIELD(ip, 16, const __u32);
 	headers->udp = FIELD(udp, 0, const __u64);
-	if (unlikely(place->family == 6)) {
-		ipv6 = bytes_at(frame, place->network + 20, 20);
+	if (unlikely(hint->family == 6)) {
+		ipv6 = bytes_at(frame, HINT_NETWORK + 20, 20);
 		if (unlikely(!ipv6))
 			return -1;
 		headers->ipv6[0] = FIELD(ipv6, 0, const __u64);
 		headers->ipv6[1] = FIELD(ipv6, 8, const __u64);
 		headers->ipv6_end = FIELD(ipv6, 16, const __u32);
 	}
-	if (place->protocol == IPPROTO_TCP) {
-		tcp = bytes_at(frame, place->transport + 8, 12);
+	if (hint->protocol == IPPROTO_TCP) {
+		tcp = bytes_at(frame, hint->transport + 8, 12);
 		if (unlikely(!tcp))
 			return -1;
 		headers->tcp = FIELD(tcp, 0, const __u64);
@@ -100,10 +103,9 @@ static __always_inline int copy_headers(const struct frame *frame,
 }
 
 static __always_inline int same_ipv6_end(const struct frame *frame,
-					 __u32 network,
 					 const struct headers *headers)
 {
-	const void *ipv6 = bytes_at(frame, network + 20, 20);
+	const void *ipv6 = bytes_at(frame, HINT_NETWORK + 20, 20);
 
 	return likely(ipv6) &&
 	       headers->ipv6[0] == FIELD(ipv6, 0, const __u64) &&
@@ -112,33 +114,20 @@ static __always_inline int same_ipv6_end(const struct frame *frame,
 }
 
 static __always_inline int same_tcp_end(const struct frame *frame,
-					__u32 transport,
-					const struct headers *headers)
+					const struct hint *hint)
 {
-	const void *tcp = bytes_at(frame, transport + 8, 12);
+	const void *tcp = bytes_at(frame, hint->transport + 8, 12);
 
-	return likely(tcp) && headers->tcp == FIELD(tcp, 0, const __u64) &&
-	       headers->tcp_end == FIELD(tcp, 8, const __u32);
-}
-
-/*
- * How far the headers have moved in the frame since XDP saw it: the stack takes
- * a VLAN tag out of it in between, and puts it beside.
- */
-static __always_inline __u32 moved(const struct hint *hint,
-				   const struct frame *frame)
-{
-	return frame->length - hint->length;
+	return likely(tcp) && hint->headers.tcp == FIELD(tcp, 0, const __u64) &&
+	       hint->headers.tcp_end == FIELD(tcp, 8, const __u32);
 }
 
 static __always_inline int same_headers(const struct frame *frame,
 					const struct hint *hint)
 {
 	const struct headers *headers = &hint->headers;
-	__u32 network = hint->place.network + moved(hint, frame);
-	__u32 transport = hint->place.transport + moved(hint, frame);
-	const void *ip = bytes_at(frame, network, 20);
-	const void *udp = bytes_at(frame, transport, 8);
+	const void *ip = bytes_at(frame, HINT_NETWORK, 20);
+	const void *udp = bytes_at(frame, hint->transport, 8);
 
 	if (unlikely(!ip || !udp) ||
 	    headers->udp != FIELD(udp, 0, const __u64) ||
@@ -146,18 +135,29 @@ static __always_inline int same_headers(const struct frame *frame,
 	    headers->ip[1] != FIELD(ip, 8, const __u64) ||
 	    headers->ip_end != FIELD(ip, 16, const __u32))
 		return 0;
-	if (unlikely(hint->place.family == 6) &&
-	    !same_ipv6_end(frame, network, headers))
+	if (unlikely(hint->family == 6) && !same_ipv6_end(frame, headers))
 		return 0;
-	return hint->place.protocol != IPPROTO_TCP ||
-	       same_tcp_end(frame, transport, headers);
+	return hint->protocol != IPPROTO_TCP || same_tcp_end(frame, hint);
 }
 
 /* Whether the hint is about the packet in this frame of a device. */
 static __always_inline int is_about(const struct hint *hint,
 				    const struct frame *frame, __u32 ifindex)
 {
-	return hint->ifindex == ifindex && same_headers(frame, hint);
+	const struct ethhdr *ethernet = bytes_at(frame, 0, sizeof(*ethernet));
+
+	return hint->ifindex == ifindex && hint->owner == hint_owner &&
+	       hint->length == frame->length && likely(ethernet) &&
+	       ethernet->h_proto == (hint->family == 6 ? bpf_htons(ETH_P_IPV6)
+						       : bpf_htons(ETH_P_IP)) &&
+	       same_headers(frame, hint);
+}
+
+/* A hint is good for one packet. That of another build is not ours to take. */
+static __always_inline void clear_hint(struct hint *hint)
+{
+	if (likely(hint->owner == hint_owner))
+		hint->ifindex = 0;
 }
 
 /* Leaves the hint behind a change whose checksum and decision are set. */
@@ -166,6 +166,7 @@ static __always_inline void leave_hint(struct hint *hint,
 {
 	if (unlikely(copy_headers(frame, hint)))
 		return;
+	hint->owner = hint_owner;
 	hint->length = frame->length;
 	hint->ifindex = ifindex;
 }

@@ -101,12 +101,23 @@ DEFINE_PER_HOOK(decide_error)
 
 /*
  * Whether this is XDP that tc ingress follows at once, and which leaves to that
- * what it is not sure of: packets that it may have changed already, and those
- * that it could not tell from a copy, for want of a checksum.
+ * what it is not sure of, such as packets that it may have changed already.
  */
 static __always_inline int may_defer(const struct frame *frame)
 {
 	return frame->xdp && !is_native;
+}
+
+/*
+ * Whether XDP drops the packet or leaves it to tc ingress, but does not change
+ * it: its hint could not tell it from a copy, for want of a checksum, or the
+ * stack changes the frame in between, since it takes a VLAN tag out.
+ */
+static __always_inline int decides_drops_only(const struct frame *frame,
+					      const struct packet *pkt)
+{
+	return may_defer(frame) &&
+	       (!pkt->checksum || pkt->network != sizeof(struct ethhdr));
 }
 
 /*
@@ -140,11 +151,12 @@ static __always_inline int examine(const struct frame *frame,
 	if (!pkt->damaged &&
 	    is_nobodys_business(pkt->forward_entry, pkt->reply_entry))
 		return parsed;
-	if ((may_defer(frame) && (may_come_again(pkt) || !pkt->checksum)) ||
+	if ((may_defer(frame) && may_come_again(pkt)) ||
 	    !is_heeded(frame, pkt)) {
 		pkt->decision.verdict = DEFERRED;
 		return parsed;
 	}
+	pkt->drops_only = decides_drops_only(frame, pkt);
 	if (read_addresses(frame, pkt))
 		return parsed;
 	return PARSED_FOR_RULES;

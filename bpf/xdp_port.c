@@ -56,10 +56,9 @@ static __noinline void defer_checksum(struct xdp_md *ctx, struct hint *hint,
 {
 	struct frame frame = xdp_frame(ctx);
 
-	hint->place.network = pkt->network;
-	hint->place.transport = pkt->transport;
-	hint->place.family = pkt->family;
-	hint->place.protocol = pkt->protocol;
+	hint->transport = pkt->transport;
+	hint->family = pkt->family;
+	hint->protocol = pkt->protocol;
 	hint->checksum = checksum_change_of(pkt);
 	hint->decision = pkt->decision;
 	if (!is_traced() && count_packet(&frame, pkt))
@@ -82,6 +81,19 @@ static __always_inline void decide_frame(const struct frame *frame,
 }
 
 /*
+ * Whether the frame may have its headers where XDP cannot read them, in another
+ * buffer than the first one. The kernel never cuts a packet there; a program
+ * that redirects to the device may, and no rule would apply.
+ */
+static __always_inline int hides_headers(const struct frame *frame,
+					 const struct packet *pkt)
+{
+	__u32 linear = frame->data_end - frame->data;
+
+	return pkt->decision.verdict == MALFORMED && linear < frame->length;
+}
+
+/*
  * Any packet, as its rule and its flow say. A global function, for the verifier
  * to walk it once.
  */
@@ -99,6 +111,8 @@ __noinline int process_frame(struct xdp_md *ctx, struct hint *hint)
 	decide_frame(&frame, &pkt);
 	if (pkt.decision.ports && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
+	if (is_native && hides_headers(&frame, &pkt))
+		pkt.decision.verdict = DROPPED;
 	if (is_native || pkt.decision.verdict == DROPPED)
 		count_packet(&frame, &pkt);
 	else if (pkt.decision.ports)
@@ -139,10 +153,9 @@ static __always_inline int process_plain_frame(struct xdp_md *ctx,
 	counters = near_counters_of(ifindex);
 	if (unlikely(!counters))
 		return 0;
-	hint->place.network = sizeof(struct ethhdr);
-	hint->place.transport = PLAIN_TRANSPORT;
-	hint->place.family = 4;
-	hint->place.protocol = plain.ip->protocol;
+	hint->transport = PLAIN_TRANSPORT;
+	hint->family = 4;
+	hint->protocol = plain.ip->protocol;
 	hint->checksum = repeat(known, &plain);
 	hint->decision.verdict = COUNTED;
 	count_known(counters, known, frame.length);
@@ -290,27 +303,6 @@ static __always_inline int see_skb(struct __sk_buff *skb, __u8 direction)
 	return process_skb(skb, direction);
 }
 
-/* Completes what XDP did to the packet that the hint is about. */
-static __always_inline void complete_change(struct __sk_buff *skb,
-					    struct hint *hint)
-{
-	struct frame frame = skb_frame(skb);
-
-	hint->checksum.offset += moved(hint, &frame);
-	fix_up_checksum(skb, &hint->checksum);
-}
-
-static __always_inline void count_change(struct __sk_buff *skb,
-					 struct counters *counters,
-					 struct hint *hint)
-{
-	struct frame frame = skb_frame(skb);
-
-	/* A listener looks for the ports in the frame as it is here. */
-	hint->decision.ports += moved(hint, &frame);
-	count(counters, &frame, EGRESS, &hint->decision, hint->length);
-}
-
 /*
  * Completes what XDP in generic mode did, or does it where XDP did not. In
  * native mode nothing is left to do; the program stands there only while
@@ -333,17 +325,17 @@ int settle_checksum(struct __sk_buff *skb)
 	if (unlikely(!hint))
 		return TCX_NEXT;
 	if (!is_about(hint, &frame, skb->ifindex)) {
-		hint->ifindex = 0;
+		clear_hint(hint);
 		return see_skb(skb, EGRESS);
 	}
 	is_counted = hint->decision.verdict == COUNTED;
 	counters = likely(is_counted) ? NULL : counters_of(skb->ifindex);
 	if (unlikely(!is_counted && !counters))
 		hand_over_skb(skb, EGRESS);
-	hint->ifindex = 0;
-	complete_change(skb, hint);
+	clear_hint(hint);
+	fix_up_checksum(skb, &hint->checksum);
 	if (unlikely(counters))
-		count_change(skb, counters, hint);
+		count(counters, &frame, EGRESS, &hint->decision, hint->length);
 	return TCX_NEXT;
 }
 

@@ -35,9 +35,22 @@ const (
 type btfTypes struct {
 	types, strings []byte
 	offset         []uint32 // in types, by number, of which the first is 1
+	// base are the kernel's types, which those of a module are numbered behind,
+	// as are its strings; nil for the kernel's own.
+	base *btfTypes
 }
 
 var errBTF = errors.New("the kernel's BTF cannot be read")
+
+// parseModuleBTF reads the types of a module.
+func parseModuleBTF(blob []byte, kernel *btfTypes) (*btfTypes, error) {
+	t, err := parseBTF(blob)
+	if err != nil {
+		return nil, err
+	}
+	t.base = kernel
+	return t, nil
+}
 
 func parseBTF(blob []byte) (*btfTypes, error) {
 	const magic = 0xeb9f
@@ -117,12 +130,23 @@ func (t *btfTypes) named(name string, kind uint32) (uint32, error) {
 
 // stringOffset finds a name, which is there once.
 func (t *btfTypes) stringOffset(name string) (uint32, error) {
+	if t.base != nil {
+		if at, err := t.base.stringOffset(name); err == nil {
+			return at, nil
+		}
+	}
 	before := bytes.Index(t.strings, []byte("\x00"+name+"\x00"))
 	if before < 0 {
 		return 0, fmt.Errorf("%w: there is no name %s", errBTF, name)
 	}
+	if t.base != nil {
+		before += len(t.base.strings)
+	}
 	return uint32(before + 1), nil
 }
+
+// size returns how many bytes a structure takes.
+func (t *btfTypes) size(structure uint32) uint32 { return t.word(t.offset[structure] + 8) }
 
 // member returns where a member of a structure begins, in bits, also of the
 // unnamed structures in it.
@@ -158,6 +182,9 @@ func (t *btfTypes) find(structure, wanted uint32, nesting int) (bit uint32, foun
 		case wanted:
 			return begin, true
 		case 0:
+			if t.base != nil {
+				continue // of a type that may be the kernel's
+			}
 			if bit, found := t.find(t.word(member+4), wanted, nesting-1); found {
 				return begin + bit, true
 			}

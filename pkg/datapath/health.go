@@ -93,6 +93,9 @@ func linkInfo(pin string) (*link.Info, error) {
 }
 
 func (p *Programs) examine(health *Health, record *Record, folder string, here bool) {
+	if err := record.Mode.Check(); err != nil { // it was attached by an older version
+		health.Problems = append(health.Problems, err.Error())
+	}
 	for _, point := range p.hookPoints(record) {
 		if point.program == nil || point.isFilter(record) && !here {
 			continue

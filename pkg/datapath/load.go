@@ -51,10 +51,13 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 			helper, err = true, nil
 		}
 	}
+	if isRefusal(err) && rs.Mode.isNative() {
+		return nil, fmt.Errorf(`%w: %s: the kernel refuses to let XDP read the skb; set "mode" to "auto" or "tc": %w`, ErrMode, rs.Mode, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	programs.checksumHelper = helper
+	programs.checksumHelper = helper && rs.rewrites()
 	return programs, nil
 }
 
@@ -156,6 +159,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks
 		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
 		spec.Variables[programsVarRemembers].Set(asByte(!IsRealTime())),
+		spec.Variables[programsVarHintOwner].Set(hintOwner(rs.NetNS)),
 		spec.Variables[programsVarIsNative].Set(asByte(rs.Mode.isNative())),
 		spec.Variables[programsVarHasXdpLoadBytes].Set(asByte(hasMultiBuffer())),
 		spec.Variables[programsVarHasTrace].Set(asByte(tracing)),

@@ -36,7 +36,7 @@ func loadedRules() map[string][]rules.Rule {
 // address lists, which are code of their own.
 func TestLoad(t *testing.T) {
 	for name, list := range loadedRules() {
-		for _, mode := range []Mode{Generic, Native, Offload, TC} {
+		for _, mode := range []Mode{Generic, Native, TC} {
 			t.Run(mode.String()+"/"+name, func(t *testing.T) {
 				needMode(t, mode)
 				rs := &Ruleset{Mode: mode, Flows: 1024, Rules: list}

@@ -52,10 +52,12 @@ func (m Mode) String() string {
 // another packet can come in between. In Native, XDP reads the skb itself.
 func (m Mode) Check() error {
 	switch {
+	case m == Offload:
+		return fmt.Errorf(`%w: %s: a veth has no hardware; set "mode" to "auto"`, ErrMode, m)
 	case m == Generic && IsRealTime():
 		return fmt.Errorf(`%w: %s: on PREEMPT_RT XDP and tc of two packets can interleave on a CPU; set "mode" to "auto" or "tc"`, ErrMode, m)
-	case m.isNative():
-		if err := kernelXDP().err; err != nil {
+	case m == Native:
+		if _, err := kernelXDP(); err != nil {
 			return fmt.Errorf(`%w: %s: XDP cannot read the skb for its checksum: %w; set "mode" to "auto" or "tc"`, ErrMode, m, err)
 		}
 	}

@@ -115,17 +115,14 @@ type programsHint struct {
 		TcpEnd  uint32
 		Pad     uint32
 	}
-	Ifindex uint32
-	Length  uint32
-	Place   struct {
-		_         structs.HostLayout
-		Network   uint32
-		Transport uint32
-		Family    uint8
-		Protocol  uint8
-		Pad       uint16
-	}
-	Checksum struct {
+	Owner     uint64
+	Ifindex   uint32
+	Length    uint32
+	Transport uint32
+	Family    uint8
+	Protocol  uint8
+	Pad       uint16
+	Checksum  struct {
 		_        structs.HostLayout
 		Offset   uint32
 		From     uint32
@@ -147,7 +144,6 @@ type programsHint struct {
 		QuotedValue    uint16
 		Pad            [3]uint16
 	}
-	Pad uint32
 }
 
 type programsKnownPacket struct {
@@ -303,6 +299,7 @@ const (
 	programsVarHasFrags         = "has_frags"
 	programsVarHasTrace         = "has_trace"
 	programsVarHasXdpLoadBytes  = "has_xdp_load_bytes"
+	programsVarHintOwner        = "hint_owner"
 	programsVarIsNative         = "is_native"
 	programsVarLoadsInOrder     = "loads_in_order"
 	programsVarNearMask         = "near_mask"
@@ -400,6 +397,7 @@ type programsVariableSpecs struct {
 	HasFrags        *ebpf.VariableSpec `ebpf:"has_frags"`
 	HasTrace        *ebpf.VariableSpec `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.VariableSpec `ebpf:"has_xdp_load_bytes"`
+	HintOwner       *ebpf.VariableSpec `ebpf:"hint_owner"`
 	IsNative        *ebpf.VariableSpec `ebpf:"is_native"`
 	LoadsInOrder    *ebpf.VariableSpec `ebpf:"loads_in_order"`
 	NearMask        *ebpf.VariableSpec `ebpf:"near_mask"`
@@ -482,6 +480,7 @@ type programsVariables struct {
 	HasFrags        *ebpf.Variable `ebpf:"has_frags"`
 	HasTrace        *ebpf.Variable `ebpf:"has_trace"`
 	HasXdpLoadBytes *ebpf.Variable `ebpf:"has_xdp_load_bytes"`
+	HintOwner       *ebpf.Variable `ebpf:"hint_owner"`
 	IsNative        *ebpf.Variable `ebpf:"is_native"`
 	LoadsInOrder    *ebpf.Variable `ebpf:"loads_in_order"`
 	NearMask        *ebpf.Variable `ebpf:"near_mask"`

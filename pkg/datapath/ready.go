@@ -68,7 +68,7 @@ var readsSKB = Feature{
 var nativeMode = Feature{
 	Name: "skbs that XDP can read", Since: "6.3", Otherwise: "mode native is refused",
 	probe: func() error {
-		if err := kernelXDP().err; err != nil {
+		if _, err := kernelXDP(); err != nil {
 			return err
 		}
 		return loadProbe(Native)

@@ -67,6 +67,11 @@ func (rs *Ruleset) Hooks() Hooks {
 	return h
 }
 
+// rewrites tells whether any rule changes ports, and with them checksums.
+func (rs *Ruleset) rewrites() bool {
+	return slices.ContainsFunc(rs.Rules, func(r rules.Rule) bool { return r.Action == rules.Rewrite })
+}
+
 // keepsFlows tells whether any rule wants replies put right.
 func (rs *Ruleset) keepsFlows() bool {
 	return slices.ContainsFunc(rs.Rules, func(r rules.Rule) bool {
@@ -119,6 +124,17 @@ func (rs *Ruleset) Hash(table *rules.Table) string {
 func (rs *Ruleset) id(table *rules.Table) uint64 {
 	id, _ := strconv.ParseUint(rs.Hash(table)[:idDigits], 16, 64)
 	return id
+}
+
+// hintOwner tells those hints of XDP to tc ingress apart that mean nothing to each
+// other: of other builds, and of other network namespaces, where an ifindex is
+// another device's.
+func hintOwner(netns veth.NetNS) uint64 {
+	programs := programsDigest()
+	h := sha256.New()
+	h.Write(programs[:])
+	_ = binary.Write(h, binary.LittleEndian, netns) // a hash takes everything
+	return binary.LittleEndian.Uint64(h.Sum(nil))
 }
 
 // idDigits is how many hexadecimal digits an id has.

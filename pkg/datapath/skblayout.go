@@ -31,9 +31,9 @@ func readSKB(spec *ebpf.CollectionSpec, access *skbAccess, mode Mode) error {
 		layout, calls[kernelCast] = access.layout, access.cast
 	}
 	if mode.isNative() {
-		found := kernelXDP()
-		if found.err != nil {
-			return found.err
+		found, err := kernelXDP()
+		if err != nil {
+			return err
 		}
 		xdp, calls[readOnlyCast] = found.layout, found.cast
 	}

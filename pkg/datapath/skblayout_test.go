@@ -207,3 +207,29 @@ func TestLoadWithoutKernelCalls(t *testing.T) {
 		t.Errorf("%v is not taken for a refusal", err)
 	}
 }
+
+// memberAt returns where a member begins, in bits, also one of unnamed structures.
+func memberAt(members []btf.Member, name string) (bit uint32, found bool) {
+	for _, member := range members {
+		if member.Name == name {
+			return uint32(member.Offset), true
+		}
+		if member.Name != "" {
+			continue
+		}
+		if bit, found := memberAt(membersOf(member.Type), name); found {
+			return uint32(member.Offset) + bit, true
+		}
+	}
+	return 0, false
+}
+
+func membersOf(unnamed btf.Type) []btf.Member {
+	switch unnamed := unnamed.(type) {
+	case *btf.Struct:
+		return unnamed.Members
+	case *btf.Union:
+		return unnamed.Members
+	}
+	return nil
+}

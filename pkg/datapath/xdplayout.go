@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 )
 
 // What of the kernel XDP uses in native mode to get at the skb of a packet,
@@ -18,76 +18,60 @@ const (
 	vlanTag      = "vlan_all"        // of struct sk_buff, Linux 6.2
 )
 
-// xdpAccess is what the XDP program needs to find the skb behind a packet, or why
-// that cannot be had.
+// xdpAccess is what the XDP program needs to find the skb behind a packet.
 type xdpAccess struct {
 	cast   int64 // the BTF type of readOnlyCast
 	layout programsXdpLayout
-	err    error
 }
 
-// kernelXDP returns what the running kernel says of veth's XDP buffers. The answer
-// may get more exact when the first veth is made, which loads the module.
-func kernelXDP() xdpAccess {
-	access := xdpAccess{}
-	if access.err = readsSKB.Check(); access.err != nil {
-		return access
-	}
-	kernel, err := btf.LoadKernelSpec()
-	if err != nil {
-		access.err = fmt.Errorf("read the kernel's BTF: %w", err)
-		return access
-	}
-	access, access.err = findXDP(kernel)
-	return access
+var exactXDP struct {
+	sync.Mutex
+	access *xdpAccess
 }
 
-func findXDP(kernel *btf.Spec) (xdpAccess, error) {
-	var cast *btf.Func
-	var pointer, skb *btf.Struct
-	err := errors.Join(
-		kernel.TypeByName(readOnlyCast, &cast), kernel.TypeByName(skbPointer, &pointer),
-		kernel.TypeByName("sk_buff", &skb),
-	)
+// kernelXDP returns what the running kernel says of veth's XDP buffers. Until there
+// is a veth, which loads the module, that is a guess.
+//
+// Returns an error wrapping ebpf.ErrNotSupported if the kernel does not say enough.
+func kernelXDP() (*xdpAccess, error) {
+	exactXDP.Lock()
+	defer exactXDP.Unlock()
+	if exactXDP.access != nil {
+		return exactXDP.access, nil
+	}
+	kernel, err := readBTF("vmlinux", nil)
 	if err != nil {
-		return xdpAccess{}, lacksXDP(err)
+		return nil, lacksXDP(err)
 	}
-	if _, found := memberAt(skb.Members, vlanTag); !found {
-		return xdpAccess{}, lacksXDP(errors.New("struct sk_buff has no member " + vlanTag))
+	module, err := readBTF("veth", kernel)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, lacksXDP(err)
 	}
-	castID, errCast := kernel.TypeID(cast)
-	pointerID, errPointer := kernel.TypeID(pointer)
-	offset, errBuff := skbOffset(kernel)
-	return xdpAccess{
-		cast:   int64(castID),
-		layout: programsXdpLayout{Skb: offset, PointerType: uint32(pointerID)},
-	}, errors.Join(errCast, errPointer, errBuff)
+	access, isExact, err := findXDP(kernel, module, isLoaded("veth"))
+	if err != nil {
+		return nil, lacksXDP(err)
+	}
+	if isExact {
+		exactXDP.access = access
+	}
+	return access, nil
 }
 
 func lacksXDP(err error) error {
-	return fmt.Errorf("the kernel lacks struct %s and its BTF, Linux 6.3 or later has them: %w: %w",
+	return fmt.Errorf("the kernel has no BTF that describes struct %s, Linux 6.3 or later has: %w: %w",
 		vethBuff, ebpf.ErrNotSupported, err)
 }
 
-// skbOffset returns where struct veth_xdp_buff, which begins with the struct
-// xdp_buff, has the pointer to the skb, in bytes.
-func skbOffset(kernel *btf.Spec) (uint32, error) {
-	buff, err := findVethBuff(kernel)
-	if errors.Is(err, os.ErrNotExist) && !isLoaded("veth") {
-		return likelyOffset(kernel)
-	}
+// readBTF reads the types of the kernel, or of one of its modules.
+func readBTF(of string, kernel *btfTypes) (*btfTypes, error) {
+	blob, err := os.ReadFile("/sys/kernel/btf/" + of)
 	if err != nil {
-		return 0, lacksXDP(err)
+		return nil, err
 	}
-	first, found := memberAt(buff.Members, "xdp")
-	if !found || first != 0 {
-		return 0, lacksXDP(fmt.Errorf("struct %s does not begin with xdp", vethBuff))
+	if kernel != nil {
+		return parseModuleBTF(blob, kernel)
 	}
-	offset, found := memberAt(buff.Members, "skb")
-	if !found {
-		return 0, lacksXDP(fmt.Errorf("struct %s has no member skb", vethBuff))
-	}
-	return offset / 8, nil
+	return parseBTF(blob)
 }
 
 // isLoaded tells whether a module of the kernel is.
@@ -96,52 +80,64 @@ func isLoaded(module string) bool {
 	return err == nil
 }
 
+// findXDP looks for veth's buffer in the kernel's types or, where veth is a module,
+// in that one's, nil if there are none.
+func findXDP(kernel, module *btfTypes, hasVeth bool) (access *xdpAccess, isExact bool, err error) {
+	cast, errCast := kernel.named(readOnlyCast, kindFunc)
+	pointer, errPointer := kernel.named(skbPointer, kindStruct)
+	skb, errSKB := kernel.named("sk_buff", kindStruct)
+	if err := errors.Join(errCast, errPointer, errSKB); err != nil {
+		return nil, false, err
+	}
+	if _, err := kernel.member(skb, vlanTag); err != nil {
+		return nil, false, err
+	}
+	offset, isExact, err := skbOffset(kernel, module, hasVeth)
+	return &xdpAccess{int64(cast), programsXdpLayout{Skb: offset, PointerType: pointer}}, isExact, err
+}
+
+// skbOffset returns where struct veth_xdp_buff has the pointer to the skb, in bytes.
+func skbOffset(kernel, module *btfTypes, hasVeth bool) (offset uint32, isExact bool, err error) {
+	if buff, err := kernel.named(vethBuff, kindStruct); err == nil {
+		offset, err := skbMember(kernel, buff)
+		return offset, true, err
+	}
+	if module != nil {
+		buff, err := module.named(vethBuff, kindStruct)
+		if err != nil {
+			return 0, false, err
+		}
+		offset, err := skbMember(module, buff)
+		return offset, true, err
+	}
+	if hasVeth {
+		return 0, false, errors.New("the module veth has no BTF")
+	}
+	offset, err = likelyOffset(kernel)
+	return offset, false, err
+}
+
+// skbMember returns where the structure, which begins with a struct xdp_buff, has the
+// pointer.
+func skbMember(types *btfTypes, buff uint32) (uint32, error) {
+	first, errFirst := types.member(buff, "xdp")
+	pointer, errPointer := types.member(buff, "skb")
+	if err := errors.Join(errFirst, errPointer); err != nil {
+		return 0, err
+	}
+	if first != 0 {
+		return 0, fmt.Errorf("struct %s does not begin with xdp", vethBuff)
+	}
+	return pointer / 8, nil
+}
+
 // likelyOffset is the offset on a machine that has had no veth yet: the pointer is
 // right behind the struct xdp_buff, in kernels that have metadata of XDP.
-func likelyOffset(kernel *btf.Spec) (uint32, error) {
-	var buff, metadata *btf.Struct
-	if err := errors.Join(kernel.TypeByName("xdp_buff", &buff), kernel.TypeByName("xdp_metadata_ops", &metadata)); err != nil {
-		return 0, lacksXDP(err)
+func likelyOffset(kernel *btfTypes) (uint32, error) {
+	buff, errBuff := kernel.named("xdp_buff", kindStruct)
+	_, errMetadata := kernel.named("xdp_metadata_ops", kindStruct)
+	if err := errors.Join(errBuff, errMetadata); err != nil {
+		return 0, err
 	}
-	return buff.Size, nil
-}
-
-// findVethBuff looks in the module's BTF where veth is one.
-func findVethBuff(kernel *btf.Spec) (*btf.Struct, error) {
-	var buff *btf.Struct
-	err := kernel.TypeByName(vethBuff, &buff)
-	if !errors.Is(err, btf.ErrNotFound) {
-		return buff, err
-	}
-	module, err := btf.LoadKernelModuleSpec("veth")
-	if err != nil {
-		return nil, err
-	}
-	return buff, module.TypeByName(vethBuff, &buff)
-}
-
-// memberAt returns where a member begins, in bits, also one of unnamed structures.
-func memberAt(members []btf.Member, name string) (bit uint32, found bool) {
-	for _, member := range members {
-		if member.Name == name {
-			return uint32(member.Offset), true
-		}
-		if member.Name != "" {
-			continue
-		}
-		if bit, found := memberAt(membersOf(member.Type), name); found {
-			return uint32(member.Offset) + bit, true
-		}
-	}
-	return 0, false
-}
-
-func membersOf(unnamed btf.Type) []btf.Member {
-	switch unnamed := unnamed.(type) {
-	case *btf.Struct:
-		return unnamed.Members
-	case *btf.Union:
-		return unnamed.Members
-	}
-	return nil
+	return kernel.size(buff), nil
 }

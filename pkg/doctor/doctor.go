@@ -136,9 +136,9 @@ func jit() Finding {
 
 func typeInformation() Finding {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
-		return Finding{"BTF", Fine, "the kernel has none; xdp-port does without", ""}
+		return Finding{"BTF", Fine, "the kernel has none: a helper fixes up checksums, and mode native is refused", ""}
 	}
-	return Finding{"BTF", Fine, "there; xdp-port does without, bpftool shows more with it", ""}
+	return Finding{"BTF", Fine, "there: programs read the kernel's packet buffer by it", ""}
 }
 
 func bpffs() Finding {

@@ -92,6 +92,9 @@ func (s *Store) exchange(old attachment, activation datapath.Activation, program
 	if err := programs.Replace(old.folder); err != nil {
 		return err
 	}
+	// A packet that the old XDP program changed is still to be completed by a tc
+	// program that understands its hint: while the old rules are in force.
+	datapath.Quiesce()
 	return programs.Enable(activation)
 }
 
