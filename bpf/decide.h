@@ -88,9 +88,10 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 	if (!(pkt->reply_entry & PORT_IS_TARGET))
 		return 0;
 	identify_flow(&flow, pkt, wire, !pkt->direction);
+	flow.has_alias = may_leave(hook) ? ALIAS_ASKED : ALIAS_UNKNOWN;
 	original.word = find_flow(pkt, &flow, 0);
-	if (may_leave(hook) &&
-	    (flow.has_alias || original.destination == wire.destination)) {
+	if (may_leave(hook) && (flow.has_alias == ALIAS_FOUND ||
+				original.destination == wire.destination)) {
 		pkt->decision.verdict = DEFERRED;
 		return 1;
 	}

@@ -37,6 +37,14 @@ const volatile __u32 flow_lifetime[FLOW_STATES];
 /* Which one of two that have not expired makes room: the one with more. */
 const volatile __u8 flow_rank[FLOW_STATES];
 
+/* Whether there is an alias of a connection that goes to the flow's port
+ * directly. */
+enum alias_of {
+	ALIAS_UNKNOWN,
+	ALIAS_ASKED, /* and there is none */
+	ALIAS_FOUND,
+};
+
 /* A flow to be looked up, beside the addresses, and what is known of it. */
 struct flow_id {
 	struct flow_key key;
@@ -46,7 +54,7 @@ struct flow_id {
 	__u32 answer; /* as in struct flow_bucket */
 	__be32 moved; /* ports by the alias; 0: there is none */
 	enum flow_state state;
-	__u8 has_alias; /* there is one that goes there directly */
+	__u8 has_alias; /* enum alias_of */
 	__u8 events;	/* enum flow_event */
 	__u8 pad[2]; /* older kernels want every byte of an argument written */
 };
@@ -288,12 +296,15 @@ static __always_inline __be32 original_in(struct flow_bucket *bucket,
 					  struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
+	struct ports ports = { .word = id->key.ports };
 	const struct flow *flow;
 
 	id->place.slot = 0;
-	id->has_alias = !!slot_with(
-		bucket, alias_tag(id, ((struct ports){ .word = id->key.ports })
-					      .destination));
+	if (id->has_alias)
+		id->has_alias =
+			slot_with(bucket, alias_tag(id, ports.destination))
+				? ALIAS_FOUND
+				: ALIAS_ASKED;
 	if (!slot)
 		return 0;
 	slot = (slot - 1) % FLOWS_PER_BUCKET;
@@ -524,9 +535,14 @@ __noinline int advance_flow(const struct packet *pkt, struct flow_id *id,
 static __always_inline int follow_flow(const struct packet *pkt,
 				       struct flow_id *id)
 {
-	__u32 state = next_state(pkt, id);
+	__u32 state;
 
-	if (likely(state == id->state && !is_answer(pkt, id)))
+	if (likely(is_settled(id->state) &&
+		   !(pkt->tcp_flags & (TCP_FIN | TCP_SYN | TCP_RST)) &&
+		   (id->state & FLOW_ANSWERED || !is_reply(pkt, id))))
+		return 0;
+	state = next_state(pkt, id);
+	if (state == id->state && !is_answer(pkt, id))
 		return 0;
 	advance_flow(pkt, id, state);
 	return 1;
