@@ -102,11 +102,6 @@ func foreignXDP(dev Device) *ForeignError {
 	return &ForeignError{Device: dev, ID: id, Name: programName(id)}
 }
 
-func hasForeignXDP(dev Device) bool {
-	foreign := foreignXDP(dev)
-	return foreign != nil && !foreign.isOurs()
-}
-
 func programName(id ebpf.ProgramID) string {
 	program, err := ebpf.NewProgramFromID(id)
 	if err != nil {

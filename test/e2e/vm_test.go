@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -59,7 +60,7 @@ func testVM(t *testing.T, mode, podArguments, neighbourArguments string) {
 		for _, offload := range []bool{true, false} {
 			must(t, node.SetTxOffload(vm, "vm0", offload))
 			must(t, node.SetTxOffload(neighbour.NS, neighbour.IfName, offload))
-			pinned(t, offload, func() { sendBoth(t, n, vm, neighbour, each) })
+			pinned(t, offload, func() { sendBoth(t, vm, neighbour, each) })
 		}
 	})
 	const families, rounds, senders = 2, 2, 2
@@ -110,7 +111,7 @@ func pinned(t *testing.T, pin bool, f func()) {
 
 // sendBoth has both send to each port in turns, and the neighbour frames that end
 // inside of a VLAN tag between them.
-func sendBoth(t *testing.T, n *node.Node, vm ns.NetNS, neighbour *node.Container, count int) {
+func sendBoth(t *testing.T, vm ns.NetNS, neighbour *node.Container, count int) {
 	t.Helper()
 	cut := frameSender(t, neighbour)
 	for _, port := range []uint16{25, 7999, 5000} {
@@ -188,7 +189,7 @@ func bootVM(t *testing.T, n *node.Node, pod *node.Container) ns.NetNS {
 }
 
 func flushAddresses(link netlink.Link) error {
-	found, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	found, err := netlinksafe.AddrList(link, netlink.FAMILY_ALL)
 	for i := range found {
 		err = errors.Join(err, netlink.AddrDel(link, &found[i]))
 	}
