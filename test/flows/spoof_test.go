@@ -75,6 +75,22 @@ func wantLive(t *testing.T, after string, list []duplex, round int) {
 	}
 }
 
+// survivors are those that live. Of the control's one may die in the many segments of
+// a nightly run: netfilter goes by numbers, and takes one in its window for right.
+func survivors(t *testing.T, after string, list []duplex, round int) (live []duplex) {
+	t.Helper()
+	for _, d := range list {
+		if d.live(round) == nil {
+			live = append(live, d)
+		}
+	}
+	t.Logf("after %s %d of %d connections live", after, len(live), len(list))
+	if len(live) < len(list)-1 {
+		t.Errorf("after %s only %d of %d connections live", after, len(live), len(list))
+	}
+	return live
+}
+
 // raw sends IP packets as they are, from a namespace.
 type raw struct{ fd4, fd6 int }
 
@@ -122,7 +138,12 @@ func TestSpoofedSegments(t *testing.T) {
 							for _, d := range list {
 								must(t, spoof(spoofer, w.Far == way.client, d, flags, segments))
 							}
-							wantLive(t, fmt.Sprint(2*segments*connections, " times ", kind), list, round)
+							what := fmt.Sprint(2*segments*connections, " times ", kind)
+							if mode == control {
+								list = survivors(t, what, list, round)
+							} else {
+								wantLive(t, what, list, round)
+							}
 							round++
 						}
 					})
