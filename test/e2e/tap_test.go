@@ -8,20 +8,24 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestPacketSocketOnHostSide has a packet socket without a ring listen on the host
-// side, which makes a copy of each packet's head: what XDP left in the metadata in
-// front of it would be lost.
+// TestPacketSocketOnHostSide has a packet socket listen on the host side. Without a
+// ring the kernel makes a copy of each packet's head for it: what XDP left in the
+// metadata in front of that would be lost.
 func TestPacketSocketOnHostSide(t *testing.T) {
-	protocols := map[string]uint16{"every protocol": unix.ETH_P_ALL, "IPv4": unix.ETH_P_IP}
+	sockets := map[string]func(*testing.T, *node.Node, *node.Container){
+		"every protocol": func(t *testing.T, n *node.Node, c *node.Container) { tap(t, n, c, unix.ETH_P_ALL) },
+		"IPv4":           func(t *testing.T, n *node.Node, c *node.Container) { tap(t, n, c, unix.ETH_P_IP) },
+		"ring":           tapWithRing,
+	}
 	node.EachOf(t, []string{"auto", "native", "tc"}, func(t *testing.T, mode string) {
 		n := newNode(t)
 		must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
 		c := attach(t, n, "lab")
 		serve(t, n.Far, 7998)
-		for name, protocol := range protocols {
+		for name, open := range sockets {
 			t.Run(name, func(t *testing.T) {
-				tap(t, n, c, protocol)
+				open(t, n, c)
 				for _, offload := range []bool{true, false} {
 					must(t, node.SetTxOffload(c.NS, c.IfName, offload))
 					for family := range families {
@@ -31,6 +35,16 @@ func TestPacketSocketOnHostSide(t *testing.T) {
 			})
 		}
 	})
+}
+
+// tapWithRing has the kernel write packets into a ring, as tcpdump does.
+func tapWithRing(t *testing.T, n *node.Node, c *node.Container) {
+	t.Helper()
+	fd, _ := packetSocket(t, n.NS, hostSide(t, n, c), unix.ETH_P_ALL)
+	const block, frame = 1 << 16, 1 << 11 // bytes
+	must(t, unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq{
+		Block_size: block, Block_nr: 4, Frame_size: frame, Frame_nr: 4 * block / frame,
+	}))
 }
 
 // exchange sends datagrams, whole and in fragments, and streams, by the rule.
