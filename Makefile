@@ -26,7 +26,7 @@ KERNEL_TESTS ?= $(if $(QUICK),$(KERNEL_SAMPLE),$(ALL_KERNEL_TESTS))
 ALL_KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
 	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor' \
 	'./test/flows=^Test(TwoConnectionsFromOnePort|PortUnreachable|LostTable)$$'
-KERNEL_SAMPLE := './pkg/datapath=^Test(Load|FlowsMakeRoom|FlowStates|StackFits|FindSKB|FindXDP)' ./test/differential './test/portctl=^TestDoctor' \
+KERNEL_SAMPLE := './pkg/datapath=^Test(Load|NoFallback|FlowsMakeRoom|FlowStates|StackFits|FindSKB|FindXDP)' ./test/differential './test/portctl=^TestDoctor' \
 	'./test/e2e=^TestSamples$$/^(10-bridge|20-ptp)$$' './test/e2e=^Test(AmbiguousChecksums|RulesAreReplaced)$$' \
 	'./test/conformance=^Test(StatusKnowsTCX|InexactMode|GC)$$' './test/crash=^TestKill$$/^ADD$$/^first$$/^clsact$$'
 

@@ -34,10 +34,61 @@ type Health struct {
 	Problems []string
 }
 
-// Examine looks at the attachment in folder, of the ruleset pinned in dir. Of
-// one in another network namespace than the given one, the caller's, only the
-// links are looked at: its device and its filters cannot be seen from here.
-func Examine(folder, dir string, netns veth.NetNS) Health {
+// Examiner examines attachments one after the other. It keeps the rulesets open that
+// they share, which takes longer than all else.
+//
+// The caller must Close it. It sees rulesets as they were when it opened them.
+type Examiner struct {
+	netns  veth.NetNS
+	opened map[string]openedRuleset
+}
+
+type openedRuleset struct {
+	programs *Programs
+	err      error
+}
+
+// NewExaminer returns an examiner for a caller in this network namespace. Of
+// attachments in others it looks at the links only: their devices and filters cannot
+// be seen from here.
+func NewExaminer(netns veth.NetNS) *Examiner {
+	return &Examiner{netns: netns, opened: map[string]openedRuleset{}}
+}
+
+// Close closes the rulesets.
+func (e *Examiner) Close() {
+	for _, ruleset := range e.opened {
+		if ruleset.err == nil {
+			_ = ruleset.programs.Close()
+		}
+	}
+}
+
+// open opens the ruleset pinned in dir.
+func (e *Examiner) open(dir string) (*Programs, error) {
+	ruleset, known := e.opened[dir]
+	if !known {
+		ruleset.programs, ruleset.err = openWholly(dir)
+		e.opened[dir] = ruleset
+	}
+	return ruleset.programs, ruleset.err
+}
+
+// Counters is ReadCounters.
+func (e *Examiner) Counters(folder, dir string) (*Counters, error) {
+	programs, err := e.open(dir)
+	if err != nil { // what is missing may not be the counters
+		return ReadCounters(folder, dir)
+	}
+	record, err := ReadRecord(folder)
+	if err != nil {
+		return nil, err
+	}
+	return programs.Totals(record)
+}
+
+// Examine looks at the attachment in folder, of the ruleset pinned in dir.
+func (e *Examiner) Examine(folder, dir string) Health {
 	record, err := ReadRecord(folder)
 	if err != nil {
 		return Health{
@@ -45,7 +96,7 @@ func Examine(folder, dir string, netns veth.NetNS) Health {
 			Problems: []string{fmt.Sprintf("it has no record: %v", err)},
 		}
 	}
-	found := Locate(folder, record, netns)
+	found := Locate(folder, record, e.netns)
 	health := Health{Device: found.Device, Gone: found.Presence == Gone, Undetermined: found.Presence == Undetermined}
 	if found.Why != "" {
 		health.Problems = append(health.Problems, found.Why)
@@ -53,12 +104,11 @@ func Examine(folder, dir string, netns veth.NetNS) Health {
 	if health.Gone {
 		return health
 	}
-	programs, err := openWholly(dir)
+	programs, err := e.open(dir)
 	if err != nil {
 		health.Problems = append(health.Problems, fmt.Sprintf("its ruleset is damaged: %v", err))
 		return health
 	}
-	defer programs.Close()
 	programs.examine(&health, record, folder, found.Presence == Here)
 	return health
 }

@@ -54,6 +54,7 @@ const mostRounds = 5
 // any more: it was removed, or moved to another ruleset.
 func readListed(listed []state.Listed, known map[string]Attachment, netns veth.NetNS) (list []Attachment, missed bool, err error) {
 	l := newLoader(netns)
+	defer l.close()
 	for i := range listed {
 		a, isKnown := known[listed[i].Folder]
 		if !isKnown {
@@ -74,14 +75,17 @@ func readListed(listed []state.Listed, known map[string]Attachment, netns veth.N
 
 // loader reads attachments one after the other.
 type loader struct {
-	netns veth.NetNS
+	netns    veth.NetNS
+	examiner *datapath.Examiner
 	// descriptions are by folder of the ruleset: many attachments share one.
 	descriptions map[string]*described
 }
 
 func newLoader(netns veth.NetNS) *loader {
-	return &loader{netns: netns, descriptions: map[string]*described{}}
+	return &loader{netns: netns, examiner: datapath.NewExaminer(netns), descriptions: map[string]*described{}}
 }
+
+func (r *loader) close() { r.examiner.Close() }
 
 // read reads an attachment, once more while nobody changes anything if it is not
 // as it should be. isThere is false if it is not where it was listed.
@@ -100,7 +104,9 @@ func (r *loader) read(l *state.Listed) (a Attachment, isThere bool, err error) {
 	if _, err := os.Stat(l.Folder); errors.Is(err, os.ErrNotExist) {
 		return a, false, nil
 	}
-	a, _ = newLoader(r.netns).attachment(l) // what is remembered may be of before
+	again := newLoader(r.netns) // what is remembered may be of before
+	defer again.close()
+	a, _ = again.attachment(l)
 	return a, true, nil
 }
 
@@ -120,7 +126,7 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 	if l.Interrupted {
 		return r.interrupted(a), false
 	}
-	health := datapath.Examine(l.Folder, l.RulesetFolder, r.netns)
+	health := r.examiner.Examine(l.Folder, l.RulesetFolder)
 	a.Gone, a.Undetermined, a.Problems = health.Gone, health.Undetermined, health.Problems
 	for _, placed := range health.Placed {
 		a.Programs = append(a.Programs, Program{Hook: placed.Hook, ID: uint32(placed.Program)})
@@ -133,7 +139,7 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 		a.containerRules = record.ContainerRules
 	}
 	a.describe(r.description(l.RulesetFolder))
-	counted := a.count(record)
+	counted := a.count(record, r.examiner)
 	sound = len(a.Problems) == 0 && counted
 	if record != nil && record.NetNS.Is(r.netns) && !a.Gone {
 		record.Device = health.Device
@@ -182,13 +188,13 @@ func (a *Attachment) describe(d *described) {
 // count reads the counters, or what of them is carried from earlier rules. An
 // index of a device that is gone may be another's by now, counters and all. It
 // tells whether the counters could be read.
-func (a *Attachment) count(record *datapath.Record) (counted bool) {
+func (a *Attachment) count(record *datapath.Record, examiner *datapath.Examiner) (counted bool) {
 	if record == nil {
 		return false
 	}
 	counters := record.Carried
 	if !a.Gone {
-		if live, err := datapath.ReadCounters(a.folder, a.rulesetFolder); err == nil {
+		if live, err := examiner.Counters(a.folder, a.rulesetFolder); err == nil {
 			counters, counted = live, true
 		}
 	}

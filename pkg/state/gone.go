@@ -15,9 +15,11 @@ import (
 func (s *Store) CollectGone(netns veth.NetNS) (collected []Key, err error) {
 	listed, err := s.list()
 	errs := []error{err}
+	examiner := datapath.NewExaminer(netns)
+	defer examiner.Close()
 	for i := range listed {
 		l := &listed[i]
-		health := datapath.Examine(l.Folder, l.RulesetFolder, netns)
+		health := examiner.Examine(l.Folder, l.RulesetFolder)
 		if health.Undetermined {
 			errs = append(errs, fmt.Errorf("%s is left alone: %s", l.Key, strings.Join(health.Problems, "; ")))
 		}
