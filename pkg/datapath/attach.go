@@ -126,7 +126,7 @@ var ErrDetach = errors.New("the kernel refused to detach")
 // Returns an error wrapping ErrDetach or ErrPin.
 func Detach(dir string) error {
 	record, err := ReadRecord(dir)
-	if err != nil && !isNoRecord(err) {
+	if err != nil && !IsNoRecord(err) {
 		return err // there may be filters
 	}
 	errs := []error{detachLink(filepath.Join(dir, pinXDP))}

@@ -51,9 +51,9 @@ const pinRecord = "record"
 // Activation is what puts the device under the rules.
 func (r *Record) Activation() Activation { return Activation{r.Device.Index, r.ID} }
 
-// isNoRecord tells whether an error of ReadRecord is for good: there is none, or
+// IsNoRecord tells whether an error of ReadRecord is for good: there is none, or
 // none of this build.
-func isNoRecord(err error) bool {
+func IsNoRecord(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, errUnreadable)
 }
 

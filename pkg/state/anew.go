@@ -3,7 +3,6 @@ package state
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
@@ -74,7 +73,10 @@ type kept struct {
 // keep notes what there is to be put back, in the ruleset of that, before anything
 // is touched.
 func (s *Store) keep(existing []attachment, wanted Wanted) (*kept, error) {
-	a, record := placed(existing, wanted)
+	a, record, err := placed(existing, wanted)
+	if err != nil {
+		return nil, err
+	}
 	hold, err := s.hold(a.ruleset)
 	if err != nil {
 		return nil, err
@@ -95,20 +97,25 @@ func (s *Store) keep(existing []attachment, wanted Wanted) (*kept, error) {
 }
 
 // placed returns the one of the attachments that is on its device, with its
-// record; of none the record is nil.
-func placed(existing []attachment, wanted Wanted) (attachment, *datapath.Record) {
+// record; of none the record is nil. What cannot be read for now is not touched.
+func placed(existing []attachment, wanted Wanted) (attachment, *datapath.Record, error) {
 	for _, a := range existing {
 		record, err := datapath.ReadRecord(a.folder)
-		if err != nil {
+		if err != nil && datapath.IsNoRecord(err) {
 			continue
 		}
-		found := datapath.Locate(a.folder, record, wanted.Ruleset.NetNS)
-		if found.Presence == datapath.Here && !found.Bare {
+		if err != nil {
+			return a, nil, err
+		}
+		switch found := datapath.Locate(a.folder, record, wanted.Ruleset.NetNS); {
+		case found.Presence == datapath.Undetermined:
+			return a, nil, fmt.Errorf("%w: %s", datapath.ErrAttach, found.Why)
+		case found.Presence == datapath.Here && !found.Bare:
 			record.Device = found.Device
-			return a, record
+			return a, record, nil
 		}
 	}
-	return existing[0], nil
+	return existing[0], nil, nil
 }
 
 // release gives up what was kept: it is put back, or nobody needs it any more.
@@ -213,7 +220,7 @@ func (s *Store) interruptions() ([]interrupted, error) {
 	for _, ruleset := range rulesets {
 		for _, folder := range foldersIn(claims(ruleset)) {
 			record, err := datapath.ReadKept(folder)
-			if errors.Is(err, os.ErrNotExist) {
+			if err != nil && datapath.IsNoRecord(err) {
 				continue
 			}
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
@@ -124,13 +125,14 @@ func (s *Store) clearWay(dev datapath.Device, netns veth.NetNS, own []attachment
 		if err != nil || !rs.NetNS.Is(netns) {
 			continue // another node's device
 		}
-		if err := s.displace(ruleset, *activation, dev, netns); err != nil {
+		if err := s.displace(ruleset, *activation, dev, netns, own); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// idsOf leaves out what cannot be read, which displace knows by its folder.
 func idsOf(own []attachment) map[uint64]bool {
 	ids := map[uint64]bool{}
 	for _, a := range own {
@@ -142,11 +144,17 @@ func idsOf(own []attachment) map[uint64]bool {
 }
 
 // displace ends an activation of the device, unless its owner is there.
-func (s *Store) displace(ruleset string, activation datapath.Activation, dev datapath.Device, netns veth.NetNS) error {
+func (s *Store) displace(
+	ruleset string, activation datapath.Activation, dev datapath.Device, netns veth.NetNS, own []attachment,
+) error {
 	holder, record, err := s.holderOf(ruleset, activation)
 	switch {
 	case err != nil:
 		return err
+	case slices.Contains(own, holder):
+		return nil
+	case record == nil && holder.folder != "":
+		return datapath.HeldBy(dev, keyOf(holder.folder).String())
 	case record == nil:
 		return datapath.Disable(ruleset, activation)
 	}
@@ -163,15 +171,26 @@ func (s *Store) displace(ruleset string, activation datapath.Activation, dev dat
 }
 
 // holderOf returns the attachment of the ruleset that the activation is of, with
-// its record, which is nil if there is none.
+// its record. Without a record that can be read it is the one that has a link on the
+// device. Where there is none its folder is empty.
+//
+// What cannot be read for now could be the one: that is an error, or somebody would
+// take the activation for nobody's.
 func (s *Store) holderOf(ruleset string, activation datapath.Activation) (attachment, *datapath.Record, error) {
 	folders, err := publishedIn(ruleset)
 	if err != nil {
 		return attachment{}, nil, err
 	}
 	for _, folder := range folders {
-		if record, err := datapath.ReadRecord(folder); err == nil && record.Activation() == activation {
+		record, err := datapath.ReadRecord(folder)
+		switch {
+		case err == nil && record.Activation() == activation:
 			return attachment{ruleset, folder}, record, nil
+		case err == nil:
+		case !datapath.IsNoRecord(err):
+			return attachment{}, nil, err
+		case datapath.PlacedAt(folder) == activation.Index:
+			return attachment{ruleset, folder}, nil, nil
 		}
 	}
 	return attachment{}, nil, nil

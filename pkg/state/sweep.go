@@ -46,9 +46,11 @@ func (s *Store) sweepOthers() (left []attachment) {
 			if isAlive(folder) {
 				continue
 			}
-			if _, err := datapath.ReadKept(folder); err == nil {
+			switch _, err := datapath.ReadKept(folder); {
+			case err == nil:
 				left = append(left, attachment{ruleset, folder})
-			} else if s.settleExchange(ruleset, folder) == nil {
+			case !datapath.IsNoRecord(err): // for now
+			case s.settleExchange(ruleset, folder) == nil:
 				_ = discard(folder)
 			}
 		}

@@ -121,7 +121,7 @@ func (l *life) applyRules(t *testing.T, version int) {
 // collectGone runs GC by a runtime that knows which containers run.
 func (l *life) collectGone(t *testing.T) {
 	l.collect(t, l.running...)
-	l.gone = nil
+	l.gone = slices.DeleteFunc(l.gone, func(p *pod) bool { return !slices.Contains(l.running, p) })
 }
 
 func (l *life) gc(t *testing.T) {
