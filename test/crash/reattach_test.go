@@ -359,9 +359,14 @@ func TestReattachGone(t *testing.T) {
 	}
 }
 
-// inTheGap is where the first link is detached.
+// inTheGap is where the container is without rules, and its programs are off the
+// device: the first pin is removed.
 func inTheGap() func(ptrace.Call) bool {
-	return func(c ptrace.Call) bool { return c.Number == unix.SYS_BPF && commands[c.Args[0]] == "LINK_DETACH" }
+	disabled := false
+	return func(c ptrace.Call) bool {
+		disabled = disabled || c.Number == unix.SYS_BPF && commands[c.Args[0]] == "MAP_DELETE_ELEM"
+		return disabled && c.Number == unix.SYS_UNLINKAT
+	}
 }
 
 // TestReattachDevice kills ADD where the container has another device, with the old
@@ -454,4 +459,54 @@ func renameInside(t *testing.T, c *node.Container, from, to string) {
 		}
 		return errors.Join(netlink.LinkSetDown(link), netlink.LinkSetName(link, to))
 	}))
+}
+
+// TestReattachAfterTwo kills ADD where it has taken the container off, and then kills
+// who comes to put it back, or has a call of that one fail: the one after does it
+// all the same.
+func TestReattachAfterTwo(t *testing.T) {
+	step := 70
+	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
+		step = 1
+	}
+	die := func(ptrace.Call) ptrace.Verdict { return ptrace.Kill }
+	for name, meet := range map[string]func(ptrace.Call) ptrace.Verdict{"die": die, "fail": fail} {
+		pairs := reattachments(t)
+		for _, pair := range [][2]manner{pairs[0], pairs[len(pairs)-1]} {
+			t.Run(fmt.Sprintf("%s/%s to %s", name, pair[0], pair[1]), func(t *testing.T) {
+				r := newReattachment(t, pair, "ADD")
+				for n, more := 0, true; more; n += step {
+					more = r.restoreAfter(t, n, meet)
+				}
+			})
+		}
+	}
+}
+
+// restoreAfter has the one who comes to put the container back meet with something
+// at its n-th call, and tells whether it makes so many.
+func (r *reattachment) restoreAfter(t *testing.T, n int, meet func(ptrace.Call) ptrace.Verdict) (more bool) {
+	t.Helper()
+	r.must(t, "ADD", r.from.config)
+	if !r.change(t, killAt(inTheGap())) {
+		t.Fatal("ADD was not killed")
+	}
+	calls, at := 0, "nothing"
+	_, _ = r.tracedCall(t, r.another(t), func(c ptrace.Call) ptrace.Verdict {
+		if !isRelevant(c) {
+			return ptrace.Proceed
+		}
+		if calls++; calls-1 != n {
+			return ptrace.Proceed
+		}
+		at = describe(c)
+		return meet(c)
+	})
+	t.Logf("who restores meets with something at call %d: %s", n, at)
+	r.mustSeeOrReport(t)
+	r.runForAnother(t)
+	r.mustSee(t, r.from.sight)
+	r.mustBeHealthy(t)
+	r.end(t)
+	return calls > n
 }
