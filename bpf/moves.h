@@ -53,11 +53,12 @@ __noinline int try_port(const struct packet *pkt, struct flow_id *id,
  * Makes the flow with another source port. Returns the ports that its packets
  * are to have, 0 if none is free.
  */
-static __always_inline __be32 move_flow(const struct packet *pkt,
-					struct flow_id *id)
+__noinline int move_flow(const struct packet *pkt, struct flow_id *id)
 {
 	__u32 choice = bpf_get_prandom_u32() >> 1;
 
+	if (!pkt || !id)
+		return 0;
 	for (int i = 0; i < MOVE_ATTEMPTS; i++) {
 		if (try_port(pkt, id, choice + i)) {
 			id->events |= PORT_MOVED;
