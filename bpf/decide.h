@@ -70,6 +70,20 @@ static __always_inline int is_dropped(const struct packet *pkt,
 	return rule && rule->action == RULE_DROP;
 }
 
+/* Whether there is an alias of a connection that goes to these ports directly.
+ */
+__noinline int has_moved(const struct packet *pkt, const struct flow_id *flow,
+			 __u32 wire)
+{
+	struct flow_id direct;
+
+	if (!pkt || !flow)
+		return 0;
+	direct = *flow;
+	direct.original = wire;
+	return !!find_alias(pkt, &direct);
+}
+
 /*
  * Whether the packet is a reply of a flow of the other direction, whose ports
  * were changed. It is not for the rules of its own direction then, unless only
@@ -88,10 +102,9 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 	if (!(pkt->reply_entry & PORT_IS_TARGET))
 		return 0;
 	identify_flow(&flow, pkt, wire, !pkt->direction);
-	flow.has_alias = may_leave(hook) ? ALIAS_ASKED : ALIAS_UNKNOWN;
-	original.word = find_flow(pkt, &flow, 0);
-	if (may_leave(hook) && (flow.has_alias == ALIAS_FOUND ||
-				original.destination == wire.destination)) {
+	original.word = find_flow(pkt, &flow, ORIGINAL_PORTS);
+	if (may_leave(hook) && (original.destination == wire.destination ||
+				has_moved(pkt, &flow, wire.word))) {
 		pkt->decision.verdict = DEFERRED;
 		return 1;
 	}
@@ -201,7 +214,7 @@ static __always_inline int restore_quoted_forward(struct packet *quote)
 	      PORT_IS_TARGET))
 		return 0;
 	identify_flow(&flow, quote, ports, quote->direction);
-	ports.word = find_flow(quote, &flow, 0);
+	ports.word = find_flow(quote, &flow, ORIGINAL_PORTS);
 	if (!ports.word || ports.word == quote->ports.word)
 		return 0;
 	change_ports(quote, ports);
@@ -242,11 +255,11 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
 		return 0;
 	identify_flow(&flow, quote, ports, !quote->direction);
 	flow.original = reversed(quote->ports).word;
-	ports.word = find_flow(quote, &flow, 1);
-	if (flow.moved) {
-		flow.key.ports = flow.moved;
+	ports.word = find_flow(quote, &flow, OWN_PORTS);
+	if (!ports.word) {
+		flow.key.ports = look_up_alias(quote, &flow);
 		place_flow(quote, &flow);
-		ports.word = find_flow(quote, &flow, 1);
+		ports.word = find_flow(quote, &flow, OWN_PORTS);
 	}
 	if (!ports.word || ports.word == flow.original)
 		return 0;

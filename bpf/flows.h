@@ -37,14 +37,6 @@ const volatile __u32 flow_lifetime[FLOW_STATES];
 /* Which one of two that have not expired makes room: the one with more. */
 const volatile __u8 flow_rank[FLOW_STATES];
 
-/* Whether there is an alias of a connection that goes to the flow's port
- * directly. */
-enum alias_of {
-	ALIAS_UNKNOWN,
-	ALIAS_ASKED, /* and there is none */
-	ALIAS_FOUND,
-};
-
 /* A flow to be looked up, beside the addresses, and what is known of it. */
 struct flow_id {
 	struct flow_key key;
@@ -52,11 +44,9 @@ struct flow_id {
 	struct flow_place place; /* slot 0: it was not found */
 	__u32 tag;
 	__u32 answer; /* as in struct flow_bucket */
-	__be32 moved; /* ports by the alias; 0: there is none */
 	enum flow_state state;
-	__u8 has_alias; /* enum alias_of */
-	__u8 events;	/* enum flow_event */
-	__u8 pad[2]; /* older kernels want every byte of an argument written */
+	__u8 events; /* enum flow_event */
+	__u8 pad[7]; /* older kernels want every byte of an argument written */
 };
 
 /*
@@ -87,22 +77,31 @@ static __always_inline __u64 hash_flow(const struct packet *pkt,
 	return fold(hash * 0xff51afd7ed558ccd);
 }
 
-static __always_inline void place_flow(const struct packet *pkt,
-				       struct flow_id *id)
+static __always_inline void set_place(struct flow_id *id, __u64 hash)
 {
-	__u64 hash = hash_flow(pkt, id);
-
 	id->place.bucket = (hash >> 32) * flow_buckets >> 32;
 	id->tag = (__u32)hash | 1; /* 0 is a free slot's */
 	id->place.version = 0;
 	id->place.slot = 0;
 }
 
-/* The tag of the alias that has this flow's key and was asked for this port. */
-static __always_inline __u32 alias_tag(const struct flow_id *id,
-				       __be16 destination)
+static __always_inline void place_flow(const struct packet *pkt,
+				       struct flow_id *id)
 {
-	return (id->tag ^ destination * 0x9e3779b1) | 1;
+	set_place(id, hash_flow(pkt, id));
+}
+
+/*
+ * Places the alias that has this flow's key, of a connection that asked for
+ * this port: in a bucket of its own, since there may be many for one key.
+ */
+static __always_inline void place_alias(const struct packet *pkt,
+					struct flow_id *id, __be16 asked)
+{
+	__u64 hash = hash_flow(pkt, id) + asked + 1;
+
+	hash = fold(hash * 0x9fb21c651e98df25);
+	set_place(id, fold(hash * 0xff51afd7ed558ccd));
 }
 
 /*
@@ -124,9 +123,7 @@ static __always_inline void identify_flow(struct flow_id *id,
 	key->alias = 0;
 	id->original = pkt->ports.word;
 	id->answer = 0;
-	id->moved = 0;
 	id->state = 0;
-	id->has_alias = 0;
 	id->events = 0;
 	__builtin_memset(id->pad, 0, sizeof(id->pad));
 	place_flow(pkt, id);
@@ -296,15 +293,9 @@ static __always_inline __be32 original_in(struct flow_bucket *bucket,
 					  struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
-	struct ports ports = { .word = id->key.ports };
 	const struct flow *flow;
 
 	id->place.slot = 0;
-	if (id->has_alias)
-		id->has_alias =
-			slot_with(bucket, alias_tag(id, ports.destination))
-				? ALIAS_FOUND
-				: ALIAS_ASKED;
 	if (!slot)
 		return 0;
 	slot = (slot - 1) % FLOWS_PER_BUCKET;
@@ -316,45 +307,49 @@ static __always_inline __be32 original_in(struct flow_bucket *bucket,
 	return flow->original;
 }
 
-/*
- * The ports that a forward packet is to have by its own flow, or by the alias
- * of that, which is to be looked up then; 0 if neither is in the bucket.
+/* The ports that a forward packet is to have by its own flow, 0 if it has none.
  */
 static __always_inline __be32 ports_in(struct flow_bucket *bucket,
 				       const struct packet *pkt,
 				       struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
-	struct ports original = { .word = id->original };
-	struct ports moved;
 	const struct flow *flow;
 
 	id->place.slot = 0;
-	id->moved = 0;
-	if (slot) {
-		slot = (slot - 1) % FLOWS_PER_BUCKET;
-		flow = &bucket->flow[slot];
-		if (flow->original == id->original &&
-		    same_flow(flow, pkt, id, 0) &&
-		    !is_expired(bucket, slot, now)) {
-			found_in(bucket, id, slot, now);
-			return id->key.ports;
-		}
-	}
-	slot = slot_with(bucket, alias_tag(id, original.destination));
+	if (!slot)
+		return 0;
+	slot = (slot - 1) % FLOWS_PER_BUCKET;
+	flow = &bucket->flow[slot];
+	if (flow->original != id->original || !same_flow(flow, pkt, id, 0) ||
+	    is_expired(bucket, slot, now))
+		return 0;
+	found_in(bucket, id, slot, now);
+	return id->key.ports;
+}
+
+/* The ports that it is to have by the alias, if that is in the bucket. */
+static __always_inline __be32 moved_in(struct flow_bucket *bucket,
+				       const struct packet *pkt,
+				       struct flow_id *id, __u32 now)
+{
+	__u32 slot = slot_with(bucket, id->tag);
+	struct ports asked = { .word = id->original };
+	struct ports ports = { .word = id->key.ports };
+	const struct flow *flow;
+	struct ports moved;
+
 	if (!slot)
 		return 0;
 	slot = (slot - 1) % FLOWS_PER_BUCKET;
 	flow = &bucket->flow[slot];
 	moved.word = flow->original;
 	if (!same_flow(flow, pkt, id, 1) ||
-	    moved.destination != original.destination)
+	    moved.destination != asked.destination)
 		return 0;
 	touch(bucket, slot, now);
-	moved.destination =
-		((struct ports){ .word = id->key.ports }).destination;
-	id->moved = moved.word;
-	return 0;
+	ports.source = moved.source;
+	return ports.word;
 }
 
 /* The version of the bucket; what was read before, was read by then. */
@@ -376,13 +371,29 @@ static __always_inline void next_version(struct flow_bucket *bucket)
 	barrier();
 }
 
+/* What is looked up, and for whom. */
+enum look_up {
+	ORIGINAL_PORTS, /* original_in(), for a reply or an error */
+	OWN_PORTS,	/* ports_in(), for a forward packet */
+	MOVED_PORTS,	/* moved_in(), where an alias is placed */
+};
+
+static __always_inline __be32 look_in(struct flow_bucket *bucket,
+				      const struct packet *pkt,
+				      struct flow_id *id, __u32 what, __u32 now)
+{
+	if (what == ORIGINAL_PORTS)
+		return original_in(bucket, pkt, id, now);
+	return what == OWN_PORTS ? ports_in(bucket, pkt, id, now)
+				 : moved_in(bucket, pkt, id, now);
+}
+
 /*
- * Looks a flow up by what it says of a packet: original_in() for a reply or an
- * error, ports_in() for a forward packet. A global function, as those below:
- * there are many ways to it, which the verifier need not walk all.
+ * Looks a flow up. A global function, as those below: there are many ways to
+ * it, which the verifier need not walk all.
  */
 __noinline int find_flow(const struct packet *pkt, struct flow_id *id,
-			 __u32 is_forward)
+			 __u32 what)
 {
 	struct flow_bucket *bucket = pkt && id ? bucket_of(id) : NULL;
 	__u32 now = bpf_jiffies64();
@@ -392,18 +403,34 @@ __noinline int find_flow(const struct packet *pkt, struct flow_id *id,
 	if (!pkt || !id || !bucket)
 		return 0;
 	version = version_of(bucket);
-	ports = is_forward ? ports_in(bucket, pkt, id, now)
-			   : original_in(bucket, pkt, id, now);
+	ports = look_in(bucket, pkt, id, what, now);
 	if (unlikely(!loads_in_order || version & 1 ||
 		     version_of(bucket) != version)) {
 		bpf_spin_lock(&bucket->lock);
-		ports = is_forward ? ports_in(bucket, pkt, id, now)
-				   : original_in(bucket, pkt, id, now);
+		ports = look_in(bucket, pkt, id, what, now);
 		version = version_of(bucket);
 		bpf_spin_unlock(&bucket->lock);
 	}
 	id->place.version = version;
 	return ports;
+}
+
+/* The ports that a forward packet is to have by an alias; 0: there is none. */
+static __always_inline __be32 look_up_alias(const struct packet *pkt,
+					    struct flow_id *id)
+{
+	struct ports asked = { .word = id->original };
+	__be32 ports;
+
+	place_alias(pkt, id, asked.destination);
+	ports = find_flow(pkt, id, MOVED_PORTS);
+	place_flow(pkt, id);
+	return ports;
+}
+
+__noinline int find_alias(const struct packet *pkt, struct flow_id *id)
+{
+	return pkt && id ? (int)look_up_alias(pkt, id) : 0;
 }
 
 /* A number of the sender's that is no farther off than any window is large. */
@@ -548,12 +575,11 @@ static __always_inline int follow_flow(const struct packet *pkt,
 	return 1;
 }
 
-/* The slot with this tag or else the one to fill, from 0 on. */
+/* The slot with the flow's tag or else the one to fill, from 0 on. */
 static __always_inline __u32 slot_for(const struct flow_bucket *bucket,
-				      const struct flow_id *id, __u32 tag,
-				      __u32 now)
+				      const struct flow_id *id, __u32 now)
 {
-	__u32 slot = slot_with(bucket, tag);
+	__u32 slot = slot_with(bucket, id->tag);
 	__u32 fill = slot_to_fill(bucket, id->key.ifindex, now);
 
 	slot |= fill & if_zero(slot);
@@ -564,10 +590,10 @@ static __always_inline __u32 slot_for(const struct flow_bucket *bucket,
 static __always_inline void write_flow(struct flow_bucket *bucket,
 				       const struct packet *pkt,
 				       struct flow_id *id, __u32 slot,
-				       __u32 tag, __u32 now)
+				       __u32 now)
 {
 	__u64 is_other = is_zero(is_zero(bucket->tag[slot]) |
-				 is_zero(bucket->tag[slot] ^ tag));
+				 is_zero(bucket->tag[slot] ^ id->tag));
 	__u64 is_live = is_zero(is_expired(bucket, slot, now));
 	struct flow *flow = &bucket->flow[slot];
 
@@ -578,7 +604,7 @@ static __always_inline void write_flow(struct flow_bucket *bucket,
 	flow->peer = pkt->peer;
 	flow->key = id->key;
 	flow->original = id->original;
-	bucket->tag[slot] = tag;
+	bucket->tag[slot] = id->tag;
 	bucket->used[slot] = now;
 	bucket->state[slot] = id->state;
 	bucket->owner[slot] = id->key.ifindex;
@@ -610,10 +636,10 @@ __noinline int claim_flow(const struct packet *pkt, struct flow_id *id)
 	if (!pkt || !id || !bucket)
 		return 0;
 	bpf_spin_lock(&bucket->lock);
-	slot = slot_for(bucket, id, id->tag, now);
+	slot = slot_for(bucket, id, now);
 	flow = &bucket->flow[slot];
 	if (bucket->tag[slot] != id->tag || is_expired(bucket, slot, now))
-		write_flow(bucket, pkt, id, slot, id->tag, now);
+		write_flow(bucket, pkt, id, slot, now);
 	else /* perhaps another CPU has just made it */
 		is_ours = same_flow(flow, pkt, id, 0) &&
 			  flow->original == id->original;
@@ -630,7 +656,6 @@ __noinline int put_alias(const struct packet *pkt, struct flow_id *id)
 	struct ports ports, original, alias;
 	__u32 now = bpf_jiffies64();
 	struct flow_bucket *bucket;
-	__u32 tag;
 
 	if (!pkt || !id)
 		return 0;
@@ -644,12 +669,19 @@ __noinline int put_alias(const struct packet *pkt, struct flow_id *id)
 	alias.destination = original.destination;
 	id->original = alias.word;
 	place_flow(pkt, id);
-	tag = alias_tag(id, original.destination);
+	bucket = bucket_of(id);
+	if (bucket) {
+		/* What XDP remembers of replies does not count any more. */
+		bpf_spin_lock(&bucket->lock);
+		next_version(bucket);
+		next_version(bucket);
+		bpf_spin_unlock(&bucket->lock);
+	}
+	place_alias(pkt, id, original.destination);
 	bucket = bucket_of(id);
 	if (bucket) {
 		bpf_spin_lock(&bucket->lock);
-		write_flow(bucket, pkt, id, slot_for(bucket, id, tag, now), tag,
-			   now);
+		write_flow(bucket, pkt, id, slot_for(bucket, id, now), now);
 		bpf_spin_unlock(&bucket->lock);
 	}
 	id->key.ports = ports.word;
@@ -666,7 +698,7 @@ __noinline int import_record(const struct flow_record *record)
 	struct flow_bucket *bucket;
 	struct packet pkt = {};
 	struct flow_id id = {};
-	__u32 tag, used, slot;
+	__u32 used, slot;
 
 	if (!record)
 		return -1;
@@ -676,17 +708,19 @@ __noinline int import_record(const struct flow_record *record)
 	id.original = record->flow.original;
 	id.state = record->state;
 	id.answer = record->answer;
-	place_flow(&pkt, &id);
-	tag = id.key.alias ? alias_tag(&id, id.original >> 16) : id.tag;
+	if (id.key.alias)
+		place_alias(&pkt, &id, id.original >> 16);
+	else
+		place_flow(&pkt, &id);
 	used = record->is_fresh ? now : record->used;
 	bucket = bucket_of(&id);
 	if (!bucket)
 		return -1;
 	bpf_spin_lock(&bucket->lock);
-	slot = slot_for(bucket, &id, tag, now);
-	if (bucket->tag[slot] != tag ||
+	slot = slot_for(bucket, &id, now);
+	if (bucket->tag[slot] != id.tag ||
 	    (__s32)(used - bucket->used[slot]) > 0) {
-		write_flow(bucket, &pkt, &id, slot, tag, now);
+		write_flow(bucket, &pkt, &id, slot, now);
 		bucket->used[slot] = used;
 	}
 	bpf_spin_unlock(&bucket->lock);

@@ -74,13 +74,13 @@ __noinline int move_flow(const struct packet *pkt, struct flow_id *id)
  * its flow is not there any more. 0 if another connection has them by now.
  */
 static __always_inline __be32 return_to(const struct packet *pkt,
-					struct flow_id *id)
+					struct flow_id *id, __be32 moved)
 {
 	__be32 wanted = id->key.ports;
 
-	id->key.ports = id->moved;
+	id->key.ports = moved;
 	place_flow(pkt, id);
-	if (find_flow(pkt, id, 1)) {
+	if (find_flow(pkt, id, OWN_PORTS)) {
 		if (follow_flow(pkt, id))
 			put_alias(pkt, id);
 		return id->key.ports;
@@ -103,14 +103,15 @@ static __always_inline __be32 return_to(const struct packet *pkt,
 static __always_inline __be32 track_flow(const struct packet *pkt,
 					 struct flow_id *id)
 {
-	__be32 ports = find_flow(pkt, id, 1);
+	__be32 ports = find_flow(pkt, id, OWN_PORTS);
 
 	if (likely(ports)) {
 		follow_flow(pkt, id);
 		return ports;
 	}
-	if (id->moved) {
-		ports = return_to(pkt, id);
+	ports = find_alias(pkt, id);
+	if (ports) {
+		ports = return_to(pkt, id, ports);
 		if (ports)
 			return ports;
 	}

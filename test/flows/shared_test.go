@@ -94,6 +94,32 @@ func abort(conn net.Conn) {
 	_ = conn.Close()
 }
 
+// TestManyConnectionsFromOnePort has a client use one source port for all ports of a
+// range that become one.
+func TestManyConnectionsFromOnePort(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			way := newWorld(t, mode, nil).ways()["egress IPv4"]
+			way.echo(t, rangeTarget)
+			var conns []net.Conn
+			for port := uint16(rangeFirst); port <= rangeLast; port++ {
+				for _, network := range []string{"tcp", "udp"} {
+					conn, err := way.dial(network, 26000, port)
+					must(t, err)
+					defer abort(conn)
+					must(t, talk(conn, fmt.Sprint("hello ", port)))
+					conns = append(conns, conn)
+				}
+			}
+			for round := range 2 {
+				for i, conn := range conns {
+					must(t, talk(conn, fmt.Sprint("round ", round, " on ", i)))
+				}
+			}
+		})
+	}
+}
+
 // narrow leaves a client few ports to choose from, so that it uses some twice.
 func narrow(t *testing.T, in ns.NetNS, count int) {
 	t.Helper()
