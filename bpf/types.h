@@ -108,7 +108,7 @@ struct flow_key {
  * If its source port had to be changed, the table has an alias of it, too. That
  * has the key that the flow would have had otherwise, which forward packets can
  * compute; `original` has the source port that it got, and the destination port
- * before the change. So it is in the bucket where a packet looks first.
+ * before the change, which is part of its hash.
  */
 struct flow {
 	struct address container;
