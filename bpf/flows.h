@@ -6,10 +6,10 @@
  * to come keeps its source port, see moves.h.
  *
  * A table of buckets: a flow's hash says which. In a full one a flow makes room
- * that has expired, or else one of the same container. A packet finds its flow
- * without a call, in three lines of memory. Who writes holds the bucket's lock.
- * Who reads does not, where the processor does loads in order and nobody wrote
- * meanwhile.
+ * that has expired, or else one of the container with most of them. A packet
+ * finds its flow without a call, in three lines of memory. Who writes holds the
+ * bucket's lock. Who reads does not, where the processor does loads in order
+ * and nobody wrote meanwhile.
  */
 #ifndef XDP_PORT_FLOWS_H
 #define XDP_PORT_FLOWS_H
@@ -219,15 +219,51 @@ static __always_inline __u64 is_expired(const struct flow_bucket *bucket,
 		       age_of(bucket, slot, now));
 }
 
+/* How many of the four numbers in a word are 0. */
+static __always_inline __u64 zeros_in(__u64 word)
+{
+	const __u64 ones = 0x0001000100010001, lower = 0x7fff * ones;
+	__u64 nonzero = ((word & lower) + lower) | word; /* their upper bits */
+
+	return ((~nonzero >> 15) & ones) * ones >> 48;
+}
+
 /*
- * The slot that makes room, from 1 on: a free one, one whose flow has expired,
- * or one of the same container, if there is any of these; and of several the
- * one with the highest rank, of these the one that was not used for longest.
+ * A byte for each slot: twice how many flows of the bucket its container would
+ * have with the new one, and one more if that is its own.
+ */
+static __always_inline __u64 shares_in(const struct flow_bucket *bucket,
+				       __u16 owner)
+{
+	__u64 owners[FLOWS_PER_BUCKET / 4];
+	__u64 shares = 0;
+
+	__builtin_memcpy(owners, bucket->owner, sizeof(owners));
+#pragma nounroll
+	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++) {
+		__u16 other = bucket->owner[slot];
+		__u64 same = other * (__u64)0x0001000100010001;
+		__u64 share =
+			zeros_in(owners[0] ^ same) + zeros_in(owners[1] ^ same);
+
+		share = 2 * share + 3 * is_zero(other ^ owner);
+		shares |= share << 8 * slot;
+	}
+	barrier_var(shares); /* else the next loop and this become one */
+	return shares;
+}
+
+/*
+ * The slot that makes room, from 1 on: a free one, or one whose flow has
+ * expired, if there is any. Else one of the container that would have the most
+ * flows in the bucket with the new one, which is the new one's if another has
+ * as many: so nobody's flood takes more than its share. Of several the one with
+ * the highest rank, of these the one that was not used for longest.
  */
 static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
 					  __u32 ifindex, __u32 now)
 {
-	__u64 best = 0;
+	__u64 best = 0, shares = shares_in(bucket, ifindex);
 
 #pragma nounroll
 	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++) {
@@ -235,14 +271,15 @@ static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
 		__u64 score;
 
 		barrier_var(flows); /* one pointer, not one to each array */
-		score = is_zero(flows->tag[slot]) << 2;
-		score |= is_expired(flows, slot, now) << 1;
-		score |= is_zero(flows->owner[slot] ^ (__u16)ifindex);
+		score = is_zero(flows->tag[slot]) << 1;
+		score |= is_expired(flows, slot, now);
+		score = score << 8 | (shares & 0xff);
 		score = score << 8 |
 			flow_rank[flows->state[slot] % FLOW_STATES];
 		score = score << 32 | age_of(flows, slot, now);
 		score = score << 8 | (slot + 1);
 		best += (score - best) & if_less(best, score);
+		shares >>= 8;
 	}
 	return best & 0xff;
 }

@@ -2,7 +2,9 @@ package datapath
 
 import (
 	"cmp"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,30 +12,48 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// score says how readily a slot makes room: a free one before one that has expired,
-// before one of the same container, before others'; of several by rank, then age.
-func score(bucket *programsFlowBucket, slot int, owner uint16, now uint32, tick time.Duration) [4]int {
-	if bucket.Tag[slot] == 0 {
-		return [4]int{2}
-	}
-	policy, age := policyOf(bucket.State[slot]), int(int32(now-bucket.Used[slot]))
-	var expired, own int
-	if uint32(age) > policy.jiffies(tick) {
-		expired = 1
-	}
-	if bucket.Owner[slot] == owner {
-		own = 1
-	}
-	return [4]int{expired, own, int(policy.rank), age}
-}
-
-func compareScores(a, b [4]int) int {
-	for i := range a {
-		if c := cmp.Compare(a[i], b[i]); c != 0 {
-			return c
+// slotsOf returns the slots of a bucket for which a condition holds.
+func slotsOf(bucket *programsFlowBucket, holds func(slot int) bool) (slots []int) {
+	for slot := range bucket.Tag {
+		if holds(slot) {
+			slots = append(slots, slot)
 		}
 	}
-	return 0
+	return slots
+}
+
+func isExpiredIn(bucket *programsFlowBucket, slot int, now uint32, tick time.Duration) bool {
+	return now-bucket.Used[slot] > policyOf(bucket.State[slot]).jiffies(tick)
+}
+
+// roomFor returns the slots of which one is to make room for a flow of this owner: the
+// free ones, or else those that have expired, or else one of the owner that would
+// have the most flows: the one of the highest rank, and of several the oldest.
+func roomFor(bucket *programsFlowBucket, owner uint16, now uint32, tick time.Duration) []int {
+	if free := slotsOf(bucket, func(slot int) bool { return bucket.Tag[slot] == 0 }); free != nil {
+		return free
+	}
+	if expired := slotsOf(bucket, func(slot int) bool { return isExpiredIn(bucket, slot, now, tick) }); expired != nil {
+		return expired
+	}
+	flows := map[uint16]int{owner: 1}
+	for _, other := range bucket.Owner {
+		flows[other]++
+	}
+	most := slices.Max(slices.Collect(maps.Values(flows)))
+	candidates := slotsOf(bucket, func(slot int) bool { return flows[bucket.Owner[slot]] == most })
+	if flows[owner] == most {
+		candidates = slotsOf(bucket, func(slot int) bool { return bucket.Owner[slot] == owner })
+	}
+	byRank := func(a, b int) int {
+		return cmp.Compare(policyOf(bucket.State[a]).rank, policyOf(bucket.State[b]).rank)
+	}
+	first := slices.MaxFunc(candidates, func(a, b int) int {
+		return cmp.Or(byRank(a, b), cmp.Compare(now-bucket.Used[a], now-bucket.Used[b]))
+	})
+	return slices.DeleteFunc(candidates, func(slot int) bool { // other owners may have as many, and as old ones
+		return byRank(slot, first) != 0 || bucket.Used[slot] != bucket.Used[first]
+	})
 }
 
 // randomBucket has flows of several containers in all states, none of which is about
@@ -46,7 +66,7 @@ func randomBucket(random *rand.Rand, now uint32, tick time.Duration) (bucket pro
 		idle := time.Duration(random.IntN(250))*time.Second + 500*time.Millisecond
 		bucket.Used[slot] = now - uint32(idle/tick)
 		bucket.State[slot] = uint8(random.IntN(128))
-		bucket.Owner[slot] = uint16(loopback + random.IntN(3))
+		bucket.Owner[slot] = uint16(loopback + random.IntN(1+random.IntN(8)))
 		bucket.Flow[slot].Key.Ifindex = uint32(bucket.Owner[slot])
 	}
 	return bucket
@@ -74,31 +94,60 @@ func TestRoomIsMade(t *testing.T) {
 		if err := flows.Lookup(uint32(0), &after); err != nil {
 			t.Fatal(err)
 		}
-		filled, best := -1, [4]int{}
-		for slot := range before.Tag {
-			if before.Flow[slot] != after.Flow[slot] {
-				filled = slot
-			}
-			if s := score(&before, slot, loopback, now, tick); compareScores(s, best) > 0 {
-				best = s
-			}
+		filled := slotsOf(&before, func(slot int) bool { return before.Flow[slot] != after.Flow[slot] })
+		room := roomFor(&before, loopback, now, tick)
+		if len(filled) != 1 || !slices.Contains(room, filled[0]) {
+			t.Fatalf("bucket %d: slots %d made room, should be one of %d: %+v", i, filled, room, before)
 		}
-		if filled < 0 {
-			t.Fatalf("bucket %d: the flow is not there: %+v", i, after)
-		}
-		if got := score(&before, filled, loopback, now, tick); got != best {
-			t.Fatalf("bucket %d: slot %d made room, %v, should be one with %v: %+v", i, filled, got, best, before)
-		}
-		if best[0] < 2 {
+		if before.Tag[room[0]] != 0 {
 			want.FlowsEvicted++
-		}
-		if best[0] == 0 {
-			want.FlowsEvictedLive++
+			if !isExpiredIn(&before, room[0], now, tick) {
+				want.FlowsEvictedLive++
+			}
 		}
 	}
 	got, err := p.Counters(loopback)
 	if err != nil || got.FlowsEvicted != want.FlowsEvicted || got.FlowsEvictedLive != want.FlowsEvictedLive {
 		t.Errorf("counted %+v, %v, should be %+v", got, err, want)
+	}
+}
+
+// TestFairShare has a container with an idle connection, in a bucket that a neighbour's
+// flood fills, make flows itself: the neighbour's make room until both have as many,
+// then the container's newer ones.
+func TestFairShare(t *testing.T) {
+	stayOnCPU(t)
+	p, dir := pinned(t, flowPorts(1), Shared{})
+	flows := openedFlows(t, dir)
+	now, tick, err := jiffies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const neighbour = loopback + 1
+	var bucket programsFlowBucket
+	for slot := range bucket.Tag {
+		bucket.Tag[slot], bucket.Used[slot] = uint32(slot)<<1|1, now
+		bucket.Owner[slot], bucket.Flow[slot].Key.Ifindex = neighbour, neighbour
+	}
+	bucket.Owner[3], bucket.Flow[3].Key.Ifindex = loopback, loopback
+	bucket.State[3] = uint8(programsFlowStateFLOW_TCP | programsFlowStateFLOW_ANSWERED | programsFlowStateFLOW_ESTABLISHED)
+	bucket.Used[3] -= uint32(time.Hour / tick)
+	if err := flows.Put(uint32(0), &bucket); err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint16(20) {
+		sent(t, p, udp(inside, 5000+i, outside, 7999))
+		var after programsFlowBucket
+		if err := flows.Lookup(uint32(0), &after); err != nil {
+			t.Fatal(err)
+		}
+		if after.Flow[3] != bucket.Flow[3] {
+			t.Fatalf("after %d flows the idle connection is gone: %+v", i+1, after)
+		}
+		own := slotsOf(&after, func(slot int) bool { return after.Owner[slot] == loopback })
+		if want := min(2+int(i), 4); len(own) != want {
+			t.Fatalf("after %d flows the container has %d, should be %d", i+1, len(own), want)
+		}
 	}
 }
 

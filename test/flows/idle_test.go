@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"testing"
@@ -11,9 +12,9 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestIdleConnections has a container, or its neighbour, make ten times as many
-// DNS-like queries as the table has room for, while TCP connections are idle: the
-// server speaks first afterwards.
+// TestIdleConnections has a container and its neighbour make ten times as many
+// DNS-like queries as the table has room for, in either order and at once, while TCP
+// connections of the container are idle: the server speaks first afterwards.
 func TestIdleConnections(t *testing.T) {
 	sizes := []int{1024}
 	if isNightly {
@@ -30,10 +31,16 @@ func TestIdleConnections(t *testing.T) {
 				server, err := node.UDPEcho(w.Far, target)
 				must(t, err)
 				defer server.Close()
-				for round, client := range []*node.Container{w.container, neighbour} {
-					query(t, client.NS, way, pace.Share(10*size))
-					wantLive(t, fmt.Sprint("queries of container ", round), list, 1+round)
-				}
+				flood := func(client *node.Container) error { return query(client.NS, way, pace.Share(10*size)) }
+				must(t, flood(neighbour))
+				must(t, flood(w.container))
+				wantLive(t, "queries of the neighbour, then its own", list, 1)
+				must(t, flood(neighbour))
+				wantLive(t, "queries of the neighbour again", list, 2)
+				theirs := make(chan error)
+				go func() { theirs <- flood(neighbour) }()
+				must(t, errors.Join(flood(w.container), <-theirs))
+				wantLive(t, "queries of both at once", list, 3)
 			})
 		}
 	}
@@ -41,20 +48,23 @@ func TestIdleConnections(t *testing.T) {
 
 // query asks so many questions, each from a socket of its own, and waits for a few of
 // the answers.
-func query(t *testing.T, from ns.NetNS, way ends, count int) {
-	t.Helper()
+func query(from ns.NetNS, way ends, count int) error {
 	way.client = from
 	for i := range count {
 		conn, err := way.dial("udp", uint16(1024+i%60000), asked)
-		must(t, err)
+		if err != nil {
+			return err
+		}
 		if i%100 == 0 {
-			must(t, talk(conn, "who is this?"))
+			err = talk(conn, "who is this?")
 		} else {
 			_, err = conn.Write([]byte("who is that?"))
-			must(t, err)
 		}
-		must(t, conn.Close())
+		if err := errors.Join(err, conn.Close()); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // TestLostTable has connections go on though nobody knows them any more, as after an
