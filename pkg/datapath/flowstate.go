@@ -58,17 +58,19 @@ func policyOf(state uint8) flowPolicy {
 	case !has(programsFlowStateFLOW_TCP) && has(programsFlowStateFLOW_ANSWERED):
 		return flowPolicy{FlowAnswered, answeredLifetime, 3}
 	case !has(programsFlowStateFLOW_TCP):
-		return flowPolicy{FlowUnanswered, unansweredLifetime, 4}
+		return flowPolicy{FlowUnanswered, unansweredLifetime, 5}
 	case has(programsFlowStateFLOW_RESET_CONTAINER):
-		return flowPolicy{FlowClosed, resetLifetime, 5}
+		return flowPolicy{FlowClosed, resetLifetime, 6}
 	case state&finished == finished:
-		return flowPolicy{FlowClosed, finishedLifetime, 5}
+		return flowPolicy{FlowClosed, finishedLifetime, 6}
 	case !has(programsFlowStateFLOW_ESTABLISHED):
-		return flowPolicy{FlowOpening, openingLifetime, 4}
-	case has(programsFlowStateFLOW_RESET_PEER):
-		return flowPolicy{FlowClosing, establishedLifetime, 2}
+		return flowPolicy{FlowOpening, openingLifetime, 5}
+	case has(programsFlowStateFLOW_FIN_CONTAINER) && has(programsFlowStateFLOW_RESET_PEER):
+		return flowPolicy{FlowClosing, finishedLifetime, 4}
 	case has(programsFlowStateFLOW_FIN_CONTAINER):
 		return flowPolicy{FlowClosing, halfClosedLifetime, 2}
+	case has(programsFlowStateFLOW_RESET_PEER):
+		return flowPolicy{FlowClosing, establishedLifetime, 4}
 	}
 	return flowPolicy{FlowEstablished, establishedLifetime, 1}
 }

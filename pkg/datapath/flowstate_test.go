@@ -151,6 +151,31 @@ func TestFairShare(t *testing.T) {
 	}
 }
 
+// TestResetByPeer has a RST in the peer's name end what the container has finished, but
+// no established connection: that makes room before UDP, and is there until then.
+func TestResetByPeer(t *testing.T) {
+	const established = programsFlowStateFLOW_TCP | programsFlowStateFLOW_ANSWERED | programsFlowStateFLOW_ESTABLISHED
+	const reset, finished = programsFlowStateFLOW_RESET_PEER, programsFlowStateFLOW_FIN_CONTAINER
+	policy := func(state programsFlowState) flowPolicy { return policyOf(uint8(state)) }
+	if got := policy(established | finished | reset).lifetime; got > 2*time.Minute {
+		t.Errorf("finished by the container and reset: %s", got)
+	}
+	if got := policy(established | reset).lifetime; got != policy(established).lifetime {
+		t.Errorf("reset in the peer's name: %s", got)
+	}
+	answered := policy(programsFlowStateFLOW_ANSWERED)
+	for _, state := range []programsFlowState{established | reset, established | finished | reset} {
+		if policy(state).rank <= answered.rank {
+			t.Errorf("state %b makes room after answered UDP: %+v", state, policy(state))
+		}
+	}
+	for _, state := range []programsFlowState{established, established | finished} {
+		if policy(state).rank >= answered.rank {
+			t.Errorf("state %b makes room before answered UDP: %+v", state, policy(state))
+		}
+	}
+}
+
 // TestFlowStates follows a connection of either protocol from its first packet on,
 // by what ReadFlows says of it.
 func TestFlowStates(t *testing.T) {

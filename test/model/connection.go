@@ -44,9 +44,9 @@ func (c *connection) lifetime() time.Duration {
 		return 180 * time.Second
 	case c.reset.container:
 		return 10 * time.Second
-	case c.finished.container && c.finished.peer, !c.isEstablished:
+	case c.finished.container && (c.finished.peer || c.reset.peer), !c.isEstablished:
 		return 120 * time.Second
-	case c.finished.container && !c.reset.peer:
+	case c.finished.container:
 		return time.Hour
 	}
 	return 5 * 24 * time.Hour
