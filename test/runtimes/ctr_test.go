@@ -100,10 +100,28 @@ func (f foreground) run(name string) (err error) {
 	if f.running[name], err = f.m.StartDaemon(f.log, command...); err != nil {
 		return err
 	}
+	// A task takes commands as soon as it is created, while the network's plugins
+	// are still at work; it runs when they are done.
 	return eventually(func() error {
+		if err := f.isRunning(name); err != nil {
+			return err
+		}
 		_, err := f.exec(name, "/echo", "address")
 		return err
 	})
+}
+
+func (c ctr) isRunning(name string) error {
+	tasks, err := c.m.Run("ctr", "task", "ls")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(tasks) {
+		if field := strings.Fields(line); len(field) > 2 && field[0] == name && field[2] == "RUNNING" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s does not run: %s", name, tasks)
 }
 
 func (f foreground) remove(name string) error {
