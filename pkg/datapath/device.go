@@ -13,6 +13,8 @@ type Device struct {
 	Name  string
 	// Address is its hardware address, empty where it is not known.
 	Address string `json:",omitempty"`
+	// Serial is what veth.SerialOf says of it, 0 where that is not known.
+	Serial uint64 `json:",omitempty"`
 }
 
 // Site is a device and what there is on it that is not of any attachment on

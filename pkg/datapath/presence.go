@@ -35,7 +35,8 @@ type Interface struct {
 	// Device is the host side as it is called now, or as it was called where it
 	// is not here.
 	Device Device
-	// Bare tells that nothing of the attachment is on the device, which is here.
+	// Bare tells that nothing of the attachment is on the device, which is here or
+	// not determined.
 	Bare bool
 	// Why is why it is not here; empty where it is.
 	Why string
@@ -44,10 +45,11 @@ type Interface struct {
 // Locate tells whether the interface of the attachment in folder is still the
 // same, as seen from a network namespace, the caller's. Everybody asks it here.
 //
-// Neither a name nor a time decides that. A link, and a filter by its name, are on
-// the device that they were attached to, or on none. Where there is none left an
-// index stands for one device in a namespace, which its cookie tells from others;
-// but who makes a device can ask for an index, so its address must be the same.
+// Neither a name, an address nor a time decides that. A link, and a filter by its
+// name, are on the device that they were attached to, or on none. Where there is
+// none left the device at the index must have the serial number of the old one. If
+// that is not known, the same address tells that it is the one, and another address
+// tells nothing.
 func Locate(folder string, record *Record, own veth.NetNS) Interface {
 	index, links, err := placedLinks(folder)
 	found := Interface{Device: record.Device}
@@ -61,6 +63,17 @@ func Locate(folder string, record *Record, own veth.NetNS) Interface {
 		found.locateByLink()
 	default:
 		found.locateByIndex(record)
+	}
+	return found
+}
+
+// LocateKept is Locate for a record of Keep: nothing of it is attached.
+func LocateKept(record *Record, own veth.NetNS) Interface {
+	found := Interface{Device: record.Device}
+	if record.NetNS.Is(own) {
+		found.locateByIndex(record)
+	} else {
+		found.locateFromAfar(record, own, 0, 0)
 	}
 	return found
 }
@@ -142,11 +155,29 @@ func (i *Interface) locateByIndex(record *Record) {
 		i.Presence, i.Bare, i.Why = Gone, false, i.isGone()
 	case err != nil:
 		i.Why = i.cannotAsk(err)
-	case isPlaced || i.Device.Address == "" || i.Device.Address == device.Attrs().HardwareAddr.String():
+	case isPlaced:
 		i.Presence, i.Device.Name = Here, device.Attrs().Name
 	default:
+		i.compare(device.Attrs())
+	}
+}
+
+// compare is for a device that has the index, and nothing of the attachment.
+func (i *Interface) compare(device *netlink.LinkAttrs) {
+	serial := uint64(0)
+	if i.Device.Serial != 0 {
+		serial = veth.SerialOf(device.Index, device.Name)
+	}
+	address := device.HardwareAddr.String()
+	switch {
+	case serial != 0 && serial != i.Device.Serial:
 		i.Presence, i.Bare = Gone, false
-		i.Why = i.isGone() + fmt.Sprintf(", and %s has its index", device.Attrs().Name)
+		i.Why = i.isGone() + fmt.Sprintf(", and %s has its index", device.Name)
+	case serial != 0, i.Device.Address == "", i.Device.Address == address:
+		i.Presence, i.Device.Name = Here, device.Name
+	default:
+		i.Why = fmt.Sprintf("nobody can tell whether its device %s is %s: both have index %d, but one had the address %s and the other has %s",
+			i.Device.Name, device.Name, device.Index, i.Device.Address, address)
 	}
 }
 

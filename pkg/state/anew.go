@@ -111,7 +111,8 @@ func placed(existing []attachment, wanted Wanted) (attachment, *datapath.Record,
 		case found.Presence == datapath.Undetermined:
 			return a, nil, fmt.Errorf("%w: %s", datapath.ErrAttach, found.Why)
 		case found.Presence == datapath.Here && !found.Bare:
-			record.Device = found.Device
+			record.Device = found.Device // an earlier build noted no serial number
+			record.Device.Serial = veth.SerialOf(found.Device.Index, found.Device.Name)
 			return a, record, nil
 		}
 	}
@@ -185,7 +186,7 @@ func (s *Store) restore(ruleset string, record *datapath.Record) error {
 	if err != nil {
 		return err
 	}
-	switch found := datapath.Locate("", record, own); found.Presence {
+	switch found := datapath.LocateKept(record, own); found.Presence {
 	case datapath.Gone:
 		return nil
 	case datapath.Here:

@@ -162,7 +162,7 @@ func (s *Store) displace(
 	case found.Presence == datapath.Gone:
 		defer s.keepLock()()
 		return s.remove(holder)
-	case found.Presence == datapath.Undetermined:
+	case found.Presence == datapath.Undetermined && !found.Bare:
 		return fmt.Errorf("%w: %s has the index of %s: %s", datapath.ErrAttach, keyOf(holder.folder), dev.Name, found.Why)
 	case found.Presence == datapath.Here && !found.Bare:
 		return datapath.HeldBy(dev, keyOf(holder.folder).String())

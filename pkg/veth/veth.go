@@ -30,6 +30,8 @@ type End struct {
 	Name  string
 	// Address is its hardware address.
 	Address string
+	// Serial is what SerialOf says, of a host side alone.
+	Serial uint64
 }
 
 // Pair is a veth pair whose Host end is in the caller's network namespace.
@@ -56,7 +58,9 @@ func HostSide(netnsPath, ifname string) (*Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pair{Host: endOf(host), Container: endOf(inside)}, nil
+	pair := &Pair{Host: endOf(host), Container: endOf(inside)}
+	pair.Host.Serial = SerialOf(pair.Host.Index, pair.Host.Name)
+	return pair, nil
 }
 
 func endOf(link netlink.Link) End {

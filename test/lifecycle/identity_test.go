@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	ebpflink "github.com/cilium/ebpf/link"
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/containernetworking/plugins/pkg/testutils"
 	"github.com/vishvananda/netlink"
@@ -351,4 +353,84 @@ func TestOneDevice(t *testing.T) {
 	if _, err := os.Stat(node.StateFolder); err == nil {
 		mustBeClean(t)
 	}
+}
+
+// TestAddressChanged gives the host side another hardware address, and has somebody
+// take all off it: it is the same device, which gc leaves alone and ADD serves again.
+func TestAddressChanged(t *testing.T) {
+	eachManner(t, func(t *testing.T, m manner) {
+		w := newWorld(t)
+		p := w.pod(t, "host0", 0)
+		p.add(t, 1, m)
+		p.readdress(t)
+		p.mustBeRight(t)
+		p.strip(t)
+		if l := p.listedAs(t); l == nil || l.Healthy || l.Gone {
+			t.Errorf("list says %+v", l)
+		}
+		w.mustTool(t, "gc")
+		w.apply(t, 2, m)
+		p.mustBeRight(t)
+		w.mustList(t, p)
+		p.del(t)
+		p.mustBeRight(t)
+		mustBeClean(t)
+	})
+}
+
+func (p *pod) readdress(t *testing.T) {
+	t.Helper()
+	p.onHost(t, func(link netlink.Link) error {
+		return netlink.LinkSetHardwareAddr(link, net.HardwareAddr{2, 0, 0, 0, 1, byte(p.number)})
+	})
+	must(t, p.c.NS.Do(func(ns.NetNS) error {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		return errors.Join(netlink.LinkSetDown(link), netlink.LinkSetUp(link)) // it forgets its neighbours
+	}))
+}
+
+// strip takes all that is attached off the device, behind everybody's back.
+func (p *pod) strip(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"xdp", "tc_ingress", "tc_egress"} {
+		pinned, err := ebpflink.LoadPinnedLink(filepath.Join(folder(t, p), name), nil)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		must(t, err)
+		must(t, errors.Join(pinned.Detach(), pinned.Close()))
+	}
+	if p.manner.hook == "clsact" {
+		p.onHost(t, func(link netlink.Link) error {
+			return netlink.QdiscDel(&netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+				LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+			}})
+		})
+	}
+}
+
+// TestSameAddress has two devices that have the same index and hardware address, one
+// after the other: gc removes what was attached to the first, and only that.
+func TestSameAddress(t *testing.T) {
+	eachManner(t, func(t *testing.T, m manner) {
+		w := newWorld(t)
+		a := w.pod(t, "host0", 0)
+		a.readdress(t)
+		a.add(t, 1, m)
+		index := a.index(t)
+		a.removeDevice(t)
+		b := w.pod(t, "host0", index)
+		b.number = a.number // which makes the same address
+		b.readdress(t)
+		b.number = 2
+		b.add(t, 1, m)
+		w.mustTool(t, "gc")
+		w.mustList(t, b)
+		b.mustBeRight(t)
+		b.del(t)
+		mustBeClean(t)
+	})
 }
