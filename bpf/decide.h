@@ -61,27 +61,43 @@ static __always_inline int may_leave(enum hook hook)
 	return hook == AT_XDP && !is_native;
 }
 
-static __always_inline int is_dropped(const struct packet *pkt,
-				      __be16 destination)
+static __always_inline int is_dropped(const struct packet *pkt, __u16 entry)
 {
-	__u16 entry = look_up_port(pkt->direction, pkt->protocol, destination);
 	struct rule *rule = rule_at(rule_for(entry, pkt->family, &pkt->peer));
 
 	return rule && rule->action == RULE_DROP;
 }
 
-/* Whether there is an alias of a connection that goes to these ports directly.
+/*
+ * Whether there is an alias of a connection with these original ports, that
+ * would have got those ports.
  */
-__noinline int has_moved(const struct packet *pkt, const struct flow_id *flow,
-			 __u32 wire)
+__noinline int has_alias(const struct packet *pkt, const struct flow_id *flow,
+			 __u32 original, __u32 ports)
 {
-	struct flow_id direct;
+	struct flow_id moved;
 
 	if (!pkt || !flow)
 		return 0;
-	direct = *flow;
-	direct.original = wire;
-	return !!find_alias(pkt, &direct);
+	moved = *flow;
+	moved.key.ports = ports;
+	moved.original = original;
+	return !!find_alias(pkt, &moved);
+}
+
+/* Follows the flow of a reply, and puts its alias back if that was evicted. */
+static __always_inline void follow_reply(const struct packet *pkt,
+					 struct flow_id *flow)
+{
+	struct ports original = { .word = flow->original };
+	struct ports ports = { .word = flow->key.ports };
+	int has_changed = follow_flow(pkt, flow);
+
+	if (original.source == ports.source)
+		return;
+	ports.source = original.source;
+	if (has_changed || !has_alias(pkt, flow, original.word, ports.word))
+		put_alias(pkt, flow);
 }
 
 /*
@@ -98,29 +114,34 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 {
 	struct ports wire = reversed(pkt->ports), original, to;
 	struct flow_id flow;
+	__u16 entry;
 
 	if (!(pkt->reply_entry & PORT_IS_TARGET))
 		return 0;
 	identify_flow(&flow, pkt, wire, !pkt->direction);
 	original.word = find_flow(pkt, &flow, ORIGINAL_PORTS);
 	if (may_leave(hook) && (original.destination == wire.destination ||
-				has_moved(pkt, &flow, wire.word))) {
+				has_alias(pkt, &flow, wire.word, wire.word))) {
 		pkt->decision.verdict = DEFERRED;
 		return 1;
 	}
 	if (!original.word)
 		return 0;
-	if (follow_flow(pkt, &flow) && original.source != wire.source)
-		put_alias(pkt, &flow);
+	follow_reply(pkt, &flow);
 	to = reversed(original);
 	if (original.word == wire.word) {
 		if (!pkt->forward_entry)
 			remember(pkt, hook, &flow);
 		return 0;
 	}
-	if (original.destination == wire.destination &&
-	    is_dropped(pkt, to.destination))
-		return 0;
+	if (original.destination == wire.destination) {
+		entry = look_up_port(pkt->direction, pkt->protocol,
+				     to.destination);
+		if (is_dropped(pkt, entry)) {
+			pkt->forward_entry = entry; /* for its rule */
+			return 0;
+		}
+	}
 	pkt->decision.verdict = REPLY_RESTORED;
 	change_ports(pkt, to);
 	remember(pkt, hook, &flow);

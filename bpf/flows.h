@@ -200,16 +200,25 @@ static __always_inline __u32 slot_with(const struct flow_bucket *bucket,
 	return found;
 }
 
+/* How much later than `now` was read a flow may have been used, in jiffies. */
+#define LATER (1 << 16)
+
 /*
- * For how many jiffies the flow was not used. It may have been used after `now`
- * was read, which is before the lock was there.
+ * For how many jiffies a flow was not used. It may have been used after `now`
+ * was read, which is before the lock was there. What looks like much later was
+ * so long ago that the clock has wrapped.
  */
+static __always_inline __u32 idle_for(__u32 used, __u32 now)
+{
+	__u32 idle = now - used;
+
+	return idle & if_less(idle, (__u32)-LATER);
+}
+
 static __always_inline __u32 age_of(const struct flow_bucket *bucket,
 				    __u32 slot, __u32 now)
 {
-	__s64 age = (__s32)(now - bucket->used[slot]);
-
-	return age & ~if_less(age, 0);
+	return idle_for(bucket->used[slot], now);
 }
 
 static __always_inline __u64 is_expired(const struct flow_bucket *bucket,
@@ -500,6 +509,19 @@ static __always_inline int begins_anew(const struct packet *pkt, __u8 state)
 }
 
 /*
+ * Whether the packet accepts a connection of the peer's, on which the container
+ * then begins anew: it answers what it takes for part of an older one
+ * otherwise.
+ */
+static __always_inline int accepts(const struct packet *pkt,
+				   const struct flow_id *id)
+{
+	return pkt->direction == EGRESS && is_reply(pkt, id) &&
+	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) ==
+		       (TCP_SYN | TCP_ACK);
+}
+
+/*
  * How far a flow is after a packet of it. Nothing but the container ends an
  * established connection, since anybody can send as the peer. Who goes on
  * sending was not reset, and who sends data after the last of it was not the
@@ -522,6 +544,8 @@ __noinline int next_state(const struct packet *pkt, const struct flow_id *id)
 	if (flags & TCP_RST)
 		return state | (from_container ? FLOW_RESET_CONTAINER
 					       : FLOW_RESET_PEER);
+	if (accepts(pkt, id))
+		return FLOW_TCP | FLOW_ANSWERED;
 	state &= ~FLOW_RESET_PEER;
 	if (from_container)
 		state &= ~FLOW_RESET_CONTAINER;
@@ -554,8 +578,9 @@ static __always_inline int is_settled(__u8 state)
 static __always_inline int is_answer(const struct packet *pkt,
 				     const struct flow_id *id)
 {
-	return is_reply(pkt, id) &&
-	       (id->state & (FLOW_TCP | FLOW_ESTABLISHED)) == FLOW_TCP;
+	if (!is_reply(pkt, id) || !(id->state & FLOW_TCP))
+		return 0;
+	return !(id->state & FLOW_ESTABLISHED) || accepts(pkt, id);
 }
 
 /*
@@ -728,13 +753,17 @@ __noinline int put_alias(const struct packet *pkt, struct flow_id *id)
 	return 0;
 }
 
-/* Brings a flow or an alias in, unless it is there and was used later. */
+/*
+ * Brings a flow or an alias in, unless it has expired, or is there and was used
+ * later.
+ */
 __noinline int import_record(const struct flow_record *record)
 {
 	__u32 now = bpf_jiffies64();
 	struct flow_bucket *bucket;
 	struct packet pkt = {};
 	struct flow_id id = {};
+	struct ports original;
 	__u32 used, slot;
 
 	if (!record)
@@ -745,11 +774,14 @@ __noinline int import_record(const struct flow_record *record)
 	id.original = record->flow.original;
 	id.state = record->state;
 	id.answer = record->answer;
+	used = record->is_fresh ? now : record->used;
+	if (idle_for(used, now) > flow_lifetime[id.state % FLOW_STATES])
+		return 0;
+	original.word = id.original;
 	if (id.key.alias)
-		place_alias(&pkt, &id, id.original >> 16);
+		place_alias(&pkt, &id, original.destination);
 	else
 		place_flow(&pkt, &id);
-	used = record->is_fresh ? now : record->used;
 	bucket = bucket_of(&id);
 	if (!bucket)
 		return -1;

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -41,6 +42,37 @@ func TestFlowsAreCopied(t *testing.T) {
 	}
 	if copied, err := ReadFlows(toDir, loopback); len(copied) != count || err != nil {
 		t.Errorf("%d flows, %v", len(copied), err)
+	}
+}
+
+// TestExpiredFlowsStay has a flow that has expired not be copied, where it would take the
+// place of another container's.
+func TestExpiredFlowsStay(t *testing.T) {
+	stayOnCPU(t)
+	from, fromDir := pinned(t, flowPorts(1), Shared{})
+	_, toDir := pinned(t, flowPorts(1), Shared{})
+	source, target := openedFlows(t, fromDir), openedFlows(t, toDir)
+	now, tick, err := jiffies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent(t, from, udp(inside, 4000, outside, 7999))
+	var expired, full, after programsFlowBucket
+	if err := source.Lookup(uint32(0), &expired); err != nil {
+		t.Fatal(err)
+	}
+	for slot := range full.Tag {
+		expired.Used[slot] -= uint32(time.Hour / tick)
+		full.Tag[slot], full.Used[slot], full.Owner[slot] = uint32(slot)<<1|1, now, loopback+1
+		full.Flow[slot].Key.Ifindex = loopback + 1
+	}
+	err = errors.Join(source.Put(uint32(0), &expired), target.Put(uint32(0), &full),
+		CopyFlows(source, toDir, loopback), target.Lookup(uint32(0), &after))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Flow != full.Flow {
+		t.Errorf("it was copied: %+v", after)
 	}
 }
 

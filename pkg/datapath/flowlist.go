@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -69,7 +70,7 @@ func decodeFlow(record *programsFlowRecord, now uint32, tick time.Duration) Flow
 	if key.Direction != 0 {
 		container, peer = peer, container
 	}
-	idle := max(0, int32(now-record.Used))
+	idle := idleFor(record.Used, now)
 	return Flow{
 		Direction: rules.Direction(key.Direction),
 		Protocol:  rules.Protocol(key.Protocol),
@@ -78,8 +79,18 @@ func decodeFlow(record *programsFlowRecord, now uint32, tick time.Duration) Flow
 		Original:  portsOf(record.Flow.Original),
 		State:     policy.state,
 		Idle:      time.Duration(idle) * tick,
-		IsExpired: uint32(idle) > policy.jiffies(tick),
+		IsExpired: idle > policy.jiffies(tick),
 	}
+}
+
+// idleFor returns for how many jiffies a flow was not used, as idle_for() of
+// bpf/flows.h does: it may have been used just after the clock was read.
+func idleFor(used, now uint32) uint32 {
+	const later = 1 << 16
+	if idle := now - used; idle < math.MaxUint32-later+1 {
+		return idle
+	}
+	return 0
 }
 
 func addrPort(address programsAddress, family uint8, port uint16) netip.AddrPort {

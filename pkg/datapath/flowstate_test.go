@@ -212,6 +212,11 @@ func TestFlowStates(t *testing.T) {
 		}},
 		"a SYN in the peer's name": {rules.Ingress, []segment{{false, syn, 1, 0, FlowEstablished}}},
 		"a FIN in the peer's name": {rules.Ingress, []segment{{false, fin | ack, 1, 1, FlowEstablished}}},
+		"the peer resets, and its port is used again": {rules.Ingress, []segment{
+			{true, fin | ack, 901, 101, FlowClosing}, {false, rst, 101, 0, FlowClosing},
+			{false, syn, 5000, 0, FlowClosing}, {true, syn | ack, 7000, 5001, FlowOpening},
+			{false, ack, 5001, 1 << 31, FlowOpening}, {false, ack, 5001, 7001, FlowEstablished},
+		}},
 		"a RST in the peer's name": {rules.Ingress, []segment{
 			{false, rst, 1, 0, FlowClosing}, {true, ack, 901, 101, FlowEstablished},
 		}},
@@ -356,12 +361,11 @@ func TestExpiredFlows(t *testing.T) {
 // TestDirectReplies has rules of its own direction decide a reply of a connection that
 // no rule is about, also where its source port was changed.
 func TestDirectReplies(t *testing.T) {
-	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
 	hooks(t, func(t *testing.T, mode Mode) {
 		rs := flowPorts(1024)
 		rs.Mode = mode
 		rs.Rules = append(rs.Rules, rules.Rule{
-			Name: "in", Direction: rules.Ingress, Protocol: rules.UDP, Ports: port(4000), Action: rules.Drop,
+			Name: "in", Direction: rules.Ingress, Protocol: rules.UDP, Ports: rules.PortRange{First: 4000, Last: 4001}, Action: rules.Drop,
 		})
 		p, _ := pinned(t, rs, Shared{})
 		direct := udp(inside, 4000, outside, 7998)
@@ -377,5 +381,63 @@ func TestDirectReplies(t *testing.T) {
 		want(t, "reply by the rule", received(t, p, udp(outside, 7998, inside, other)), udp(outside, 7999, inside, 4000))
 		want(t, "rewritten", sent(t, p, udp(inside, 4001, outside, 7999)), udp(inside, 4001, outside, 7998))
 		want(t, "one to 4001", received(t, p, udp(outside, 7998, inside, 4001)), udp(outside, 7999, inside, 4001))
+		moved := movedTo(t, sent(t, p, udp(inside, 4001, outside, 7998)))
+		if moved == 4001 {
+			t.Error("two connections have the same ports")
+		}
+		drops("reply to the port before the change", moved)
 	})
+}
+
+// TestLostAlias has the alias of a moved connection be evicted: replies put it back, so
+// that the connection keeps its port.
+func TestLostAlias(t *testing.T) {
+	stayOnCPU(t)
+	p, dir := pinned(t, flowPorts(1), Shared{})
+	flows := openedFlows(t, dir)
+	sent(t, p, udp(inside, 4000, outside, 7999))
+	moved := movedTo(t, sent(t, p, udp(inside, 4000, outside, 7997)))
+	received(t, p, udp(outside, 7998, inside, moved))
+	var bucket programsFlowBucket
+	if err := flows.Lookup(uint32(0), &bucket); err != nil {
+		t.Fatal(err)
+	}
+	aliases := slotsOf(&bucket, func(slot int) bool { return bucket.Tag[slot] != 0 && bucket.Flow[slot].Key.Alias != 0 })
+	if len(aliases) != 1 {
+		t.Fatalf("%d aliases", len(aliases))
+	}
+	bucket.Tag[aliases[0]] = 0
+	bucket.Version += 2
+	if err := flows.Put(uint32(0), &bucket); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "reply", received(t, p, udp(outside, 7998, inside, moved)), udp(outside, 7997, inside, 4000))
+	if got := movedTo(t, sent(t, p, udp(inside, 4000, outside, 7997))); got != moved {
+		t.Errorf("the connection on port %d goes on from %d", moved, got)
+	}
+}
+
+// TestClockWraps has flows be idle for so long that their age looks like a time to come.
+func TestClockWraps(t *testing.T) {
+	stayOnCPU(t)
+	p, dir := pinned(t, flowPorts(1), Shared{})
+	flows := openedFlows(t, dir)
+	sent(t, p, udp(inside, 4000, outside, 7999))
+	var bucket programsFlowBucket
+	if err := flows.Lookup(uint32(0), &bucket); err != nil {
+		t.Fatal(err)
+	}
+	for slot := range bucket.Used {
+		bucket.Used[slot] -= 1<<31 + 1000
+	}
+	if err := flows.Put(uint32(0), &bucket); err != nil {
+		t.Fatal(err)
+	}
+	list, err := ReadFlows(dir, loopback)
+	if err != nil || len(list) != 1 || !list[0].IsExpired {
+		t.Errorf("%+v, %v, should have expired", list, err)
+	}
+	if got := original(t, p, 4000); got != 7998 {
+		t.Errorf("the flow is live: the reply comes from %d", got)
+	}
 }

@@ -63,7 +63,9 @@ func (c *connection) follow(s segment, now time.Duration) {
 		c.isAnswered = c.isAnswered || s.isReply
 		return
 	}
-	if s.isReply && !c.isEstablished {
+	// A container that accepts a connection of its peer's begins anew.
+	isAccepted := s.isReply && s.fromContainer && s.syn && s.ack && !s.rst
+	if s.isReply && !c.isEstablished || isAccepted {
 		defer func() {
 			c.answer = s.sequence
 			if s.syn {
@@ -82,6 +84,8 @@ func (c *connection) follow(s segment, now time.Duration) {
 	case s.rst:
 		c.reset.container = c.reset.container || s.fromContainer
 		c.reset.peer = c.reset.peer || !s.fromContainer
+	case isAccepted:
+		*c = connection{proto: c.proto, used: now, isAnswered: true}
 	default:
 		c.talk(s)
 	}

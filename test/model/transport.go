@@ -9,7 +9,7 @@ import (
 // transport decides about TCP and UDP.
 func (x *examination) transport() Verdict {
 	e := x.endsAt(&x.ip)
-	if !x.damaged && !x.routed && x.reply(e) {
+	if !x.damaged && !x.routed && x.reply(&e) {
 		return Pass
 	}
 	sent := x.dir == rules.Egress
@@ -61,8 +61,9 @@ func (x *examination) segmentOf(dir rules.Direction) segment {
 }
 
 // reply puts the ports of a reply back and tells whether it was one. A connection
-// whose ports were not changed, or only its source port, is for the rules.
-func (x *examination) reply(e ends) bool {
+// whose ports were not changed, or only its source port, is for the rules: with the
+// ports that it gets, where one of them drops it.
+func (x *examination) reply(e *ends) bool {
 	dir := opposite(x.dir)
 	key := e.key(dir, x.dir == rules.Egress)
 	if !x.isTarget(dir, e.proto, key.ports.destination) {
@@ -81,6 +82,7 @@ func (x *examination) reply(e ends) bool {
 	if back.source == e.ports.source {
 		rule := rules.Decide(x.Rules, x.dir, e.proto, back.destination, e.peer(x.dir == rules.Egress))
 		if rule >= 0 && x.Rules[rule].Action == rules.Drop {
+			e.ports = back
 			return false
 		}
 		x.Reason = MovedReply
