@@ -23,6 +23,9 @@ func (s *Store) attachAnew(key Key, existing []attachment, site datapath.Site, r
 		return err
 	}
 	record.Carried = old.carried
+	if err := old.copyFlows(ruleset, record); err != nil {
+		return errors.Join(err, s.release(old))
+	}
 	err = s.exchangeWhole(key, existing, site, record, ruleset, wanted)
 	if err != nil && old.record != nil {
 		if failed := s.putBack(key, old.ruleset, *old.record); failed != nil {
@@ -94,6 +97,15 @@ func (s *Store) keep(existing []attachment, wanted Wanted) (*kept, error) {
 		return nil, errors.Join(err, s.release(old))
 	}
 	return old, nil
+}
+
+// copyFlows copies its flows to the ruleset that takes its place, on the same device:
+// those that begin, or change, until it has taken it are lost.
+func (k *kept) copyFlows(ruleset string, next datapath.Record) error {
+	if k.record == nil || k.record.Device.Index != next.Device.Index {
+		return nil
+	}
+	return copyFlows(k.ruleset, ruleset, next.Device.Index)
 }
 
 // placed returns the one of the attachments that is on its device, with its

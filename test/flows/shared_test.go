@@ -210,8 +210,8 @@ func wantAllLive(t *testing.T, way ends, network string, count int) {
 	}
 }
 
-// TestRulesAreReplacedUnderMovedConnections exchanges rules while connections share
-// a source port.
+// TestRulesAreReplacedUnderMovedConnections exchanges rules, and goes to another mode and
+// back, while connections share a source port.
 func TestRulesAreReplacedUnderMovedConnections(t *testing.T) {
 	for _, mode := range modes[:3] {
 		t.Run(mode, func(t *testing.T) {
@@ -240,7 +240,13 @@ func exchangeUnder(t *testing.T, w *world, way ends) {
 			}
 		}
 	}
-	for round := range 2 {
+	mode := w.config["mode"]
+	other := "tc"
+	if mode == other {
+		other = "generic"
+	}
+	for round, mode := range []any{mode, mode, other, mode} {
+		w.config["mode"] = mode
 		w.config["rules"] = append(ruleList(), map[string]any{"protocol": "udp", "port": unrelated + round, "action": "drop"})
 		w.apply(w.container)
 		for _, conn := range conns {
