@@ -54,11 +54,11 @@ static __always_inline void change_ports(struct packet *pkt, struct ports to)
 
 /*
  * Whether this is XDP that tc ingress follows at once, and which leaves to that
- * what it is not sure of.
+ * what it is not sure of, such as packets that it may have changed already.
  */
-static __always_inline int may_leave(enum hook hook)
+static __always_inline int may_defer(int is_xdp)
 {
-	return hook == AT_XDP && !is_native;
+	return is_xdp && !is_native;
 }
 
 static __always_inline int is_dropped(const struct packet *pkt, __u16 entry)
@@ -120,8 +120,9 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 		return 0;
 	identify_flow(&flow, pkt, wire, !pkt->direction);
 	original.word = find_flow(pkt, &flow, ORIGINAL_PORTS);
-	if (may_leave(hook) && (original.destination == wire.destination ||
-				has_alias(pkt, &flow, wire.word, wire.word))) {
+	if (may_defer(hook == AT_XDP) &&
+	    (original.destination == wire.destination ||
+	     has_alias(pkt, &flow, wire.word, wire.word))) {
 		pkt->decision.verdict = DEFERRED;
 		return 1;
 	}

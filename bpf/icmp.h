@@ -100,15 +100,6 @@ static __always_inline int decide_error(const struct frame *frame,
 DEFINE_PER_HOOK(decide_error)
 
 /*
- * Whether this is XDP that tc ingress follows at once, and which leaves to that
- * what it is not sure of, such as packets that it may have changed already.
- */
-static __always_inline int may_defer(const struct frame *frame)
-{
-	return frame->xdp && !is_native;
-}
-
-/*
  * Whether XDP drops the packet or leaves it to tc ingress, but does not change
  * it: its hint could not tell it from a copy, for want of a checksum, or the
  * stack changes the frame in between, since it takes a VLAN tag out.
@@ -116,7 +107,7 @@ static __always_inline int may_defer(const struct frame *frame)
 static __always_inline int decides_drops_only(const struct frame *frame,
 					      const struct packet *pkt)
 {
-	return may_defer(frame) &&
+	return may_defer(!!frame->xdp) &&
 	       (!pkt->checksum || pkt->network != sizeof(struct ethhdr));
 }
 
@@ -128,7 +119,7 @@ static __always_inline int decides_drops_only(const struct frame *frame,
 static __always_inline int is_heeded(const struct frame *frame,
 				     const struct packet *pkt)
 {
-	return !may_defer(frame) || counters_of(pkt->ifindex);
+	return !may_defer(!!frame->xdp) || counters_of(pkt->ifindex);
 }
 
 /*
@@ -143,7 +134,7 @@ static __always_inline int examine(const struct frame *frame,
 
 	if (unlikely(parsed == PARSED_MALFORMED))
 		pkt->decision.verdict = MALFORMED;
-	if (unlikely(parsed == PARSED_ICMP_ERROR && may_defer(frame)))
+	if (unlikely(parsed == PARSED_ICMP_ERROR && may_defer(!!frame->xdp)))
 		pkt->decision.verdict = DEFERRED;
 	if (parsed != PARSED_TRANSPORT)
 		return parsed;
@@ -151,7 +142,7 @@ static __always_inline int examine(const struct frame *frame,
 	if (!pkt->damaged &&
 	    is_nobodys_business(pkt->forward_entry, pkt->reply_entry))
 		return parsed;
-	if ((may_defer(frame) && may_come_again(pkt)) ||
+	if ((may_defer(!!frame->xdp) && may_come_again(pkt)) ||
 	    !is_heeded(frame, pkt)) {
 		pkt->decision.verdict = DEFERRED;
 		return parsed;

@@ -75,7 +75,7 @@ static __always_inline void decide_frame(const struct frame *frame,
 		decide(pkt, frame->xdp ? AT_XDP : pkt->direction);
 		if (pkt->decision.ports)
 			pkt->decision.checksum = pkt->checksum;
-	} else if (parsed == PARSED_ICMP_ERROR && !may_defer(frame)) {
+	} else if (parsed == PARSED_ICMP_ERROR && !may_defer(!!frame->xdp)) {
 		decide_error_of(frame, pkt);
 	}
 }
