@@ -90,6 +90,21 @@ func IsPlaced(dir string) (bool, error) {
 	return record.hasAnyFilter()
 }
 
+// IsPlacedAt is IsPlaced for a device of this index, and for an attachment that may
+// have no record: then its links alone are asked.
+func IsPlacedAt(dir string, index int) (bool, error) {
+	record, err := ReadRecord(dir)
+	switch {
+	case err != nil && IsNoRecord(err):
+		return PlacedAt(dir) == index, nil
+	case err != nil:
+		return false, err
+	case record.Device.Index != index:
+		return false, nil
+	}
+	return IsPlaced(dir)
+}
+
 // Replace puts p's programs into the attachment in dir, each by one atomic step.
 // Hooks that p has no program for keep theirs until Clear.
 //

@@ -84,7 +84,29 @@ func (a attachment) disable() error {
 	if err != nil {
 		return a.disableByLink()
 	}
+	if isOthers, err := a.isOthers(record.Device.Index); isOthers || err != nil {
+		return err
+	}
 	return datapath.Disable(a.ruleset, record.Activation())
+}
+
+// isOthers tells whether an activation that names no owner, as those of an earlier
+// build, is needed by another attachment of the ruleset, which is on the device.
+func (a attachment) isOthers(index int) (bool, error) {
+	activation, err := datapath.ActivationAt(a.ruleset, index)
+	if activation == nil || activation.Owner != 0 || err != nil {
+		return false, err // else the owner decides
+	}
+	folders, err := publishedIn(a.ruleset)
+	for _, folder := range folders {
+		if folder == a.folder {
+			continue
+		}
+		if isOn, err := datapath.IsPlacedAt(folder, index); isOn || err != nil {
+			return isOn, err
+		}
+	}
+	return false, err
 }
 
 // disableByLink is for an attachment whose record cannot be read. The device that
