@@ -49,9 +49,26 @@ func addOwner(spec *ebpf.MapSpec) {
 }
 
 // hasOwner tells whether the entries say whose they are: those of rulesets that an
-// earlier build has loaded do not.
+// earlier build has loaded do not, and neither does a map of somebody else's.
 func hasOwner(counters *ebpf.Map) bool {
-	return !hasCounters1(counters)
+	return isCounters(counters) && !hasCounters1(counters)
+}
+
+// isCounters tells whether a map can be the map `counters` of any build.
+func isCounters(m *ebpf.Map) bool {
+	return m.Type() == ebpf.PerCPUHash && m.KeySize() == 4 && m.ValueSize()%8 == 0 && m.ValueSize() >= 8*fixedCounters1
+}
+
+// openCounters returns nil where the ruleset pinned in dir has no such map, or where
+// somebody else's is in its place, which activates nothing.
+//
+// Returns an error wrapping ErrPin.
+func openCounters(dir string) (*ebpf.Map, error) {
+	counters, err := openIfThere(dir, programsMapCounters)
+	if counters != nil && !isCounters(counters) {
+		return nil, counters.Close()
+	}
+	return counters, err
 }
 
 // ownerAt returns the owner of the activation of a device. Returns an error
@@ -109,7 +126,7 @@ func entry(counters *ebpf.Map, owner uint64) [][]byte {
 //
 // Returns an error wrapping ErrPin or ErrDetach.
 func Disable(dir string, a Activation) error {
-	counters, err := openIfThere(dir, programsMapCounters)
+	counters, err := openCounters(dir)
 	if counters == nil || err != nil {
 		return err
 	}
@@ -159,7 +176,7 @@ func isEnabledIn(counters *ebpf.Map, a Activation) (bool, error) {
 //
 // Returns an error wrapping ErrPin.
 func ActivationAt(dir string, ifindex int) (*Activation, error) {
-	counters, err := openIfThere(dir, programsMapCounters)
+	counters, err := openCounters(dir)
 	if counters == nil || err != nil {
 		return nil, err
 	}

@@ -37,6 +37,9 @@ type Counters struct {
 // Counters reads the counters of a device. Returns an error wrapping
 // ebpf.ErrKeyNotExist if the programs do not heed it.
 func (p *Programs) Counters(ifindex int) (*Counters, error) {
+	if m := p.maps[programsMapCounters]; !isCounters(m) {
+		return nil, fmt.Errorf("read the counters of the device with index %d: the map is another's: %s", ifindex, m)
+	}
 	var perCPU [][]byte
 	if err := p.maps[programsMapCounters].Lookup(uint32(ifindex), &perCPU); err != nil {
 		return nil, fmt.Errorf("read the counters of the device with index %d: %w", ifindex, err)

@@ -16,7 +16,7 @@ import (
 // was exchanging programs.
 func (s *Store) settleExchange(ruleset, folder string) error {
 	note, err := datapath.ReadExchange(folder)
-	if errors.Is(err, os.ErrNotExist) {
+	if err != nil && datapath.IsNoRecord(err) {
 		return nil
 	}
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -220,4 +221,69 @@ func TestNobodyReads(t *testing.T) {
 		p.mustBeRight(t)
 		mustBeClean(t)
 	})
+}
+
+// TestForeignCounters has somebody else's map be in the place of `counters`: nobody
+// panics, other rulesets change as ever, and DEL removes all.
+func TestForeignCounters(t *testing.T) {
+	for name, spec := range map[string]*ebpf.MapSpec{
+		"array":     {Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1},
+		"per CPU":   {Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: 8, MaxEntries: 4},
+		"long keys": {Type: ebpf.PerCPUHash, KeySize: 8, ValueSize: 160, MaxEntries: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			m := manners(t)[0]
+			p, other, third := w.pod(t, "host0", 0), w.pod(t, "host1", 0), w.pod(t, "host2", 0)
+			p.add(t, 1, m)
+			other.add(t, 2, m)
+			path := filepath.Join(folder(t, p), "../../../../counters")
+			must(t, os.Remove(path))
+			foreign, err := ebpf.NewMap(spec)
+			must(t, err)
+			must(t, errors.Join(foreign.Pin(path), foreign.Close()))
+			for _, args := range [][]string{
+				{"list"}, {"stats", "--interval", "0"}, {"show", p.id}, {"gc"}, {"doctor"},
+				{"apply", conflist(t, "lab", 1, m)}, {"apply", conflist(t, "lab", 3, m)},
+			} {
+				if stdout, stderr, _ := w.tool(t, args...); bytes.Contains(stdout, []byte("panic")) || bytes.Contains(stderr, []byte("panic")) {
+					t.Errorf("%v: %s%s", args, stdout, stderr)
+				}
+			}
+			for verb, version := range map[string]int{"ADD": 1, "CHECK": 1} {
+				if code, message := p.verb(t, verb, entry("lab", version, m)); code == 999 || strings.Contains(message, "bug") {
+					t.Errorf("%s: code %d: %s", verb, code, message)
+				}
+			}
+			third.add(t, 2, m)
+			third.mustBeRight(t)
+			for _, pod := range w.pods {
+				pod.del(t)
+				pod.mustBeRight(t)
+			}
+			must(t, os.RemoveAll(node.StateFolder))
+		})
+	}
+}
+
+// TestForeignIntent has something of somebody else's be where intents of a change
+// are: that keeps nobody from changing rules.
+func TestForeignIntent(t *testing.T) {
+	for _, name := range []string{"exchange", "kept"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			m := manners(t)[0]
+			p, other := w.pod(t, "host0", 0), w.pod(t, "host1", 0)
+			p.add(t, 1, m)
+			other.add(t, 2, m)
+			claim := filepath.Join(folder(t, p), "../../../../claims/somebody")
+			must(t, os.MkdirAll(claim, 0o700))
+			pin(t, filepath.Join(claim, name))
+			other.add(t, 1, m)
+			other.mustBeRight(t)
+			p.del(t)
+			other.del(t)
+			must(t, os.RemoveAll(node.StateFolder))
+		})
+	}
 }
