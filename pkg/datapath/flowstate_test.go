@@ -213,9 +213,12 @@ func TestFlowStates(t *testing.T) {
 		"a SYN in the peer's name": {rules.Ingress, []segment{{false, syn, 1, 0, FlowEstablished}}},
 		"a FIN in the peer's name": {rules.Ingress, []segment{{false, fin | ack, 1, 1, FlowEstablished}}},
 		"the peer resets, and its port is used again": {rules.Ingress, []segment{
-			{true, fin | ack, 901, 101, FlowClosing}, {false, rst, 101, 0, FlowClosing},
-			{false, syn, 5000, 0, FlowClosing}, {true, syn | ack, 7000, 5001, FlowOpening},
-			{false, ack, 5001, 1 << 31, FlowOpening}, {false, ack, 5001, 7001, FlowEstablished},
+			{true, fin | ack, 901, 101, FlowClosing},
+			{false, rst, 101, 0, FlowClosing},
+			{false, syn, 5000, 0, FlowClosing},
+			{true, syn | ack, 7000, 5001, FlowOpening},
+			{false, ack, 5001, 1 << 31, FlowOpening},
+			{false, ack, 5001, 7001, FlowEstablished},
 		}},
 		"a RST in the peer's name": {rules.Ingress, []segment{
 			{false, rst, 1, 0, FlowClosing}, {true, ack, 901, 101, FlowEstablished},
