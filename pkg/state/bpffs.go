@@ -21,6 +21,9 @@ func ensureBPFFS(path string) error {
 	// Two processes that find nothing must not mount one above the other's.
 	below, err := os.Open(path)
 	if err != nil {
+		if hidden := checkVisible(); hidden != nil {
+			return hidden
+		}
 		return fmt.Errorf("%w at %s: %w", ErrBPFFS, path, err)
 	}
 	defer below.Close()

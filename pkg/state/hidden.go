@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -35,17 +37,11 @@ func checkVisible() error {
 			"run it in the host's (nsenter --mount --target 1)", ErrHidden,
 		}
 	}
-	above := 0
-	for _, m := range mounts {
-		if m.point == DefaultMount {
-			above++
-		}
-	}
-	above-- // the lowest has nothing below
-	if above > 0 && isStateBelow(above) {
+	if cover := coverOfState(mounts); len(cover) > 0 {
 		return &UnusableError{
-			"another file system is mounted above the one at " + DefaultMount + " with the state of running containers",
-			"umount " + DefaultMount, ErrHidden,
+			cover[0].kind + " at " + cover[0].point + " is mounted above the BPF file system with the state of running containers, " +
+				"so that what is attached cannot be read",
+			umountCommand(cover), ErrHidden,
 		}
 	}
 	return nil
@@ -57,7 +53,7 @@ func isStateAt(root string) bool {
 }
 
 // mount is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
-type mount struct{ point, kind, source string }
+type mount struct{ id, device, point, kind, source string }
 
 func readMounts() (mounts []mount, err error) {
 	text, err := os.ReadFile("/proc/thread-self/mountinfo")
@@ -66,7 +62,7 @@ func readMounts() (mounts []mount, err error) {
 		before, after, _ := strings.Cut(line, " - ")
 		place, what := strings.Fields(before), strings.Fields(after)
 		if len(place) >= 5 && len(what) >= 2 {
-			mounts = append(mounts, mount{place[4], what[0], what[1]})
+			mounts = append(mounts, mount{place[0], place[2], place[4], what[0], what[1]})
 		}
 	}
 	return mounts, err
@@ -90,33 +86,87 @@ func netNSOf(mounts []mount) string {
 	return name
 }
 
-// isStateBelow tells whether the state is below so many mounts. It takes them off
-// one by one in a mount namespace of its own, where nobody else sees that, on a
-// thread that ends with it.
-func isStateBelow(above int) bool {
-	found := make(chan bool)
+// coverOfState returns the mounts that hide the state, the uppermost first; nothing
+// if it is not hidden.
+func coverOfState(mounts []mount) []mount {
+	visible := mountOf(mounts, DefaultMount)
+	isOther := func(m mount) bool { return m.point == DefaultMount && m.kind == "bpf" && m.device != visible.device }
+	if !slices.ContainsFunc(mounts, isOther) {
+		return nil
+	}
+	return takeOff()
+}
+
+// mountOf returns the mount that a path leads into.
+func mountOf(mounts []mount, path string) mount {
+	var stat unix.Statx_t
+	if unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_MNT_ID, &stat) != nil {
+		// A mount at a parent, in which the path is missing, still hides it.
+		if path == "/" {
+			return mount{}
+		}
+		return mountOf(mounts, filepath.Dir(path))
+	}
+	id := strconv.FormatUint(stat.Mnt_id, 10)
+	i := slices.IndexFunc(mounts, func(m mount) bool { return m.id == id })
+	if i < 0 {
+		return mount{}
+	}
+	return mounts[i]
+}
+
+// takeOff takes off what is mounted above the state, one by one, and returns that;
+// nothing if no state turns up. It does so in a mount namespace of its own, where
+// nobody else sees it, on a thread that ends with it.
+func takeOff() []mount {
+	found := make(chan []mount)
 	go func() {
 		runtime.LockOSThread()
-		found <- uncover(above) == nil
+		cover, err := uncover()
+		if err != nil {
+			cover = nil
+		}
+		found <- cover
 	}()
 	return <-found
 }
 
-func uncover(above int) error {
+func uncover() (cover []mount, err error) {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return err
+		return nil, err
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return err
+		return nil, err
 	}
-	err := os.ErrNotExist
-	for ; above > 0 && err != nil; above-- {
-		if err := unix.Unmount(DefaultMount, unix.MNT_DETACH); err != nil {
-			return err
+	for len(cover) == 0 || !isStateAt("") {
+		mounts, err := readMounts() // their numbers are other ones here
+		if err != nil {
+			return nil, err
 		}
-		if isStateAt("") {
-			err = nil
+		top := mountOf(mounts, DefaultMount)
+		if top.point == "" || top.point == "/" {
+			return nil, os.ErrNotExist
+		}
+		if err := unix.Unmount(top.point, unix.MNT_DETACH); err != nil {
+			return nil, err
+		}
+		cover = append(cover, top)
+	}
+	return cover, nil
+}
+
+// umountCommand takes mounts off again. What is mounted within one goes with it.
+func umountCommand(cover []mount) string {
+	var commands []string
+	for i, m := range cover {
+		isWithin := func(later mount) bool { return strings.HasPrefix(m.point, later.point+"/") }
+		switch {
+		case slices.ContainsFunc(cover[i+1:], isWithin):
+		case m.point == DefaultMount:
+			commands = append(commands, "umount "+m.point)
+		default:
+			commands = append(commands, "umount -R "+m.point)
 		}
 	}
-	return err
+	return strings.Join(commands, " && ")
 }

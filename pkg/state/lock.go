@@ -20,9 +20,9 @@ const lockTimeout = 10 * time.Second
 // lockFolder locks a folder, exclusively or shared. It is held until the file
 // is closed. Since the last one to leave removes the folder, the lock only
 // counts if the folder is still the one at this path.
-func lockFolder(path string, how int) (*os.File, error) {
+func lockFolder(path string, how int, openFolder func(string) (*os.File, error)) (*os.File, error) {
 	for deadline := time.Now().Add(lockTimeout); ; {
-		folder, err := openOwnFolder(path)
+		folder, err := openFolder(path)
 		if err != nil {
 			return nil, err
 		}
@@ -43,40 +43,69 @@ func lockFolder(path string, how int) (*os.File, error) {
 // is xdp-port's.
 var ErrUntrusted = errors.New("the state folder is somebody else's")
 
+// errOpen is returned when the state folder is xdp-port's, but others can write to it.
+var errOpen = errors.New("the state folder is open to other users")
+
 // openOwnFolder opens a folder that nobody else can change: the mount may be
 // open to all (mode 1777), and whoever came first could have made it.
 func openOwnFolder(path string) (*os.File, error) {
+	folder, mode, err := openOwned(path)
+	if err != nil || mode&0o022 == 0 {
+		return folder, err
+	}
+	folder.Close()
+	return nil, &UnusableError{
+		fmt.Sprintf("%s is open to other users (mode %#o)", path, mode), "chmod 0700 " + path, errOpen,
+	}
+}
+
+// openToRemove also opens a folder that others can write to: what is attached must
+// be removable whatever its mode has become, and only root can have pinned it.
+func openToRemove(path string) (*os.File, error) {
+	folder, _, err := openOwned(path)
+	return folder, err
+}
+
+// openOwned opens a folder that nobody else made, and returns its permissions.
+func openOwned(path string) (*os.File, uint32, error) {
 	folder, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return nil, 0, err
 	}
 	switch {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return nil, untrusted(path, "is no folder", ErrUntrusted)
+		return nil, 0, untrusted(path, "is no folder")
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrBPFFS, err)
+		return nil, 0, fmt.Errorf("%w: %w", ErrBPFFS, err)
 	}
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(folder.Fd()), &stat); err != nil {
 		folder.Close()
-		return nil, fmt.Errorf("%w: look at %s: %w", ErrBPFFS, path, err)
+		return nil, 0, fmt.Errorf("%w: look at %s: %w", ErrBPFFS, path, err)
 	}
-	if isOwn := int(stat.Uid) == os.Geteuid(); !isOwn || stat.Mode&0o022 != 0 {
+	if int(stat.Uid) != os.Geteuid() {
 		folder.Close()
-		var cause error
-		if !isOwn {
-			cause = ErrUntrusted
-		}
-		return nil, untrusted(path, fmt.Sprintf("belongs to user %d with mode %#o", stat.Uid, stat.Mode&0o777), cause)
+		return nil, 0, untrusted(path, fmt.Sprintf("belongs to user %d with mode %#o", stat.Uid, stat.Mode&0o777))
 	}
-	return folder, nil
+	return folder, stat.Mode & 0o777, nil
 }
 
-func untrusted(path, why string, cause error) error {
+func untrusted(path, why string) error {
 	return &UnusableError{
 		path + " is not to be trusted, it " + why,
-		"remove it (rm -r " + path + "), and close the file system to other users (chmod 0700 " + DefaultMount + ")", cause,
+		"remove it (rm -r " + path + "), and close the file system to other users (chmod 0700 " + DefaultMount + ")", ErrUntrusted,
 	}
+}
+
+// isReplaceable tells whether an error is about a state folder that ADD replaces:
+// others can write to it, but nothing is in it.
+func isReplaceable(err error) bool {
+	if !errors.Is(err, errOpen) && !errors.Is(err, ErrUntrusted) {
+		return false
+	}
+	entries, err := os.ReadDir(DefaultRoot)
+	info, statErr := os.Lstat(DefaultRoot)
+	return err == nil && statErr == nil && info.IsDir() && len(entries) == 0
 }
 
 // flockBefore locks the file, or closes it and returns an error. A lock that

@@ -12,7 +12,7 @@ import (
 // OpenForReading locks the state against changes. Returns an error wrapping
 // os.ErrNotExist if there is no state.
 func OpenForReading() (*Reader, error) {
-	store, err := open(unix.LOCK_SH)
+	store, err := open(unix.LOCK_SH, openOwnFolder)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func Ready() error {
 		}
 	}
 	folder, err := openOwnFolder(DefaultRoot)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || isReplaceable(err) {
 		return nil // ADD makes it
 	}
 	if err != nil {
@@ -37,7 +37,7 @@ func Ready() error {
 // for it. Returns an error wrapping ErrBusy if not.
 func Lockable() error {
 	reader, err := OpenForReading()
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || isReplaceable(err) {
 		return nil
 	}
 	if err != nil {

@@ -22,6 +22,8 @@ type Store struct {
 	root string
 	// lock is nil when it was given away and could not be had back.
 	lock *os.File
+	// openFolder opens the state folder, to have the lock back.
+	openFolder func(string) (*os.File, error)
 	// insist keeps the lock while a container is without its rules.
 	insist bool
 	// made counts the temporary folders of this process.
@@ -45,16 +47,20 @@ func OpenForChange() (*Store, error) {
 	if err := ensureBPFFS(DefaultMount); err != nil {
 		return nil, err
 	}
-	for {
+	for replaced := false; ; {
 		if err := makeRoot(); err != nil {
 			return nil, err
 		}
-		s, err := open(unix.LOCK_EX)
+		s, err := open(unix.LOCK_EX, openOwnFolder)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // the last container left just now, and took the folder with it
 		}
 		if err != nil {
-			_ = os.Remove(DefaultRoot) // it stays if somebody uses it
+			isGone := unix.Rmdir(DefaultRoot) == nil // it stays if somebody uses it
+			if isGone && !replaced && (errors.Is(err, errOpen) || errors.Is(err, ErrUntrusted)) {
+				replaced = true // once: whoever made it can come first again
+				continue
+			}
 			return nil, err
 		}
 		s.sweep()
@@ -80,7 +86,7 @@ func makeRoot() error {
 // OpenExisting locks the state for a change that only removes, and so makes
 // nothing. Returns an error wrapping os.ErrNotExist if there is no state.
 func OpenExisting() (*Store, error) {
-	s, err := open(unix.LOCK_EX)
+	s, err := open(unix.LOCK_EX, openToRemove)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +94,12 @@ func OpenExisting() (*Store, error) {
 	return s, nil
 }
 
-func open(how int) (*Store, error) {
-	lock, err := lockFolder(DefaultRoot, how)
+func open(how int, openFolder func(string) (*os.File, error)) (*Store, error) {
+	lock, err := lockFolder(DefaultRoot, how, openFolder)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{root: DefaultRoot, lock: lock}, nil
+	return &Store{root: DefaultRoot, lock: lock, openFolder: openFolder}, nil
 }
 
 // Close gives the lock back, and removes the state folder if nothing is left.
@@ -126,7 +132,7 @@ func (s *Store) unlocked(work func() error) error {
 // fails cannot remove what it has loaded.
 func (s *Store) relock() (err error) {
 	for range 2 {
-		s.lock, err = lockFolder(s.root, unix.LOCK_EX)
+		s.lock, err = lockFolder(s.root, unix.LOCK_EX, s.openFolder)
 		if err == nil || errors.Is(err, ErrBusy) {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
@@ -120,6 +121,19 @@ func TestDelOfNothing(t *testing.T) {
 	must(t, before.Unchanged())
 	l.succeed(t, "ADD", lab())
 	l.wantRules(t)
+}
+
+// TestDelInOpenFolder lets the state folder be open to other users: the container
+// must be removable all the same, and the advice must not be to remove the state.
+func TestDelInOpenFolder(t *testing.T) {
+	n := answering(t)
+	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
+	l.succeed(t, "ADD", lab())
+	must(t, os.Chmod(state.DefaultRoot, 0o770))
+	t.Cleanup(func() { _ = os.Chmod(state.DefaultRoot, 0o700) }) // it may be gone
+	fail(t, n, status(t), 50, "0770", "chmod 0700 "+state.DefaultRoot)
+	l.succeed(t, "DEL", lab())
+	l.wantNoPrograms(t)
 }
 
 // TestDelTouchesNothingElse has four interfaces that only one part of the key

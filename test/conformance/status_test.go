@@ -98,12 +98,18 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 		"a file":      {`mount -t tmpfs none /sys/fs && touch /sys/fs/bpf`, []string{"/sys/fs/bpf", "not a"}},
 		"read-only":   {`mount -t bpf -o ro bpf /sys/fs/bpf`, []string{"/sys/fs/bpf", "read-only"}},
 		"somebody else's": {
-			`mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port`,
+			`mount -t bpf bpf /sys/fs/bpf && mkdir -p /sys/fs/bpf/xdp-port/x && chown 1000 /sys/fs/bpf/xdp-port`,
 			[]string{"/sys/fs/bpf/xdp-port", "user 1000", "rm -r /sys/fs/bpf/xdp-port", "chmod 0700 /sys/fs/bpf"},
 		},
 		"open to others": {
-			`mount -t bpf bpf /sys/fs/bpf && mkdir -m 0775 /sys/fs/bpf/xdp-port && chmod 0775 /sys/fs/bpf/xdp-port`,
-			[]string{"/sys/fs/bpf/xdp-port", "0775"},
+			`mount -t bpf bpf /sys/fs/bpf && mkdir -p /sys/fs/bpf/xdp-port/x && chmod 0775 /sys/fs/bpf/xdp-port`,
+			[]string{"0775", "chmod 0700 /sys/fs/bpf/xdp-port"},
+		},
+		"open to others, but empty": {
+			`mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chmod 0777 /sys/fs/bpf/xdp-port`, nil,
+		},
+		"somebody else's, but empty": {
+			`mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port`, nil,
 		},
 		"a link": {
 			`mount -t bpf bpf /sys/fs/bpf && ln -s /tmp /sys/fs/bpf/xdp-port`,
@@ -160,6 +166,36 @@ func TestStatusKnowsHiddenState(t *testing.T) {
 	succeed(t, n, status(t))
 	l.succeed(t, "ADD", lab())
 	l.wantRules(t)
+}
+
+// TestStatusKnowsWhatHidesTheState mounts something above a parent of the BPF file
+// system, and wants the advice to bring back the state.
+func TestStatusKnowsWhatHidesTheState(t *testing.T) {
+	n := answering(t)
+	c := newContainer(t, n)
+	running, l := lay(t, n, c, "a", "eth0", 1), lay(t, n, c, "b", "eth1", 2)
+	running.succeed(t, "ADD", lab())
+	for name, tt := range map[string]struct{ preparation, advice string }{
+		"sysfs":            {`mount -t sysfs sysfs /sys`, "umount -R /sys"},
+		"sysfs with bpffs": {`mount -t sysfs sysfs /sys && mount -t bpf bpf /sys/fs/bpf`, "umount -R /sys"},
+		"tmpfs":            {`mount -t tmpfs none /sys/fs`, "umount -R /sys/fs"},
+		"tmpfs with bpffs": {`mount -t tmpfs none /sys/fs && mkdir /sys/fs/bpf && mount -t bpf bpf /sys/fs/bpf`, "umount -R /sys/fs"},
+		"both":             {`mount -t bpf bpf /sys/fs/bpf && mount -t sysfs sysfs /sys`, "umount -R /sys && umount /sys/fs/bpf"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ask, add, check := status(t), l.call(t, "ADD", lab()), running.call(t, "CHECK", lab())
+			ask.Through = inShell(tt.preparation)
+			add.Through = ask.Through
+			fail(t, n, ask, 50, tt.advice)
+			fail(t, n, add, 105, tt.advice)
+			l.forgetFilters(t)
+			l.wantNoPrograms(t)
+			ask.Through = inShell(tt.preparation + " && " + tt.advice)
+			check.Through = ask.Through
+			succeed(t, n, ask)
+			succeed(t, n, check)
+		})
+	}
 }
 
 // TestStatusKnowsNetNSExec has ip-netns(8) hide the BPF file system, and whatever

@@ -94,7 +94,7 @@ func TestDoctorKnowsBPFFS(t *testing.T) {
 		"private": {"mount -t bpf -o mode=0700 bpf /sys/fs/bpf", 0, doctor.Fine, nil},
 		"open":    {"mount -t bpf bpf /sys/fs/bpf", 0, doctor.Warning, []string{"chmod 0700 /sys/fs/bpf"}},
 		"somebody else's": {
-			"mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port", 1, doctor.Wrong,
+			"mount -t bpf bpf /sys/fs/bpf && mkdir -p /sys/fs/bpf/xdp-port/x && chown 1000 /sys/fs/bpf/xdp-port", 1, doctor.Wrong,
 			[]string{"user 1000", "rm -r /sys/fs/bpf/xdp-port", "chmod 0700 /sys/fs/bpf"},
 		},
 	} {
