@@ -10,9 +10,9 @@ import (
 // Limits bound the number of series, so that a node with many containers and
 // rules does not drown its Prometheus.
 type Limits struct {
-	// Attachments is how many are told one by one; the others are counted.
+	// Attachments is how many have series of their own; the others are counted.
 	Attachments int
-	// Rules is how many of each attachment are told one by one, the first in
+	// Rules is how many of each attachment have series of their own, the first in
 	// order; the others are summed up as OtherRules.
 	Rules int
 }
@@ -45,7 +45,7 @@ var (
 var (
 	attachments = describe("attachments", "Interfaces of containers that have rules.")
 	rulesets    = describe("rulesets", "Distinct rulesets that are loaded.")
-	leftOut     = describe("attachments_left_out", "Interfaces that are beyond the limit of series, and not told one by one.")
+	leftOut     = describe("attachments_left_out", "Interfaces that are beyond the limit of series, and without series of their own.")
 	info        = describe("attachment_info", "An interface that has rules, and how they are attached.", infoLabels...)
 	healthy     = describe("attachment_healthy", "Whether all is as ADD left it.", attachmentLabels...)
 	ahead       = describe("foreign_programs_ahead", "Foreign tc programs that see packets before the rules, and may keep them from those.", hookLabels...)
@@ -79,7 +79,7 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	list, err := c.read()
 	if err != nil {
-		out <- prometheus.NewInvalidMetric(attachments, err)
+		out <- prometheus.NewInvalidMetric(attachments, unreadable{err})
 		return
 	}
 	list = unique(list)

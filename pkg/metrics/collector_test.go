@@ -84,7 +84,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	list := sampleAttachments(20, 30)
 	list = append(list, list[0]) // left twice by a change that failed
 	const want = `
-# HELP xdp_port_attachments_left_out Interfaces that are beyond the limit of series, and not told one by one.
+# HELP xdp_port_attachments_left_out Interfaces that are beyond the limit of series, and without series of their own.
 # TYPE xdp_port_attachments_left_out gauge
 xdp_port_attachments_left_out 15
 # HELP xdp_port_rule_bytes_total Bytes of whole frames of the packets that a rule decided.

@@ -43,7 +43,7 @@ type Handler struct {
 
 // NewHandler returns a handler of a gatherer's metrics.
 func NewHandler(gatherer prometheus.Gatherer) *Handler {
-	return &Handler{gatherer: gatherer, turns: newTurns(), mine: make(chan struct{}, 1)}
+	return &Handler{gatherer: Gatherer{gatherer}, turns: newTurns(), mine: make(chan struct{}, 1)}
 }
 
 // page is what a collection came to.

@@ -45,7 +45,7 @@ of other networks are attached.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeConflist,
 		RunE: func(command *cobra.Command, args []string) error {
-			c, err := t.readValid(args[0])
+			c, err := t.readValid(command.Context(), args[0])
 			if err != nil {
 				return err
 			}

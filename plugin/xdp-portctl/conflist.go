@@ -1,10 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/spf13/cobra"
@@ -25,14 +24,14 @@ type conflist struct {
 
 // read reads a configuration from a file, or stdin for "-". Returns a
 // *config.Error if it has mistakes.
-func (t *tool) read(path string) (*conflist, error) {
+func (t *tool) read(ctx context.Context, path string) (*conflist, error) {
 	c := &conflist{path: path}
 	var err error
 	if path == "-" {
 		c.path = "stdin"
-		c.text, err = io.ReadAll(t.in)
+		c.text, err = interruptible(ctx, c.path, func() ([]byte, error) { return readText(c.path, t.in) })
 	} else {
-		c.text, err = os.ReadFile(path)
+		c.text, err = readFile(ctx, path)
 	}
 	if err != nil {
 		return nil, err
@@ -72,8 +71,8 @@ func (c *conflist) check() error {
 func (c *conflist) network() *config.Entry { return &c.Entries[len(c.Entries)-1] }
 
 // readValid is read for who has no use for mistakes but to print them.
-func (t *tool) readValid(path string) (*conflist, error) {
-	c, err := t.read(path)
+func (t *tool) readValid(ctx context.Context, path string) (*conflist, error) {
+	c, err := t.read(ctx, path)
 	var mistakes *config.Error
 	if errors.As(err, &mistakes) {
 		for _, line := range c.lines("error", mistakes) {

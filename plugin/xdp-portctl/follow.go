@@ -29,7 +29,7 @@ type follower func(ctx context.Context, tell chan<- configuration)
 func (a *agent) followFile(path string) follower {
 	return func(ctx context.Context, tell chan<- configuration) {
 		for range a.watch(ctx, filepath.Dir(path)) {
-			entry, err := readEntry(path)
+			entry, err := readEntry(ctx, path)
 			send(ctx, tell, configuration{entry, err})
 		}
 	}

@@ -47,8 +47,8 @@ type configFile struct {
 }
 
 // readEntry reads a file with nothing but the entry.
-func readEntry(path string) (configFile, error) {
-	text, err := os.ReadFile(path)
+func readEntry(ctx context.Context, path string) (configFile, error) {
+	text, err := readFile(ctx, path)
 	if err != nil {
 		return configFile{}, err
 	}
@@ -122,8 +122,8 @@ is changed. Running containers are not touched: see apply.`,
 // starting that reports what is wrong, and goes on as soon as it is fixed. But
 // what this process may not do an agent may not either.
 func (t *tool) runInstall(ctx context.Context, o installOptions) error {
-	entry, err := readEntry(o.config)
-	if err != nil && !o.bestEffort {
+	entry, err := readEntry(ctx, o.config)
+	if err != nil && (!o.bestEffort || ctx.Err() != nil) {
 		return err
 	}
 	if failure := t.installPrograms(o.from, o.bin); failure != nil {

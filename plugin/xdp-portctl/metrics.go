@@ -40,17 +40,16 @@ summed up as rule="(other)", beyond --max-attachments containers are only counte
   xdp-portctl metrics --textfile /var/lib/node_exporter/xdp_port.prom
   xdp-portctl metrics --listen 127.0.0.1:9435`,
 		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return o.check() },
+		PreRunE: func(command *cobra.Command, _ []string) error { return o.check(command.Flags().Changed("listen")) },
 		RunE: func(command *cobra.Command, _ []string) error {
-			registry := prometheus.NewRegistry()
-			registry.MustRegister(metrics.NewCollector(inspect.Attachments, o.limits))
+			gatherer := metrics.NewGatherer(metrics.NewCollector(inspect.Attachments, o.limits))
 			switch {
 			case o.Address != "":
-				return t.serveMetrics(command.Context(), o.Options, registry)
+				return t.serveMetrics(command.Context(), o.Options, gatherer)
 			case o.textfile != "":
-				return prometheus.WriteToTextfile(o.textfile, registry)
+				return writeTextfile(o.textfile, gatherer)
 			}
-			return t.printMetrics(registry)
+			return t.printMetrics(gatherer)
 		},
 	}
 	flags := command.Flags()
@@ -62,12 +61,12 @@ summed up as rule="(other)", beyond --max-attachments containers are only counte
 }
 
 // check returns what is wrong with the flags by themselves.
-func (o metricsOptions) check() error {
+func (o metricsOptions) check(serves bool) error {
 	if err := checkLimits(o.limits); err != nil {
 		return err
 	}
 	switch {
-	case o.Address != "":
+	case serves:
 		return checkServing(o.Options)
 	case o.Options != (endpoint.Options{}):
 		return errors.New("certificates and tokens are for --listen")
@@ -76,8 +75,8 @@ func (o metricsOptions) check() error {
 }
 
 func addLimits(flags *pflag.FlagSet, limits *metrics.Limits) {
-	flags.IntVar(&limits.Attachments, "max-attachments", 1000, "how many interfaces are told one by one")
-	flags.IntVar(&limits.Rules, "max-rules", 100, "how many rules of each interface are told one by one")
+	flags.IntVar(&limits.Attachments, "max-attachments", 1000, "how many interfaces get series of their own")
+	flags.IntVar(&limits.Rules, "max-rules", 100, "how many rules of each interface get series of their own")
 }
 
 func checkLimits(limits metrics.Limits) error {
@@ -87,8 +86,8 @@ func checkLimits(limits metrics.Limits) error {
 	return nil
 }
 
-func (t *tool) printMetrics(registry *prometheus.Registry) error {
-	families, err := registry.Gather()
+func (t *tool) printMetrics(gatherer prometheus.Gatherer) error {
+	families, err := gatherer.Gather()
 	if err != nil {
 		return err
 	}
@@ -130,13 +129,13 @@ func samples(families []*dto.MetricFamily) []sample {
 }
 
 // serveMetrics serves until the context is done.
-func (t *tool) serveMetrics(ctx context.Context, o endpoint.Options, registry *prometheus.Registry) error {
+func (t *tool) serveMetrics(ctx context.Context, o endpoint.Options, gatherer prometheus.Gatherer) error {
 	authorize, err := authorizer(o)
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", endpoint.Guard(o, authorize, metrics.NewHandler(registry)))
+	mux.Handle("GET /metrics", endpoint.Guard(o, authorize, metrics.NewHandler(gatherer)))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, `<a href="/metrics">xdp-port's metrics</a>`)
 	})

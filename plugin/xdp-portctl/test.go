@@ -43,8 +43,8 @@ reads one from each line of stdin.`,
 			packets, err = t.packets(texts, direction)
 			return err
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			c, err := t.readValid(args[0])
+		RunE: func(command *cobra.Command, args []string) error {
+			c, err := t.readValid(command.Context(), args[0])
 			if err != nil {
 				return err
 			}

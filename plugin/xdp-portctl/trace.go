@@ -155,7 +155,7 @@ func (l *listening) sayLeftOut() {
 }
 
 func (l *listening) summarise() {
-	fmt.Fprintf(l.err, "%d packets told, %d left out\n", l.told, l.LeftOut())
+	fmt.Fprintf(l.err, "%d packets reported, %d left out\n", l.told, l.LeftOut())
 }
 
 // sink is where decisions go.

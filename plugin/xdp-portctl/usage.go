@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -140,14 +143,28 @@ func given(command *cobra.Command, names []string) (set []string) {
 
 // checkListen returns an error for what is no address to serve at.
 func checkListen(address string) error {
-	_, port, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	if err != nil {
+	if err != nil || !isHost(host) {
 		return fmt.Errorf("--listen %s: this is not ADDRESS:PORT, such as 127.0.0.1:9435 or :9435", shorten(address))
 	}
 	return nil
+}
+
+// isHost tells whether a host of an address can be one: empty, an IP address, or the
+// characters of a name.
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
+		return true
+	}
+	isPart := func(r rune) bool {
+		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("-._", r)
+	}
+	isName := !strings.ContainsFunc(host, func(r rune) bool { return !isPart(r) })
+	isNumber := !strings.ContainsFunc(host, func(r rune) bool { return !unicode.IsDigit(r) && r != '.' }) // 127.0.0.300
+	return isName && !isNumber
 }
 
 // checkConfigMap returns an error for what does not name a ConfigMap.

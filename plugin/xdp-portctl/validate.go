@@ -36,19 +36,19 @@ func (t *tool) validate() *cobra.Command {
 		Use:   "validate CONFLIST",
 		Short: "Check a network's configuration, without touching anything",
 		Long: `Say what is wrong with a network's configuration, with line and column: what ADD
-would refuse, and plugins beside xdp-port with which it would fail. Of many
-mistakes the first 20 are listed, and how many there are more. And warn of rules that can never match, because the rules before
-them have taken every packet that they are about. Nothing is touched, and no
+would refuse, and plugins beside xdp-port with which it would fail. Of many errors
+the first 20 are listed, and how many more there are. Warn of rules that can never
+match, because the rules before them match all their packets. Nothing is touched, and no
 privileges are needed.
 
-CONFLIST is a file, or - for stdin. Exits with 1 if there are mistakes, with
+CONFLIST is a file, or - for stdin. Exits with 1 if there are errors, with
 --strict also if there are warnings.`,
 		Example: `  xdp-portctl validate /etc/cni/net.d/10-lab.conflist
   jq .networks.lab site.json | xdp-portctl validate --strict -`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeConflist,
-		RunE: func(_ *cobra.Command, args []string) error {
-			c, err := t.read(args[0])
+		RunE: func(command *cobra.Command, args []string) error {
+			c, err := t.read(command.Context(), args[0])
 			v, err := examine(c, err)
 			if err != nil {
 				return err

@@ -134,7 +134,8 @@ func TestNothingVisible(t *testing.T) {
 	} {
 		for _, format := range []string{"table", "json"} {
 			out := hidden(append(args, "-o", format)...)
-			if out.code != 1 || out.stdout != "" || !strings.Contains(out.stderr, "what is attached cannot be read") {
+			if out.code != 1 || out.stdout != "" || !strings.Contains(out.stderr, "what is attached cannot be read") ||
+				strings.Contains(out.stderr, "Desc{") {
 				t.Errorf("%v -o %s: %+v", args, format, out)
 			}
 		}

@@ -202,10 +202,10 @@ func TestTraceUnderFlood(t *testing.T) {
 	r.awaitTold(t, c, 26)
 	out := r.end(t, true)
 	told, leftOut := 0, 0
-	if _, err := fmt.Sscanf(lastLine(r.said.String()), "%d packets told, %d left out", &told, &leftOut); err != nil {
+	if _, err := fmt.Sscanf(lastLine(r.said.String()), "%d packets reported, %d left out", &told, &leftOut); err != nil {
 		t.Fatalf("%v: %s", err, r.said.Bytes())
 	}
-	t.Logf("%d packets told, %d left out", told, leftOut)
+	t.Logf("%d packets reported, %d left out", told, leftOut)
 	counted := 0
 	for _, d := range decisions(t, out) {
 		if d.Rule == "main" {
