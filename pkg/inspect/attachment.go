@@ -46,7 +46,9 @@ type Attachment struct {
 	Gone bool `json:"gone,omitempty"`
 	// Undetermined tells that nobody can tell whether it is gone.
 	Undetermined bool `json:"undetermined,omitempty"`
-	RuleCount    int  `json:"ruleCount"`
+	// Interrupted tells that it is without rules, see state.Listed.
+	Interrupted bool `json:"-"`
+	RuleCount   int  `json:"ruleCount"`
 	// FlowLimit is how many flows the ruleset remembers.
 	FlowLimit int `json:"flowLimit"`
 	// Rules and Counters are those of the container since ADD.

@@ -151,6 +151,7 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 
 // interrupted describes what is to be attached, and is not.
 func (r *loader) interrupted(a Attachment) Attachment {
+	a.Interrupted = true
 	a.Problems = []string{"it has NO RULES: a change of its mode, tc hook or device was interrupted; " +
 		"the next change of any container puts the old ones back, or xdp-portctl gc"}
 	if record, err := datapath.ReadKept(a.folder); err == nil {

@@ -64,10 +64,32 @@ func (s *Store) notAttached(key Key) error {
 	}
 	for _, i := range list {
 		if i.key == key {
-			return errors.Join(errInterrupted, s.unrestored[key])
+			return s.unrestoredError(key)
 		}
 	}
 	return ErrNotAttached
+}
+
+// unrestoredError says why a key is without rules, as far as that is known.
+func (s *Store) unrestoredError(key Key) error {
+	if why := s.unrestored[key]; why != nil {
+		return fmt.Errorf("%w: %w", errInterrupted, why)
+	}
+	return errInterrupted
+}
+
+// Unrestored returns an error that says which containers are without rules since a
+// change of theirs was interrupted, and why opening the Store could not put those
+// back; nil if there is none. Another node's are that one's to report.
+func (s *Store) Unrestored() error {
+	list, err := s.interruptions()
+	errs := []error{err}
+	for _, i := range list {
+		if !errors.Is(s.unrestored[i.key], errElsewhere) {
+			errs = append(errs, fmt.Errorf("%s: %w", i.key, s.unrestoredError(i.key)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 var errInterrupted = errors.New("it is without rules: a change of its mode, tc hook or device was interrupted, " +

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,9 @@ died without DEL, as all do when a node's runtime is reinstalled. Whatever a
 process that died has left half-made goes, too. What is attached to a device
 that is there stays, whoever owns it.
 
-With --dry-run it exits with 1 if there is anything to remove.`,
+It exits with 1 if it cannot tell whether a device is gone, or if a container is
+without rules since a change of it was interrupted, and they cannot be put back.
+With --dry-run it exits with 1 if there is anything to do.`,
 		Example: `  xdp-portctl gc --dry-run
   xdp-portctl gc`,
 		Args: cobra.NoArgs,
@@ -61,11 +64,11 @@ func collect() ([]state.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !isAny { // what processes that died have left was removed by opening it
-		return nil, store.Close()
+	var keys []state.Key
+	if isAny { // what processes that died have left was removed by opening it
+		keys, err = store.CollectGone(netns)
 	}
-	keys, err := store.CollectGone(netns)
-	return keys, errors.Join(err, store.Close())
+	return keys, errors.Join(err, store.Unrestored(), store.Close())
 }
 
 func (t *tool) showGone() error {
@@ -74,16 +77,23 @@ func (t *tool) showGone() error {
 		return err
 	}
 	var keys []state.Key
+	var errs []error
 	for i := range list {
-		if list[i].Gone {
-			keys = append(keys, list[i].Key())
+		switch a := &list[i]; {
+		case a.Gone:
+			keys = append(keys, a.Key())
+		case a.Undetermined, a.Interrupted:
+			errs = append(errs, fmt.Errorf("%s: %s", a.Key(), strings.Join(a.Problems, "; ")))
 		}
 	}
-	err = t.printCollected(keys, "would be removed")
-	if len(keys) > 0 {
-		err = errors.Join(err, errFound)
+	err = errors.Join(errs...)
+	switch {
+	case err != nil && len(keys) == 0:
+		return err
+	case err == nil && len(keys) > 0:
+		err = errFound
 	}
-	return err
+	return errors.Join(t.printCollected(keys, "would be removed"), err)
 }
 
 // collected is an attachment that gc removes.
