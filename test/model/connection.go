@@ -26,6 +26,12 @@ type segment struct {
 	sequence, acknowledged uint32
 }
 
+// accepts tells whether the container accepts a connection of its peer's, which begins
+// anew then.
+func (s segment) accepts() bool {
+	return s.isReply && s.fromContainer && s.syn && s.ack && !s.rst
+}
+
 // near is how far numbers of one connection may be apart.
 const near = 1 << 22
 
@@ -56,6 +62,11 @@ func (c *connection) hasExpired(now time.Duration) bool {
 	return now-c.used > c.lifetime()
 }
 
+// isOver tells whether the container has reset it, or both have finished it.
+func (c *connection) isOver() bool {
+	return c.reset.container || c.finished.container && c.finished.peer
+}
+
 // follow takes note of a packet.
 func (c *connection) follow(s segment, now time.Duration) {
 	c.used = now
@@ -63,9 +74,7 @@ func (c *connection) follow(s segment, now time.Duration) {
 		c.isAnswered = c.isAnswered || s.isReply
 		return
 	}
-	// A container that accepts a connection of its peer's begins anew.
-	isAccepted := s.isReply && s.fromContainer && s.syn && s.ack && !s.rst
-	if s.isReply && !c.isEstablished || isAccepted {
+	if s.isReply && !c.isEstablished || s.accepts() {
 		defer func() {
 			c.answer = s.sequence
 			if s.syn {
@@ -73,18 +82,17 @@ func (c *connection) follow(s segment, now time.Duration) {
 			}
 		}()
 	}
-	isOver := c.reset.container || c.finished.container && c.finished.peer
 	switch {
 	case !s.isReply && s.syn && !s.ack:
 		// Who sends for the container is the container; for the peer, anybody.
-		if s.fromContainer || isOver {
+		if s.fromContainer || c.isOver() {
 			answer := c.answer
 			*c = connection{proto: c.proto, used: now, answer: answer}
 		}
 	case s.rst:
 		c.reset.container = c.reset.container || s.fromContainer
 		c.reset.peer = c.reset.peer || !s.fromContainer
-	case isAccepted:
+	case s.accepts():
 		*c = connection{proto: c.proto, used: now, isAnswered: true}
 	default:
 		c.talk(s)
