@@ -91,9 +91,9 @@ func explain(err error, paths ...string) error {
 	for _, path := range paths {
 		switch flags := attributes(path); {
 		case flags&unix.STATX_ATTR_IMMUTABLE != 0:
-			return fmt.Errorf("%w: %s is immutable; if xdp-port is to be in it: chattr -i %s", err, path, path)
+			return fmt.Errorf("%w: %s is immutable: chattr -i %s", err, path, path)
 		case flags&unix.STATX_ATTR_APPEND != 0:
-			return fmt.Errorf("%w: %s can only be appended to; if xdp-port is to be in it: chattr -a %s", err, path, path)
+			return fmt.Errorf("%w: %s can only be appended to: chattr -a %s", err, path, path)
 		}
 	}
 	return err

@@ -67,12 +67,12 @@ func (r Runtime) podNetwork(files []string) (string, error) {
 		}
 		return "", fmt.Errorf("%w, nor any other by CRI-O: %w", errUnusable, why)
 	}
-	advice := "containerd uses no other network then"
+	advice := "repair or remove it: containerd uses no other network then"
 	switch {
 	case runtime == CRIO:
-		advice = "it was written just now"
+		advice = "it was written just now; run install again in a few seconds"
 	case assumed:
-		advice = "containerd is assumed, which uses no other network then (CRI-O takes the next one: --runtime cri-o)"
+		advice = "repair or remove it. containerd is assumed, which then uses no other network; with CRI-O, which takes the next one, say --runtime cri-o"
 	}
 	return "", fmt.Errorf("%w: %w; %s", errUnusable, why, advice)
 }

@@ -288,7 +288,7 @@ func TestInstallPipe(t *testing.T) {
 	must(t, unix.Mkfifo(pipe, 0o600))
 	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
 	out.want(t, 1)
-	if !strings.Contains(out.stderr, pipe+" is not a regular file") || !strings.Contains(out.stderr, "containerd") {
+	if !strings.Contains(out.stderr, pipe+" is not a regular file") || !strings.Contains(out.stderr, "repair or remove it") {
 		t.Errorf("%s", out.stderr)
 	}
 	portctl(t, o.Node, o.args("install", "--config", o.config, "--conflist", "lab.conflist")...).want(t, 0)
