@@ -125,7 +125,7 @@ func VerifyOrder(folder, dir string, rs *Ruleset) error {
 	}
 	ahead, err := record.Ahead(folder, dir, rs.Hooks())
 	if err != nil {
-		return differs("%w", err)
+		return unlikeOrUnread(err)
 	}
 	if problems := OrderProblems(ahead, record.Hook); len(problems) > 0 {
 		return differs("%s", strings.Join(problems, "; "))

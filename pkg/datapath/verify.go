@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
@@ -21,22 +22,23 @@ var ErrDiffers = errors.New("the attachment differs")
 // what it should be on this device. Programs of another build are no
 // difference: a container keeps those that it was given.
 //
-// Returns an error wrapping ErrDiffers that says what is different.
+// Returns an error wrapping ErrDiffers that says what is different, or ErrPin where
+// the BPF file system is read-only, so that nobody can tell.
 func Verify(folder, dir string, dev Device, rs *Ruleset, hook TCHook) error {
 	record, err := ReadRecord(folder)
 	if err != nil {
-		return differs("%w", err)
+		return unlikeOrUnread(err)
 	}
 	loaded, err := ReadDescription(dir)
 	if err != nil {
-		return differs("%w", err)
+		return unlikeOrUnread(err)
 	}
 	if err := errors.Join(loaded.verify(rs), record.verify(dev, hook)); err != nil {
 		return err
 	}
 	programs, err := openToVerify(dir, rs.Hooks())
 	if err != nil {
-		return differs("%w", err)
+		return unlikeOrUnread(err)
 	}
 	defer programs.Close()
 	return programs.verify(record, folder)
@@ -54,6 +56,15 @@ func openToVerify(dir string, hooks Hooks) (*Programs, error) {
 		return OpenWhole(dir, hooks)
 	}
 	return Open(dir, hooks)
+}
+
+// unlikeOrUnread is for an error of reading: what cannot be opened for now may be as
+// it should be.
+func unlikeOrUnread(err error) error {
+	if errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("%w to be read: %w", ErrPin, err)
+	}
+	return differs("%w", err)
 }
 
 func differs(format string, args ...any) error {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
@@ -19,18 +20,27 @@ func devices(list []inspect.Attachment) []Finding {
 	if err != nil {
 		return []Finding{{"devices", Unknown, err.Error(), ""}}
 	}
+	return []Finding{foreignXDP(links, list), foreignTC(list), modes(list), offloads(list)}
+}
+
+func programsOf(list []inspect.Attachment) map[uint32]bool {
 	ours := map[uint32]bool{}
-	for _, a := range list {
-		for _, p := range a.Programs {
+	for i := range list {
+		for _, p := range list[i].Programs {
 			ours[p.ID] = true
 		}
 	}
-	return []Finding{foreignXDP(links, ours), foreignTC(list), modes(list), offloads(list)}
+	return ours
 }
 
 // foreignXDP looks for XDP programs of others. On a veth they stand in the way.
-func foreignXDP(links []netlink.Link, ours map[uint32]bool) Finding {
+func foreignXDP(links []netlink.Link, list []inspect.Attachment) Finding {
 	f := Finding{Check: "other XDP programs", Status: Fine}
+	if slices.ContainsFunc(list, func(a inspect.Attachment) bool { return a.Undetermined }) {
+		f.Status, f.Detail = Unknown, "which programs are xdp-port's cannot be read: see attachments"
+		return f
+	}
+	ours := programsOf(list)
 	var found []string
 	for _, link := range links {
 		xdp := link.Attrs().Xdp

@@ -55,6 +55,10 @@ type Attachment struct {
 	Rules    []Rule    `json:"rules,omitempty"`
 	Counters *Counters `json:"counters,omitempty"`
 
+	// Uncounted is why the counters cannot be read, nil where they can, or where there
+	// are none.
+	Uncounted error `json:"-"`
+
 	folder, rulesetFolder string
 	containerRules        json.RawMessage
 	decided               []rules.Rule // what Rules are in words

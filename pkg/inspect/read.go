@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
@@ -195,8 +197,11 @@ func (a *Attachment) count(record *datapath.Record, examiner *datapath.Examiner)
 	}
 	counters := record.Carried
 	if !a.Gone {
-		if live, err := examiner.Counters(a.folder, a.rulesetFolder); err == nil {
+		live, err := examiner.Counters(a.folder, a.rulesetFolder)
+		if err == nil {
 			counters, counted = live, true
+		} else if !errors.Is(err, ebpf.ErrKeyNotExist) {
+			a.Uncounted = err
 		}
 	}
 	if counters == nil {

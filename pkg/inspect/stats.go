@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -79,6 +80,17 @@ func (s *Sampler) Sample(list []Attachment, at time.Time) Stats {
 	s.rate(&stats)
 	s.remember(&stats)
 	return stats
+}
+
+// Uncounted returns an error that names the first attachment whose counters cannot be
+// read, though they are there; nil if there is none.
+func Uncounted(list []Attachment) error {
+	for i := range list {
+		if err := list[i].Uncounted; err != nil {
+			return fmt.Errorf("read the counters of %s: %w", list[i].Key(), err)
+		}
+	}
+	return nil
 }
 
 func (s *Stats) add(a *Attachment) {

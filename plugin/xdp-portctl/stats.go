@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,6 +87,8 @@ func (o *statsOptions) check() error {
 type sampling struct {
 	statsOptions
 	sampler inspect.Sampler
+	// unread is why the last stats are not of all containers.
+	unread error
 }
 
 func (s *sampling) take() (inspect.Stats, error) {
@@ -95,6 +98,11 @@ func (s *sampling) take() (inspect.Stats, error) {
 	}
 	if err != nil {
 		return inspect.Stats{}, err
+	}
+	s.unread = inspect.Uncounted(list)
+	list = slices.DeleteFunc(list, func(a inspect.Attachment) bool { return a.Uncounted != nil })
+	if s.unread != nil && len(list) == 0 {
+		return inspect.Stats{}, s.unread
 	}
 	return s.sampler.Sample(list, time.Now()), nil
 }
@@ -113,7 +121,7 @@ func (t *tool) statsOnce(ctx context.Context, o statsOptions) error {
 			return err
 		}
 	}
-	return t.printStats(&stats, inspect.Order(o.order))
+	return errors.Join(t.printStats(&stats, inspect.Order(o.order)), s.unread)
 }
 
 // sleep tells whether the time passed, and nobody interrupted.

@@ -80,8 +80,19 @@ func TestReadOnly(t *testing.T) {
 			}
 			p.mustBeRight(t)
 		}
+		if code, message := p.check(t); code != 105 {
+			t.Errorf("CHECK answers %d: %s", code, message)
+		}
 		if l := p.listedAs(t); l == nil || l.Healthy || l.Gone {
 			t.Errorf("list says %+v", l)
+		}
+		for _, args := range [][]string{{"stats"}, {"stats", "-o", "json"}, {"stats", p.id}} {
+			if stdout, stderr, code := w.tool(t, args...); code != 1 || len(stdout) > 0 || !strings.Contains(string(stderr), "read-only") {
+				t.Errorf("%v exits with %d: %s%s", args, code, stdout, stderr)
+			}
+		}
+		if stdout, _, code := w.tool(t, "doctor"); code != 1 || strings.Contains(string(stdout), "from_container") {
+			t.Errorf("doctor exits with %d: %s", code, stdout)
 		}
 		remount(t, "rw")
 		p.removeDevice(t)
