@@ -243,8 +243,13 @@ func TestForeignCounters(t *testing.T) {
 			must(t, err)
 			must(t, errors.Join(foreign.Pin(path), foreign.Close()))
 			for _, args := range [][]string{
-				{"list"}, {"stats", "--interval", "0"}, {"show", p.id}, {"gc"}, {"doctor"},
-				{"apply", conflist(t, "lab", 1, m)}, {"apply", conflist(t, "lab", 3, m)},
+				{"list"},
+				{"stats", "--interval", "0"},
+				{"show", p.id},
+				{"gc"},
+				{"doctor"},
+				{"apply", conflist(t, 1, m)},
+				{"apply", conflist(t, 3, m)},
 			} {
 				stdout, stderr, code := w.tool(t, args...)
 				if bytes.Contains(stdout, []byte("panic")) || bytes.Contains(stderr, []byte("panic")) || args[0] == "stats" && code != 1 {

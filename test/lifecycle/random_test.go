@@ -203,7 +203,7 @@ func (l *life) killADD(t *testing.T, p *pod, version int, m manner) {
 func (l *life) killApply(t *testing.T, version int, m manner) {
 	bin, err := node.BinDir()
 	must(t, err)
-	tool := exec.Command(filepath.Join(bin, "xdp-portctl"), "apply", conflist(t, "lab", version, m))
+	tool := exec.Command(filepath.Join(bin, "xdp-portctl"), "apply", conflist(t, version, m))
 	run := l.killed()
 	must(t, l.NS.Do(func(ns.NetNS) error { return run(tool) }))
 	var touched []*pod

@@ -33,7 +33,7 @@ func TestLocked(t *testing.T) {
 		{"gc", "--dry-run", "-o", "json"},
 		{"doctor"},
 		{"doctor", "-o", "json"},
-		{"apply", conflist(t, "lab", 2, manners(t)[0])},
+		{"apply", conflist(t, 2, manners(t)[0])},
 	} {
 		group.Go(func() {
 			stdout, stderr, code := w.tool(t, args...)

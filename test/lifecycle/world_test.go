@@ -199,7 +199,7 @@ func (p *pod) removeDevice(t testing.TB) {
 // entry is the plugin's configuration.
 func entry(network string, version int, m manner) map[string]any {
 	return map[string]any{
-		"cniVersion": "1.1.0", "name": network, "type": "xdp-port", "mode": m.mode, "tcHook": m.hook, "rules": rules(version),
+		"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", "mode": m.mode, "tcHook": m.hook, "rules": rules(version),
 		"prevResult": map[string]any{"cniVersion": "1.1.0"},
 	}
 }
@@ -389,7 +389,7 @@ func (w *world) mustTool(t testing.TB, args ...string) []byte {
 // apply gives all containers of a network a version of the rules.
 func (w *world) apply(t testing.TB, version int, m manner) {
 	t.Helper()
-	w.mustTool(t, "apply", conflist(t, "lab", version, m))
+	w.mustTool(t, "apply", conflist(t, version, m))
 	for _, p := range w.pods {
 		if p.version != 0 && p.network == "lab" {
 			p.version, p.manner = version, m
@@ -397,10 +397,10 @@ func (w *world) apply(t testing.TB, version int, m manner) {
 	}
 }
 
-func conflist(t testing.TB, network string, version int, m manner) string {
+func conflist(t testing.TB, version int, m manner) string {
 	t.Helper()
 	text, err := json.Marshal(map[string]any{
-		"cniVersion": "1.1.0", "name": network,
+		"cniVersion": "1.1.0", "name": "lab",
 		"plugins": []any{
 			map[string]any{"type": "ptp"},
 			map[string]any{"type": "xdp-port", "mode": m.mode, "tcHook": m.hook, "rules": rules(version)},
