@@ -199,7 +199,7 @@ func (p *pod) removeDevice(t testing.TB) {
 // entry is the plugin's configuration.
 func entry(network string, version int, m manner) map[string]any {
 	return map[string]any{
-		"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", "mode": m.mode, "tcHook": m.hook, "rules": rules(version),
+		"cniVersion": "1.1.0", "name": network, "type": "xdp-port", "mode": m.mode, "tcHook": m.hook, "rules": rules(version),
 		"prevResult": map[string]any{"cniVersion": "1.1.0"},
 	}
 }
