@@ -32,6 +32,9 @@ func ReadCounters(folder, dir string) (*Counters, error) {
 // those that it carries from rulesets before. Returns an error wrapping
 // ebpf.ErrKeyNotExist if the programs do not heed its device.
 func (p *Programs) Totals(record *Record) (*Counters, error) {
+	if err := p.checkCounters(); err != nil {
+		return nil, err
+	}
 	enabled, err := isEnabledIn(p.maps[programsMapCounters], record.Activation())
 	if err == nil && !enabled {
 		err = ebpf.ErrKeyNotExist

@@ -34,11 +34,20 @@ type Counters struct {
 	Rules []RuleCounter
 }
 
+// checkCounters returns an error wrapping ErrPin if somebody else's map is in the place
+// of the counters.
+func (p *Programs) checkCounters() error {
+	if m := p.maps[programsMapCounters]; !isCounters(m) {
+		return fmt.Errorf("%w to open %s: another map is in its place: %s", ErrPin, programsMapCounters, m)
+	}
+	return nil
+}
+
 // Counters reads the counters of a device. Returns an error wrapping
 // ebpf.ErrKeyNotExist if the programs do not heed it.
 func (p *Programs) Counters(ifindex int) (*Counters, error) {
-	if m := p.maps[programsMapCounters]; !isCounters(m) {
-		return nil, fmt.Errorf("read the counters of the device with index %d: the map is another's: %s", ifindex, m)
+	if err := p.checkCounters(); err != nil {
+		return nil, err
 	}
 	var perCPU [][]byte
 	if err := p.maps[programsMapCounters].Lookup(uint32(ifindex), &perCPU); err != nil {
