@@ -86,7 +86,7 @@ lint: ## check the format of Go and C, and the Go code for mistakes
 
 # Packages one by one: they share the kernel, and some count what is loaded.
 test: root build untraced reference suite ## run all tests, having installed what Debian has of what they need (as root)
-	$(BIN)/suite -install . test/bench test/schema -- -count=1 -p 1 -timeout 20m ./...
+	$(BIN)/suite -install . test/bench test/schema -- -count=1 -p 1 -timeout 40m ./...
 
 suite: ## build the program that runs tests and says what was skipped
 	$(GO) build -trimpath -o $(BIN)/ ./test/suite
