@@ -80,7 +80,7 @@ func TestAnotherAttachmentIsLeftAlone(t *testing.T) {
 				if refused := plugin(t, c, "ADD", config); refused != nil {
 					t.Fatal(refused)
 				}
-				wantRefusal(t, plugin(t, c, "ADD", another), 104, "of xdp-port (id ", "run DEL for that one first")
+				wantRefusal(t, plugin(t, c, "ADD", another), 104, "under the rules of another network or container ID", "run DEL for that one first", "in network lab")
 				for _, verb := range []string{"CHECK", "DEL"} {
 					if refused := plugin(t, c, verb, config); refused != nil {
 						t.Errorf("%s: %v", verb, refused)
