@@ -193,6 +193,7 @@ func (a *Attachment) describe(d *described) {
 // tells whether the counters could be read.
 func (a *Attachment) count(record *datapath.Record, examiner *datapath.Examiner) (counted bool) {
 	if record == nil {
+		a.Uncounted = errors.New("there is no record that can be read")
 		return false
 	}
 	counters := record.Carried
