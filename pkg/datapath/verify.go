@@ -168,11 +168,11 @@ func (p *Programs) problemOfActivation(record *Record) string {
 	owner, err := ownerAt(p.maps[programsMapCounters], record.Device.Index)
 	switch {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
-		return fmt.Sprintf("the programs do not heed %s: it is not in their map %s", record.Device.Name, programsMapCounters)
+		return fmt.Sprintf("the programs are not enabled for %s: it is not in their map %s", record.Device.Name, programsMapCounters)
 	case err != nil:
 		return fmt.Sprintf("the map %s cannot be read: %v", programsMapCounters, err)
 	case hasOwner(p.maps[programsMapCounters]) && owner != record.ID:
-		return fmt.Sprintf("the programs heed %s for another attachment, which its map %s names", record.Device.Name, programsMapCounters)
+		return fmt.Sprintf("the programs are enabled for %s by another attachment, which their map %s names", record.Device.Name, programsMapCounters)
 	}
 	return ""
 }

@@ -61,7 +61,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		"flows of the ruleset unpinned":           {"", unpin("../../../../flows"), []string{"flows"}},
 		"description of the ruleset unpinned":     {"", unpin("../../../../description"), []string{"description"}},
 		"everything unpinned":                     {"", unpin("../../../.."), []string{"nothing is attached"}},
-		"out of the counters":                     {"", deactivate, []string{"the programs do not heed host1", "counters"}},
+		"out of the counters":                     {"", deactivate, []string{"the programs are not enabled for host1", "counters"}},
 		"clsact filter removed":                   {"clsact", func(t *testing.T, l *line) { l.dropFilter(t, netlink.HANDLE_MIN_EGRESS) }, []string{"the filter of the tc egress program is not at host1's clsact"}},
 		"clsact filter has another program":       {"clsact", otherProgramInFilter, []string{`the tc ingress program on host1 is "somebody" (id `}},
 		"clsact qdisc removed":                    {"clsact", dropQdisc, []string{"tc ingress", "tc egress", "host1's clsact"}},
