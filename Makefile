@@ -50,16 +50,16 @@ reference: ## build cnitool and the reference CNI plugins into bin/
 
 image: ## build a container image to try with, bin/echo.tar
 	$(GO) -C test/runtimes build -trimpath -ldflags "-s -w" -o $(BIN)/ ./echo
-	$(GO) -C test/runtimes run ./image localhost/xdp-port/echo:latest $(BIN)/echo.tar $(BIN)/echo
+	$(GO) -C .ci/release run ./image localhost/xdp-port/echo:latest $(BIN)/echo.tar $(BIN)/echo
 
 # The same as deploy/kubernetes/Dockerfile makes.
 node-image: build ## build the image for Kubernetes, bin/xdp-port.tar
-	$(GO) -C test/runtimes run ./image localhost/xdp-port/xdp-port:latest $(BIN)/xdp-port.tar $(BIN)/xdp-portctl $(BIN)/xdp-port
+	$(GO) -C .ci/release run ./image localhost/xdp-port/xdp-port:latest $(BIN)/xdp-port.tar $(BIN)/xdp-portctl $(BIN)/xdp-port
 
 # untraced stands for another release: it makes programs with another hash.
 next-image: ## build an image to upgrade to, whose programs differ, bin/xdp-port-next.tar, for the tests
 	$(GO) build -trimpath -buildvcs=false -tags untraced -ldflags "-s -w" -o $(BIN)/next/ ./plugin/...
-	$(GO) -C test/runtimes run ./image localhost/xdp-port/xdp-port:next $(BIN)/xdp-port-next.tar $(BIN)/next/xdp-portctl $(BIN)/next/xdp-port
+	$(GO) -C .ci/release run ./image localhost/xdp-port/xdp-port:next $(BIN)/xdp-port-next.tar $(BIN)/next/xdp-portctl $(BIN)/next/xdp-port
 
 # The first time takes minutes; then they are in Go's cache.
 kubernetes: ## build the programs of a Kubernetes cluster into bin/kubernetes/, for the tests
@@ -89,7 +89,7 @@ test: root build untraced reference suite ## run all tests, having installed wha
 	$(BIN)/suite -install . test/bench test/schema -- -count=1 -p 1 -timeout 40m ./...
 
 suite: ## build the program that runs tests and says what was skipped
-	$(GO) build -trimpath -o $(BIN)/ ./test/suite
+	$(GO) build -trimpath -o $(BIN)/ ./test/internal/suite
 
 nightly: root build untraced reference suite ## run the tests that take long, too: hours (as root)
 	XDP_PORT_NIGHTLY=1 $(BIN)/suite -install . -- -count=1 -p 1 -timeout 6h ./...

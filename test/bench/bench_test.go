@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/xdp-port/xdp-port/test/bench/result"
-	"github.com/xdp-port/xdp-port/test/need"
+	"github.com/xdp-port/xdp-port/test/bench/internal/result"
+	"github.com/xdp-port/xdp-port/test/internal/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/xdp-port/xdp-port/test/bench/result"
-	"github.com/xdp-port/xdp-port/test/bench/traffic"
+	"github.com/xdp-port/xdp-port/test/bench/internal/result"
+	"github.com/xdp-port/xdp-port/test/bench/internal/traffic"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 

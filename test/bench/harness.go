@@ -7,8 +7,8 @@ import (
 	"os"
 	"slices"
 
-	"github.com/xdp-port/xdp-port/test/bench/result"
-	"github.com/xdp-port/xdp-port/test/bench/traffic"
+	"github.com/xdp-port/xdp-port/test/bench/internal/result"
+	"github.com/xdp-port/xdp-port/test/bench/internal/traffic"
 )
 
 // bench is one run.

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/test/bench/result"
-	"github.com/xdp-port/xdp-port/test/bench/traffic"
+	"github.com/xdp-port/xdp-port/test/bench/internal/result"
+	"github.com/xdp-port/xdp-port/test/bench/internal/traffic"
 )
 
 // describe tells what a run depends on.

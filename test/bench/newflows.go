@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/xdp-port/xdp-port/test/bench/result"
-	"github.com/xdp-port/xdp-port/test/bench/traffic"
+	"github.com/xdp-port/xdp-port/test/bench/internal/result"
+	"github.com/xdp-port/xdp-port/test/bench/internal/traffic"
 )
 
 // Flows of the new-flow comparison: so many ports of the container by so many

@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"github.com/xdp-port/xdp-port/test/bench/result"
+	"github.com/xdp-port/xdp-port/test/bench/internal/result"
 )
 
 const startupRounds = 100

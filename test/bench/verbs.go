@@ -9,7 +9,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/containernetworking/plugins/pkg/ns"
 
-	"github.com/xdp-port/xdp-port/test/bench/result"
+	"github.com/xdp-port/xdp-port/test/bench/internal/result"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 
-	"github.com/xdp-port/xdp-port/test/bench/traffic"
+	"github.com/xdp-port/xdp-port/test/bench/internal/traffic"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 

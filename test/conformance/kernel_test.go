@@ -11,9 +11,9 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
-	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
 // TestOldKernel has the kernel refuse what older ones do not know, as they do:

@@ -14,7 +14,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/vishvananda/netlink"
 
-	"github.com/xdp-port/xdp-port/test/need"
+	"github.com/xdp-port/xdp-port/test/internal/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 

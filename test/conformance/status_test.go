@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/xdp-port/xdp-port/test/need"
+	"github.com/xdp-port/xdp-port/test/internal/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/test/ptrace"
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 )
 
 // errnos are what the kernel answers where it fails.

@@ -7,9 +7,9 @@ import (
 	"os"
 	"testing"
 
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
-	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
 // scenario is a verb that is killed, and what there is before.

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/node"
-	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
 // TestMeeting runs verbs for an interface while another ADD is attaching it,

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/test/ptrace"
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 )
 
 // TestOneByOne has the kernel refuse that programs hand packets over to others,

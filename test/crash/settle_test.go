@@ -14,8 +14,8 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/node"
-	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
 // halfway are calls at which an ADD that exchanges rules is killed; each is used

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/test/ptrace"
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 )
 
 // names are those of the system calls by which the plugin looks at the world or

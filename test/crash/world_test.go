@@ -11,9 +11,9 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
-	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
 // refusal is the error that the plugin answers.

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
-	"github.com/xdp-port/xdp-port/test/model"
+	"github.com/xdp-port/xdp-port/test/internal/model"
 )
 
 // table is the flows of some programs, whose time can be turned back: nobody wants

@@ -15,7 +15,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
-	"github.com/xdp-port/xdp-port/test/model"
+	"github.com/xdp-port/xdp-port/test/internal/model"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 	"github.com/xdp-port/xdp-port/test/packet"

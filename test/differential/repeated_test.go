@@ -7,7 +7,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
-	"github.com/xdp-port/xdp-port/test/model"
+	"github.com/xdp-port/xdp-port/test/internal/model"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 

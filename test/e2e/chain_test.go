@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xdp-port/xdp-port/test/need"
+	"github.com/xdp-port/xdp-port/test/internal/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 
-	"github.com/xdp-port/xdp-port/test/need"
+	"github.com/xdp-port/xdp-port/test/internal/need"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 

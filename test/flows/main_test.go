@@ -19,7 +19,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/test/need"
+	"github.com/xdp-port/xdp-port/test/internal/need"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 )

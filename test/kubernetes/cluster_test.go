@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
 // cluster is a control plane and two nodes, each on a machine of its own.

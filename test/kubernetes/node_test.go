@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
 // node runs containerd and a kubelet.

@@ -18,8 +18,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/node"
-	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
 // TestRandomLife has containers come, go and change at random, and looks at all of

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/pace"
-	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
 // TestReadersHoldNoLock wants the state free for a change whenever a reader looks

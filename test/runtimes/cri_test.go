@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdp-port/xdp-port/test/runtimes/cri"
-	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+	"github.com/xdp-port/xdp-port/test/internal/machine"
+	"github.com/xdp-port/xdp-port/test/runtimes/internal/cri"
 )
 
 // pods are a runtime: what the kubelet has a runtime do.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
 // ctr is what ctr run --cni does in containerd 2: the container is on its own,

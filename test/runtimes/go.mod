@@ -7,7 +7,7 @@ replace github.com/xdp-port/xdp-port => ../..
 
 require (
 	github.com/cilium/ebpf v0.22.0
-	github.com/vishvananda/netlink v1.3.1
+	github.com/xdp-port/xdp-port v0.0.0-00010101000000-000000000000
 	golang.org/x/sys v0.50.0
 	google.golang.org/grpc v1.85.0
 	k8s.io/cri-api v0.37.2
@@ -15,6 +15,7 @@ require (
 )
 
 require (
+	github.com/vishvananda/netlink v1.3.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
 	go.yaml.in/yaml/v2 v2.4.2 // indirect
 	golang.org/x/net v0.60.0 // indirect

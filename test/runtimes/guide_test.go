@@ -10,8 +10,8 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/xdp-port/xdp-port/test/runtimes/cri"
-	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+	"github.com/xdp-port/xdp-port/test/internal/machine"
+	"github.com/xdp-port/xdp-port/test/runtimes/internal/cri"
 )
 
 // The tests in this file follow README word for word, each on a machine where

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
 const image = "localhost/xdp-port/echo:latest"

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
 // The tests in this file are about what make release made; make test-release

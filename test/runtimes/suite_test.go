@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/xdp-port/xdp-port/test/runtimes/machine"
+	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
 // runtime is what the tests want of a container runtime. Containers run the

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/xdp-port/xdp-port/test/bench/result"
+	"github.com/xdp-port/xdp-port/test/bench/internal/result"
 )
 
 // column is a column of a summary: the figure of each contender in a table.

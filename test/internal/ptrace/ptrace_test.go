@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/pace"
-	"github.com/xdp-port/xdp-port/test/ptrace"
 )
 
 var timeout = pace.Patience(10 * time.Second)

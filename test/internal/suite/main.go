@@ -17,7 +17,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/xdp-port/xdp-port/test/need"
+	"github.com/xdp-port/xdp-port/test/internal/need"
 )
 
 // Exit codes.
