@@ -6,20 +6,20 @@ import (
 	"slices"
 )
 
-// ports is the number of ports that there are.
+// ports is the number of ports that exist.
 const ports = 65536
 
-// MaxRules is the number of rules that entries can tell apart. It is more than
-// a configuration may have.
+// MaxRules is the number of rules that an entry can address. It exceeds the
+// number of rules that a configuration may have.
 const MaxRules = EntryID
 
-// Compile makes the table that the kernel looks rules up in. Rules must be
-// valid as pkg/config sees to it: ranges ascending, To as long as Ports or one
-// port long, Peers masked.
+// Compile makes the table in which the kernel looks rules up.
 //
-// The time it takes grows with the number of rules that share a port and their
-// address lists; MaxPrefixes bounds the size of the result. Returns an error if
-// there are more rules, classes or prefixes than the kernel's table holds.
+// The rules must be valid, as pkg/config ensures: ranges ascend, To is as long as
+// Ports or a single port, and Peers are masked. The run time grows with the
+// number of rules that share a port and with their address lists. MaxPrefixes
+// bounds the size of the result. Compile returns an error if there are more
+// rules, classes or prefixes than the kernel's table holds.
 func Compile(rules []Rule) (*Table, error) {
 	if len(rules) > MaxRules {
 		return nil, fmt.Errorf("compile rules: %d rules, but a table holds at most %d", len(rules), MaxRules)
@@ -40,7 +40,7 @@ func Compile(rules []Rule) (*Table, error) {
 
 type compiler struct {
 	table *Table
-	pages map[[PageSize]uint16]uint16 // equal pages are kept once
+	pages map[[PageSize]uint16]uint16 // page numbers by content; equal pages are stored once
 }
 
 func (c *compiler) compileTable(dir Direction, proto Protocol) error {
@@ -57,17 +57,7 @@ func (c *compiler) compileTable(dir Direction, proto Protocol) error {
 	return nil
 }
 
-// ofTable returns the indices of the rules of a direction and protocol.
-func ofTable(rules []Rule, dir Direction, proto Protocol) (mine []int) {
-	for i := range rules {
-		if r := &rules[i]; r.Direction == dir && r.Protocol == proto {
-			mine = append(mine, i)
-		}
-	}
-	return mine
-}
-
-// decide fills in which rule or class decides, interval by interval.
+// decide stores the deciding rule or class of each port, interval by interval.
 func (c *compiler) decide(entries []uint16, mine []int) error {
 	rules := c.table.Rules
 	classes := newClassifier(c.table, mine)
@@ -98,9 +88,9 @@ func markTargets(entries []uint16, rules []Rule, mine []int) {
 	mark(entries, EntryIsTarget, rules, mine, func(r *Rule) bool { return r.Action == Rewrite && !r.OneWay })
 }
 
-// mark sets a bit for all ports that some rules rewrite to. It walks the ranges
-// in ascending order and no port twice, so that many rules that rewrite to the
-// same ports cost no more.
+// mark sets a bit for every port that an applicable rule may rewrite to. It walks
+// the target ranges in ascending order and visits each port once, so that many
+// rules with the same target ports cost no more than one.
 func mark(entries []uint16, bit uint16, rules []Rule, mine []int, applies func(*Rule) bool) {
 	var targets []PortRange
 	for _, i := range mine {
@@ -109,7 +99,7 @@ func mark(entries []uint16, bit uint16, rules []Rule, mine []int, applies func(*
 		}
 	}
 	slices.SortFunc(targets, func(a, b PortRange) int { return cmp.Compare(a.First, b.First) })
-	marked := 0 // all ports below are done
+	marked := 0 // ports below this one are done
 	for _, to := range targets {
 		for marked = max(marked, int(to.First)); marked <= int(to.Last); marked++ {
 			entries[marked] |= bit

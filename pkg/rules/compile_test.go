@@ -18,7 +18,7 @@ func mustCompile(t testing.TB, rules []Rule) *Table {
 	return table
 }
 
-// isTarget is the meaning of EntryIsTarget in its plainest form.
+// isTarget defines EntryIsTarget: a two-way rewrite may produce the port.
 func isTarget(rules []Rule, dir Direction, proto Protocol, port uint16) bool {
 	for i := range rules {
 		r := &rules[i]
@@ -192,8 +192,8 @@ func TestCompileRefusesTooMany(t *testing.T) {
 	}
 }
 
-// nested makes n rules, each about a port less than the one before, so that
-// they have twice as many sets of candidates.
+// nested makes n rules with ranges inside each other, so that they have about
+// 2n sets of candidates.
 func nested(n int, peers []netip.Prefix) []Rule {
 	list := make([]Rule, n)
 	for i := range list {

@@ -7,9 +7,11 @@ import (
 	"hash"
 )
 
-// Digest returns a SHA-256 over all that the kernel sees of the table, and the
-// names of the rules: two lists of rules with the same digest can share a
-// loaded ruleset and its counters.
+// Digest returns the SHA-256 of everything that the kernel sees of the table and
+// of the names of the rules.
+//
+// Two lists of rules with the same digest can share a loaded ruleset and its
+// counters.
 func (t *Table) Digest() [sha256.Size]byte {
 	d := digester{Hash: sha256.New()}
 	d.number(uint64(len(t.Rules)))
@@ -31,9 +33,9 @@ func (t *Table) Digest() [sha256.Size]byte {
 	return [sha256.Size]byte(d.Sum(nil))
 }
 
-// digester writes values so that no two different sequences of them give the
-// same bytes: numbers have 8 bytes, little endian; byte strings come with their
-// length before them.
+// digester writes values without ambiguity: different sequences of values give
+// different bytes. A number takes 8 bytes, little endian. A byte string follows
+// its length.
 type digester struct {
 	hash.Hash
 	number8 [8]byte

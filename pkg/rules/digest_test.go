@@ -36,7 +36,7 @@ func TestDigestDiffers(t *testing.T) {
 	}
 }
 
-// What no packet can tell apart shares a loaded ruleset.
+// TestDigestOfTheSameTable has two lists that no packet can tell apart.
 func TestDigestOfTheSameTable(t *testing.T) {
 	first := Rule{Name: "a", Protocol: UDP, Ports: EveryPort, Action: Drop}
 	one := []Rule{first, {Name: "b", Protocol: UDP, Ports: PortRange{1, 2}, Action: Pass}}

@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
-// Ranges begin and end at and beside these, so that they overlap in all ways.
+// portPool holds the ports at and beside which ranges begin and end, so that the
+// ranges overlap in all ways.
 var portPool = []int{0, 1, 2, 53, 80, 254, 255, 256, 257, 511, 512, 8000, 8080, 32767, 32768, 65279, 65280, 65534, 65535}
 
-// Nested, neighbouring and unrelated prefixes of both families.
+// peerPool holds nested, neighbouring and unrelated prefixes of both families.
 var peerPool = prefixes(
 	"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "10.1.2.0/24",
 	"10.1.2.0/25", "10.1.2.3/32", "10.1.2.4/32", "192.168.0.0/16", "255.255.255.255/32", "0.0.0.0/32",
@@ -69,7 +70,8 @@ func randomPeer(r *rand.Rand) netip.Prefix {
 	return prefix
 }
 
-// randomAddress mostly lies in, or just beside, a prefix of the pool.
+// randomAddress returns an address that mostly lies in, or just beside, a prefix of
+// the pool.
 func randomAddress(r *rand.Rand) netip.Addr {
 	prefix := pick(r, peerPool)
 	bytes := prefix.Addr().AsSlice()
@@ -104,8 +106,8 @@ func randomRule(r *rand.Rand, index int) Rule {
 	return rule
 }
 
-// randomRules makes n rules; withPeers of them in 100 have an address list at
-// least, since rules without one hide what comes behind them.
+// randomRules makes n rules. At least withPeers percent of them have an address
+// list, because a rule without one hides the rules after it.
 func randomRules(r *rand.Rand, n, withPeers int) []Rule {
 	list := make([]Rule, 0, n)
 	for len(list) < n {

@@ -1,25 +1,32 @@
 // Package rules is the rule model of xdp-port: what a rule says, which rule
-// decides a packet, and the tables that the kernel looks rules up in.
+// decides a packet, and the tables in which the kernel looks rules up.
 //
-// It is pure: no system calls, no kernel, no configuration syntax. Ports are
-// in host byte order throughout.
+// Decide defines the meaning of a list of rules. Compile turns the list into a
+// Table, which gives the same answers at a cost that does not depend on the
+// number of rules. FindUnreachable names the rules that never decide.
+//
+// The package is pure: it makes no system call and knows neither the kernel nor
+// the syntax of the configuration. All ports are in host byte order.
 package rules
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
-// Direction of a packet as its container sees it, the words of Kubernetes'
-// NetworkPolicy.
+// Direction is the direction of a packet as its container sees it. The words are
+// those of Kubernetes' NetworkPolicy.
 type Direction uint8
 
 // The two directions.
 const (
-	// Egress is what the container sends.
+	// Egress is the direction of packets that the container sends.
 	Egress Direction = iota
-	// Ingress is what the container receives.
+	// Ingress is the direction of packets that the container receives.
 	Ingress
 )
 
-// String returns the word the configuration uses.
+// String returns the word that the configuration uses.
 func (d Direction) String() string {
 	if d == Ingress {
 		return "ingress"
@@ -28,16 +35,16 @@ func (d Direction) String() string {
 }
 
 // Protocol is an IP protocol number (IANA "Assigned Internet Protocol
-// Numbers"): TCP or UDP, no other.
+// Numbers"). Only TCP and UDP are valid.
 type Protocol uint8
 
-// The protocols that have ports a rule can name.
+// The protocols that a rule can name.
 const (
 	TCP Protocol = 6
 	UDP Protocol = 17
 )
 
-// String returns the word the configuration uses.
+// String returns the word that the configuration uses.
 func (p Protocol) String() string {
 	if p == UDP {
 		return "udp"
@@ -45,7 +52,7 @@ func (p Protocol) String() string {
 	return "tcp"
 }
 
-// Action is what a rule does to a packet that it matches.
+// Action is what a rule does to the packets that it matches.
 type Action uint8
 
 // The actions. Their numbers are those of enum rule_action in bpf/types.h.
@@ -54,60 +61,45 @@ const (
 	Rewrite Action = iota
 	// Drop discards the packet.
 	Drop
-	// Pass leaves the packet alone: an exception to the rules behind it.
+	// Pass leaves the packet alone. It makes an exception to later rules.
 	Pass
 )
 
-// String returns the word the configuration uses.
+// String returns the word that the configuration uses.
 func (a Action) String() string {
-	return [...]string{"rewrite", "drop", "pass"}[a]
+	switch a {
+	case Rewrite:
+		return "rewrite"
+	case Drop:
+		return "drop"
+	case Pass:
+		return "pass"
+	}
+	return fmt.Sprintf("unknown action %d", uint8(a))
 }
 
-// PortRange is the ports First to Last, both included, in host byte order.
-type PortRange struct {
-	First, Last uint16
-}
-
-// EveryPort is the range of a rule that names no port.
-var EveryPort = PortRange{First: 0, Last: 65535}
-
-// Contains tells whether port lies in the range.
-func (r PortRange) Contains(port uint16) bool {
-	return r.First <= port && port <= r.Last
-}
-
-// Overlaps tells whether a port lies in both ranges.
-func (r PortRange) Overlaps(other PortRange) bool {
-	return r.First <= other.Last && other.First <= r.Last
-}
-
-// Len is the number of ports in the range, 1 to 65,536.
-func (r PortRange) Len() int {
-	return int(r.Last) - int(r.First) + 1
-}
-
-// Rule is one rule of a network configuration. The zero value of To is meant
-// for actions other than Rewrite.
+// Rule is one rule of a network configuration.
 type Rule struct {
 	// Name labels the rule in counters and messages.
 	Name      string
 	Direction Direction
 	Protocol  Protocol
-	// Ports are the destination ports, before rewriting, that the rule is about.
+	// Ports are the destination ports that the rule matches. A packet is matched
+	// before it is rewritten.
 	Ports  PortRange
 	Action Action
-	// To are the ports that Ports become, one by one; or a single port that
-	// all of them become.
+	// To is the range that a rewrite maps Ports to: a range of the same length,
+	// or a single port. It is zero for other actions.
 	To PortRange
-	// Peers are the addresses the rule is limited to: the destination of an
-	// egress packet, the source of an ingress one. Empty means every address.
+	// Peers are the peer addresses that the rule matches: the destination of an
+	// egress packet, the source of an ingress packet. Empty means every address.
 	// Prefixes are masked and never IPv4-mapped IPv6.
 	Peers []netip.Prefix
-	// OneWay leaves replies as they are.
+	// OneWay leaves replies as they are, so that a rewrite keeps no flow.
 	OneWay bool
 }
 
-// Rewritten returns the port that a rewriting rule turns port into.
+// Rewritten returns the port to which a rewriting rule changes port.
 func (r *Rule) Rewritten(port uint16) uint16 {
 	if r.To.Len() == 1 {
 		return r.To.First
@@ -115,13 +107,13 @@ func (r *Rule) Rewritten(port uint16) uint16 {
 	return r.To.First + (port - r.Ports.First)
 }
 
-// Matches tells whether the rule is about a packet of this direction and
-// protocol to this destination port, with this peer.
+// Matches reports whether the rule matches a packet with this direction,
+// protocol, destination port and peer address.
 func (r *Rule) Matches(dir Direction, proto Protocol, port uint16, peer netip.Addr) bool {
-	return r.Direction == dir && r.Protocol == proto && r.Ports.Contains(port) && r.concerns(peer)
+	return r.Direction == dir && r.Protocol == proto && r.Ports.Contains(port) && r.matchesPeer(peer)
 }
 
-func (r *Rule) concerns(peer netip.Addr) bool {
+func (r *Rule) matchesPeer(peer netip.Addr) bool {
 	if len(r.Peers) == 0 {
 		return true
 	}
@@ -133,9 +125,10 @@ func (r *Rule) concerns(peer netip.Addr) bool {
 	return false
 }
 
-// Decide returns the index of the first of rules that matches, or -1: the
-// meaning of a rule list in its plainest form, which the kernel's tables are
-// tested against.
+// Decide returns the index of the first rule that matches, or -1 if none does.
+//
+// It defines the meaning of a list of rules. Tests compare Table.Lookup and the
+// kernel programs with it.
 func Decide(rules []Rule, dir Direction, proto Protocol, port uint16, peer netip.Addr) int {
 	for i := range rules {
 		if rules[i].Matches(dir, proto, port, peer) {
@@ -143,4 +136,14 @@ func Decide(rules []Rule, dir Direction, proto Protocol, port uint16, peer netip
 		}
 	}
 	return -1
+}
+
+// ofTable returns the indices of the rules with this direction and protocol.
+func ofTable(rules []Rule, dir Direction, proto Protocol) (mine []int) {
+	for i := range rules {
+		if r := &rules[i]; r.Direction == dir && r.Protocol == proto {
+			mine = append(mine, i)
+		}
+	}
+	return mine
 }

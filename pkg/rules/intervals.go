@@ -6,21 +6,21 @@ import (
 	"slices"
 )
 
-// interval is the ports from first to before end, which the same rules are
-// about.
+// interval is a range of ports that the same rules match.
 type interval struct {
-	first, end int
-	// rules are the candidates in order, none behind the first that is about
-	// every peer, because no packet gets past that one. Not to be kept.
+	first, end int // end is the port after the last
+	// rules are the candidates in order. The first rule that matches every peer is
+	// the last candidate, because no packet gets past it. The slice is valid until
+	// the next interval.
 	rules []int
 }
 
-// edge is a port where a rule's range begins, or the one behind its last.
+// edge is the first port of a rule, or the port after its last.
 type edge struct {
 	port, rule int
 }
 
-// intervals cuts the ports at the ends of the ranges of the rules in mine.
+// intervals cuts the ports where a range of one of the given rules begins or ends.
 func intervals(rules []Rule, mine []int) iter.Seq[interval] {
 	edges := make([]edge, 0, 2*len(mine))
 	for _, i := range mine {
@@ -30,7 +30,7 @@ func intervals(rules []Rule, mine []int) iter.Seq[interval] {
 	}
 	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.port, b.port) })
 	return func(yield func(interval) bool) {
-		var active []int // rules about the ports at hand, in order
+		var active []int // the rules that match the current ports, in order
 		for i, e := range edges {
 			active = toggle(active, e.rule)
 			if i+1 == len(edges) || edges[i+1].port == e.port {
@@ -43,7 +43,7 @@ func intervals(rules []Rule, mine []int) iter.Seq[interval] {
 	}
 }
 
-// toggle adds the rule to an ordered list, or takes it out if it is in it.
+// toggle adds the rule to an ordered list, or removes it if the list has it.
 func toggle(active []int, rule int) []int {
 	at, found := slices.BinarySearch(active, rule)
 	if found {

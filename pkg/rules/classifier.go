@@ -8,28 +8,28 @@ import (
 	"slices"
 )
 
-// MaxPrefixes is the number of address prefixes that the port classes of a
-// table may have together. Each costs about a hundred bytes of kernel memory.
+// MaxPrefixes is the number of address prefixes that all classes of a table may
+// have together. Each prefix takes about 100 bytes of kernel memory.
 const MaxPrefixes = 1 << 20
 
-// classifier makes the classes of one port table.
+// classifier builds the classes of one port table.
 type classifier struct {
 	table *Table
-	known map[string]uint16 // classes by their candidates
-	// prefixes are the distinct ones of all the rules, ascending, which puts
-	// each behind those that it lies in.
+	known map[string]uint16 // class numbers by their candidates
+	// prefixes are the distinct prefixes of all rules in ascending order. A prefix
+	// comes after the prefixes that contain it.
 	prefixes []netip.Prefix
-	// byRule are indices into prefixes, by index of the rule.
+	// byRule holds the indices into prefixes of each rule.
 	byRule [][]int
-	// deciding is the first rule of the class at hand that names a prefix, by
-	// index into prefixes; -1 for none.
+	// deciding holds, by index into prefixes, the first candidate that names the
+	// prefix, or -1. It is all -1 between classes.
 	deciding []int
 	key      []byte
 }
 
 func newClassifier(table *Table, mine []int) *classifier {
 	c := &classifier{table: table, known: map[string]uint16{}, byRule: make([][]int, len(table.Rules))}
-	at := map[netip.Prefix]int{} // where in prefixes
+	at := map[netip.Prefix]int{} // indices into prefixes
 	for _, i := range mine {
 		for _, peer := range table.Rules[i].Peers {
 			at[peer] = 0
@@ -48,8 +48,8 @@ func newClassifier(table *Table, mine []int) *classifier {
 	return c
 }
 
-// classOf returns the index of the class with these candidates, an existing
-// one if there is one.
+// classOf returns the index of the class with these candidates. It makes the
+// class if there is none.
 func (c *classifier) classOf(candidates []int) (uint16, error) {
 	c.key = c.key[:0]
 	for _, i := range candidates {
@@ -60,7 +60,7 @@ func (c *classifier) classOf(candidates []int) (uint16, error) {
 	}
 	number := len(c.table.Classes)
 	if number >= EntryID {
-		return 0, fmt.Errorf("more than %d sets of ports with address lists of their own; "+
+		return 0, fmt.Errorf("more than %d sets of ports with different address lists: "+
 			"let fewer rules with cidrs overlap in their ports", EntryID)
 	}
 	class := uint16(number)
@@ -68,23 +68,14 @@ func (c *classifier) classOf(candidates []int) (uint16, error) {
 	return class, c.add(class, candidates)
 }
 
-// add makes a class. No later candidate than the first decides for a prefix
-// that both name, nor does one for a prefix inside of another's.
+// add makes a class. Where two candidates name a prefix, the earlier one decides.
+// The same holds where a later candidate names a prefix inside the earlier one's.
 func (c *classifier) add(number uint16, candidates []int) error {
 	class := Class{}
-	var named []int // indices into prefixes
-	for _, i := range candidates {
-		if len(c.byRule[i]) == 0 {
-			class.Otherwise = uint16(i + 1)
-		}
-		for _, prefix := range c.byRule[i] {
-			if c.deciding[prefix] < 0 {
-				c.deciding[prefix] = i
-				named = append(named, prefix)
-			}
-		}
+	otherwise, named := c.name(candidates)
+	if otherwise >= 0 {
+		class.Otherwise = uint16(otherwise + 1)
 	}
-	slices.Sort(named)
 	first := len(c.table.Prefixes)
 	if err := c.addPrefixes(number, named); err != nil {
 		return err
@@ -94,11 +85,31 @@ func (c *classifier) add(number uint16, candidates []int) error {
 	return nil
 }
 
-// addPrefixes adds what the class needs of the prefixes named, ascending, and
-// leaves deciding clean. A prefix that lies in another one of an earlier rule
-// is left out: the look-up finds the wider one, and has fewer lengths to try.
+// name sets deciding to the first candidate that names each prefix. It returns
+// the indices of these prefixes in ascending order, and the candidate that
+// decides for all other peers, or -1.
+func (c *classifier) name(candidates []int) (otherwise int, named []int) {
+	otherwise = -1
+	for _, i := range candidates {
+		if len(c.byRule[i]) == 0 {
+			otherwise = i
+		}
+		for _, prefix := range c.byRule[i] {
+			if c.deciding[prefix] < 0 {
+				c.deciding[prefix] = i
+				named = append(named, prefix)
+			}
+		}
+	}
+	slices.Sort(named)
+	return otherwise, named
+}
+
+// addPrefixes adds those of the named prefixes that the class needs, and resets
+// deciding. It skips a prefix inside a prefix of an earlier rule: the look-up
+// finds the wider prefix, and has fewer lengths to try.
 func (c *classifier) addPrefixes(class uint16, named []int) error {
-	var around []Prefix // those that the prefix at hand lies in, widest first
+	var around []Prefix // the prefixes that contain the current one, widest first
 	for _, i := range named {
 		prefix := Prefix{Class: class, Prefix: c.prefixes[i], Rule: uint16(c.deciding[i] + 1)}
 		c.deciding[i] = -1
@@ -112,24 +123,8 @@ func (c *classifier) addPrefixes(class uint16, named []int) error {
 		c.table.Prefixes = append(c.table.Prefixes, prefix)
 	}
 	if len(c.table.Prefixes) > MaxPrefixes {
-		return fmt.Errorf("more than %d address prefixes over all ports; "+
+		return fmt.Errorf("more than %d address prefixes over all ports: "+
 			"merge cidrs, or let fewer rules with long lists overlap in their ports", MaxPrefixes)
 	}
 	return nil
-}
-
-func (c *Class) setLengths(prefixes []Prefix) {
-	for _, p := range prefixes {
-		lengths := &c.IPv6Lengths
-		if p.Prefix.Addr().Is4() {
-			lengths = &c.IPv4Lengths
-		}
-		if length := uint8(p.Prefix.Bits()); !slices.Contains(*lengths, length) {
-			*lengths = append(*lengths, length)
-		}
-	}
-	for _, lengths := range []*[]uint8{&c.IPv4Lengths, &c.IPv6Lengths} {
-		slices.Sort(*lengths)
-		slices.Reverse(*lengths)
-	}
 }

@@ -7,19 +7,20 @@ import (
 	"slices"
 )
 
-// Unreachable says that a rule never decides, whatever the packet: those before
-// it have taken every one that it is about.
+// Unreachable is a rule that decides no packet, because earlier rules match every
+// packet that it matches.
 type Unreachable struct {
-	// Rule is its index.
+	// Rule is the index of the rule.
 	Rule int
-	// Behind is the index of the first rule that takes all of its packets; -1 if
-	// it takes several to do so.
+	// Behind is the index of the first rule that alone matches all its packets, or
+	// -1 if only several rules together do.
 	Behind int
 }
 
-// FindUnreachable returns the rules that no packet gets to, in order. It is
-// exact: a rule that it does not name decides some packet. Rules must be valid,
-// as for Compile.
+// FindUnreachable returns the rules that decide no packet, in order.
+//
+// The answer is exact: every other rule decides at least one packet. The rules
+// must be valid, as for Compile.
 func FindUnreachable(list []Rule) []Unreachable {
 	reachable := make([]bool, len(list))
 	for _, dir := range []Direction{Egress, Ingress} {
@@ -30,24 +31,22 @@ func FindUnreachable(list []Rule) []Unreachable {
 	var found []Unreachable
 	for i := range list {
 		if !reachable[i] {
-			behind := slices.IndexFunc(list[:i], func(earlier Rule) bool { return earlier.takesAllOf(&list[i]) })
+			behind := slices.IndexFunc(list[:i], func(earlier Rule) bool { return earlier.covers(&list[i]) })
 			found = append(found, Unreachable{Rule: i, Behind: behind})
 		}
 	}
 	return found
 }
 
-// takesAllOf tells whether every packet that the other rule is about is one
-// that this rule is about.
-func (r *Rule) takesAllOf(other *Rule) bool {
-	if r.Direction != other.Direction || r.Protocol != other.Protocol ||
-		other.Ports.First < r.Ports.First || r.Ports.Last < other.Ports.Last {
+// covers reports whether the rule matches every packet that other matches.
+func (r *Rule) covers(other *Rule) bool {
+	if r.Direction != other.Direction || r.Protocol != other.Protocol || !r.Ports.ContainsAll(other.Ports) {
 		return false
 	}
 	if len(r.Peers) == 0 {
 		return true
 	}
-	// What is left of other behind r, were they two rules about one port.
+	// Put both rules on one port: does the second one still decide any packet?
 	first := Rule{Ports: PortRange{1, 1}, Peers: r.Peers}
 	second := Rule{Ports: PortRange{1, 1}, Peers: other.Peers}
 	reachable := make([]bool, 2)
@@ -55,8 +54,7 @@ func (r *Rule) takesAllOf(other *Rule) bool {
 	return !reachable[1]
 }
 
-// markReachable marks those of mine, the rules of one table, that decide some
-// packet.
+// markReachable marks the rules of one table that decide at least one packet.
 func markReachable(list []Rule, mine []int, reachable []bool) {
 	w := walker{classifier: newClassifier(&Table{Rules: list}, mine), reachable: reachable}
 	for interval := range intervals(list, mine) {
@@ -66,24 +64,23 @@ func markReachable(list []Rule, mine []int, reachable []bool) {
 	}
 }
 
-// walker goes through the peers of each set of ports, from wide prefixes to
-// narrow ones.
+// walker visits the peer prefixes of each set of ports, from wide to narrow.
 type walker struct {
 	*classifier
 	reachable []bool
-	// around are the prefixes that the one at hand lies in, widest first.
+	// around are the regions that contain the current prefix, widest first.
 	around []region
 }
 
-// region is a prefix, but for those that lie in it and are regions themselves.
+// region is a prefix without the regions inside it.
 type region struct {
 	netip.Prefix
-	rule  int    // the one that decides in it; -1 for none
-	taken amount // how many of its addresses are in others
+	rule  int    // the index of the rule that decides here; -1 for none
+	taken amount // the number of its addresses that lie in inner regions
 }
 
-// isNew tells whether these rules were not walked together before, and some of
-// them is not known to be reachable.
+// isNew reports whether a walk over these candidates can mark another rule: they
+// have not been walked together, and one of them is not marked yet.
 func (w *walker) isNew(candidates []int) bool {
 	w.key = w.key[:0]
 	unknown := false
@@ -98,7 +95,7 @@ func (w *walker) isNew(candidates []int) bool {
 	return unknown
 }
 
-// walk marks the rules that decide for some peer.
+// walk marks the candidates that decide for at least one peer.
 func (w *walker) walk(candidates []int) {
 	otherwise, named := w.name(candidates)
 	for _, family := range everyPeer {
@@ -117,30 +114,11 @@ func (w *walker) walk(candidates []int) {
 	}
 }
 
-// everyPeer are all addresses of both families.
+// everyPeer holds all addresses of both families.
 var everyPeer = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 
-// name sets deciding to the first of the candidates that names a prefix, and
-// returns the indices of those prefixes, ascending, and the rule for all others.
-func (w *walker) name(candidates []int) (otherwise int, named []int) {
-	otherwise = -1
-	for _, i := range candidates {
-		if len(w.table.Rules[i].Peers) == 0 {
-			otherwise = i
-		}
-		for _, prefix := range w.byRule[i] {
-			if w.deciding[prefix] < 0 {
-				w.deciding[prefix] = i
-				named = append(named, prefix)
-			}
-		}
-	}
-	slices.Sort(named)
-	return otherwise, named
-}
-
-// enter goes on to a prefix, whose rule is that of a wider one if that is
-// earlier in order.
+// enter opens a region for the prefix. The rule of a wider region decides here,
+// too, if it comes earlier in the list.
 func (w *walker) enter(prefix netip.Prefix, rule int) {
 	for !w.around[len(w.around)-1].Contains(prefix.Addr()) {
 		w.leave()
@@ -151,7 +129,8 @@ func (w *walker) enter(prefix netip.Prefix, rule int) {
 	w.around = append(w.around, region{Prefix: prefix, rule: rule})
 }
 
-// leave marks the rule of the innermost region, if that has addresses of its own.
+// leave closes the innermost region, and marks its rule if the region has
+// addresses of its own.
 func (w *walker) leave() {
 	last := len(w.around) - 1
 	r := w.around[last]
@@ -165,7 +144,7 @@ func (w *walker) leave() {
 	}
 }
 
-// amount is a number of addresses, up to 2 to the power of 128.
+// amount is a number of addresses, up to 2^128.
 type amount struct{ carry, high, low uint64 }
 
 func sizeOf(p netip.Prefix) amount {
