@@ -14,13 +14,13 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/rules"
-	"github.com/xdp-port/xdp-port/pkg/trial"
+	"github.com/xdp-port/xdp-port/pkg/simulate"
 )
 
 func (t *tool) test() *cobra.Command {
 	var texts []string
 	var direction string
-	var packets []trial.Packet
+	var packets []simulate.Packet
 	command := &cobra.Command{
 		Use:   "test CONFLIST --packet PACKET",
 		Short: "Tell what a configuration would do to a packet, and by which rule",
@@ -61,7 +61,7 @@ reads one from each line of stdin.`,
 }
 
 // packets reads the packets that the flags name.
-func (t *tool) packets(texts []string, direction string) ([]trial.Packet, error) {
+func (t *tool) packets(texts []string, direction string) ([]simulate.Packet, error) {
 	otherwise, known := map[string]rules.Direction{"egress": rules.Egress, "ingress": rules.Ingress}[direction]
 	if !known {
 		return nil, fmt.Errorf("--direction %s: there is egress and ingress", shorten(direction))
@@ -78,10 +78,10 @@ func (t *tool) packets(texts []string, direction string) ([]trial.Packet, error)
 		}
 		lines = append(lines, more...)
 	}
-	packets := make([]trial.Packet, len(lines))
+	packets := make([]simulate.Packet, len(lines))
 	for i, line := range lines {
 		var err error
-		if packets[i], err = trial.Parse(line, otherwise); err != nil {
+		if packets[i], err = simulate.ParsePacket(line, otherwise); err != nil {
 			return nil, err
 		}
 	}
@@ -118,7 +118,7 @@ type tested struct {
 	goesOn string // After in words
 }
 
-func (t *tool) printOutcomes(packets []trial.Packet, list []rules.Rule) error {
+func (t *tool) printOutcomes(packets []simulate.Packet, list []rules.Rule) error {
 	outcomes := make([]tested, len(packets))
 	for i, packet := range packets {
 		outcomes[i] = outcomeOf(packet, list)
@@ -135,11 +135,11 @@ func (t *tool) printOutcomes(packets []trial.Packet, list []rules.Rule) error {
 	return nil
 }
 
-func outcomeOf(packet trial.Packet, list []rules.Rule) tested {
-	outcome := packet.Under(list)
+func outcomeOf(packet simulate.Packet, list []rules.Rule) tested {
+	outcome := simulate.Run(packet, list)
 	out := tested{
 		Packet: packet.String(), Direction: packet.Direction.String(), Protocol: packet.Protocol.String(),
-		Before: endsOf(packet), Verdict: inspect.VerdictOf(outcome.Action).String(), KeepsFlow: outcome.Restored,
+		Before: endsOf(packet), Verdict: inspect.VerdictOf(outcome.Action).String(), KeepsFlow: outcome.RestoresReplies,
 	}
 	if outcome.Rule >= 0 {
 		rule := inspect.RuleOf(outcome.Rule, &list[outcome.Rule])
@@ -151,7 +151,7 @@ func outcomeOf(packet trial.Packet, list []rules.Rule) tested {
 	return out
 }
 
-func endsOf(p trial.Packet) inspect.Ends {
+func endsOf(p simulate.Packet) inspect.Ends {
 	return inspect.Ends{Source: inspect.End{AddrPort: p.Source}, Destination: inspect.End{AddrPort: p.Destination}}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/rules"
-	"github.com/xdp-port/xdp-port/pkg/trial"
+	"github.com/xdp-port/xdp-port/pkg/simulate"
 	"github.com/xdp-port/xdp-port/test/affinity"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
@@ -35,7 +35,7 @@ func TestTellsWhatTheKernelDoes(t *testing.T) {
 		list := conflist("lab", about...)
 		list["plugins"].([]any)[1].(object)["mode"] = map[bool]string{true: "generic", false: "tc"}[i%10 == 0]
 		path := write(t, list)
-		var asked []trial.Packet
+		var asked []simulate.Packet
 		var lines []string
 		for j := range packets {
 			p := randomPacket(random, pick(random, about), i*packets+j)
@@ -138,7 +138,7 @@ func randomRules(r *rand.Rand) []object {
 
 // randomPacket is mostly about a rule. It has a container's address of its own,
 // so that it is no reply of another one.
-func randomPacket(r *rand.Rand, about object, number int) trial.Packet {
+func randomPacket(r *rand.Rand, about object, number int) simulate.Packet {
 	container, peer := netip.AddrFrom4([4]byte{10, 200, byte(number >> 8), byte(number)}), netip.AddrFrom4([4]byte{
 		pick(r, []byte{10, 200}), byte(1 + r.IntN(2)), byte(2 + r.IntN(2)), byte(3 + r.IntN(2)),
 	})
@@ -159,7 +159,7 @@ func randomPacket(r *rand.Rand, about object, number int) trial.Packet {
 		return uint16(max(1, min(65535, pick(r, randomPorts)+r.IntN(300))))
 	}
 	target := port()
-	p := trial.Packet{
+	p := simulate.Packet{
 		Direction: pick(r, []rules.Direction{rules.Egress, rules.Ingress}),
 		Protocol:  pick(r, []rules.Protocol{rules.TCP, rules.UDP}),
 	}
@@ -218,7 +218,7 @@ func onOneCPU(t *testing.T) {
 
 // verdict runs a packet through the programs, and looks what it became and
 // which rule counted it.
-func (k *kernel) verdict(t *testing.T, p trial.Packet) done {
+func (k *kernel) verdict(t *testing.T, p simulate.Packet) done {
 	t.Helper()
 	description := packet.Packet{Source: p.Source.Addr(), Destination: p.Destination.Addr()}
 	if p.Protocol == rules.UDP {

@@ -43,7 +43,7 @@ func TestPluginStaysLean(t *testing.T) {
 	must(t, err)
 	for _, library := range []string{
 		"spf13/cobra", "go-pretty", "charmbracelet", "prometheus", "gopacket", "rogpeppe", "go-isatty",
-		"xdp-port/pkg/inspect", "xdp-port/pkg/metrics", "xdp-port/pkg/doctor", "xdp-port/pkg/trial",
+		"xdp-port/pkg/inspect", "xdp-port/pkg/metrics", "xdp-port/pkg/doctor", "xdp-port/pkg/simulate",
 	} {
 		if strings.Contains(string(out), library) {
 			t.Errorf("the plugin has %s in it", library)

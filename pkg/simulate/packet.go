@@ -1,5 +1,8 @@
-// Package trial tells what rules would do to a packet, without a kernel.
-package trial
+// Package simulate computes what rules do to a packet, without a kernel.
+//
+// It decides the first packet of a connection. Replies of rewritten packets follow
+// their flow, which a list of rules alone does not tell.
+package simulate
 
 import (
 	"errors"
@@ -10,19 +13,19 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// Packet is a TCP or UDP packet that a container sends or receives: the first
-// of its pair of sockets, so that it is no reply.
+// Packet is the first TCP or UDP packet of a connection that a container sends or
+// receives.
 type Packet struct {
 	Direction rules.Direction
 	Protocol  rules.Protocol
-	// Source and Destination are of the same family.
+	// Source and Destination have the same address family.
 	Source, Destination netip.AddrPort
 }
 
-// Parse reads a packet as "udp 10.0.0.2:4000 > 1.1.1.1:53", IPv6 addresses in
-// brackets, with "egress" or "ingress" before it. Without, it goes in the given
-// direction.
-func Parse(text string, direction rules.Direction) (Packet, error) {
+// ParsePacket reads a packet such as "udp 10.0.0.2:4000 > 1.1.1.1:53". IPv6
+// addresses are in brackets. The word "egress" or "ingress" may come first and
+// overrides the given direction.
+func ParsePacket(text string, direction rules.Direction) (Packet, error) {
 	words := strings.Fields(strings.NewReplacer("->", " > ", ">", " > ").Replace(text))
 	p := Packet{Direction: direction}
 	for _, named := range []rules.Direction{rules.Egress, rules.Ingress} {
@@ -45,7 +48,7 @@ func Parse(text string, direction rules.Direction) (Packet, error) {
 		return Packet{}, err
 	}
 	if p.Source.Addr().Is4() != p.Destination.Addr().Is4() {
-		return Packet{}, errors.New("a packet goes from IPv4 to IPv4, or from IPv6 to IPv6")
+		return Packet{}, errors.New("source and destination have different address families: both must be IPv4, or both IPv6")
 	}
 	return p, nil
 }
@@ -70,12 +73,12 @@ func parseEnd(word string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(end.Addr().Unmap(), end.Port()), nil
 }
 
-// String returns the packet as Parse reads it.
+// String returns the packet in the form that ParsePacket reads.
 func (p Packet) String() string {
 	return fmt.Sprintf("%s %s %s > %s", p.Direction, p.Protocol, p.Source, p.Destination)
 }
 
-// peer is the other end than the container.
+// peer returns the end that is not the container.
 func (p Packet) peer() netip.AddrPort {
 	if p.Direction == rules.Ingress {
 		return p.Source
