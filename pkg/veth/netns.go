@@ -1,76 +1,71 @@
 package veth
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime"
 
-	"github.com/containernetworking/plugins/pkg/netlinksafe"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
-// ErrNetNS is returned when the container's network namespace is of no use: it
-// is not there, or it is the host's own.
-var ErrNetNS = errors.New("the container's network namespace")
-
-// openForeign opens a namespace that must not be the caller's own: there, the
-// "container's interface" would be one of the host's.
-func openForeign(path string) (netns.NsHandle, error) {
-	container, err := netns.GetFromPath(path)
-	if err != nil {
-		return netns.None(), fmt.Errorf("%w %q cannot be opened: %w", ErrNetNS, path, err)
-	}
-	if err := refuseOwn(container, path); err != nil {
-		container.Close()
-		return netns.None(), err
-	}
-	return container, nil
+// NetNS identifies a network namespace.
+//
+// The inode alone does not: a new namespace can get the inode number of a deleted
+// one. The kernel gives out each cookie once per boot.
+type NetNS struct {
+	Inode uint64 `json:"inode"`
+	// Cookie is 0 on kernels without cookies (before Linux 5.14).
+	Cookie uint64 `json:"cookie,omitempty"`
 }
 
-// refuseOwn refuses what is no network namespace, or the one of the calling
-// thread, which is the host's.
-func refuseOwn(container netns.NsHandle, path string) error {
-	kind, err := unix.IoctlRetInt(int(container), unix.NS_GET_NSTYPE)
-	if err != nil || kind != unix.CLONE_NEWNET {
-		return fmt.Errorf("%w %q is not one: give a path such as /var/run/netns/NAME or /proc/PID/ns/net",
-			ErrNetNS, path)
-	}
-	own, err := netns.Get()
-	if err != nil {
-		return fmt.Errorf("%w: open the host's network namespace: %w", ErrUnknown, err)
-	}
-	defer own.Close()
-	if container.Equal(own) {
-		return fmt.Errorf("%w %q is the host's own: a container on the host's network has no veth to attach to",
-			ErrNetNS, path)
-	}
-	return nil
+// Is reports whether both identify the same namespace. A missing cookie matches
+// every cookie.
+func (n NetNS) Is(other NetNS) bool {
+	return n.Inode == other.Inode && (n.Cookie == other.Cookie || n.Cookie == 0 || other.Cookie == 0)
 }
 
-// handleIn opens netlink in a namespace. It does not lend itself to
-// netlink.NewHandleAt, which takes no notice when the thread cannot come back:
-// whatever was attached from there would be attached inside of the container.
-// Such a thread ends here, with its goroutine.
-func handleIn(container netns.NsHandle) (handle netlinksafe.Handle, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		var own netns.NsHandle
-		if own, err = netns.Get(); err != nil {
-			return
-		}
-		defer own.Close()
-		if err = netns.Set(container); err != nil {
-			return
-		}
-		// Only the route family: a kernel without, say, xfrm refuses the others.
-		handle, err = netlinksafe.NewHandle(unix.NETLINK_ROUTE)
-		if netns.Set(own) == nil {
-			runtime.UnlockOSThread()
-		}
-	}()
-	<-done
-	return handle, err
+// IsSucceededBy reports whether other is a newer namespace with the same inode
+// number. The older namespace no longer exists then.
+func (n NetNS) IsSucceededBy(other NetNS) bool {
+	return n.Inode == other.Inode && !n.Is(other)
+}
+
+// UnmarshalJSON also reads the format of earlier versions, which is the inode alone.
+func (n *NetNS) UnmarshalJSON(text []byte) error {
+	var inode uint64
+	if json.Unmarshal(text, &inode) == nil {
+		*n = NetNS{Inode: inode}
+		return nil
+	}
+	type plain NetNS
+	return json.Unmarshal(text, (*plain)(n))
+}
+
+// OwnNetNS identifies the caller's network namespace, which is the host's. Its
+// errors wrap ErrLookup.
+func OwnNetNS() (NetNS, error) {
+	const path = "/proc/thread-self/ns/net"
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return NetNS{}, fmt.Errorf("%w: stat the host's network namespace, %s: %w", ErrLookup, path, err)
+	}
+	cookie, err := ownCookie()
+	if err != nil {
+		return NetNS{}, fmt.Errorf("%w: read the cookie of the host's network namespace: %w", ErrLookup, err)
+	}
+	return NetNS{Inode: stat.Ino, Cookie: cookie}, nil
+}
+
+// ownCookie returns 0 on a kernel without cookies.
+func ownCookie() (uint64, error) {
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(socket)
+	cookie, err := unix.GetsockoptUint64(socket, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return 0, nil
+	}
+	return cookie, err
 }

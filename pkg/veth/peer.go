@@ -10,19 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerOf returns the other end of the container's interface, if that is in the
-// caller's namespace and agrees.
+// peerOf returns the other end of the container's interface. That end must be in
+// the caller's namespace, and its peer must be the container's interface.
 func peerOf(inside netlink.Link, container netns.NsHandle, path string) (netlink.Link, error) {
 	elsewhere := func(why string) error {
-		return fmt.Errorf("%w: the peer of %q in the network namespace %q is not in the host's (%s): "+
-			"run xdp-port where that peer is", ErrNoVeth, inside.Attrs().Name, path, why)
+		return fmt.Errorf("%w: the peer of %q in the network namespace %q is not in the host's network namespace (%s): "+
+			"run xdp-port in the network namespace of that peer", ErrNoVeth, inside.Attrs().Name, path, why)
 	}
 	if inside.Attrs().NetNsID < 0 {
-		return nil, elsewhere("it is in the container's own")
+		return nil, elsewhere("it is in the container's")
 	}
 	here, err := netlinksafe.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("%w: open netlink in the host's network namespace: %w", ErrUnknown, err)
+		return nil, fmt.Errorf("%w: open netlink in the host's network namespace: %w", ErrLookup, err)
 	}
 	defer here.Close()
 	index := inside.Attrs().ParentIndex
@@ -32,16 +32,16 @@ func peerOf(inside netlink.Link, container netns.NsHandle, path string) (netlink
 	case errors.As(err, &missing):
 		return nil, elsewhere(fmt.Sprintf("no interface has index %d there", index))
 	case err != nil:
-		return nil, fmt.Errorf("%w: look for the peer of %q in %q, index %d: %w", ErrUnknown, inside.Attrs().Name, path, index, err)
+		return nil, fmt.Errorf("%w: find the peer of %q in %q, index %d: %w", ErrLookup, inside.Attrs().Name, path, index, err)
 	case host.Type() != "veth" || host.Attrs().ParentIndex != inside.Attrs().Index:
 		return nil, elsewhere(fmt.Sprintf("index %d there is %q, another device", index, host.Attrs().Name))
 	}
 	id, err := here.GetNetNsIdByFd(int(container))
 	if err != nil {
-		return nil, fmt.Errorf("%w: ask for the id of the network namespace %q: %w", ErrUnknown, path, err)
+		return nil, fmt.Errorf("%w: read the id of the network namespace %q: %w", ErrLookup, path, err)
 	}
 	if host.Attrs().NetNsID != id {
-		return nil, elsewhere(fmt.Sprintf("index %d there is %q, a veth whose peer is in a third", index, host.Attrs().Name))
+		return nil, elsewhere(fmt.Sprintf("index %d there is %q, a veth with a peer in a third namespace", index, host.Attrs().Name))
 	}
 	return host, nil
 }

@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SerialOf returns a number that the kernel gives to a device of the caller's
-// namespace when it is made, and to no other one until the machine boots: the inode
-// of its folder in sysfs. It stays when the device gets another name, address or
-// namespace. Returns 0 if it cannot be found out.
+// SerialOf returns a number that identifies a device of the caller's namespace until
+// the next boot, or 0 on failure.
 //
-// What is mounted at /sys may show another namespace, so this does not use it.
+// The number is the inode of the device's folder in sysfs. The kernel never reuses
+// it, and it stays the same when the device gets another name, address or namespace.
+// SerialOf mounts a sysfs of its own, because /sys may show another namespace.
 func SerialOf(index int, name string) uint64 {
 	sysfs, err := openSysfs()
 	if err != nil {
@@ -25,14 +25,14 @@ func SerialOf(index int, name string) uint64 {
 	}
 	defer unix.Close(folder)
 	var stat unix.Stat_t
-	// Devices may swap names meanwhile, but a folder stays that of its device.
+	// Two devices may swap names at any time, but an open folder stays with its device.
 	if unix.Fstat(folder, &stat) != nil || indexIn(folder) != fmt.Sprint(index) {
 		return 0
 	}
 	return stat.Ino
 }
 
-// openSysfs opens the sysfs of the caller's namespace, which is mounted nowhere.
+// openSysfs opens the sysfs of the caller's namespace without mounting it anywhere.
 func openSysfs() (int, error) {
 	fs, err := unix.Fsopen("sysfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {

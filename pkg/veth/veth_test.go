@@ -34,7 +34,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// world is a host and containers that have no interface yet.
+// world makes a host and containers without an interface.
 func world(t *testing.T, containers int) (host ns.NetNS, inside []ns.NetNS) {
 	t.Helper()
 	n, err := node.New()
@@ -52,7 +52,7 @@ func world(t *testing.T, containers int) (host ns.NetNS, inside []ns.NetNS) {
 	return n.NS, inside
 }
 
-// named returns the attributes of a device; the kernel chooses index 0.
+// named returns the attributes of a device. The kernel replaces index 0 by a free one.
 func named(name string, index int) netlink.LinkAttrs {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index = name, index
@@ -80,7 +80,7 @@ func hostSide(host ns.NetNS, path, ifname string) (pair *veth.Pair, err error) {
 	return pair, err
 }
 
-// endAt is what the kernel says of an interface.
+// endAt returns an interface as the kernel describes it.
 func endAt(t *testing.T, in ns.NetNS, name string) (end veth.End) {
 	t.Helper()
 	must(t, in.Do(func(ns.NetNS) error {
@@ -112,7 +112,7 @@ func wantPair(t *testing.T, host ns.NetNS, outer string, in ns.NetNS, inner, pat
 	got, err := hostSide(host, path, inner)
 	must(t, err)
 	want := veth.Pair{Host: endAt(t, host, outer), Container: endAt(t, in, inner)}
-	want.Host.Serial = serialAt(t, host, want.Host) // that of the container's end is not of interest
+	want.Host.Serial = serialAt(t, host, want.Host) // the container's end has none
 	if *got != want {
 		t.Errorf("the pair of %q is %+v, want %+v", inner, *got, want)
 	}
@@ -131,7 +131,7 @@ func wantRefusal(t *testing.T, err, sentinel error, message string) {
 func TestHostSideOfEachOfSeveral(t *testing.T) {
 	t.Parallel()
 	host, inside := world(t, 1)
-	// The kernel takes no '/', ':', '%' nor white space in a name, and all else.
+	// The kernel refuses only '/', ':', '%' and white space in a name.
 	names := []string{"eth0", "net1", "a.b", "..a", "fifteen-bytes-x", "-", "é$\"\\"}
 	for i, name := range names {
 		addVeth(t, host, named(fmt.Sprintf("host%d", i), 0), inside[0], name)
@@ -154,7 +154,7 @@ func TestHostSideByProcess(t *testing.T) {
 	wantPair(t, host, "host0", inside[0], "eth0", fmt.Sprintf("/proc/%d/ns/net", sleeper.Process.Pid))
 }
 
-// TestSameIndexOnBothSides has two fresh namespaces, whose first device gets
+// TestSameIndexOnBothSides has two fresh namespaces. The first device of each gets
 // the same index.
 func TestSameIndexOnBothSides(t *testing.T) {
 	t.Parallel()
@@ -166,8 +166,8 @@ func TestSameIndexOnBothSides(t *testing.T) {
 	wantPair(t, inside[0], "host0", inside[1], "eth0", inside[1].Path())
 }
 
-// TestRefusedNamespaces asks for an interface that is in every namespace here,
-// so that nothing but the namespace is wrong.
+// TestRefusedNamespaces asks for an interface that exists in every namespace, so that
+// only the namespace is wrong.
 func TestRefusedNamespaces(t *testing.T) {
 	t.Parallel()
 	host, inside := world(t, 1)
@@ -179,9 +179,9 @@ func TestRefusedNamespaces(t *testing.T) {
 	for name, refused := range map[string]struct{ path, message string }{
 		"none given":          {"", "cannot be opened"},
 		"no such path":        {"/run/netns/none", `"/run/netns/none" cannot be opened: no such file`},
-		"a file":              {file, "is not one"},
-		"a folder":            {t.TempDir(), "is not one"},
-		"another kind":        {"/proc/self/ns/mnt", "is not one"},
+		"a file":              {file, "is not a network namespace"},
+		"a folder":            {t.TempDir(), "is not a network namespace"},
+		"another kind":        {"/proc/self/ns/mnt", "is not a network namespace"},
 		"the host's own":      {host.Path(), "is the host's own"},
 		"by the own process":  {"/proc/thread-self/ns/net", "is the host's own"},
 		"by a symbolic link":  {alias, "is the host's own"},
@@ -208,11 +208,11 @@ func TestRefusedInterfaces(t *testing.T) {
 		"missing":                   {"eth0", `"eth0" is not in the network namespace`},
 		"name too long":             {"sixteen-bytes-xy", "is not in the network namespace"},
 		"empty name":                {"", "is not in the network namespace"},
-		"loopback":                  {"lo", "is a loopback, not a veth, and xdp-port works with veths alone: leave it out of the loopback's network"},
-		"bridge":                    {"br0", "is a bridge, not a veth, and xdp-port works with veths alone: have the network make veths, as bridge"},
-		"macvlan":                   {"mv0", "is a macvlan, not a veth, and xdp-port works with veths alone: have the network make veths, as bridge"},
+		"loopback":                  {"lo", "is a loopback, and xdp-port needs a veth: remove xdp-port from the loopback's network"},
+		"bridge":                    {"br0", "is a bridge, and xdp-port needs a veth: use a network that makes veths, as bridge"},
+		"macvlan":                   {"mv0", "is a macvlan, and xdp-port needs a veth: use a network that makes veths, as bridge"},
 		"peer in a third namespace": {"astray", "no interface has index 4000 there"},
-		"peer beside it":            {"inner", "it is in the container's own"},
+		"peer beside it":            {"inner", "it is in the container's"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := hostSide(host, in.Path(), refused.ifname)
@@ -221,8 +221,7 @@ func TestRefusedInterfaces(t *testing.T) {
 	}
 }
 
-// TestNetkit is about what Cilium makes in place of veths, where the kernel has it
-// (Linux 6.7).
+// TestNetkit has a netkit, which Cilium can make in place of a veth (Linux 6.7).
 func TestNetkit(t *testing.T) {
 	t.Parallel()
 	host, inside := world(t, 1)
@@ -234,10 +233,10 @@ func TestNetkit(t *testing.T) {
 	}
 	must(t, err)
 	_, err = hostSide(host, inside[0].Path(), "kit0")
-	wantRefusal(t, err, veth.ErrNoVeth, "is a netkit, not a veth, and xdp-port works with veths alone: have the network make veths (Cilium:")
+	wantRefusal(t, err, veth.ErrNoVeth, "is a netkit, and xdp-port needs a veth: configure the network to make veths (Cilium:")
 }
 
-// TestPeerMovedAway takes the host's end away from the host.
+// TestPeerMovedAway moves the host's end into another namespace.
 func TestPeerMovedAway(t *testing.T) {
 	t.Parallel()
 	host, inside := world(t, 2)
@@ -254,8 +253,8 @@ func TestPeerMovedAway(t *testing.T) {
 	wantRefusal(t, err, veth.ErrNoVeth, "is not in the host's")
 }
 
-// collision is the index that a stray peer has in its namespace, and another
-// device on the host.
+// collision is an index that two devices in different namespaces share: a stray peer,
+// and a device on the host.
 const collision = 4000
 
 func TestOtherDeviceWithThePeersIndex(t *testing.T) {
@@ -267,8 +266,8 @@ func TestOtherDeviceWithThePeersIndex(t *testing.T) {
 	wantRefusal(t, err, veth.ErrNoVeth, `is "br0", another device`)
 }
 
-// TestOwnVethWithThePeersIndex has the host side of another interface of the
-// same container: only its index tells that.
+// TestOwnVethWithThePeersIndex puts the host side of another interface of the same
+// container at the index. Only its peer's index tells them apart.
 func TestOwnVethWithThePeersIndex(t *testing.T) {
 	t.Parallel()
 	host, inside := world(t, 2)
@@ -279,8 +278,8 @@ func TestOwnVethWithThePeersIndex(t *testing.T) {
 	wantPair(t, host, "host0", inside[0], "eth0", inside[0].Path())
 }
 
-// TestOtherVethWithThePeersIndex has two pairs of the same indexes, both ways:
-// only the namespaces tell them apart.
+// TestOtherVethWithThePeersIndex has two pairs with the same indexes at both ends.
+// Only the namespaces tell them apart.
 func TestOtherVethWithThePeersIndex(t *testing.T) {
 	t.Parallel()
 	host, inside := world(t, 3)
@@ -291,11 +290,11 @@ func TestOtherVethWithThePeersIndex(t *testing.T) {
 		t.Fatalf("the test is about equal indexes, but made %+v and %+v", a, b)
 	}
 	_, err := hostSide(host, in.Path(), "astray")
-	wantRefusal(t, err, veth.ErrNoVeth, `is "host0", a veth whose peer is in a third`)
+	wantRefusal(t, err, veth.ErrNoVeth, `is "host0", a veth with a peer in a third namespace`)
 	wantPair(t, host, "host0", fourth, "eth0", fourth.Path())
 }
 
-// TestLeavesNothingOpen is not parallel: it counts the process's files.
+// TestLeavesNothingOpen counts the files of the process, so it is not parallel.
 func TestLeavesNothingOpen(t *testing.T) {
 	host, inside := world(t, 1)
 	addVeth(t, host, named("host0", 0), inside[0], "eth0")

@@ -119,7 +119,7 @@ func codeOf(err error) uint {
 	switch {
 	case errors.Is(err, veth.ErrNetNS):
 		return codeNetNS
-	case errors.Is(err, veth.ErrNoVeth), errors.Is(err, veth.ErrUnknown):
+	case errors.Is(err, veth.ErrNoVeth), errors.Is(err, veth.ErrLookup):
 		return codeNoVeth
 	case errors.Is(err, state.ErrBusy), errors.Is(err, state.ErrRevoked):
 		return codeTryAgain
