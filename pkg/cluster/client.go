@@ -1,8 +1,7 @@
-// Package cluster asks a Kubernetes API server for the little that xdp-port
-// wants to know: one ConfigMap, whether its DaemonSet is being deleted, and who may
-// read its metrics.
+// Package cluster asks a Kubernetes API server three things: the content of a
+// ConfigMap, whether a DaemonSet is being deleted, and who may read the metrics.
 //
-// It does without client-go, which is a great deal of program for a few requests.
+// It does not use client-go, which is large compared with these few requests.
 package cluster
 
 import (
@@ -23,22 +22,22 @@ import (
 	"time"
 )
 
-// ServiceAccountFolder is where a pod finds what its service account is.
+// ServiceAccountFolder is where a pod finds its service account.
 const ServiceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-// Client asks as the service account of the pod that it runs in.
+// Client sends requests as the service account of its pod.
 type Client struct {
 	base   string
 	folder string
 	http   *http.Client
 }
 
-// InCluster returns a client for the pod that the caller runs in, whose service
-// account is in folder, mostly ServiceAccountFolder.
+// InCluster returns a client for the caller's pod. The folder holds the service
+// account; it is ServiceAccountFolder in every pod.
 func InCluster(folder string) (*Client, error) {
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
-		return nil, errors.New("this runs in no pod of Kubernetes: KUBERNETES_SERVICE_HOST is not set")
+		return nil, errors.New("not in a Kubernetes pod: KUBERNETES_SERVICE_HOST is not set")
 	}
 	authority, err := os.ReadFile(filepath.Join(folder, "ca.crt"))
 	if err != nil {
@@ -59,23 +58,23 @@ func InCluster(folder string) (*Client, error) {
 	}, nil
 }
 
-// StatusError is an answer of the API server other than 200.
+// StatusError is an answer of the API server that is no success.
 type StatusError struct {
 	Code int
 	text string
-	// status is empty where the answer is none of an API server.
+	// status is empty if the answer does not come from an API server.
 	status status
 }
 
-// Error has what the server said.
+// Error quotes the server.
 func (e *StatusError) Error() string { return "the API server answers " + e.text }
 
-// get asks for a path. The caller must close the answer.
+// get requests a path. The caller must close the answer.
 func (c *Client) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
 	return c.do(ctx, http.MethodGet, path+"?"+query.Encode(), nil)
 }
 
-// post sends a document, and reads the answer into the same value.
+// post sends a document, and decodes the answer into the same value.
 func (c *Client) post(ctx context.Context, path string, document any) error {
 	text, err := json.Marshal(document)
 	if err != nil {
@@ -86,14 +85,14 @@ func (c *Client) post(ctx context.Context, path string, document any) error {
 		return err
 	}
 	defer body.Close()
-	return json.NewDecoder(io.LimitReader(body, mostAnswer)).Decode(document)
+	return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(document)
 }
 
-// mostAnswer bounds an answer about one object.
-const mostAnswer = 8 << 20
+// maxAnswer bounds an answer about one object.
+const maxAnswer = 8 << 20
 
 func (c *Client) do(ctx context.Context, method, path string, document io.Reader) (io.ReadCloser, error) {
-	// It is read each time: the kubelet renews it.
+	// The kubelet renews the token, so each request reads it.
 	token, err := os.ReadFile(filepath.Join(c.folder, "token"))
 	if err != nil {
 		return nil, err
@@ -118,8 +117,8 @@ func (c *Client) do(ctx context.Context, method, path string, document io.Reader
 	return answer.Body, nil
 }
 
-// refusal reads the Status that an API server answers with, which names who may
-// not do what, or what is not there.
+// refusal reads the Status in an API server's answer. It names the missing
+// permission or the missing object.
 func refusal(answer *http.Response) *StatusError {
 	const enough = 64 << 10
 	e := &StatusError{Code: answer.StatusCode, text: answer.Status}
@@ -133,13 +132,13 @@ func refusal(answer *http.Response) *StatusError {
 	return e
 }
 
-// status is a Status of the API.
+// status is the API's object Status.
 type status struct {
 	Kind, Reason, Message string
 	Details               struct{ Kind, Name string }
 }
 
-// metadata is what all objects have.
+// metadata is the part that all objects have.
 type metadata struct {
 	UID               string
 	ResourceVersion   string

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// newClient returns the client of a pod whose API server answers by handler.
-// test/kubernetes has a real one; here are the answers that it gives seldom.
+// newClient returns the client of a pod. The handler is its API server.
+// test/kubernetes has a real API server; the tests here cover its rare answers.
 func newClient(t *testing.T, handler http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +48,7 @@ func newClient(t *testing.T, handler http.HandlerFunc) *Client {
 	return client
 }
 
-// TestFollow has a server list, watch, forget the version, refuse, and end
+// TestFollow has a server that lists, watches, forgets the version, refuses, and ends
 // watches.
 func TestFollow(t *testing.T) {
 	answers := []struct{ query, body string }{
@@ -85,21 +85,21 @@ func TestFollow(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	var told []string
+	var reported []string
 	client.Follow(ctx, "ns", "rules", func(m ConfigMap) {
 		text := m.Data["k"]
 		if m.Err != nil {
 			text = m.Err.Error()
 		}
-		told = append(told, text)
+		reported = append(reported, text)
 		if text == "four" {
 			cancel()
 		}
 	})
 	want := "one, two, three, " + ErrGone.Error() +
 		", ConfigMap ns/rules: the API server answers 403 Forbidden: you may not, " + ErrGone.Error() + ", four"
-	if got := strings.Join(told, ", "); got != want {
-		t.Errorf("told\n%s\nwant\n%s", got, want)
+	if got := strings.Join(reported, ", "); got != want {
+		t.Errorf("reported\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -114,8 +114,8 @@ const (
 		"details": {"name": "agent", "group": "apps", "kind": "daemonsets"}}`
 )
 
-// answers are those of a server by path: a body, or a status and a body. What is
-// missing is answered with 500.
+// answers holds a server's answers by path: a body, or a status and a body. The server
+// answers 500 for other paths.
 type answers struct {
 	mutex sync.Mutex
 	by    map[string]string
@@ -146,8 +146,7 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprint(w, answer)
 }
 
-// TestIsBeingDeleted has an API server answer in all ways about a DaemonSet that
-// was there.
+// TestIsBeingDeleted has all answers of an API server about a DaemonSet that existed.
 func TestIsBeingDeleted(t *testing.T) {
 	const forbidden = `403 {"kind": "Status", "reason": "Forbidden", "message": "you may not"}`
 	for _, test := range []struct {
@@ -188,7 +187,7 @@ func TestIsBeingDeleted(t *testing.T) {
 	}
 }
 
-// TestNeverSeen takes no wrong name for a deletion.
+// TestNeverSeen has a wrong name, which is no deletion.
 func TestNeverSeen(t *testing.T) {
 	a := &answers{by: map[string]string{setPath: isGone, namespacePath: isThere}}
 	set := newClient(t, a.ServeHTTP).DaemonSet("ns", "agent")
@@ -200,13 +199,13 @@ func TestNeverSeen(t *testing.T) {
 	}
 }
 
-// TestDeletionWatched has permissions go with the DaemonSet: what was learned of it
-// before counts, but not what the watch only seems to say.
+// TestDeletionWatched deletes the permissions with the DaemonSet. A deletion that the
+// watch has seen counts; a watch that ends does not.
 func TestDeletionWatched(t *testing.T) {
 	const list = `{"metadata": {"resourceVersion": "1"}, "items": [` + isThere + `]}`
 	for _, test := range []struct {
 		name, watch string
-		uid         string // of the one that is there then
+		uid         string // of the DaemonSet after the watch
 		want        bool
 	}{
 		{"deleted", `{"type": "DELETED", "object": ` + isThere + `}`, "1", true},
@@ -235,7 +234,7 @@ func TestDeletionWatched(t *testing.T) {
 			defer cancel()
 			go set.Follow(ctx)
 			<-watched
-			for uidOf(set) != test.uid { // what was answered is read by then
+			for uidOf(set) != test.uid { // the client has read the answer by then
 				time.Sleep(time.Millisecond)
 			}
 			patience := 200 * time.Millisecond
@@ -258,7 +257,7 @@ func uidOf(set *DaemonSet) string {
 	return set.uid
 }
 
-// TestNobodyAnswers wants an error, not a guess.
+// TestNobodyAnswers requires an error instead of a guess.
 func TestNobodyAnswers(t *testing.T) {
 	client := newClient(t, nil)
 	client.base = "https://127.0.0.1:1"
@@ -268,7 +267,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
-// TestMayGet has a server that knows two tokens, and lets one user in.
+// TestMayGet has a server that knows two tokens, and admits one user.
 func TestMayGet(t *testing.T) {
 	users := map[string]string{"good": "prometheus", "other": "somebody"}
 	client := newClient(t, func(w http.ResponseWriter, r *http.Request) {

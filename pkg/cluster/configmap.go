@@ -6,17 +6,17 @@ import (
 	"fmt"
 )
 
-// ErrGone is reported where the ConfigMap is not there.
-var ErrGone = errors.New("there is no such ConfigMap")
+// ErrGone is the error of a ConfigMap that does not exist.
+var ErrGone = errors.New("no such ConfigMap")
 
-// ConfigMap is the data of a ConfigMap, or why it cannot be had.
+// ConfigMap is the data of a ConfigMap, or the error of reading it.
 type ConfigMap struct {
 	Data map[string]string
 	Err  error
 }
 
-// Follow reports what a ConfigMap is, and each time that it changes, until the
-// context is done. Errors are reported and it goes on.
+// Follow reports the content of a ConfigMap and each change, until the context is
+// done. It reports errors, too, and tries again.
 func (c *Client) Follow(ctx context.Context, namespace, name string, report func(ConfigMap)) {
 	c.follow(ctx, "/api/v1/namespaces/"+namespace+"/configmaps", name, func(e event) {
 		switch {

@@ -10,30 +10,31 @@ import (
 	"time"
 )
 
-// DaemonSet is the one that the caller is a pod of, asked about to tell a deletion
-// from an upgrade, an eviction or a reboot. Only what the API server says for sure
-// counts as a deletion: that the object, or its namespace, is being deleted, or
-// that an object which was there before is there no more. That the caller may not
-// ask any more says nothing: a role may be changed, or a token expire, on nodes
-// that are to stay as they are.
+// DaemonSet distinguishes a deletion of the caller's DaemonSet from an upgrade, an
+// eviction or a reboot.
+//
+// Only a positive answer of the API server counts as a deletion: the object or its
+// namespace is being deleted, or an object that existed before does not exist any
+// more. A missing permission proves nothing, because a role can change and a token
+// can expire on a node that keeps its installation.
 type DaemonSet struct {
 	client          *Client
 	namespace, name string
 
 	mutex sync.Mutex
-	uid   string // of the object that was seen last
+	uid   string // of the object that was last seen
 	seen  bool
-	// deleted is closed once the object that was seen is being deleted; another one
-	// of the same name makes it anew.
+	// deleted is closed when the last seen object is being deleted. A new object of
+	// the same name replaces the channel.
 	deleted chan struct{}
 }
 
-// DaemonSet returns the DaemonSet of a name.
+// DaemonSet returns the DaemonSet with a name.
 func (c *Client) DaemonSet(namespace, name string) *DaemonSet {
 	return &DaemonSet{client: c, namespace: namespace, name: name, deleted: make(chan struct{})}
 }
 
-// Seen tells whether the DaemonSet was there: before, no deletion can be told from
+// Seen reports whether the DaemonSet has existed. Without that, a deletion looks like
 // a wrong name.
 func (d *DaemonSet) Seen() bool {
 	d.mutex.Lock()
@@ -41,8 +42,8 @@ func (d *DaemonSet) Seen() bool {
 	return d.seen
 }
 
-// Find looks for the DaemonSet and its namespace, both of which the caller must be
-// allowed to read.
+// Find looks for the DaemonSet and its namespace. The caller needs the permission to
+// read both.
 func (d *DaemonSet) Find(ctx context.Context) error {
 	if _, err := d.client.object(ctx, d.namespacePath()); err != nil {
 		return err
@@ -51,18 +52,18 @@ func (d *DaemonSet) Find(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.note(event{object: object})
+	d.observe(event{object: object})
 	return nil
 }
 
-// Follow watches the DaemonSet until the context is done. So a deletion is known
-// also where the caller's permissions are deleted in the same breath.
+// Follow watches the DaemonSet until the context is done. It sees a deletion even if
+// the caller's permissions are deleted at the same time.
 func (d *DaemonSet) Follow(ctx context.Context) {
-	d.client.follow(ctx, "/apis/apps/v1/namespaces/"+d.namespace+"/daemonsets", d.name, d.note)
+	d.client.follow(ctx, "/apis/apps/v1/namespaces/"+d.namespace+"/daemonsets", d.name, d.observe)
 }
 
-func (d *DaemonSet) note(e event) {
-	if e.object == nil { // an empty list, or an error, says nothing for sure
+func (d *DaemonSet) observe(e event) {
+	if e.object == nil { // an empty list or an error proves nothing
 		return
 	}
 	d.mutex.Lock()
@@ -80,9 +81,9 @@ func (d *DaemonSet) note(e event) {
 	}
 }
 
-// IsBeingDeleted asks whether the DaemonSet is being deleted, by itself or with its
-// namespace. Where the caller may not ask any more it counts what Follow learns
-// until the context is done.
+// IsBeingDeleted asks whether the DaemonSet or its namespace is being deleted. If the
+// caller may not ask any more, IsBeingDeleted waits until Follow sees a deletion or
+// the context is done.
 func (d *DaemonSet) IsBeingDeleted(ctx context.Context) (bool, error) {
 	object, err := d.client.object(ctx, d.path())
 	switch {
@@ -111,9 +112,9 @@ func (d *DaemonSet) IsBeingDeleted(ctx context.Context) (bool, error) {
 	}
 }
 
-// isGone tells whether the API server says that there is no such DaemonSet, of one
-// that was there. It says so of what it does not serve yet, and proxies in between
-// do of what they do not know; but then not by this name.
+// isGone reports whether the API server answers that the DaemonSet, which existed
+// before, does not exist. The answer must name the DaemonSet: an API server that does
+// not serve the API yet, and a proxy without the path, answer 404 as well.
 func (d *DaemonSet) isGone(err error) bool {
 	var answer *StatusError
 	if !errors.As(err, &answer) || answer.Code != http.StatusNotFound {

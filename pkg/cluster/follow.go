@@ -10,35 +10,34 @@ import (
 	"time"
 )
 
-// object is one in the API, with what of it counts here.
+// object is an object of the API with the fields that this package reads.
 type object struct {
 	Metadata metadata
 	Data     map[string]string
 }
 
-// event is what was learned of an object.
+// event is an observation of an object.
 type event struct {
-	// object is nil where a list has none, and with an error.
+	// object is nil if a list is empty, and with an error.
 	object *object
-	// isDeleted tells that it was deleted right now: what it was then is in object.
+	// isDeleted reports a deletion. The object is its last state.
 	isDeleted bool
 	err       error
 }
 
-// watchTime bounds one watch: a connection that died without a word costs no more
-// than that.
+// watchTime bounds one watch, so that a connection that dies silently costs no more.
 const watchTime = time.Minute
 
-// shortestWatch paces watches that end at once, as a proxy in between may have it.
+// shortestWatch paces watches that end at once, for example because of a proxy.
 const shortestWatch = time.Second
 
-// retryAfter is how long to wait after an error.
+// retryAfter is the pause after an error.
 const retryAfter = 2 * time.Second
 
-// follow reports what an object of a name is, and each time that it changes, until
-// the context is done. Errors are reported and it goes on.
+// follow reports the state of a named object and each change, until the context is
+// done. It reports errors, too, and tries again.
 func (c *Client) follow(ctx context.Context, path, name string, report func(event)) {
-	// With the name the permission to list and watch may be for this one alone.
+	// With the name, a permission for this object alone suffices.
 	only := url.Values{"fieldSelector": {"metadata.name=" + name}}
 	for ctx.Err() == nil {
 		version, err := c.list(ctx, path, only, report)
@@ -62,7 +61,7 @@ func sleep(ctx context.Context, duration time.Duration) {
 	}
 }
 
-// list reports how things are, and returns the version that is.
+// list reports the current state, and returns its version.
 func (c *Client) list(ctx context.Context, path string, only url.Values, report func(event)) (string, error) {
 	const patience = 20 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -88,11 +87,11 @@ func (c *Client) list(ctx context.Context, path string, only url.Values, report 
 	return list.Metadata.ResourceVersion, nil
 }
 
-// errStale is returned when the server remembers a version no more.
-var errStale = errors.New("the version is too old")
+// errStale is the error of a version that the server has forgotten.
+var errStale = errors.New("version too old")
 
-// watch reports changes since a version until the server ends it, and returns
-// the last version seen.
+// watch reports changes since a version until the server ends the watch. It returns
+// the last version that it saw.
 func (c *Client) watch(
 	ctx context.Context, path string, only url.Values, version string, report func(event),
 ) (string, error) {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// ErrNoUser is returned for a token that is nobody's.
-var ErrNoUser = errors.New("the token is not valid")
+// ErrNoUser is the error of a token that belongs to no user.
+var ErrNoUser = errors.New("invalid token")
 
-// tokenReview and accessReview are what the API server is asked for both; the
-// second is about who the first says it is.
+// tokenReview asks the API server for the user of a token. accessReview asks what
+// that user may do.
 type tokenReview struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       string            `json:"kind"`
@@ -60,11 +60,11 @@ type accessReviewStatus struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
-// MayGet tells whether the API server knows whose a bearer token is (TokenReview),
-// and lets that user get a path that is no resource, such as /metrics
-// (SubjectAccessReview). Returns an error wrapping ErrNoUser if it does not know.
+// MayGet reports whether the user of a bearer token may get a non-resource path, such
+// as /metrics. It returns ErrNoUser if the token belongs to no user.
 //
-// The caller needs what the ClusterRole system:auth-delegator allows.
+// MayGet sends a TokenReview and a SubjectAccessReview. The caller needs the
+// permissions of the ClusterRole system:auth-delegator.
 func (c *Client) MayGet(ctx context.Context, token, path string) (bool, error) {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)

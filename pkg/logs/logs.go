@@ -1,8 +1,8 @@
-// Package logs writes down what the plugin did, where its configuration says
-// so: nowhere, into a file, or into systemd's journal.
+// Package logs writes the plugin's log to the target that the configuration names:
+// a file, systemd's journal, or nothing.
 //
-// It never writes to stdout, which belongs to the runtime, never waits for long,
-// and what it cannot write is lost.
+// It never writes to stdout, which belongs to the container runtime, and never
+// blocks for long. It drops a record that it cannot write.
 package logs
 
 import (
@@ -18,12 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Journald is the target that stands for systemd's journal.
+// Journald is the target for systemd's journal.
 const Journald = "journald"
 
-// Open opens a target: nothing, Journald, or a file, which is made if it is not
-// there and added to. Each record becomes one line of JSON, or one entry of the
-// journal with fields that begin with XDP_PORT_. The caller must Close the closer.
+// Open opens a target: Journald, the path of a file, or empty to log nothing.
+//
+// It creates a missing file and appends to an existing one. A record becomes a line
+// of JSON in a file, and an entry with XDP_PORT_ fields in the journal. The caller
+// must Close the closer.
 func Open(target string) (*slog.Logger, io.Closer, error) {
 	switch target {
 	case "":
@@ -42,14 +44,14 @@ func Open(target string) (*slog.Logger, io.Closer, error) {
 	return slog.New(slog.NewJSONHandler(file, nil)), file, nil
 }
 
-// asField gives an attribute a name that the journal takes.
+// asField gives an attribute a name that the journal accepts.
 func asField(_ []string, a slog.Attr) slog.Attr {
 	a.Key = "XDP_PORT_" + strings.ToUpper(a.Key)
 	return a
 }
 
-// openFile waits for nobody at the other end of a pipe, and refuses what is
-// stdout by another name.
+// openFile does not wait for the reader of a pipe, and refuses a path that leads to
+// stdout.
 func openFile(path string) (*os.File, error) {
 	const readableByOwner = 0o600
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, readableByOwner)
@@ -67,11 +69,11 @@ func openFile(path string) (*os.File, error) {
 	return file, nil
 }
 
-// patience is how long a record may take: a log that hangs must not keep a
+// patience is how long writing a record may take: a log that hangs must not keep a
 // container from starting.
 const patience = time.Second
 
-// Within does the writing, but does not wait longer than patience for it.
+// Within calls write, and returns after one second even if write has not returned.
 func Within(write func()) {
 	done := make(chan struct{})
 	go func() {

@@ -1,5 +1,8 @@
-// Package plan turns a network's configuration into what is to be attached:
-// the words of the one into those of the kernel.
+// Package plan turns a network's configuration into the desired state of a
+// container's interface.
+//
+// The plugin and the tool share it, so that both attach the same for the same
+// configuration.
 package plan
 
 import (
@@ -9,8 +12,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// Of returns what the network's configuration wants for devices in the caller's
-// network namespace.
+// Of returns the desired state that a network's configuration describes, for
+// devices in the caller's network namespace.
 func Of(network *config.Network) (state.Wanted, error) {
 	netns, err := veth.OwnNetNS()
 	if err != nil {
@@ -36,9 +39,10 @@ func Of(network *config.Network) (state.Wanted, error) {
 	return wanted, nil
 }
 
-// Mode is the mode that the configuration's word stands for. That of auto is never
-// native: on a veth it costs several times as much, since the driver then copies
-// each packet and takes no large ones.
+// Mode returns the mode that the configuration's word stands for.
+//
+// The word auto never stands for native mode. On a veth native mode costs several
+// times as much, because the driver copies each packet and accepts no large ones.
 func Mode(word config.Mode) datapath.Mode {
 	if word == config.ModeAuto {
 		return datapath.AutoMode()
@@ -53,7 +57,7 @@ var modes = map[config.Mode]datapath.Mode{
 	config.ModeTC:      datapath.TC,
 }
 
-// Hook is the tc hook that the configuration's word stands for.
+// Hook returns the tc hook that the configuration's word stands for.
 func Hook(word config.TCHook) datapath.TCHook { return hooks[word] }
 
 var hooks = map[config.TCHook]datapath.TCHook{

@@ -1,8 +1,8 @@
-// Package printable makes text from outside fit to be shown: annotations, names
-// of devices and containers, what a file or another program says.
+// Package printable makes untrusted text safe to show: annotations, names of devices
+// and containers, contents of files, output of other programs.
 //
-// Such text can be of any length, and can hold characters that drive a terminal
-// or reorder what is beside them.
+// Untrusted text can have any length. It can contain characters that control a
+// terminal or reorder the text beside them.
 package printable
 
 import (
@@ -13,11 +13,11 @@ import (
 	"unicode/utf8"
 )
 
-// Text returns s with each character that is not printable escaped, as in a Go
-// string. A backslash stays as it is.
+// Text escapes each unprintable character of s as in a Go string. It keeps
+// backslashes as they are.
 func Text(s string) string {
 	if isPlain(s) {
-		return s // mostly
+		return s // the usual case
 	}
 	var b strings.Builder
 	for len(s) > 0 {
@@ -42,7 +42,8 @@ func isPlain(s string) bool {
 	return true
 }
 
-// Cut returns the first characters of s, and an ellipsis if it has more.
+// Cut returns at most the given number of characters of s, and an ellipsis if it
+// cuts any off.
 func Cut(s string, characters int) string {
 	if len(s) <= characters {
 		return s
@@ -55,13 +56,15 @@ func Cut(s string, characters int) string {
 	return s
 }
 
-// Short is Text of not more than so many characters, and some for an escape.
+// Short is Text with at most the given number of characters, plus an ellipsis if it
+// cuts any off.
 func Short(s string, characters int) string { return Cut(Text(Cut(s, characters)), characters) }
 
-// Bytes is Text of not more than so many bytes, and an ellipsis if there are more.
+// Bytes is Text with at most the given number of bytes, plus an ellipsis if it cuts
+// any off.
 func Bytes(s string, most int) string { return CutBytes(Text(CutBytes(s, most)), most) }
 
-// CutBytes is Cut by bytes.
+// CutBytes is Cut with a limit in bytes. It cuts between characters.
 func CutBytes(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -72,11 +75,11 @@ func CutBytes(s string, most int) string {
 	return s[:most] + "…"
 }
 
-// Lines is Text that keeps line ends and tabs.
+// Lines is Text that keeps line breaks and tabs.
 func Lines(s string) string { return keeping(s, "\n\t", Text) }
 
-// JSON escapes what is not printable in a JSON document, where it can only be in
-// strings: the document stays the same.
+// JSON escapes the unprintable characters of a JSON document. Only strings can
+// contain any, so the document keeps its meaning.
 func JSON(s string) string {
 	return keeping(s, "\n\t\r", func(part string) string {
 		if isPlain(part) {
@@ -96,8 +99,8 @@ func JSON(s string) string {
 	})
 }
 
-// Coloured is Lines that keeps colours, too (ECMA-48, SGR). Of text from outside
-// only its colour can come through.
+// Coloured is Lines that also keeps colours (ECMA-48, SGR). Untrusted text can
+// change nothing but its colour.
 func Coloured(s string) string {
 	var b strings.Builder
 	for {
@@ -117,7 +120,7 @@ func Coloured(s string) string {
 	}
 }
 
-// keeping cleans what is between some characters.
+// keeping cleans the text between the kept characters.
 func keeping(s, kept string, clean func(string) string) string {
 	var b strings.Builder
 	for {
