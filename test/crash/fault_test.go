@@ -142,7 +142,12 @@ func codesOf(c ptrace.Call) []uint {
 			return []uint{102}
 		}
 		return []uint{102, 103, 105}
-	case unix.SYS_SETNS, unix.SYS_IOCTL:
+	case unix.SYS_IOCTL:
+		if c.Args[1] == unix.SIOCGIFNAME { // is the device still there?
+			return []uint{103}
+		}
+		return []uint{8}
+	case unix.SYS_SETNS:
 		return []uint{8}
 	case unix.SYS_MKDIRAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_UNLINKAT, unix.SYS_GETDENTS64, unix.SYS_STATFS:
 		return []uint{105}
