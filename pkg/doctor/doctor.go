@@ -11,9 +11,9 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
-	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
 // Status is how a check came out.
@@ -58,7 +58,7 @@ func Examine() []Finding {
 		programs(),
 	}
 	findings = append(findings, extras()...)
-	findings = append(findings, autoMode(), jit(), typeInformation(), bpffs(), attached(list, err))
+	findings = append(findings, autoMode(), jit(), typeInformation(), fileSystem(), attached(list, err))
 	if err != nil { // what is ours would look foreign
 		return append(findings, Finding{"the rest", Unknown, "cannot be looked at without knowing what is attached", ""})
 	}
@@ -141,38 +141,38 @@ func typeInformation() Finding {
 	return Finding{"BTF", Fine, "there: programs read the kernel's packet buffer by it", ""}
 }
 
-func bpffs() Finding {
+func fileSystem() Finding {
 	const name = "BPF file system"
-	err := state.Ready()
-	var unusable *state.UnusableError
+	err := bpffs.Ready()
+	var unusable *bpffs.UnusableError
 	switch {
 	case errors.As(err, &unusable):
 		return Finding{name, Wrong, unusable.Problem, unusable.Fix}
 	case err != nil:
-		return Finding{name, Wrong, err.Error(), state.MountCommand}
-	case !state.Mounted():
+		return Finding{name, Wrong, err.Error(), bpffs.MountCommand}
+	case !bpffs.IsMounted():
 		return Finding{
-			name, Warning, "not mounted at " + state.DefaultMount + "; ADD mounts it, in the mount namespace that it runs in",
-			state.MountCommand + ", before the container runtime starts",
+			name, Warning, "not mounted at " + bpffs.MountPoint + "; ADD mounts it, in the mount namespace that it runs in",
+			bpffs.MountCommand + ", before the container runtime starts",
 		}
-	case state.Open():
+	case bpffs.IsOpen():
 		return Finding{
-			name, Warning, "mounted at " + state.DefaultMount + ", but open to all users: any of them can keep ADD from working",
-			"chmod 0700 " + state.DefaultMount,
+			name, Warning, "mounted at " + bpffs.MountPoint + ", but open to all users: any of them can keep ADD from working",
+			"chmod 0700 " + bpffs.MountPoint,
 		}
 	}
-	return Finding{name, Fine, "mounted at " + state.DefaultMount, ""}
+	return Finding{name, Fine, "mounted at " + bpffs.MountPoint, ""}
 }
 
 func attached(list []inspect.Attachment, err error) Finding {
 	const name = "attachments"
-	if errors.Is(err, state.ErrBPFFS) && state.Ready() != nil { // which is reported
+	if errors.Is(err, bpffs.ErrUnusable) && bpffs.Ready() != nil { // which is reported
 		return Finding{name, Unknown, "cannot be read without a BPF file system", ""}
 	}
 	if err != nil {
 		mend := ""
-		if errors.Is(err, state.ErrBusy) {
-			mend = "find out who holds the lock: fuser -v " + state.DefaultRoot
+		if errors.Is(err, bpffs.ErrBusy) {
+			mend = "find out who holds the lock: fuser -v " + bpffs.Folder
 		}
 		return Finding{name, Wrong, err.Error(), mend}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
@@ -20,9 +21,9 @@ import (
 // it looks once more at an attachment that seems damaged, which may only be in the
 // middle of a change.
 //
-// Returns an error wrapping state.ErrBPFFS if no BPF file system is visible here,
+// Returns an error wrapping bpffs.ErrUnusable if no BPF file system is visible here,
 // os.ErrPermission where the caller may not look,
-// state.ErrBusy if somebody held the lock for too long.
+// bpffs.ErrBusy if somebody held the lock for too long.
 func Attachments() ([]Attachment, error) {
 	netns, err := veth.OwnNetNS()
 	if err != nil {
@@ -32,7 +33,7 @@ func Attachments() ([]Attachment, error) {
 	for round := 1; ; round++ {
 		listed, err := state.Snapshot()
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, state.Visible()
+			return nil, bpffs.Visible()
 		}
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -142,7 +143,7 @@ func (s *Store) release(old *kept) error {
 // is of it: whatever is published is on the device with all its programs.
 func (s *Store) putBack(key Key, ruleset string, record datapath.Record) error {
 	if s.lock == nil {
-		return ErrBusy
+		return bpffs.ErrBusy
 	}
 	existing, err := s.find(key)
 	if err != nil {

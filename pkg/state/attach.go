@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -15,7 +16,7 @@ import (
 // replaced. On an error nothing new is left, and what was there before stays.
 //
 // Returns an error wrapping datapath.ErrLoad, datapath.ErrAttach,
-// datapath.ErrPin, ErrBPFFS or *datapath.ForeignError where the kernel refuses,
+// datapath.ErrPin, bpffs.ErrUnusable or *datapath.ForeignError where the kernel refuses,
 // *datapath.BypassError where a rule cannot be enforced.
 func (s *Store) Attach(key Key, site datapath.Site, wanted Wanted) error {
 	return s.bring(key, site, wanted, s.lookAhead)
@@ -255,7 +256,7 @@ func mend(building, folder string) error {
 		err = os.Remove(building)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: complete %s: %w", ErrBPFFS, folder, err)
+		return fmt.Errorf("%w: complete %s: %w", bpffs.ErrUnusable, folder, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
@@ -54,7 +55,7 @@ func (s *Store) listRulesets() ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: list the rulesets: %w", ErrBPFFS, err)
+		return nil, fmt.Errorf("%w: list the rulesets: %w", bpffs.ErrUnusable, err)
 	}
 	var folders []string
 	for _, entry := range entries {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
@@ -53,7 +54,7 @@ func (s *Store) claimPublished(a attachment) (*claim, error) {
 }
 
 func claimOf(folder string) (*claim, error) {
-	lock, err := lockClaim(folder)
+	lock, err := bpffs.TryLock(folder)
 	if err != nil {
 		return nil, errors.Join(err, discard(folder))
 	}
@@ -85,29 +86,14 @@ func (c *claim) checkRevoked() error {
 	case err == nil:
 		return ErrRevoked
 	case !errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%w: publish: %w", ErrBPFFS, err)
+		return fmt.Errorf("%w: publish: %w", bpffs.ErrUnusable, err)
 	}
 	return nil
 }
 
-func lockClaim(folder string) (*os.File, error) {
-	// Not os.Open, which prepares for more in five system calls: whoever sweeps
-	// asks all claims, and there can be hundreds.
-	fd, err := unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("%w: open %s: %w", ErrBPFFS, folder, err)
-	}
-	lock := os.NewFile(uintptr(fd), folder)
-	if err := flock(lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("%w: lock %s: %w", ErrBPFFS, folder, err)
-	}
-	return lock, nil
-}
-
 // isAlive tells whether the process that claimed a folder lives.
 func isAlive(folder string) bool {
-	lock, err := lockClaim(folder)
+	lock, err := bpffs.TryLock(folder)
 	if err != nil {
 		return errors.Is(err, unix.EWOULDBLOCK)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
@@ -120,7 +121,7 @@ func publishedIn(ruleset string) ([]string, error) {
 		for _, folder := range folders {
 			entries, err := os.ReadDir(folder)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return nil, fmt.Errorf("%w: list the attachments: %w", ErrBPFFS, err)
+				return nil, fmt.Errorf("%w: list the attachments: %w", bpffs.ErrUnusable, err)
 			}
 			for _, entry := range entries {
 				if entry.IsDir() {

@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
@@ -20,7 +19,7 @@ func isLoaded(ruleset string) bool { return datapath.IsDescribed(ruleset) }
 // lists of addresses take the kernel seconds. It returns a claim that keeps the
 // ruleset. Anything else may have changed meanwhile.
 //
-// Returns ErrRevoked if the key was detached, ErrBusy if somebody is attaching it
+// Returns ErrRevoked if the key was detached, bpffs.ErrBusy if somebody is attaching it
 // already, or loads the same ruleset and does not get done.
 func (s *Store) loadAside(key Key, dev datapath.Device, now situation) (hold *claim, err error) {
 	ruleset, wanted := now.ruleset, now.wanted
@@ -76,7 +75,7 @@ func (s *Store) turnIntoHold(c *claim, ruleset string) error {
 		return err
 	}
 	if err := os.Rename(c.folder, folder); err != nil {
-		return fmt.Errorf("%w: keep the ruleset: %w", ErrBPFFS, err)
+		return fmt.Errorf("%w: keep the ruleset: %w", bpffs.ErrUnusable, err)
 	}
 	c.folder = folder
 	return nil
@@ -114,20 +113,11 @@ func (s *situation) replaced(dev datapath.Device) string {
 // waitFor waits until the claims that are there are no more: their owners load the
 // same ruleset.
 func waitFor(claims []string) error {
-	deadline := time.Now().Add(lockTimeout)
+	deadline := time.Now().Add(bpffs.LockTimeout)
 	for _, folder := range claims {
-		fd, err := unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if errors.Is(err, unix.ENOENT) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%w: open %s: %w", ErrBPFFS, folder, err)
-		}
-		file := os.NewFile(uintptr(fd), folder)
-		if err := flockBefore(file, unix.LOCK_SH, deadline); err != nil {
+		if err := bpffs.WaitUnlocked(folder, deadline); err != nil {
 			return fmt.Errorf("wait for the ruleset %s: %w", filepath.Base(filepath.Dir(filepath.Dir(folder))), err)
 		}
-		file.Close()
 	}
 	return nil
 }

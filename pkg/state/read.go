@@ -4,19 +4,18 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
 // OpenForReading locks the state against changes. Returns an error wrapping
 // os.ErrNotExist if there is no state.
 func OpenForReading() (*Reader, error) {
-	store, err := open(unix.LOCK_SH, openOwnFolder)
+	lock, err := bpffs.Lock(bpffs.Read)
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{store}, nil
+	return &Reader{&Store{root: bpffs.Folder, lock: lock, purpose: bpffs.Read}}, nil
 }
 
 // Reader is the state folder, locked against changes.

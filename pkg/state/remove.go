@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -37,7 +38,7 @@ func (s *Store) Detach(key Key) error {
 // there is nothing to do.
 func (s *Store) remove(a attachment) error {
 	if s.lock == nil {
-		return ErrBusy
+		return bpffs.ErrBusy
 	}
 	if isThere, err := a.exists(); !isThere || err != nil {
 		return err

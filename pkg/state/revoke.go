@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 )
 
 // ErrRevoked is returned by Attach when the key was detached while it was at
@@ -23,7 +25,7 @@ func (s *Store) revoke(key Key) error {
 		err = errors.Join(err, revokeClaim(folder))
 	}
 	if err != nil {
-		return fmt.Errorf("%w: revoke an ADD: %w", ErrBPFFS, err)
+		return fmt.Errorf("%w: revoke an ADD: %w", bpffs.ErrUnusable, err)
 	}
 	return nil
 }
@@ -42,12 +44,12 @@ func revokeClaim(folder string) error {
 // wanted any more.
 func revocation(folder string) string { return filepath.Join(folder, "revoked") }
 
-// alone returns an error wrapping ErrBusy if somebody is attaching the key
+// alone returns an error wrapping bpffs.ErrBusy if somebody is attaching the key
 // already, which no runtime should have two do at once.
 func (s *Store) alone(key Key) error {
 	making, err := s.making(key)
 	if err == nil && len(making) > 0 {
-		err = fmt.Errorf("%w and attaches the same interface", ErrBusy)
+		err = fmt.Errorf("%w: another process attaches the same interface", bpffs.ErrBusy)
 	}
 	return err
 }

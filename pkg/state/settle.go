@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -156,7 +157,7 @@ func (a attachment) exists() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("%w: look for an attachment: %w", ErrBPFFS, err)
+		return false, fmt.Errorf("%w: look for an attachment: %w", bpffs.ErrUnusable, err)
 	}
 	return info.IsDir(), nil
 }

@@ -8,13 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
-)
-
-// DefaultMount and DefaultRoot are where the state is.
-const (
-	DefaultMount = "/sys/fs/bpf"
-	DefaultRoot  = DefaultMount + "/xdp-port"
 )
 
 // Store is the state folder, locked.
@@ -22,8 +17,8 @@ type Store struct {
 	root string
 	// lock is nil when it was given away and could not be had back.
 	lock *os.File
-	// openFolder opens the state folder, to have the lock back.
-	openFolder func(string) (*os.File, error)
+	// purpose is the purpose of the lock, to have it back.
+	purpose bpffs.Purpose
 	// insist keeps the lock while a container is without its rules.
 	insist bool
 	// made counts the temporary folders of this process.
@@ -41,65 +36,28 @@ type Store struct {
 // mount that it is in, if they are missing. Whatever a dead process left
 // half-done is removed. The caller must Close the Store.
 //
-// Returns an error wrapping ErrBPFFS if there is no BPF file system, ErrBusy
+// Returns an error wrapping bpffs.ErrUnusable if there is no BPF file system, bpffs.ErrBusy
 // if the lock was not had in 10 seconds.
 func OpenForChange() (*Store, error) {
-	if err := ensureBPFFS(DefaultMount); err != nil {
+	lock, err := bpffs.Create()
+	if err != nil {
 		return nil, err
 	}
-	for replaced := false; ; {
-		if err := makeRoot(); err != nil {
-			return nil, err
-		}
-		s, err := open(unix.LOCK_EX, openOwnFolder)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // the last container left just now, and took the folder with it
-		}
-		if err != nil {
-			isGone := unix.Rmdir(DefaultRoot) == nil // it stays if somebody uses it
-			if isGone && !replaced && (errors.Is(err, errOpen) || errors.Is(err, ErrUntrusted)) {
-				replaced = true // once: whoever made it can come first again
-				continue
-			}
-			return nil, err
-		}
-		s.sweep()
-		return s, nil
-	}
-}
-
-// makeRoot makes the state folder if it is missing, unless the state is hidden:
-// only where it is missing can that be.
-func makeRoot() error {
-	if _, err := os.Lstat(DefaultRoot); err == nil {
-		return nil
-	}
-	if err := checkVisible(); err != nil {
-		return err
-	}
-	if err := os.Mkdir(DefaultRoot, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%w: %w", ErrBPFFS, err)
-	}
-	return nil
+	s := &Store{root: bpffs.Folder, lock: lock, purpose: bpffs.Change}
+	s.sweep()
+	return s, nil
 }
 
 // OpenExisting locks the state for a change that only removes, and so makes
 // nothing. Returns an error wrapping os.ErrNotExist if there is no state.
 func OpenExisting() (*Store, error) {
-	s, err := open(unix.LOCK_EX, openToRemove)
+	lock, err := bpffs.Lock(bpffs.Remove)
 	if err != nil {
 		return nil, err
 	}
+	s := &Store{root: bpffs.Folder, lock: lock, purpose: bpffs.Remove}
 	s.sweep()
 	return s, nil
-}
-
-func open(how int, openFolder func(string) (*os.File, error)) (*Store, error) {
-	lock, err := lockFolder(DefaultRoot, how, openFolder)
-	if err != nil {
-		return nil, err
-	}
-	return &Store{root: DefaultRoot, lock: lock, openFolder: openFolder}, nil
 }
 
 // Close gives the lock back, and removes the state folder if nothing is left.
@@ -117,7 +75,7 @@ func (s *Store) Close() error {
 // unlocked gives the lock away while work is done that the kernel takes long
 // over, and that others need not wait for. What it works on must be claimed.
 //
-// Returns an error wrapping ErrBusy if the lock could not be had back: then
+// Returns an error wrapping bpffs.ErrBusy if the lock could not be had back: then
 // nothing may be changed any more but what is claimed.
 func (s *Store) unlocked(work func() error) error {
 	if s.insist {
@@ -132,13 +90,13 @@ func (s *Store) unlocked(work func() error) error {
 // fails cannot remove what it has loaded.
 func (s *Store) relock() (err error) {
 	for range 2 {
-		s.lock, err = lockFolder(s.root, unix.LOCK_EX, s.openFolder)
-		if err == nil || errors.Is(err, ErrBusy) {
+		s.lock, err = bpffs.Lock(s.purpose)
+		if err == nil || errors.Is(err, bpffs.ErrBusy) {
 			return err
 		}
 	}
 	if errors.Is(err, os.ErrNotExist) {
-		err = fmt.Errorf("%w: somebody removed the state meanwhile: %w", ErrBPFFS, err)
+		err = fmt.Errorf("%w: somebody removed the state meanwhile: %w", bpffs.ErrUnusable, err)
 	}
 	return err
 }
@@ -160,7 +118,7 @@ func (s *Store) makeFolder(top, prefix string) (string, error) {
 		return "", err
 	}
 	if err := os.Mkdir(path, 0o700); err != nil {
-		return "", fmt.Errorf("%w: make a folder: %w", ErrBPFFS, err)
+		return "", fmt.Errorf("%w: make a folder: %w", bpffs.ErrUnusable, err)
 	}
 	return path, nil
 }
@@ -170,7 +128,7 @@ func (s *Store) makeFolder(top, prefix string) (string, error) {
 // come from different PID namespaces.
 func (s *Store) freeName(top, prefix string) (string, error) {
 	if err := os.MkdirAll(top, 0o700); err != nil {
-		return "", fmt.Errorf("%w: make a folder: %w", ErrBPFFS, err)
+		return "", fmt.Errorf("%w: make a folder: %w", bpffs.ErrUnusable, err)
 	}
 	for {
 		s.made++
@@ -178,7 +136,7 @@ func (s *Store) freeName(top, prefix string) (string, error) {
 		if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
 			return path, nil
 		} else if err != nil {
-			return "", fmt.Errorf("%w: %w", ErrBPFFS, err)
+			return "", fmt.Errorf("%w: %w", bpffs.ErrUnusable, err)
 		}
 	}
 }
@@ -186,10 +144,21 @@ func (s *Store) freeName(top, prefix string) (string, error) {
 // publish renames what was built to where it belongs.
 func publish(built, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("%w: make a folder: %w", ErrBPFFS, err)
+		return fmt.Errorf("%w: make a folder: %w", bpffs.ErrUnusable, err)
 	}
 	if err := os.Rename(built, path); err != nil {
-		return fmt.Errorf("%w: publish: %w", ErrBPFFS, err)
+		return fmt.Errorf("%w: publish: %w", bpffs.ErrUnusable, err)
 	}
 	return nil
+}
+
+// removeEmpty removes the folder and its parents as far as they are empty and
+// can be removed, up to but not including top.
+func removeEmpty(folder, top string) {
+	for folder != top {
+		if err := unix.Rmdir(folder); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		folder = filepath.Dir(folder)
+	}
 }

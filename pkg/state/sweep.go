@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
@@ -129,7 +130,7 @@ func isUsed(top string, levels int) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrBPFFS, err)
+		return false, fmt.Errorf("%w: %w", bpffs.ErrUnusable, err)
 	}
 	defer f.Close()
 	for {
@@ -139,7 +140,7 @@ func isUsed(top string, levels int) (bool, error) {
 			return false, nil
 		}
 		if err != nil {
-			return false, fmt.Errorf("%w: list %s: %w", ErrBPFFS, top, err)
+			return false, fmt.Errorf("%w: list %s: %w", bpffs.ErrUnusable, top, err)
 		}
 		if !entries[0].IsDir() {
 			continue
@@ -157,14 +158,14 @@ func discard(folder string) error {
 		return fmt.Errorf("remove %s: %w", folder, err)
 	}
 	if err := datapath.Unpin(folder); err != nil {
-		return fmt.Errorf("%w: remove %s: %w", ErrBPFFS, folder, err)
+		return fmt.Errorf("%w: remove %s: %w", bpffs.ErrUnusable, folder, err)
 	}
 	removeEmptyIn(folder)
 	err := unix.Rmdir(folder)
 	if err == nil || errors.Is(err, os.ErrNotExist) || isNotEmpty(err) && len(foldersIn(folder)) > 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: remove %s: %w", ErrBPFFS, folder, err)
+	return fmt.Errorf("%w: remove %s: %w", bpffs.ErrUnusable, folder, err)
 }
 
 // removeEmptyIn removes the folders in one that have nothing but empty folders.
@@ -187,7 +188,7 @@ func (s *Store) retire(ruleset string) error {
 		return err
 	}
 	if err := os.Rename(ruleset, aside); err != nil {
-		return fmt.Errorf("%w: remove %s: %w", ErrBPFFS, ruleset, err)
+		return fmt.Errorf("%w: remove %s: %w", bpffs.ErrUnusable, ruleset, err)
 	}
 	return discard(aside)
 }

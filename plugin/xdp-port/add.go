@@ -8,6 +8,7 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/plan"
@@ -104,7 +105,7 @@ func describe(store *state.Store, key state.Key, network *config.Network, site d
 // isNoState tells whether there is nothing to remove: there is no state folder, or
 // none of xdp-port's, which ADD has refused.
 func isNoState(err error) bool {
-	return errors.Is(err, os.ErrNotExist) || errors.Is(err, state.ErrUntrusted)
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, bpffs.ErrUntrusted)
 }
 
 // detach removes what there is of the key, which may be nothing.

@@ -14,6 +14,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/printable"
@@ -121,7 +122,7 @@ func codeOf(err error) uint {
 		return codeNetNS
 	case errors.Is(err, veth.ErrNoVeth), errors.Is(err, veth.ErrLookup):
 		return codeNoVeth
-	case errors.Is(err, state.ErrBusy), errors.Is(err, state.ErrRevoked):
+	case errors.Is(err, bpffs.ErrBusy), errors.Is(err, state.ErrRevoked):
 		return codeTryAgain
 	case errors.As(err, &foreign), errors.As(err, &bypass):
 		return codeForeign
@@ -131,7 +132,7 @@ func codeOf(err error) uint {
 		return codeAttach
 	case errors.Is(err, datapath.ErrLoad):
 		return codeLoad
-	case errors.Is(err, state.ErrBPFFS), errors.Is(err, datapath.ErrPin):
+	case errors.Is(err, bpffs.ErrUnusable), errors.Is(err, datapath.ErrPin):
 		return codeBPFFS
 	}
 	return types.ErrInternal

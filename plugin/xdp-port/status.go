@@ -4,10 +4,10 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/plan"
-	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
 // status tells whether ADD can work on this node, and with this configuration. It
@@ -19,7 +19,7 @@ func status(args *skel.CmdArgs) error {
 	}
 	kernelReady := func() error { return datapath.Ready(plan.Hook(network.TCHook)) }
 	modeReady := plan.Mode(network.Mode).Check
-	for _, ready := range []func() error{datapath.Privileged, state.Ready, state.Lockable, kernelReady, modeReady} {
+	for _, ready := range []func() error{datapath.Privileged, bpffs.Ready, bpffs.Lockable, kernelReady, modeReady} {
 		if err := ready(); err != nil {
 			return types.NewError(codeNotAvailable, "xdp-port cannot serve ADD: "+err.Error(), "")
 		}

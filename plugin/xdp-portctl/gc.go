@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
@@ -59,7 +60,7 @@ func collect() ([]state.Key, error) {
 	isAny := slices.ContainsFunc(list, func(a inspect.Attachment) bool { return a.Gone || a.Undetermined })
 	store, err := state.OpenExisting()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, state.Visible()
+		return nil, bpffs.Visible()
 	}
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
@@ -129,9 +129,9 @@ func TestDelInOpenFolder(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	l.succeed(t, "ADD", lab())
-	must(t, os.Chmod(state.DefaultRoot, 0o770))
-	t.Cleanup(func() { _ = os.Chmod(state.DefaultRoot, 0o700) }) // it may be gone
-	fail(t, n, status(t), 50, "0770", "chmod 0700 "+state.DefaultRoot)
+	must(t, os.Chmod(bpffs.Folder, 0o770))
+	t.Cleanup(func() { _ = os.Chmod(bpffs.Folder, 0o700) }) // it may be gone
+	fail(t, n, status(t), 50, "0770", "chmod 0700 "+bpffs.Folder)
 	l.succeed(t, "DEL", lab())
 	l.wantNoPrograms(t)
 }

@@ -113,7 +113,7 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 		},
 		"a link": {
 			`mount -t bpf bpf /sys/fs/bpf && ln -s /tmp /sys/fs/bpf/xdp-port`,
-			[]string{"/sys/fs/bpf/xdp-port", "is no folder", "rm -r"},
+			[]string{"/sys/fs/bpf/xdp-port", "is not a folder", "rm -r"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

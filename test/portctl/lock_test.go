@@ -13,7 +13,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
@@ -55,7 +55,7 @@ func TestReadersHoldNoLock(t *testing.T) {
 // isFree tells whether somebody could change the state now.
 func isFree(t *testing.T) bool {
 	t.Helper()
-	folder, err := os.Open(state.DefaultRoot)
+	folder, err := os.Open(bpffs.Folder)
 	must(t, err)
 	defer folder.Close()
 	err = unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB)

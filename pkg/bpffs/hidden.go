@@ -1,7 +1,6 @@
-package state
+package bpffs
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,43 +12,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrHidden is returned when the state is in a BPF file system that cannot be seen
-// from here. A new one above it would know nothing of what is attached, and what
-// is attached by it would go with it.
-var ErrHidden = errors.New("the state is hidden")
-
-// checkVisible returns an error wrapping ErrHidden if another file system hides
-// the one with the state.
-func checkVisible() error {
+// checkHidden returns an error wrapping ErrHidden if another mount hides the file
+// system with the state.
+func checkHidden() error {
 	mounts, err := readMounts()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrBPFFS, err)
+		return fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	if name := netNSOf(mounts); name != "" && !isBPFFS(DefaultMount) {
+	if name := netNSOf(mounts); name != "" && !isBPFFS(MountPoint) {
 		return &UnusableError{
-			"ip netns exec hides the one at " + DefaultMount + ", and what is pinned in another goes when the command ends",
+			"ip netns exec hides the one at " + MountPoint + ", and pins in another one disappear when the command ends",
 			"use nsenter --net=/run/netns/" + name, ErrHidden,
 		}
 	}
-	if !isBPFFS(DefaultMount) && isStateAt("/proc/1/root") {
+	if !isBPFFS(MountPoint) && isStateAt("/proc/1/root") {
 		return &UnusableError{
-			"this mount namespace hides the host's, with the state of running containers, so that what is attached cannot be read",
-			"run it in the host's (nsenter --mount --target 1)", ErrHidden,
+			"this mount namespace hides the host's, so the attachments of running containers cannot be read",
+			"run it in the host's mount namespace (nsenter --mount --target 1)", ErrHidden,
 		}
 	}
 	if cover := coverOfState(mounts); len(cover) > 0 {
 		return &UnusableError{
-			cover[0].kind + " at " + cover[0].point + " is mounted above the BPF file system with the state of running containers, " +
-				"so that what is attached cannot be read",
+			cover[0].kind + " at " + cover[0].point + " is mounted above the one with the state, " +
+				"so the attachments of running containers cannot be read",
 			umountCommand(cover), ErrHidden,
 		}
 	}
 	return nil
 }
 
-// isStateAt tells whether the state is in a file system tree.
+// isStateAt reports whether a file system tree contains the state.
 func isStateAt(root string) bool {
-	return isBPFFS(root+DefaultMount) && unix.Access(root+DefaultRoot, unix.F_OK) == nil
+	return isBPFFS(root+MountPoint) && unix.Access(root+Folder, unix.F_OK) == nil
 }
 
 // mount is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
@@ -68,14 +62,14 @@ func readMounts() (mounts []mount, err error) {
 	return mounts, err
 }
 
-// netNSOf returns the name of the network namespace that ip-netns(8) runs this
-// process in, empty if it does not: it mounts a sysfs of that name, without what
-// was mounted below the node's.
+// netNSOf returns the name of the network namespace in which ip-netns(8) runs this
+// process, or empty. The command mounts a sysfs with that name as its source, without
+// the mounts below the node's sysfs.
 func netNSOf(mounts []mount) string {
 	name := ""
 	for _, m := range mounts {
 		if m.point == "/sys" && m.kind == "sysfs" {
-			name = m.source // the last is on top
+			name = m.source // the last one is on top
 		}
 	}
 	named, err := os.Stat(filepath.Join("/run/netns", filepath.Base(name)))
@@ -86,22 +80,22 @@ func netNSOf(mounts []mount) string {
 	return name
 }
 
-// coverOfState returns the mounts that hide the state, the uppermost first; nothing
-// if it is not hidden.
+// coverOfState returns the mounts that hide the state, the uppermost first, or nothing
+// if the state is not hidden.
 func coverOfState(mounts []mount) []mount {
-	visible := mountOf(mounts, DefaultMount)
-	isOther := func(m mount) bool { return m.point == DefaultMount && m.kind == "bpf" && m.device != visible.device }
+	visible := mountOf(mounts, MountPoint)
+	isOther := func(m mount) bool { return m.point == MountPoint && m.kind == "bpf" && m.device != visible.device }
 	if !slices.ContainsFunc(mounts, isOther) {
 		return nil
 	}
-	return takeOff()
+	return findCover()
 }
 
-// mountOf returns the mount that a path leads into.
+// mountOf returns the mount that contains a path.
 func mountOf(mounts []mount, path string) mount {
 	var stat unix.Statx_t
 	if unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_MNT_ID, &stat) != nil {
-		// A mount at a parent, in which the path is missing, still hides it.
+		// A mount at a parent hides the path even if the path is missing in it.
 		if path == "/" {
 			return mount{}
 		}
@@ -115,10 +109,10 @@ func mountOf(mounts []mount, path string) mount {
 	return mounts[i]
 }
 
-// takeOff takes off what is mounted above the state, one by one, and returns that;
-// nothing if no state turns up. It does so in a mount namespace of its own, where
-// nobody else sees it, on a thread that ends with it.
-func takeOff() []mount {
+// findCover unmounts the mounts above the state one by one, and returns them, or
+// nothing if it finds no state. It works in a mount namespace of its own, on a thread
+// that ends afterwards, so that no other process is affected.
+func findCover() []mount {
 	found := make(chan []mount)
 	go func() {
 		runtime.LockOSThread()
@@ -139,11 +133,11 @@ func uncover() (cover []mount, err error) {
 		return nil, err
 	}
 	for len(cover) == 0 || !isStateAt("") {
-		mounts, err := readMounts() // their numbers are other ones here
+		mounts, err := readMounts() // the numbers differ in this namespace
 		if err != nil {
 			return nil, err
 		}
-		top := mountOf(mounts, DefaultMount)
+		top := mountOf(mounts, MountPoint)
 		if top.point == "" || top.point == "/" {
 			return nil, os.ErrNotExist
 		}
@@ -155,14 +149,15 @@ func uncover() (cover []mount, err error) {
 	return cover, nil
 }
 
-// umountCommand takes mounts off again. What is mounted within one goes with it.
+// umountCommand returns the command that unmounts the mounts. A mount inside another
+// one needs no command of its own.
 func umountCommand(cover []mount) string {
 	var commands []string
 	for i, m := range cover {
 		isWithin := func(later mount) bool { return strings.HasPrefix(m.point, later.point+"/") }
 		switch {
 		case slices.ContainsFunc(cover[i+1:], isWithin):
-		case m.point == DefaultMount:
+		case m.point == MountPoint:
 			commands = append(commands, "umount "+m.point)
 		default:
 			commands = append(commands, "umount -R "+m.point)
