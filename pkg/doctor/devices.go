@@ -50,7 +50,7 @@ func foreignXDP(links []netlink.Link, list []inspect.Attachment) Finding {
 		found = append(found, fmt.Sprintf("%s has %q (id %d)", link.Attrs().Name, datapath.ProgramName(xdp.ProgId), xdp.ProgId))
 		if link.Type() == "veth" {
 			f.Status = Warning
-			f.Mend = `on these veths mode "auto" does without XDP, and "generic" and "native" are refused: detach them, or leave it so`
+			f.Fix = `on these veths mode "auto" does without XDP, and "generic" and "native" are refused: detach them, or leave it so`
 		}
 	}
 	f.Detail = "none"
@@ -80,7 +80,7 @@ func modes(list []inspect.Attachment) Finding {
 	}
 	if counts[datapath.Native.String()] > 0 {
 		f.Status = Warning
-		f.Mend = `on a veth native mode takes the container's segmentation offload away, and is the slow one: set "mode" to "auto"`
+		f.Fix = `on a veth native mode takes the container's segmentation offload away, and is the slow one: set "mode" to "auto"`
 	}
 	return f
 }

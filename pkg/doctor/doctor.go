@@ -37,8 +37,8 @@ type Finding struct {
 	Status Status `json:"status"`
 	// Detail says what is there.
 	Detail string `json:"detail"`
-	// Mend says what to do; empty where nothing is to be done.
-	Mend string `json:"fix,omitempty"`
+	// Fix says what to do; empty where nothing is to be done.
+	Fix string `json:"fix,omitempty"`
 }
 
 // Examine runs all checks.
@@ -79,7 +79,7 @@ func kernel() Finding {
 	}
 	const oldest = 5*1000 + 15
 	if major*1000+minor < oldest {
-		f.Status, f.Mend = Warning, "xdp-port is made for Linux 5.15 and later"
+		f.Status, f.Fix = Warning, "xdp-port is made for Linux 5.15 and later"
 	}
 	return f
 }
@@ -170,11 +170,11 @@ func attached(list []inspect.Attachment, err error) Finding {
 		return Finding{name, Unknown, "cannot be read without a BPF file system", ""}
 	}
 	if err != nil {
-		mend := ""
+		fix := ""
 		if errors.Is(err, bpffs.ErrBusy) {
-			mend = "find out who holds the lock: fuser -v " + bpffs.Folder
+			fix = "find out who holds the lock: fuser -v " + bpffs.Folder
 		}
-		return Finding{name, Wrong, err.Error(), mend}
+		return Finding{name, Wrong, err.Error(), fix}
 	}
 	var gone, sick int
 	for i := range list {

@@ -3,7 +3,6 @@ package endpoint
 import (
 	"errors"
 	"fmt"
-	"net"
 )
 
 // Options say where to serve, and to whom.
@@ -24,8 +23,8 @@ type Options struct {
 
 // Check returns what is wrong with the options by themselves.
 func (o Options) Check() error {
-	if _, _, err := net.SplitHostPort(o.Address); err != nil {
-		return fmt.Errorf("%s is no address to serve at, such as 127.0.0.1:9435: %w", o.Address, err)
+	if err := CheckAddress(o.Address); err != nil {
+		return fmt.Errorf("address %q: %w", o.Address, err)
 	}
 	switch {
 	case (o.CertFile == "") != (o.KeyFile == ""):

@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -59,40 +58,6 @@ const (
 // Orders are all of them.
 var Orders = []Order{ByRate, ByPackets, ByRewritten, ByDropped, ByName}
 
-// Sampler makes Stats of attachments read one time after the other. The zero
-// value is ready to use.
-type Sampler struct {
-	at          time.Time
-	attachments map[string]AttachmentStat
-	rules       map[string]RuleStat
-}
-
-// Sample returns the stats of attachments that were read at a time, in their
-// order.
-func (s *Sampler) Sample(list []Attachment, at time.Time) Stats {
-	stats := Stats{Time: at, Attachments: []AttachmentStat{}, Rules: []RuleStat{}}
-	if !s.at.IsZero() {
-		stats.Seconds = at.Sub(s.at).Seconds()
-	}
-	for i := range list {
-		stats.add(&list[i])
-	}
-	s.rate(&stats)
-	s.remember(&stats)
-	return stats
-}
-
-// Uncounted returns an error that names the first attachment whose counters cannot be
-// read, though they are there; nil if there is none.
-func Uncounted(list []Attachment) error {
-	for i := range list {
-		if err := list[i].Uncounted; err != nil {
-			return fmt.Errorf("read the counters of %s: %w", list[i].Key(), err)
-		}
-	}
-	return nil
-}
-
 func (s *Stats) add(a *Attachment) {
 	c := AttachmentStat{Network: a.Network, Container: a.Container, Interface: a.Interface}
 	if a.Counters != nil {
@@ -119,44 +84,6 @@ func (c *Counters) add(more *Counters) {
 	c.PortsExhausted += more.PortsExhausted
 	c.FlowsEvicted += more.FlowsEvicted
 	c.FlowsEvictedLive += more.FlowsEvictedLive
-}
-
-// rate fills in the rates of what was there the time before.
-func (s *Sampler) rate(stats *Stats) {
-	since := func(now, before uint64) float64 {
-		if stats.Seconds <= 0 || now < before {
-			return 0 // a container of the same ID was attached anew
-		}
-		return float64(now-before) / stats.Seconds
-	}
-	for i := range stats.Attachments {
-		c := &stats.Attachments[i]
-		before, known := s.attachments[c.key()]
-		if !known {
-			continue
-		}
-		c.PacketRate = since(c.Packets, before.Packets)
-		c.RewrittenRate = since(c.Counters.Rewritten, before.Counters.Rewritten)
-		c.DroppedRate = since(c.Counters.Dropped, before.Counters.Dropped)
-	}
-	for i := range stats.Rules {
-		r := &stats.Rules[i]
-		if before, known := s.rules[r.key()]; known {
-			r.PacketRate, r.ByteRate = since(r.Packets, before.Packets), since(r.Bytes, before.Bytes)
-		}
-	}
-}
-
-// remember keeps what the next rates are counted from.
-func (s *Sampler) remember(stats *Stats) {
-	s.at = stats.Time
-	s.attachments, s.rules = map[string]AttachmentStat{}, map[string]RuleStat{}
-	for _, c := range stats.Attachments {
-		s.attachments[c.key()] = c
-	}
-	for _, r := range stats.Rules {
-		s.rules[r.key()] = r
-	}
 }
 
 // key tells attachments apart; names have no slash.

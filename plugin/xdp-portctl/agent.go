@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/xdp-port/xdp-port/pkg/cli"
 	"github.com/xdp-port/xdp-port/pkg/cluster"
 	"github.com/xdp-port/xdp-port/pkg/endpoint"
 	"github.com/xdp-port/xdp-port/pkg/metrics"
@@ -114,4 +117,22 @@ func (t *tool) runAgent(ctx context.Context, o agentOptions) error {
 	configurations := make(chan configuration)
 	go follow(ctx, configurations)
 	return a.run(ctx, configurations, served)
+}
+
+// checkConfigMap returns an error for what does not name a ConfigMap.
+func checkConfigMap(path string) error {
+	if parts := strings.Split(path, "/"); len(parts) != 2 || parts[0] == "" || parts[1] == "" {
+		return fmt.Errorf("--configmap %s: this is not NAMESPACE/NAME", cli.Quote(path))
+	}
+	return nil
+}
+
+// serve serves until the context is done.
+func (t *tool) serve(ctx context.Context, o endpoint.Options, handler http.Handler) error {
+	server, err := endpoint.Listen(o, handler)
+	if err != nil {
+		return err
+	}
+	t.printServing(server.URL)
+	return server.Serve(ctx)
 }

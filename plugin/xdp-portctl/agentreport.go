@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/xdp-port/xdp-port/pkg/apply"
 	"github.com/xdp-port/xdp-port/pkg/endpoint"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/metrics"
@@ -38,7 +39,10 @@ type report struct {
 }
 
 func newReport() *report {
-	outcomes := []string{outcomeChanged, outcomeDetached, outcomeFailed, outcomeGone}
+	var outcomes []string
+	for _, outcome := range apply.Outcomes {
+		outcomes = append(outcomes, string(outcome))
+	}
 	return &report{
 		problems: map[string]error{}, known: map[string]bool{}, lastSign: time.Now(),
 		Agent: metrics.NewAgent(subjects, outcomes),

@@ -2,19 +2,15 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"github.com/xdp-port/xdp-port/pkg/config"
-	"github.com/xdp-port/xdp-port/pkg/inspect"
-	"github.com/xdp-port/xdp-port/pkg/plan"
-	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/pkg/apply"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 // applyOptions are the flags of apply.
@@ -26,20 +22,20 @@ func (t *tool) apply() *cobra.Command {
 	var o applyOptions
 	command := &cobra.Command{
 		Use:   "apply CONFLIST",
-		Short: "Give every running container of a network the rules of its conflist, now",
-		Long: `Give every running container of a network the rules of its conflist, as a restart
-would, but now: each packet is under the old rules or the new, and all of them
-change in one instant. Counters and flows go on. A container's own rules stay
-behind those of the network.
+		Short: "Give all running containers of a network the rules of its conflist",
+		Long: `Give all running containers of a network the rules of its conflist, without a
+restart. All rules of a container change at one instant: each packet is subject to
+the old rules or to the new ones. Counters and flows are kept. The container's own
+rules stay behind those of the network.
 
-A conflist with mistakes changes nothing, nor does one that a container's own
-rules do not go with. If a container cannot be changed for another reason it
-keeps its rules, and the others go on. Another mode or tcHook cannot be had
-without a gap of some milliseconds.
+If the conflist has errors, or conflicts with the own rules of a container, nothing
+is changed. If one container cannot be changed for another reason, it keeps its
+rules and the others are changed. A change of mode or tcHook leaves a container
+without rules for some milliseconds.
 
-CONFLIST is a file, or - for stdin. Exits with 1 if a container was not changed
-that should have been, with --dry-run if one would not be, and if only containers
-of other networks are attached.`,
+CONFLIST is a file, or - for stdin. Exits with 1 if a container keeps rules that
+should change (with --dry-run: would keep them), or if only containers of other
+networks are attached.`,
 		Example: `  xdp-portctl apply /etc/cni/net.d/10-lab.conflist --dry-run
   xdp-portctl apply /etc/cni/net.d/10-lab.conflist`,
 		Args:              cobra.ExactArgs(1),
@@ -49,14 +45,14 @@ of other networks are attached.`,
 			if err != nil {
 				return err
 			}
-			changes, err := changesFor(c, o)
+			changes, err := planChanges(c, o)
 			if err != nil {
 				return err
 			}
 			if o.dryRun {
-				return t.printDifferences(changes)
+				return t.printComparison(changes)
 			}
-			if !makeAll(command.Context(), changes) {
+			if !apply.Make(command.Context(), changes) {
 				return errors.Join(t.printChanges(changes), errFound)
 			}
 			return t.printChanges(changes)
@@ -64,153 +60,126 @@ of other networks are attached.`,
 	}
 	command.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would change, and change nothing")
 	command.Flags().BoolVar(&o.detach, "detach", false,
-		"let a conflist without rules detach the containers, which only their restart attaches again")
+		"let a conflist without rules detach the containers; only a restart attaches them again")
 	return command
 }
 
-// The outcomes of a change.
-const (
-	outcomeChanged   = "changed"
-	outcomeUnchanged = "unchanged"
-	outcomeDetached  = "detached"
-	outcomeGone      = "gone" // the container stopped meanwhile
-	outcomeFailed    = "failed"
-)
-
-// change is what one interface is to get, and what came of it.
-type change struct {
-	Network   string `json:"network"`
-	Container string `json:"container"`
-	Interface string `json:"interface"`
-	Outcome   string `json:"outcome"`
-	// DryRun says that the outcome is what would be, and that nothing was done.
-	DryRun bool   `json:"dryRun,omitempty"`
-	Error  string `json:"error,omitempty"`
-	// Warning says that packets may pass the rules by, whatever came of the change.
-	Warning string `json:"warning,omitempty"`
-	// Difference is from the rules in force to those wanted, as diff has it.
-	Difference string `json:"difference,omitempty"`
-
-	from   *inspect.Attachment
-	wanted state.Wanted
-}
-
-// changesFor works out what each running container is to get, before any is
-// touched.
-func changesFor(c *conflist, o applyOptions) ([]*change, error) {
+// planChanges plans all changes before any is made.
+func planChanges(c *conflist, o applyOptions) ([]*apply.Change, error) {
 	if len(c.network().Rules) == 0 && !o.detach {
-		return nil, fmt.Errorf("%s has no rules, so that containers would be detached, and not found by the next apply: "+
-			"say --detach if that is meant", c.path)
+		return nil, fmt.Errorf("%s has no rules: this would detach the containers, and the next apply would not find them; "+
+			"use --detach if you mean it", c.path)
 	}
-	changes, networks, err := planAll(c)
-	errs := []error{err}
-	if err == nil && len(changes) == 0 && len(networks) > 0 {
-		errs = append(errs, fmt.Errorf("no container of network %q is attached; there are containers of %s",
-			c.Name, strings.Join(networks, ", ")))
-	}
-	for _, c := range changes {
-		if c.Outcome == outcomeFailed {
-			errs = append(errs, fmt.Errorf("%s: %s", c.from.Key(), c.Error))
-		}
-	}
-	return changes, errors.Join(errs...)
-}
-
-// planAll works out what each running container is to get. Those whose own rules
-// do not go with the network's have failed already. Networks are the names of
-// those that have containers.
-func planAll(c *conflist) (changes []*change, networks []string, err error) {
-	list, err := inspect.Attachments()
+	planned, err := apply.Plan(c.Name, c.network())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	for i := range list {
-		a := &list[i]
-		if !slices.Contains(networks, a.Network) {
-			networks = append(networks, a.Network)
-		}
-		if a.Network != c.Name {
-			continue
-		}
-		planned := &change{Network: a.Network, Container: a.Container, Interface: a.Interface, from: a}
-		if planned.wanted, err = wantedOf(c.network(), a); err != nil {
-			planned.Outcome, planned.Error = outcomeFailed, err.Error()
-		}
-		changes = append(changes, planned)
-	}
-	return changes, networks, nil
+	return planned.Changes, planned.Check()
 }
 
-func wantedOf(entry *config.Entry, a *inspect.Attachment) (state.Wanted, error) {
-	network, err := entry.ForContainer(a.ContainerRules())
-	if err != nil {
-		return state.Wanted{}, fmt.Errorf("with its own rules: %w", err)
-	}
-	return plan.Of(network)
-}
-
-// makeAll makes the changes, and tells whether all went well.
-func makeAll(ctx context.Context, changes []*change) bool {
-	fine := true
-	for _, c := range changes {
-		if c.Outcome == outcomeFailed { // before it began
-			fine = false
-			continue
-		}
-		err := ctx.Err()
-		if err == nil {
-			c.Outcome, err = c.make()
-		}
-		switch {
-		case errors.Is(err, state.ErrNotAttached):
-			c.Outcome = outcomeGone
-		case err != nil:
-			c.Outcome, c.Error, fine = outcomeFailed, err.Error(), false
-		}
-		if c.warn(); c.Warning != "" {
-			fine = false
-		}
-	}
-	return fine
-}
-
-// make holds the lock for one container only, so that others can start and
-// stop in between.
-func (c *change) make() (outcome string, err error) {
-	store, err := state.OpenExisting()
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	if len(c.wanted.Ruleset.Rules) == 0 {
-		return outcomeDetached, store.Detach(c.from.Key())
-	}
-	changed, err := store.Change(c.from.Key(), c.wanted)
-	if changed {
-		return outcomeChanged, err
-	}
-	return outcomeUnchanged, err
-}
-
-func (t *tool) printChanges(changes []*change) error {
+func (t *tool) printChanges(changes []*apply.Change) error {
 	if t.wantsJSON() {
 		return t.printJSON(struct {
 			schema
-			Changes []*change `json:"changes"`
-		}{schemaNow, append([]*change{}, changes...)})
+			Changes []*apply.Change `json:"changes"`
+		}{schemaNow, append([]*apply.Change{}, changes...)})
 	}
 	if len(changes) == 0 {
 		_, err := fmt.Fprintln(t.err, "no container of this network is attached")
 		return err
 	}
-	colours := map[string]text.Color{outcomeChanged: text.FgGreen, outcomeFailed: text.FgRed}
-	w := t.newTable(column{"network", cuts}, column{"container", 0}, column{"interface", 0}, column{"outcome", 0}, column{"", wraps})
+	colours := map[apply.Outcome]terminal.Colour{apply.Changed: terminal.Green, apply.Failed: terminal.Red}
+	w := t.newTable(column("network", cuts), column("container", 0), column("interface", 0), column("outcome", 0), column("", wraps))
 	for _, c := range changes {
-		outcome := c.Outcome
-		if colour, has := colours[outcome]; has {
-			outcome = t.paint(colour, outcome)
+		outcome := string(c.Outcome)
+		if colour, has := colours[c.Outcome]; has {
+			outcome = t.out.Paint(colour, outcome)
 		}
-		w.row(c.Network, shortID(c.Container), c.Interface, outcome, cmp.Or(c.Error, c.Warning))
+		w.Row(c.Network, shortID(c.Container), c.Interface, outcome, cmp.Or(c.Error, c.Warning))
 	}
 	return t.printTable(w)
+}
+
+// printComparison shows what would change.
+func (t *tool) printComparison(changes []*apply.Change) error {
+	if err := apply.Compare(changes); err != nil {
+		return err
+	}
+	err := t.printCompared(changes)
+	if slices.ContainsFunc(changes, func(c *apply.Change) bool { return c.Outcome == apply.Failed }) {
+		err = errors.Join(err, errFound)
+	}
+	return err
+}
+
+// printCompared prints the same change of several containers once.
+func (t *tool) printCompared(changes []*apply.Change) error {
+	if t.wantsJSON() || len(changes) == 0 {
+		return t.printChanges(changes)
+	}
+	var order []string
+	alike := map[string][]*apply.Change{}
+	for _, c := range changes {
+		kind := fmt.Sprint(c.Outcome, c.Difference, c.Error, c.From.Healthy)
+		if alike[kind] == nil {
+			order = append(order, kind)
+		}
+		alike[kind] = append(alike[kind], c)
+	}
+	for _, kind := range order {
+		t.printAlike(alike[kind])
+	}
+	return nil
+}
+
+func (t *tool) printAlike(changes []*apply.Change) {
+	var names []string
+	for _, c := range changes {
+		names = append(names, shortID(c.Container)+" "+c.Interface)
+	}
+	c := changes[0]
+	fmt.Fprintln(t.out, t.wrap(predict(c)+": "+strings.Join(names, ", ")))
+	switch {
+	case c.Error != "":
+		fmt.Fprintln(t.out, t.wrap(terminal.Gap+c.Error))
+	case c.Difference != "":
+		fmt.Fprintf(t.out, "%s", t.paintDiff(c.Difference))
+	}
+}
+
+// predict describes the outcome of a change that was compared.
+func predict(c *apply.Change) string {
+	switch {
+	case c.Error != "":
+		return "cannot be changed"
+	case c.Outcome == apply.Unchanged:
+		return "up to date"
+	case c.Outcome == apply.Gone:
+		return "gone"
+	case c.Difference == "" && !c.From.Healthy:
+		return "would be repaired, with the same rules"
+	case c.Difference == "":
+		return "would get the programs of this build, with the same rules"
+	default:
+		return "would be " + string(c.Outcome)
+	}
+}
+
+// paintDiff colours the lines of a diff and leaves out its headings.
+func (t *tool) paintDiff(difference string) string {
+	var b strings.Builder
+	for line := range strings.Lines(difference) {
+		bare := strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "@@"),
+			strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+			continue
+		case strings.HasPrefix(line, "+"):
+			bare = t.out.Paint(terminal.Green, bare)
+		case strings.HasPrefix(line, "-"):
+			bare = t.out.Paint(terminal.Red, bare)
+		}
+		b.WriteString("  " + bare + "\n")
+	}
+	return b.String()
 }

@@ -14,8 +14,8 @@ func (t *tool) docs() *cobra.Command {
 	return &cobra.Command{
 		Use:   "docs FOLDER",
 		Short: "Write man pages",
-		Long: `Write a man page for the tool and for each of its commands into a folder, which is
-made if it is not there.`,
+		Long: `Write man pages of the tool and of each command into a folder. The folder is created
+if it is missing.`,
 		Example: `  xdp-portctl docs /usr/local/share/man/man8
   xdp-portctl docs man && man -l man/xdp-portctl-trace.8`,
 		Args: cobra.ExactArgs(1),
@@ -38,9 +38,8 @@ made if it is not there.`,
 	}
 }
 
-// hideShells leaves out the pages of completion's own commands, whose titles are
-// too long for a page of 80 columns. They have nothing to say that the page of
-// completion has not.
+// hideShells leaves out the pages of completion's subcommands. Their titles are too long for
+// a page of 80 columns, and the page of completion says the same.
 func hideShells(root *cobra.Command) {
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		for _, shell := range completion.Commands() {
@@ -49,8 +48,8 @@ func hideShells(root *cobra.Command) {
 	}
 }
 
-// manSource is what stands on the left of a page's footer. A pseudo-version is too
-// long there: it would be printed over the date.
+// manSource is the left part of a page's footer. A pseudo-version is too long there and would
+// overlap the date.
 func manSource(b build.Info) string {
 	const most, digits = 16, 12
 	switch {

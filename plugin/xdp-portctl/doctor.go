@@ -4,21 +4,22 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/doctor"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 func (t *tool) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look what of this machine works for xdp-port, what does not, and how to fix it",
-		Long: `Look at the kernel, privileges, the BPF file system, tcx, the JIT, offloads, and
-programs of others; say what works, what does not, and the fix. Nothing is
-changed. Run it in the network and mount namespace of the container runtime.
+		Short: "Check whether this machine can run xdp-port, and how to fix it",
+		Long: `Check the kernel, privileges, the BPF file system, tcx, the JIT, offloads, and
+foreign programs. Say what works, what does not, and how to fix it. Nothing is
+changed. Run it in the network and mount namespaces of the container runtime.
 
-Exits with 1 if something does not work; what only works less well is a warning.`,
+Exits with 1 if something does not work. What works but could work better is a
+warning.`,
 		Example: `  xdp-portctl doctor
   xdp-portctl doctor -o json | jq '.findings[] | select(.status != "fine")'`,
 		Args: cobra.NoArgs,
@@ -33,8 +34,8 @@ Exits with 1 if something does not work; what only works less well is a warning.
 	}
 }
 
-var statusColours = map[doctor.Status]text.Color{
-	doctor.Fine: text.FgGreen, doctor.Warning: text.FgYellow, doctor.Wrong: text.FgRed, doctor.Unknown: text.FgYellow,
+var statusColours = map[doctor.Status]terminal.Colour{
+	doctor.Fine: terminal.Green, doctor.Warning: terminal.Yellow, doctor.Wrong: terminal.Red, doctor.Unknown: terminal.Yellow,
 }
 
 func (t *tool) printFindings(findings []doctor.Finding) error {
@@ -44,16 +45,16 @@ func (t *tool) printFindings(findings []doctor.Finding) error {
 			Findings []doctor.Finding `json:"findings"`
 		}{schemaNow, findings})
 	}
-	w := t.newTable(column{"check", 0}, column{"status", 0}, column{"", wraps})
-	const checkWidth = 24 // what is found, and above all a command to type, has more to say
+	w := t.newTable(column("check", 0), column("status", 0), column("", wraps))
+	const checkWidth = 24 // leaves room for details and commands to type
 	for _, f := range findings {
 		check := f.Check
-		if !w.isWide {
-			check = text.WrapSoft(check, checkWidth)
+		if !w.IsWide() {
+			check = terminal.WrapAt(check, checkWidth)
 		}
-		w.row(check, t.paint(statusColours[f.Status], string(f.Status)), f.Detail)
-		if f.Mend != "" {
-			w.row("", "", "-> "+f.Mend)
+		w.Row(check, t.out.Paint(statusColours[f.Status], string(f.Status)), f.Detail)
+		if f.Fix != "" {
+			w.Row("", "", "-> "+f.Fix)
 		}
 	}
 	return t.printTable(w)

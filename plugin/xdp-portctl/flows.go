@@ -12,14 +12,15 @@ import (
 func (t *tool) flows() *cobra.Command {
 	return &cobra.Command{
 		Use:   "flows CONTAINER",
-		Short: "Show the live flows of a container: whose replies are put right",
-		Long: `Show the connections of a container to ports that rules rewrite to, be it by a rule
-or directly. ORIGINAL is the port that the client asked for, RULE the rule that rewrites
-it by now. SOURCE is the client's port before it was changed, which happens where an
-older connection has the ports that this one would get. IDLE is how long ago the last
-packet was. Flows that have expired are left out.
+		Short: "Show a container's live flows, by which replies are translated back",
+		Long: `Show the live flows of a container: connections to ports that rules rewrite to,
+whether a rule rewrote the port or the client used it directly.
 
-CONTAINER is the ID or the beginning of it.`,
+ORIGINAL is the port that the client used, RULE the rule that rewrites it now. SOURCE
+is the client's port before xdp-port changed it, which happens if an older connection
+has the same ports. IDLE is the time since the last packet.
+
+CONTAINER is an ID or the beginning of one.`,
 		Example: `  xdp-portctl flows 3f4a
   xdp-portctl flows 3f4a -o json | jq '.flows | length'`,
 		Args:              cobra.ExactArgs(1),
@@ -41,7 +42,7 @@ func portOrNothing(port uint16) string {
 	return fmt.Sprint(port)
 }
 
-// namedFlow is a flow and the interface that it goes by.
+// namedFlow is a flow and its interface.
 type namedFlow struct {
 	Network   string `json:"network"`
 	Container string `json:"container"`
@@ -67,15 +68,15 @@ func (t *tool) printFlows(list []inspect.Attachment) error {
 			Flows []namedFlow `json:"flows"`
 		}{schemaNow, flows})
 	}
-	source := column{"source", right | wide}
+	source := column("source", right|wide)
 	if slices.ContainsFunc(flows, func(f namedFlow) bool { return f.SourceBefore != 0 }) {
-		source = column{"source", right}
+		source = column("source", right)
 	}
-	w := t.newTable(column{"network", wide}, column{"container", wide}, column{"interface", wide}, column{"flow", 0},
-		column{"local", 0}, column{"peer", 0}, column{"original", right}, source,
-		column{"state", 0}, column{"idle", right}, column{"rule", cuts})
+	w := t.newTable(column("network", wide), column("container", wide), column("interface", wide), column("flow", 0),
+		column("local", 0), column("peer", 0), column("original", right), source,
+		column("state", 0), column("idle", right), column("rule", cuts))
 	for _, f := range flows {
-		w.row(f.Network, shortID(f.Container), f.Interface, f.Direction+" "+f.Protocol,
+		w.Row(f.Network, shortID(f.Container), f.Interface, f.Direction+" "+f.Protocol,
 			f.Local.String(), f.Peer.String(), fmt.Sprint(f.Original.Port()), portOrNothing(f.SourceBefore),
 			f.State, fmt.Sprintf("%.0fs", f.Idle), f.Rule)
 	}

@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xdp-port/xdp-port/pkg/apply"
 	"github.com/xdp-port/xdp-port/pkg/cluster"
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/gc"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/install"
 )
@@ -185,29 +187,29 @@ func (a *agent) reconcile(ctx context.Context) {
 	if !a.findNetwork() {
 		return // and that is reported about the conflist
 	}
-	changes, _, err := planAll(&a.network)
+	planned, err := apply.Plan(a.network.Name, a.network.network())
 	if err == nil {
-		err = compareAll(changes)
+		err = apply.Compare(planned.Changes)
 	}
 	if err != nil {
 		a.settle(aboutContainers, err)
 		return
 	}
-	differing := changes[:0]
-	for _, c := range changes {
-		if c.Outcome == outcomeChanged || c.Outcome == outcomeDetached || c.Outcome == outcomeFailed {
+	var differing []*apply.Change
+	for _, c := range planned.Changes {
+		if c.Outcome == apply.Changed || c.Outcome == apply.Detached || c.Outcome == apply.Failed {
 			differing = append(differing, c)
 		}
 	}
 	explain(differing)
-	makeAll(ctx, differing)
+	apply.Make(ctx, differing)
 	a.tellChanges(differing)
 }
 
 // explain looks once more at what was healthy when it was read, and is to be changed
 // all the same, for what happened meanwhile.
-func explain(changes []*change) {
-	isOdd := func(c *change) bool { return c.Outcome == outcomeChanged && c.Difference == "" && c.from.Healthy }
+func explain(changes []*apply.Change) {
+	isOdd := func(c *apply.Change) bool { return c.Outcome == apply.Changed && c.Difference == "" && c.From.Healthy }
 	if !slices.ContainsFunc(changes, isOdd) {
 		return
 	}
@@ -216,9 +218,9 @@ func explain(changes []*change) {
 		return // it is changed without an explanation
 	}
 	for _, c := range changes {
-		at := slices.IndexFunc(list, func(a inspect.Attachment) bool { return a.Key() == c.from.Key() })
+		at := slices.IndexFunc(list, func(a inspect.Attachment) bool { return a.Key() == c.From.Key() })
 		if isOdd(c) && at >= 0 {
-			c.from = &list[at]
+			c.From = &list[at]
 		}
 	}
 }
@@ -242,25 +244,25 @@ func (a *agent) findNetwork() bool {
 }
 
 // tellChanges says what was done, and keeps what could not be.
-func (a *agent) tellChanges(changes []*change) {
+func (a *agent) tellChanges(changes []*apply.Change) {
 	var errs []error
 	for _, c := range changes {
-		a.report.Changes.WithLabelValues(c.Outcome).Inc()
-		container := slog.String("interface", c.from.Key().String())
-		problems := slog.String("problems", strings.Join(c.from.Problems, "; "))
+		a.report.Changes.WithLabelValues(string(c.Outcome)).Inc()
+		container := slog.String("interface", c.From.Key().String())
+		problems := slog.String("problems", strings.Join(c.From.Problems, "; "))
 		switch {
-		case c.Outcome == outcomeFailed:
-			errs = append(errs, fmt.Errorf("%s keeps other rules than configured: %s", c.from.Key(), c.Error))
-		case c.Outcome == outcomeDetached:
+		case c.Outcome == apply.Failed:
+			errs = append(errs, fmt.Errorf("%s keeps other rules than configured: %s", c.From.Key(), c.Error))
+		case c.Outcome == apply.Detached:
 			a.log.Info("the configuration has no rules: a container's were taken off", container)
-		case c.Outcome != outcomeChanged:
-			a.log.Info("a container needed no change any more", container, slog.String("outcome", c.Outcome))
-		case c.Difference != "" && c.from.Healthy:
+		case c.Outcome != apply.Changed:
+			a.log.Info("a container needed no change any more", container, slog.String("outcome", string(c.Outcome)))
+		case c.Difference != "" && c.From.Healthy:
 			a.log.Info("a container had other rules than configured, and got those", container, slog.String("difference", c.Difference))
 		case c.Difference != "":
 			a.log.Warn("a container had other rules than configured, and was not attached as it was to be: it got both",
 				container, problems, slog.String("difference", c.Difference))
-		case !c.from.Healthy:
+		case !c.From.Healthy:
 			a.log.Warn("a container was not attached as it was to be, and is again", container, problems)
 		default:
 			a.log.Info("a container got the same rules by the programs of this build", container)
@@ -272,7 +274,7 @@ func (a *agent) tellChanges(changes []*change) {
 
 // collect removes what containers left that are gone.
 func (a *agent) collect() {
-	keys, err := collect()
+	keys, err := gc.Collect()
 	a.settle(aboutGarbage, err)
 	for _, key := range keys {
 		a.report.Collected.Inc()
@@ -343,4 +345,14 @@ func (a *agent) leave() error {
 	}
 	_, err = install.RemovePrograms(a.options.bin)
 	return err
+}
+
+// findForeign reports foreign tc programs ahead of any container's rules. It does not move
+// them: there would be a gap in the rules, and no end if their owner insists too.
+func (a *agent) findForeign() {
+	list, err := inspect.Attachments()
+	if err == nil {
+		err = inspect.ForeignAhead(list)
+	}
+	a.settle(aboutForeign, err)
 }

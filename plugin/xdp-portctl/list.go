@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 func (t *tool) list() *cobra.Command {
@@ -16,13 +16,13 @@ func (t *tool) list() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "List what is attached, and whether it is healthy",
-		Long: `List a row for each interface that has rules: the host side of its veth, the mode
-obtained, how many rules it has, since when, and whether it is healthy. What is
-wrong stands below the table. -o wide adds the tc hook, the ruleset, and the ids of
-the programs in the order XDP, tc ingress, tc egress.
+		Short:   "List attachments and their health",
+		Long: `List each interface that has rules: the host side of its veth, the mode obtained,
+the number of rules, the age and the health. Problems follow below the table. -o
+wide adds the tc hook, the ruleset, and the ids of the programs in the order XDP, tc
+ingress, tc egress.
 
-Exits with 1 if anything is wrong.`,
+Exits with 1 if an attachment is not healthy.`,
 		Example: `  xdp-portctl list
   xdp-portctl list -o json | jq '.attachments[] | select(.healthy | not)'`,
 		Args: cobra.NoArgs,
@@ -34,10 +34,11 @@ Exits with 1 if anything is wrong.`,
 			return errors.Join(t.printList(list, whole), wantHealthy(list))
 		},
 	}
-	command.Flags().BoolVar(&whole, "no-trunc", false, "print IDs whole")
+	command.Flags().BoolVar(&whole, "no-trunc", false, "print whole IDs")
 	return command
 }
 
+// wantHealthy returns errFound if an attachment is not healthy.
 func wantHealthy(list []inspect.Attachment) error {
 	for _, a := range list {
 		if !a.Healthy {
@@ -62,32 +63,32 @@ func (t *tool) printList(list []inspect.Attachment, whole bool) error {
 	if whole {
 		id = func(s string) string { return s }
 	}
-	w := t.newTable(column{"network", cuts}, column{"container", 0}, column{"interface", 0}, column{"host veth", 0},
-		column{"mode", 0}, column{"tc hook", wide}, column{"ruleset", wide}, column{"programs", wide},
-		column{"rules", right}, column{"age", right}, column{"health", 0}, column{"problems", wide})
+	w := t.newTable(column("network", cuts), column("container", 0), column("interface", 0), column("host veth", 0),
+		column("mode", 0), column("tc hook", wide), column("ruleset", wide), column("programs", wide),
+		column("rules", right), column("age", right), column("health", 0), column("problems", wide))
 	for i := range list {
 		a := &list[i]
-		w.row(a.Network, id(a.Container), a.Interface, orDash(a.Device), orDash(a.Mode), orDash(a.TCHook),
+		w.Row(a.Network, id(a.Container), a.Interface, orDash(a.Device), orDash(a.Mode), orDash(a.TCHook),
 			id(a.Ruleset), programs(a), fmt.Sprint(a.RuleCount), age(a.AttachedAt), t.health(a), strings.Join(a.Problems, "; "))
 	}
-	if err := t.printTable(w); err != nil || w.isWide {
+	if err := t.printTable(w); err != nil || w.IsWide() {
 		return err
 	}
 	return t.printProblems(list)
 }
 
-// printProblems has what is wrong below the table, where there is room.
+// printProblems prints the problems below the table, where there is room.
 func (t *tool) printProblems(list []inspect.Attachment) error {
 	var b strings.Builder
 	for i := range list {
 		a := &list[i]
 		for _, problem := range a.Problems {
-			b.WriteString("\n" + t.wrapped(fmt.Sprintf("%s %s in %s: %s", shortID(a.Container), a.Interface, a.Network, problem)))
+			b.WriteString("\n" + t.wrap(fmt.Sprintf("%s %s in %s: %s", shortID(a.Container), a.Interface, a.Network, problem)))
 		}
 	}
-	if count := helped(list); count > 0 {
-		b.WriteString("\n" + t.wrapped(fmt.Sprintf("Of %d interfaces checksums are fixed up by a helper, some 60 ns a packet slower: "+
-			"this kernel does not let programs read its packet buffer (xdp-portctl doctor).", count)))
+	if count := countHelped(list); count > 0 {
+		b.WriteString("\n" + t.wrap(fmt.Sprintf("The programs of %d interfaces fix up checksums by a helper, about 60 ns slower per packet: "+
+			"this kernel does not let them read its packet buffer (see xdp-portctl doctor).", count)))
 	}
 	if b.Len() == 0 {
 		return nil
@@ -96,8 +97,8 @@ func (t *tool) printProblems(list []inspect.Attachment) error {
 	return err
 }
 
-// helped counts the interfaces whose programs call a helper for checksums.
-func helped(list []inspect.Attachment) (count int) {
+// countHelped counts the interfaces that fix up checksums by a helper.
+func countHelped(list []inspect.Attachment) (count int) {
 	for i := range list {
 		if list[i].ChecksumHelper {
 			count++
@@ -113,12 +114,13 @@ func (t *tool) printAttachments(list []inspect.Attachment) error {
 	}{schemaNow, list})
 }
 
-// printNothing says to people, and not to their pipes, that nothing is there.
+// printNothing prints to stderr that nothing is attached, so that pipes stay empty.
 func (t *tool) printNothing() error {
 	_, err := fmt.Fprintln(t.err, "nothing is attached")
 	return err
 }
 
+// mode returns mode and tc hook as one word.
 func mode(a *inspect.Attachment) string {
 	if a.Mode == "" {
 		return "-"
@@ -126,6 +128,7 @@ func mode(a *inspect.Attachment) string {
 	return a.Mode + "/" + a.TCHook
 }
 
+// programs lists the ids of the programs in the order of inspect.Hooks.
 func programs(a *inspect.Attachment) string {
 	var ids []string
 	for _, hook := range inspect.Hooks {
@@ -143,10 +146,10 @@ func programs(a *inspect.Attachment) string {
 func (t *tool) health(a *inspect.Attachment) string {
 	switch {
 	case a.Healthy:
-		return t.paint(text.FgGreen, "healthy")
+		return t.out.Paint(terminal.Green, "healthy")
 	case a.Gone:
-		return t.paint(text.FgRed, "gone")
+		return t.out.Paint(terminal.Red, "gone")
 	default:
-		return t.paint(text.FgRed, "damaged")
+		return t.out.Paint(terminal.Red, "damaged")
 	}
 }

@@ -1,5 +1,5 @@
-// xdp-portctl is the operator's tool of xdp-port: it shows what is attached and
-// what becomes of packets, and changes the rules of running containers.
+// xdp-portctl is the operator's tool of xdp-port: it shows attachments and what happens to
+// packets, and changes the rules of running containers.
 package main
 
 import "os"

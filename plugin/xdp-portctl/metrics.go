@@ -7,11 +7,12 @@ import (
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/xdp-port/xdp-port/pkg/cli"
+	"github.com/xdp-port/xdp-port/pkg/cluster"
 	"github.com/xdp-port/xdp-port/pkg/endpoint"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/metrics"
@@ -28,39 +29,44 @@ func (t *tool) metrics() *cobra.Command {
 	var o metricsOptions
 	command := &cobra.Command{
 		Use:   "metrics",
-		Short: "Print the counters for Prometheus, write a textfile, or serve them",
-		Long: `Print the counters of all containers and rules in Prometheus' text format, once;
-or write them into a file for node_exporter's textfile collector, which sees the
-old file or the new one and never half of it; or serve them at /metrics. However
-many scrape it, what is attached is then read once a second at most.
+		Short: "Print, write or serve the counters for Prometheus",
+		Long: `Print the counters of all containers and rules once, in Prometheus' text format.
+With --textfile write them into a file for node_exporter, which sees the old file or
+the new one but no part of one. With --listen serve them at /metrics: attachments
+are then read at most once per second, however many clients there are.
 
-The number of series is bounded: beyond --max-rules the rules of a container are
-summed up as rule="(other)", beyond --max-attachments containers are only counted.`,
+The number of series is limited. Beyond --max-rules the rules of a container are
+summed up as rule="(other)"; beyond --max-attachments containers are only counted.`,
 		Example: `  xdp-portctl metrics
   xdp-portctl metrics --textfile /var/lib/node_exporter/xdp_port.prom
   xdp-portctl metrics --listen 127.0.0.1:9435`,
 		Args:    cobra.NoArgs,
 		PreRunE: func(command *cobra.Command, _ []string) error { return o.check(command.Flags().Changed("listen")) },
-		RunE: func(command *cobra.Command, _ []string) error {
-			gatherer := metrics.NewGatherer(metrics.NewCollector(inspect.Attachments, o.limits))
-			switch {
-			case o.Address != "":
-				return t.serveMetrics(command.Context(), o.Options, gatherer)
-			case o.textfile != "":
-				return writeTextfile(o.textfile, gatherer)
-			}
-			return t.printMetrics(gatherer)
-		},
+		RunE:    func(command *cobra.Command, _ []string) error { return t.runMetrics(command.Context(), o) },
 	}
 	flags := command.Flags()
 	addServing(command, &o.Options, "")
-	flags.StringVar(&o.textfile, "textfile", "", "write into this file, at once")
+	flags.StringVar(&o.textfile, "textfile", "", "write the metrics into this file, in one step")
 	addLimits(flags, &o.limits)
 	command.MarkFlagsMutuallyExclusive("listen", "textfile")
 	return command
 }
 
-// check returns what is wrong with the flags by themselves.
+func (t *tool) runMetrics(ctx context.Context, o metricsOptions) error {
+	gatherer := metrics.NewGatherer(metrics.NewCollector(inspect.Attachments, o.limits))
+	switch {
+	case o.Address != "":
+		return t.serveMetrics(ctx, o.Options, gatherer)
+	case o.textfile != "":
+		if err := metrics.WriteTextfile(o.textfile, gatherer); err != nil {
+			return fmt.Errorf("--textfile: %w", err)
+		}
+		return nil
+	}
+	return t.printMetrics(gatherer)
+}
+
+// check returns an error for flags that contradict each other.
 func (o metricsOptions) check(serves bool) error {
 	if err := checkLimits(o.limits); err != nil {
 		return err
@@ -69,14 +75,14 @@ func (o metricsOptions) check(serves bool) error {
 	case serves:
 		return checkServing(o.Options)
 	case o.Options != (endpoint.Options{}):
-		return errors.New("certificates and tokens are for --listen")
+		return errors.New("certificates and tokens need --listen")
 	}
 	return nil
 }
 
 func addLimits(flags *pflag.FlagSet, limits *metrics.Limits) {
-	flags.IntVar(&limits.Attachments, "max-attachments", 1000, "how many interfaces get series of their own")
-	flags.IntVar(&limits.Rules, "max-rules", 100, "how many rules of each interface get series of their own")
+	flags.IntVar(&limits.Attachments, "max-attachments", 1000, "maximum number of interfaces with series of their own")
+	flags.IntVar(&limits.Rules, "max-rules", 100, "maximum number of rules per interface with series of their own")
 }
 
 func checkLimits(limits metrics.Limits) error {
@@ -94,38 +100,16 @@ func (t *tool) printMetrics(gatherer prometheus.Gatherer) error {
 	if t.wantsJSON() {
 		return t.printJSON(struct {
 			schema
-			Samples []sample `json:"samples"`
-		}{schemaNow, samples(families)})
+			Samples []metrics.Sample `json:"samples"`
+		}{schemaNow, metrics.Samples(families)})
 	}
-	t.out.clean = nil // the format has escapes of its own
+	t.out.Raw() // the format has its own escapes
 	for _, family := range families {
 		if _, err := expfmt.MetricFamilyToText(t.out, family); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// sample is one series and its value.
-type sample struct {
-	Name   string            `json:"name"`
-	Labels map[string]string `json:"labels"`
-	Value  float64           `json:"value"`
-}
-
-func samples(families []*dto.MetricFamily) []sample {
-	list := []sample{}
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			s := sample{Name: family.GetName(), Labels: map[string]string{}}
-			for _, label := range m.GetLabel() {
-				s.Labels[label.GetName()] = label.GetValue()
-			}
-			s.Value = m.GetGauge().GetValue() + m.GetCounter().GetValue() // it has one of them
-			list = append(list, s)
-		}
-	}
-	return list
 }
 
 // serveMetrics serves until the context is done.
@@ -139,5 +123,50 @@ func (t *tool) serveMetrics(ctx context.Context, o endpoint.Options, gatherer pr
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, `<a href="/metrics">xdp-port's metrics</a>`)
 	})
-	return t.serve(ctx, o, mux)
+	server, err := endpoint.Listen(o, mux)
+	if err != nil {
+		return err
+	}
+	t.printServing(server.URL)
+	return server.Serve(ctx)
+}
+
+func (t *tool) printServing(url string) {
+	fmt.Fprintf(t.err, "serving %s/metrics, press Ctrl-C to stop\n", url)
+}
+
+// addServing adds the flags of commands that serve metrics.
+func addServing(command *cobra.Command, o *endpoint.Options, address string) {
+	flags := command.Flags()
+	flags.StringVar(&o.Address, "listen", address, "serve at HOST:PORT; :PORT serves at all addresses of the node")
+	flags.StringVar(&o.CertFile, "tls-cert", "", "serve HTTPS with this certificate; it is read again when it is renewed")
+	flags.StringVar(&o.KeyFile, "tls-key", "", "the key of --tls-cert")
+	flags.StringVar(&o.ClientCAFile, "client-ca", "",
+		"serve metrics only to clients with a certificate signed by one of these authorities")
+	flags.BoolVar(&o.RequireToken, "require-token", false,
+		"serve metrics only to clients with a bearer token of the cluster (TokenReview) whose user may get /metrics "+
+			"(SubjectAccessReview); implies HTTPS, without --tls-cert with a self-signed certificate")
+	command.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	command.MarkFlagsMutuallyExclusive("client-ca", "require-token")
+}
+
+// checkServing returns an error for an invalid address and for flags that contradict each
+// other.
+func checkServing(o endpoint.Options) error {
+	if err := endpoint.CheckAddress(o.Address); err != nil {
+		return fmt.Errorf("--listen %s: %w", cli.Quote(o.Address), err)
+	}
+	return o.Check()
+}
+
+// authorizer returns what decides about tokens, nil if none are required.
+func authorizer(o endpoint.Options) (endpoint.Authorize, error) {
+	if !o.RequireToken {
+		return nil, nil
+	}
+	client, err := cluster.InCluster(cluster.ServiceAccountFolder)
+	if err != nil {
+		return nil, fmt.Errorf("--require-token: %w", err)
+	}
+	return client.MayGet, nil
 }

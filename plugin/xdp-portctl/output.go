@@ -2,11 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"os"
+	"io"
 	"strconv"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 // The formats of -o.
@@ -20,16 +20,16 @@ var formats = []string{formatTable, formatWide, formatJSON}
 
 func (t *tool) wantsJSON() bool { return t.format == formatJSON }
 
-// schema is what each JSON document begins with, also each line of a stream.
+// schema begins each JSON document, and each line of a stream.
 type schema struct {
 	Version int `json:"schemaVersion"`
 }
 
-// schemaNow is the schema of docs/json.md. Its version goes up where a key goes
-// away or gets another meaning; new keys do not count.
+// schemaNow is the schema of docs/json.md. Its version increases if a key disappears or
+// changes its meaning, not if a key is added.
 var schemaNow = schema{Version: 1}
 
-// printJSON prints a value that has the schema as one JSON document.
+// printJSON prints one JSON document. The value must contain the schema.
 func (t *tool) printJSON(value any) error {
 	encoder := json.NewEncoder(t.out)
 	encoder.SetIndent("", "  ")
@@ -37,32 +37,45 @@ func (t *tool) printJSON(value any) error {
 	return encoder.Encode(value)
 }
 
-// coloured tells whether to use colours: on a terminal, unless the user says no
-// (https://no-color.org).
-func (t *tool) coloured() bool {
-	return t.out.isTerminal() && os.Getenv("NO_COLOR") == "" && !isDumb()
+// The properties of columns.
+const (
+	right = terminal.Right
+	wide  = terminal.Wide
+	cuts  = terminal.Cuts
+	wraps = terminal.Wraps
+)
+
+// column makes a column of a table.
+func column(name string, kind terminal.Kind) terminal.Column {
+	return terminal.Column{Name: name, Kind: kind}
 }
 
-// isDumb tells whether the terminal can only show one line after the other.
-func isDumb() bool { return os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" }
+func (t *tool) newTable(columns ...terminal.Column) *terminal.Table {
+	return terminal.NewTable(t.format == formatWide, columns...)
+}
 
-// paint returns the text in a colour, if the output has colours.
-func (t *tool) paint(colour text.Color, s string) string {
-	if !t.coloured() {
+// printTable prints a table with its line end.
+func (t *tool) printTable(table *terminal.Table) error {
+	_, err := io.WriteString(t.out, table.String()+"\n")
+	return err
+}
+
+// wrap breaks a text into lines that fit below a table.
+func (t *tool) wrap(s string) string {
+	if t.format == formatWide {
 		return s
 	}
-	text.EnableColors()
-	return colour.Sprint(s)
+	return terminal.Wrap(s)
 }
 
-// idLength is how much of an ID is shown where there is no room, as docker does.
+// idLength is how much of an ID is printed where there is little room, as docker does.
 const idLength = 12
 
 func shortID(id string) string {
 	return id[:min(len(id), idLength)]
 }
 
-// age returns a time span in its largest unit: "3d".
+// age returns the time since then in its largest unit: "3d".
 func age(since time.Time) string {
 	if since.IsZero() {
 		return "-"

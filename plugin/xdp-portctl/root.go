@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/build"
-	"github.com/xdp-port/xdp-port/pkg/printable"
+	"github.com/xdp-port/xdp-port/pkg/cli"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 // Exit codes.
@@ -24,25 +25,23 @@ const (
 	exitUsage = 2
 )
 
-// errFound makes a command exit with 1 where its output has said all there is
-// to say.
-var errFound = errors.New("something is wrong")
+// errFound makes a command exit with 1 without a message: its output says what is wrong.
+var errFound = errors.New("problems found")
 
-// failed is what a command came back with, as against what cobra found wrong
-// with its arguments.
+// failed is an error of a command's work, as opposed to an error in its arguments.
 type failed struct{ error }
 
 func (f failed) Unwrap() error { return f.error }
 
-// tool is what all commands have in common.
+// tool is the state that all commands share.
 type tool struct {
 	in     io.Reader
-	out    *printer
-	err    io.Writer
+	out    *terminal.Printer
+	err    *terminal.Printer
 	format string
 }
 
-// run is main, with everything that it touches as a parameter.
+// run is main with the environment as parameters.
 func run(args []string, in io.Reader, out, errs io.Writer) int {
 	ends := []os.Signal{unix.SIGINT, unix.SIGTERM}
 	if !signal.Ignored(unix.SIGHUP) { // by nohup
@@ -50,24 +49,22 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
-	// A pipe that is closed is an error to end by, in order, and not a death: a
-	// trace that dies keeps others from tracing for a while.
+	// Handle a closed pipe as an error. A trace that dies of the signal keeps others from
+	// tracing for a while.
 	signal.Ignore(unix.SIGPIPE)
-	t := &tool{in: in, out: newPrinter(out), err: newPrinter(errs)}
-	if t.coloured() {
-		t.out.clean = printable.Coloured
-	}
+	t := &tool{in: in, out: terminal.NewPrinter(out), err: terminal.NewPrinter(errs)}
+	t.out.KeepColours()
 	root := t.root()
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
 	return t.report(command, err)
 }
 
-// report says what went wrong, and returns the exit code. A reader that has seen
-// enough, as head has, is no error.
+// report prints the error and returns the exit code. It is no error if the reader of stdout
+// has seen enough, as head has.
 func (t *tool) report(command *cobra.Command, err error) int {
-	if err == nil && t.out.failure != nil {
-		err = t.out.failure
+	if err == nil {
+		err = t.out.Err()
 	}
 	var mine failed
 	switch {
@@ -75,47 +72,47 @@ func (t *tool) report(command *cobra.Command, err error) int {
 		return exitFine
 	case errors.Is(err, errFound):
 		return exitWrong
-	case isClosedPipe(err):
+	case terminal.IsClosedPipe(err):
 		return exitFine
-	case !errors.As(err, &mine) && t.out.failure == nil:
+	case !errors.As(err, &mine) && t.out.Err() == nil:
 		fmt.Fprintf(t.err, "xdp-portctl: %v\nSee '%s --help'.\n", err, command.CommandPath())
 		return exitUsage
 	case errors.Is(err, os.ErrPermission) && os.Geteuid() != 0:
-		fmt.Fprintf(t.err, "xdp-portctl: %v\nOnly root may look at bpffs and the kernel's programs: run it with sudo.\n", err)
+		fmt.Fprintf(t.err, "xdp-portctl: %v\nOnly root may read bpffs and the kernel's programs: run it with sudo.\n", err)
 	default:
 		fmt.Fprintf(t.err, "xdp-portctl: %v\n", err)
 	}
 	return exitWrong
 }
 
+// The groups of commands in the help.
+const (
+	groupSee    = "see"
+	groupChange = "change"
+	groupCheck  = "check"
+	groupNode   = "node"
+)
+
 func (t *tool) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "xdp-portctl",
-		Short: "See, watch, trace and change what xdp-port does to containers' ports",
-		Long: `xdp-portctl shows what the CNI plugin xdp-port has attached on this node, what
-becomes of containers' packets, and changes the rules of running containers.
+		Short: "Show, trace and change what xdp-port does to containers' ports",
+		Long: `xdp-portctl shows what the CNI plugin xdp-port has attached on this node and what
+happens to the packets of containers. It changes the rules of running containers.
 
-All it says comes from bpffs and the kernel. It exits with 0 where all is well,
-1 where something is wrong, and 2 where it was called in a wrong way.`,
-		Version:       build.Read().String(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		PersistentPreRunE: func(command *cobra.Command, _ []string) error {
-			if !slices.Contains(formats, t.format) {
-				return fmt.Errorf("-o %s: there is %s", shorten(t.format), strings.Join(formats, ", "))
-			}
-			if t.wantsJSON() {
-				t.out.clean = printable.JSON
-			}
-			return checkFlags(command)
-		},
+It reads its data from bpffs and the kernel. Exit codes: 0 all is well, 1 something
+is wrong, 2 wrong usage.`,
+		Version:           build.Read().String(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(command *cobra.Command, _ []string) error { return t.prepare(command) },
 	}
 	root.SetIn(t.in)
-	root.SetOut(t.out) // before there is a command for completion, which keeps it
+	root.SetOut(t.out) // before InitDefaultCompletionCmd, which keeps it
 	root.SetErr(t.err)
-	root.SetFlagErrorFunc(explainFlag)
+	root.SetFlagErrorFunc(cli.ExplainFlag)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.PersistentFlags().StringVarP(&t.format, "output", "o", formatTable, "how to print data: table, wide or json")
+	root.PersistentFlags().StringVarP(&t.format, "output", "o", formatTable, "output format: table, wide or json")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	root.AddGroup(
 		&cobra.Group{ID: groupSee, Title: "See:"},
@@ -132,9 +129,19 @@ All it says comes from bpffs and the kernel. It exits with 0 where all is well,
 	return root
 }
 
-// refuseUnknownWords has the commands that are cobra's own refuse what they do
-// not know, as the others do: by themselves they print their help, as if all were
-// well.
+// prepare checks the flags of a command before it runs.
+func (t *tool) prepare(command *cobra.Command) error {
+	if !slices.Contains(formats, t.format) {
+		return fmt.Errorf("-o %s: there is %s", cli.Quote(t.format), strings.Join(formats, ", "))
+	}
+	if t.wantsJSON() {
+		t.out.JSON()
+	}
+	return cli.CheckFlags(command)
+}
+
+// refuseUnknownWords makes cobra's own commands refuse unknown arguments. By default they
+// print their help and succeed.
 func refuseUnknownWords(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
@@ -151,31 +158,14 @@ func refuseUnknownWords(root *cobra.Command) {
 	}
 }
 
-// The groups of commands in the help.
-const (
-	groupSee    = "see"
-	groupChange = "change"
-	groupCheck  = "check"
-	groupNode   = "node"
-)
-
-// asRoot refuses commands that look into the state to others: what they may not
-// see would look like a node where nothing is attached.
-func asRoot(group string) error {
-	if (group == groupSee || group == groupChange || group == groupNode) && os.Geteuid() != 0 {
-		return fmt.Errorf("user %d: %w", os.Geteuid(), os.ErrPermission)
-	}
-	return nil
-}
-
-// add adds commands, and marks their errors as no mistakes of the caller.
+// add adds commands. Their errors are failures, not wrong usage.
 func (t *tool) add(root *cobra.Command, group string, commands ...*cobra.Command) {
 	for _, command := range commands {
 		command.GroupID = group
-		checkArguments(command)
+		cli.NameArguments(command)
 		work := command.RunE
 		command.RunE = func(command *cobra.Command, args []string) error {
-			if err := asRoot(group); err != nil {
+			if err := checkRoot(group); err != nil {
 				return failed{err}
 			}
 			if err := work(command, args); err != nil {
@@ -185,4 +175,13 @@ func (t *tool) add(root *cobra.Command, group string, commands ...*cobra.Command
 		}
 		root.AddCommand(command)
 	}
+}
+
+// checkRoot refuses commands that read or change the state to other users. To them a node
+// would look as if nothing were attached.
+func checkRoot(group string) error {
+	if (group == groupSee || group == groupChange || group == groupNode) && os.Geteuid() != 0 {
+		return fmt.Errorf("user %d: %w", os.Geteuid(), os.ErrPermission)
+	}
+	return nil
 }

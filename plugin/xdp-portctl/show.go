@@ -13,13 +13,13 @@ import (
 func (t *tool) show() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show CONTAINER",
-		Short: "Show a container's rules in order, with what each decided, and its counters",
+		Short: "Show a container's rules and counters",
 		Long: `Show the rules of a container in order, each with the packets and bytes that it
-decided, and the container's counters. All are since ADD: they go on where the
-rules are changed, a rule's as long as there is one of its name.
+decided, and the counters of the container. All count since ADD. They survive a
+change of the rules, a rule's counters as long as a rule has its name.
 
-CONTAINER is the ID or the beginning of it. Exits with 1 if there is no such
-container, or something is wrong with it.`,
+CONTAINER is an ID or the beginning of one. Exits with 1 if no container has it, or
+if the container is not healthy.`,
 		Example: `  xdp-portctl show 3f4a
   xdp-portctl show 3f4a -o json | jq '.attachments[].rules[] | {name, packets}'`,
 		Args:              cobra.ExactArgs(1),
@@ -34,7 +34,7 @@ container, or something is wrong with it.`,
 	}
 }
 
-// container reads the attachments of the container that a user means.
+// container reads the attachments of the container with this ID or beginning of one.
 func container(prefix string) ([]inspect.Attachment, error) {
 	list, err := inspect.Attachments()
 	if err != nil {
@@ -59,17 +59,17 @@ func (t *tool) printShow(list []inspect.Attachment) error {
 }
 
 func (t *tool) printAttachment(a *inspect.Attachment) error {
-	fmt.Fprintln(t.out, t.wrapped(fmt.Sprintf("%s of container %s in network %s", a.Interface, a.Container, a.Network)))
-	fmt.Fprintln(t.out, t.wrapped(fmt.Sprintf("host side %s, mode %s, attached %s ago, %s",
+	fmt.Fprintln(t.out, t.wrap(fmt.Sprintf("%s of container %s in network %s", a.Interface, a.Container, a.Network)))
+	fmt.Fprintln(t.out, t.wrap(fmt.Sprintf("host side %s, mode %s, attached %s ago, %s",
 		orDash(a.Device), mode(a), age(a.AttachedAt), t.health(a))))
 	fmt.Fprintf(t.out, "ruleset %s\n", shortID(a.Ruleset))
 	for _, problem := range a.Problems {
-		fmt.Fprintln(t.out, t.wrapped(problem))
+		fmt.Fprintln(t.out, t.wrap(problem))
 	}
 	fmt.Fprintln(t.out)
-	w := t.newTable(column{"#", right}, column{"name", wraps}, column{"rule", wraps}, column{"packets", right}, column{"bytes", right})
+	w := t.newTable(column("#", right), column("name", wraps), column("rule", wraps), column("packets", right), column("bytes", right))
 	for _, rule := range a.Rules {
-		w.row(fmt.Sprint(rule.Index), rule.Name, rule.String(), fmt.Sprint(rule.Packets), fmt.Sprint(rule.Bytes))
+		w.Row(fmt.Sprint(rule.Index), rule.Name, rule.String(), fmt.Sprint(rule.Packets), fmt.Sprint(rule.Bytes))
 	}
 	if err := t.printTable(w); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (t *tool) printAttachment(a *inspect.Attachment) error {
 	return t.printCounters(a.Counters)
 }
 
-// printCounters has the verdicts in the words of a trace.
+// printCounters names the verdicts as trace does.
 func (t *tool) printCounters(c *inspect.Counters) error {
 	if c == nil {
 		return nil
@@ -89,7 +89,7 @@ func (t *tool) printCounters(c *inspect.Counters) error {
 	}
 	text := fmt.Sprintf("%d packets: %s; %d ports moved, %d packets without a free port; %d flows evicted, %d of them live",
 		c.Packets(), strings.Join(parts, ", "), c.PortsMoved, c.PortsExhausted, c.FlowsEvicted, c.FlowsEvictedLive)
-	_, err := fmt.Fprintf(t.out, "\n%s\n", t.wrapped(text))
+	_, err := fmt.Fprintf(t.out, "\n%s\n", t.wrap(text))
 	return err
 }
 

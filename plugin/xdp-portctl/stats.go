@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xdp-port/xdp-port/pkg/cli"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 // statsOptions are the flags of stats.
@@ -28,14 +30,14 @@ func (t *tool) stats() *cobra.Command {
 	var o statsOptions
 	command := &cobra.Command{
 		Use:   "stats [CONTAINER]",
-		Short: "Show counters and rates of all containers, or of one; --watch goes on",
-		Long: `Show the counters of all containers, or of one, and what each rule decided, with
-rates a second over an interval, the busiest first. All counters are since ADD:
-they go on where the rules are changed.
+		Short: "Show counters and rates, once or continuously",
+		Long: `Show the counters of all containers, or of one, and of each rule, with rates per
+second over an interval, the busiest first. Counters start at ADD and survive a
+change of the rules.
 
-With --watch the view is redrawn each interval, on a terminal: q ends it, s
-changes what it is sorted by. In a pipe, or where TERM is dumb, one report follows
-the other, with -o json each on a line. -o wide has more counters and rates.`,
+With --watch the view is redrawn each interval. Press q to quit, s to change the
+order. If the output is a pipe, or TERM is dumb, each report follows the one before;
+with -o json each is one line. -o wide adds counters and rates.`,
 		Example: `  xdp-portctl stats
   xdp-portctl stats 3f4a --watch
   xdp-portctl stats --sort dropped --interval 5s
@@ -54,10 +56,10 @@ the other, with -o json each on a line. -o wide has more counters and rates.`,
 		},
 	}
 	flags := command.Flags()
-	flags.BoolVarP(&o.watch, "watch", "w", false, "redraw each interval")
-	flags.DurationVarP(&o.interval, "interval", "i", time.Second, "what rates are measured over; 0: no rates, at once")
+	flags.BoolVarP(&o.watch, "watch", "w", false, "repeat each interval")
+	flags.DurationVarP(&o.interval, "interval", "i", time.Second, "time over which rates are measured; 0 prints no rates, at once")
 	flags.StringVarP(&o.order, "sort", "s", string(inspect.ByRate), "sort by "+orders(", "))
-	flags.IntVarP(&o.count, "count", "n", 0, "end --watch after so many reports")
+	flags.IntVarP(&o.count, "count", "n", 0, "end --watch after this many reports")
 	_ = command.RegisterFlagCompletionFunc("sort",
 		cobra.FixedCompletions(strings.Fields(orders(" ")), cobra.ShellCompDirectiveNoFileComp))
 	return command
@@ -74,7 +76,7 @@ func orders(separator string) string {
 func (o *statsOptions) check() error {
 	switch {
 	case !slices.Contains(inspect.Orders, inspect.Order(o.order)):
-		return fmt.Errorf("--sort %s: there is %s", shorten(o.order), orders(", "))
+		return fmt.Errorf("--sort %s: there is %s", cli.Quote(o.order), orders(", "))
 	case o.interval < 0 || o.watch && o.interval < 100*time.Millisecond:
 		return fmt.Errorf("--interval %s is too short (at least 100ms)", o.interval)
 	case o.count < 0:
@@ -83,33 +85,9 @@ func (o *statsOptions) check() error {
 	return nil
 }
 
-// sampling reads the stats again and again.
-type sampling struct {
-	statsOptions
-	sampler inspect.Sampler
-	// unread is why the last stats are not of all containers.
-	unread error
-}
-
-func (s *sampling) take() (inspect.Stats, error) {
-	list, err := inspect.Attachments()
-	if err == nil && s.container != "" {
-		list, err = inspect.Container(list, s.container)
-	}
-	if err != nil {
-		return inspect.Stats{}, err
-	}
-	s.unread = inspect.Uncounted(list)
-	list = slices.DeleteFunc(list, func(a inspect.Attachment) bool { return a.Uncounted != nil })
-	if s.unread != nil && len(list) == 0 {
-		return inspect.Stats{}, s.unread
-	}
-	return s.sampler.Sample(list, time.Now()), nil
-}
-
 func (t *tool) statsOnce(ctx context.Context, o statsOptions) error {
-	s := sampling{statsOptions: o}
-	stats, err := s.take()
+	var sampler inspect.Sampler
+	stats, unread, err := sampler.Read(o.container)
 	if err != nil {
 		return err
 	}
@@ -117,14 +95,14 @@ func (t *tool) statsOnce(ctx context.Context, o statsOptions) error {
 		if !sleep(ctx, o.interval) {
 			return nil
 		}
-		if stats, err = s.take(); err != nil {
+		if stats, unread, err = sampler.Read(o.container); err != nil {
 			return err
 		}
 	}
-	return errors.Join(t.printStats(&stats, inspect.Order(o.order)), s.unread)
+	return errors.Join(t.printStats(&stats, inspect.Order(o.order)), unread)
 }
 
-// sleep tells whether the time passed, and nobody interrupted.
+// sleep waits and reports whether the time passed without an interrupt.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -151,29 +129,29 @@ func (t *tool) printStats(stats *inspect.Stats, order inspect.Order) error {
 	return err
 }
 
-// statsText has both tables, with so many rows each at most; 0 is all.
+// statsText returns both tables with at most this many rows each; 0 is all.
 func (t *tool) statsText(stats *inspect.Stats, rows int) string {
 	return t.containerTable(stats, rows).String() + "\n\n" + t.ruleTable(stats, rows).String()
 }
 
-// containerTable has the columns first that nobody should miss, should numbers
-// become so long that the last ones do not fit.
-func (t *tool) containerTable(stats *inspect.Stats, rows int) *grid {
-	w := t.newTable(column{"network", wide}, column{"container", 0}, column{"interface", 0}, column{"packets", right},
-		column{"pps", right}, column{"dropped", right}, column{"dropped/s", right | wide}, column{"rewritten", right},
-		column{"rewritten/s", right | wide}, column{"passed", right}, column{datapath.ReplyRestored.String(), right | wide},
-		column{datapath.ICMPErrorRestored.String(), right | wide}, column{"malformed", right | wide}, column{"ports moved", right | wide},
-		column{"live flows evicted", right | wide})
+// containerTable begins with the columns that matter most: long numbers can push the last
+// ones off the line.
+func (t *tool) containerTable(stats *inspect.Stats, rows int) *terminal.Table {
+	w := t.newTable(column("network", wide), column("container", 0), column("interface", 0), column("packets", right),
+		column("pps", right), column("dropped", right), column("dropped/s", right|wide), column("rewritten", right),
+		column("rewritten/s", right|wide), column("passed", right), column(datapath.ReplyRestored.String(), right|wide),
+		column(datapath.ICMPErrorRestored.String(), right|wide), column("malformed", right|wide), column("ports moved", right|wide),
+		column("live flows evicted", right|wide))
 	for _, c := range first(stats.Attachments, rows) {
 		n := &c.Counters
-		w.row(c.Network, shortID(c.Container), c.Interface, fmt.Sprint(c.Packets),
+		w.Row(c.Network, shortID(c.Container), c.Interface, fmt.Sprint(c.Packets),
 			rate(c.PacketRate), fmt.Sprint(n.Dropped), rate(c.DroppedRate), fmt.Sprint(n.Rewritten),
 			rate(c.RewrittenRate), fmt.Sprint(n.Passed), fmt.Sprint(n.RepliesRestored),
 			fmt.Sprint(n.ICMPErrorsRestored), fmt.Sprint(n.Malformed), fmt.Sprint(n.PortsMoved),
 			fmt.Sprint(n.FlowsEvictedLive))
 	}
 	if n := &stats.Total; len(stats.Attachments) > 1 {
-		w.row("", "total", "", fmt.Sprint(n.Packets()),
+		w.Row("", "total", "", fmt.Sprint(n.Packets()),
 			"", fmt.Sprint(n.Dropped), "", fmt.Sprint(n.Rewritten),
 			"", fmt.Sprint(n.Passed), fmt.Sprint(n.RepliesRestored),
 			fmt.Sprint(n.ICMPErrorsRestored), fmt.Sprint(n.Malformed), fmt.Sprint(n.PortsMoved),
@@ -182,11 +160,11 @@ func (t *tool) containerTable(stats *inspect.Stats, rows int) *grid {
 	return w
 }
 
-func (t *tool) ruleTable(stats *inspect.Stats, rows int) *grid {
-	w := t.newTable(column{"network", wide}, column{"container", 0}, column{"interface", 0}, column{"rule", cuts},
-		column{"packets", right}, column{"pps", right}, column{"bytes", right}, column{"bytes/s", right})
+func (t *tool) ruleTable(stats *inspect.Stats, rows int) *terminal.Table {
+	w := t.newTable(column("network", wide), column("container", 0), column("interface", 0), column("rule", cuts),
+		column("packets", right), column("pps", right), column("bytes", right), column("bytes/s", right))
 	for _, r := range first(stats.Rules, rows) {
-		w.row(r.Network, shortID(r.Container), r.Interface, r.Name,
+		w.Row(r.Network, shortID(r.Container), r.Interface, r.Name,
 			fmt.Sprint(r.Packets), rate(r.PacketRate), fmt.Sprint(r.Bytes), rate(r.ByteRate))
 	}
 	return w
@@ -201,21 +179,21 @@ func first[E any](list []E, rows int) []E {
 
 func rate(r float64) string { return fmt.Sprintf("%.0f", r) }
 
-// watchPiped prints one report after the other, where there is no terminal to
-// redraw.
-func (t *tool) watchPiped(ctx context.Context, s *sampling) error {
+// watchPiped prints reports one after another, for an output that cannot be redrawn.
+func (t *tool) watchPiped(ctx context.Context, o statsOptions) error {
+	var sampler inspect.Sampler
 	for n := 1; ; n++ {
-		stats, err := s.take()
+		stats, _, err := sampler.Read(o.container)
 		if err != nil {
 			return err
 		}
-		stats.Sort(inspect.Order(s.order))
+		stats.Sort(inspect.Order(o.order))
 		if t.wantsJSON() {
 			err = json.NewEncoder(t.out).Encode(versionedStats{schemaNow, &stats})
 		} else {
 			_, err = fmt.Fprintf(t.out, "%s\n%s\n\n", stats.Time.Format(time.TimeOnly), t.statsText(&stats, 0))
 		}
-		if err != nil || n == s.count || !sleep(ctx, s.interval) {
+		if err != nil || n == o.count || !sleep(ctx, o.interval) {
 			return err
 		}
 	}

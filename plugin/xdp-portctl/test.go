@@ -8,13 +8,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"github.com/xdp-port/xdp-port/pkg/cli"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/simulate"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 func (t *tool) test() *cobra.Command {
@@ -23,14 +24,14 @@ func (t *tool) test() *cobra.Command {
 	var packets []simulate.Packet
 	command := &cobra.Command{
 		Use:   "test CONFLIST --packet PACKET",
-		Short: "Tell what a configuration would do to a packet, and by which rule",
-		Long: `Tell what would become of a packet under a network's configuration, and by which
-rule. Nothing is touched, and no privileges are needed.
+		Short: "Say what a configuration would do to a packet, and by which rule",
+		Long: `Say what a network's configuration would do to a packet, and by which rule. Nothing
+is changed, and no privileges are needed.
 
-A PACKET is "PROTOCOL SOURCE > DESTINATION", with "ingress" before it, or
---direction ingress, where the container receives it. It is taken for the first
-of its two sockets: replies of rewritten packets are not for rules. --packet -
-reads one from each line of stdin.`,
+PACKET is "PROTOCOL SOURCE > DESTINATION". If the container receives the packet,
+write "ingress" before it or use --direction ingress. The packet counts as the first
+of its connection: rules do not apply to replies of rewritten packets. --packet -
+reads a packet from each line of stdin.`,
 		Example: `  xdp-portctl test lab.conflist --packet 'udp 10.88.0.2:4000 > 1.1.1.1:53'
   xdp-portctl test lab.conflist --packet 'ingress tcp [fd00::9]:4000 > [fd00::2]:80'
   xdp-portctl test lab.conflist --packet - -o json < packets`,
@@ -38,7 +39,7 @@ reads one from each line of stdin.`,
 		ValidArgsFunction: completeConflist,
 		PreRunE: func(_ *cobra.Command, args []string) (err error) {
 			if args[0] == "-" && slices.Contains(texts, "-") {
-				return errors.New("CONFLIST and --packet cannot both be -: stdin is one of them")
+				return errors.New("CONFLIST and --packet cannot both be -: stdin has only one of them")
 			}
 			packets, err = t.packets(texts, direction)
 			return err
@@ -51,20 +52,20 @@ reads one from each line of stdin.`,
 			return t.printOutcomes(packets, c.network().Rules)
 		},
 	}
-	command.Flags().StringArrayVarP(&texts, "packet", "p", nil, "a packet, or - for those on stdin; can be repeated")
+	command.Flags().StringArrayVarP(&texts, "packet", "p", nil, "a packet, or - for the lines of stdin; can be repeated")
 	command.Flags().StringVarP(&direction, "direction", "d", "egress",
-		"egress (what the container sends) or ingress, for packets that do not say")
+		"egress (sent by the container) or ingress, for packets that do not say it")
 	_ = command.MarkFlagRequired("packet")
 	_ = command.RegisterFlagCompletionFunc("direction",
-		cobra.FixedCompletions([]string{"egress", "ingress"}, cobra.ShellCompDirectiveNoFileComp))
+		cobra.FixedCompletions(directions, cobra.ShellCompDirectiveNoFileComp))
 	return command
 }
 
-// packets reads the packets that the flags name.
+// packets parses the packets of the flags.
 func (t *tool) packets(texts []string, direction string) ([]simulate.Packet, error) {
 	otherwise, known := map[string]rules.Direction{"egress": rules.Egress, "ingress": rules.Ingress}[direction]
 	if !known {
-		return nil, fmt.Errorf("--direction %s: there is egress and ingress", shorten(direction))
+		return nil, fmt.Errorf("--direction %s: there is egress and ingress", cli.Quote(direction))
 	}
 	var lines []string
 	for _, text := range texts {
@@ -105,14 +106,13 @@ type tested struct {
 	Direction string       `json:"direction"`
 	Protocol  string       `json:"protocol"`
 	Before    inspect.Ends `json:"before"`
-	// After is where the packet goes on to; it is missing if it does not.
+	// After has the ends of the packet that is sent on; it is missing for a dropped one.
 	After   inspect.Ends `json:"after,omitzero"`
 	Verdict string       `json:"verdict"`
-	// Rule is the name of the one that decides, empty for none, and Definition
-	// what it says.
+	// Rule is the name of the rule that decides, empty for none. Definition describes it.
 	Rule       string        `json:"rule,omitempty"`
 	Definition *inspect.Rule `json:"definition,omitempty"`
-	// KeepsFlow tells that replies get the original port back.
+	// KeepsFlow reports that replies get the original port back.
 	KeepsFlow bool `json:"keepsFlow"`
 
 	goesOn string // After in words
@@ -158,13 +158,13 @@ func endsOf(p simulate.Packet) inspect.Ends {
 func (t *tool) verdict(o tested) string {
 	switch {
 	case o.Verdict == datapath.Dropped.String():
-		return t.paint(text.FgRed, "dropped")
+		return t.out.Paint(terminal.Red, "dropped")
 	case o.Verdict == datapath.Passed.String():
-		return t.paint(text.FgGreen, "passed as it is")
+		return t.out.Paint(terminal.Green, "passed unchanged")
 	case o.KeepsFlow:
-		return t.paint(text.FgYellow, "rewritten: "+o.goesOn) + ", replies get their port back"
+		return t.out.Paint(terminal.Yellow, "rewritten: "+o.goesOn) + ", replies get their port back"
 	}
-	return t.paint(text.FgYellow, "rewritten: "+o.goesOn) + ", replies are left alone"
+	return t.out.Paint(terminal.Yellow, "rewritten: "+o.goesOn) + ", replies keep the new port"
 }
 
 func (o *tested) because() string {

@@ -11,35 +11,37 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/pcap"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 // traceOptions are the flags of trace.
 type traceOptions struct {
 	container string
-	filter    filter
-	count     int
-	pcap      string
-	sample    int
-	buffer    int // in KiB
+	filterOptions
+	selected inspect.Filter
+	count    int
+	pcap     string
+	sample   int
+	buffer   int // in KiB
 }
 
 func (t *tool) trace() *cobra.Command {
 	var o traceOptions
 	command := &cobra.Command{
 		Use:   "trace [CONTAINER]",
-		Short: "Show what becomes of each packet as it happens, and by which rule",
-		Long: `Show decisions as they happen, of all containers or of one: time, container,
-direction, the packet before and after, the verdict and the rule that decided.
-Filters that are given must all match. One trace at a time can run on a node;
-while none does, tracing costs the packets nothing.
+		Short: "Show the verdict on each packet as it happens, and the rule that decided",
+		Long: `Show verdicts as they happen, of all containers or of one: time, container,
+direction, the packet before and after, the verdict and the rule that decided. A
+packet is shown if it matches all filters. One trace at a time can run on a node.
+Without one, tracing costs nothing.
 
-Where packets come faster than they can be told some are left out, and how many
-is said on stderr. --sample has the kernel tell of fewer.
+If packets come faster than they can be printed, some are left out; their number
+goes to stderr. --sample traces fewer.
 
 Verdicts: ` + strings.Join(verdictWords(), ", ") + `.`,
 		Example: `  xdp-portctl trace
@@ -55,18 +57,18 @@ Verdicts: ` + strings.Join(verdictWords(), ", ") + `.`,
 		},
 		RunE: func(command *cobra.Command, _ []string) error { return t.runTrace(command.Context(), o) },
 	}
-	o.filter.flags(command)
+	o.addFlags(command)
 	flags := command.Flags()
-	flags.IntVarP(&o.count, "count", "n", 0, "end after so many packets")
-	flags.StringVar(&o.pcap, "pcap", "", "write the packets' first 128 bytes, as they went on, into a file; - for stdout, and nothing else then")
-	flags.IntVar(&o.sample, "sample", 1, "tell of one packet in so many, by chance")
-	flags.IntVar(&o.buffer, "buffer", 1024, "size of the kernel's buffer in KiB")
+	flags.IntVarP(&o.count, "count", "n", 0, "end after this many packets")
+	flags.StringVar(&o.pcap, "pcap", "", "write the first 128 bytes of each packet, as it was sent on, into a file; - is stdout, which then has nothing else")
+	flags.IntVar(&o.sample, "sample", 1, "trace one in N packets, chosen at random")
+	flags.IntVar(&o.buffer, "buffer", 1024, "size of the kernel buffer in KiB")
 	return command
 }
 
-// check returns an error for numbers that mean nothing.
-func (o *traceOptions) check() error {
-	const mostBuffer = 1 << 20 // in KiB: a larger one is not made
+// check returns an error for values out of range, and sets selected.
+func (o *traceOptions) check() (err error) {
+	const mostBuffer = 1 << 20 // in KiB, the kernel's limit
 	switch {
 	case o.count < 0:
 		return fmt.Errorf("--count %d is less than 0", o.count)
@@ -75,7 +77,8 @@ func (o *traceOptions) check() error {
 	case o.buffer < 1 || o.buffer > mostBuffer:
 		return fmt.Errorf("--buffer %d is not a size in KiB (1 to %d)", o.buffer, mostBuffer)
 	}
-	return o.filter.check()
+	o.selected, err = o.filter()
+	return err
 }
 
 func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
@@ -84,48 +87,48 @@ func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
 		return err
 	}
 	defer trace.Close()
-	if err := o.filter.checkRule(trace.RuleNames()); err != nil {
+	if err := o.checkRule(trace.RuleNames()); err != nil {
 		return err
 	}
-	s, err := t.newSink(o) // not before: it empties the file
+	s, err := t.newSink(o) // last, since it empties the file
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	for _, name := range trace.Unheard {
-		fmt.Fprintf(t.err, "not heard, since its programs were loaded apart from the others: %s\n", name)
+		fmt.Fprintf(t.err, "not traced, since its programs were loaded separately: %s\n", name)
 	}
-	fmt.Fprintf(t.err, "tracing %d interfaces, Ctrl-C ends it\n", trace.Interfaces)
+	fmt.Fprintf(t.err, "tracing %d interfaces, press Ctrl-C to stop\n", trace.Interfaces)
 	trace.CloseOn(ctx)
-	l := &listening{Trace: trace, sink: s, filter: o.filter, count: o.count, err: t.err}
+	l := &listening{Trace: trace, sink: s, filter: o.selected, count: o.count, err: t.err}
 	err = errors.Join(l.run(), s.flush())
 	l.summarise()
 	return err
 }
 
-// listening is a trace that goes on.
+// listening prints a running trace.
 type listening struct {
 	*inspect.Trace
 	*sink
-	filter  filter
-	count   int
-	err     io.Writer
-	told    int
-	leftOut uint64
-	saidAt  time.Time
+	filter   inspect.Filter
+	count    int
+	err      io.Writer
+	printed  int
+	leftOut  uint64
+	warnedAt time.Time
 }
 
-// run prints until it is interrupted, or enough was told. What is printed is
-// held back only while more is at hand.
+// run prints until it is interrupted or has printed enough. It buffers output only while
+// more packets are waiting.
 func (l *listening) run() error {
 	const patience = 200 * time.Millisecond
-	for l.count == 0 || l.told < l.count {
+	for l.count == 0 || l.printed < l.count {
 		decision, err := l.Next(time.Now())
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			if err := l.flush(); err != nil {
 				return err
 			}
-			l.sayLeftOut()
+			l.warnLeftOut()
 			decision, err = l.Next(time.Now().Add(patience))
 		}
 		switch {
@@ -135,45 +138,42 @@ func (l *listening) run() error {
 			return nil
 		case err != nil:
 			return err
-		case !l.filter.matches(decision):
+		case !l.filter.Matches(decision):
 			continue
 		}
-		if err := l.tell(decision); err != nil {
+		if err := l.print(decision); err != nil {
 			return err
 		}
-		l.told++
+		l.printed++
 	}
 	return nil
 }
 
-// sayLeftOut says at most once a second that packets were left out.
-func (l *listening) sayLeftOut() {
-	if leftOut := l.LeftOut(); leftOut > l.leftOut && time.Since(l.saidAt) > time.Second {
-		fmt.Fprintf(l.err, "%d packets left out: they came faster than they can be told\n", leftOut)
-		l.leftOut, l.saidAt = leftOut, time.Now()
+// warnLeftOut prints at most once per second how many packets were left out.
+func (l *listening) warnLeftOut() {
+	if leftOut := l.LeftOut(); leftOut > l.leftOut && time.Since(l.warnedAt) > time.Second {
+		fmt.Fprintf(l.err, "%d packets left out: they came faster than they can be printed\n", leftOut)
+		l.leftOut, l.warnedAt = leftOut, time.Now()
 	}
 }
 
 func (l *listening) summarise() {
-	fmt.Fprintf(l.err, "%d packets reported, %d left out\n", l.told, l.LeftOut())
+	fmt.Fprintf(l.err, "%d packets reported, %d left out\n", l.printed, l.LeftOut())
 }
 
-// sink is where decisions go.
+// sink formats decisions.
 type sink struct {
 	*tool
 	buffer *bufio.Writer
 	json   *json.Encoder
-	pcap   *pcapFile
+	pcap   *pcap.Writer
+	isPcap bool // stdout has the packets
 }
 
 func (t *tool) newSink(o traceOptions) (*sink, error) {
 	s := &sink{tool: t, buffer: bufio.NewWriterSize(t.out, 1<<16)}
 	if o.pcap != "" {
-		if o.pcap == "-" {
-			t.out.clean = nil
-		}
-		var err error
-		if s.pcap, err = createPcap(o.pcap, t.out); err != nil {
+		if err := s.openPcap(o.pcap); err != nil {
 			return nil, err
 		}
 	}
@@ -183,9 +183,20 @@ func (t *tool) newSink(o traceOptions) (*sink, error) {
 	return s, nil
 }
 
-func (s *sink) tell(d *inspect.Decision) error {
+func (s *sink) openPcap(path string) (err error) {
+	if path == "-" {
+		s.out.Raw()
+		s.isPcap = true
+		s.pcap, err = pcap.NewWriter(s.out)
+		return err
+	}
+	s.pcap, err = pcap.Create(path)
+	return err
+}
+
+func (s *sink) print(d *inspect.Decision) error {
 	if s.pcap != nil {
-		if err := s.pcap.write(d); err != nil || s.pcap.isStdout {
+		if err := s.pcap.Write(d.Time, d.Headers, d.Length); err != nil || s.isPcap {
 			return err
 		}
 	}
@@ -203,7 +214,7 @@ func (s *sink) tell(d *inspect.Decision) error {
 func (s *sink) verdictOf(d *inspect.Decision) string {
 	out := d.Verdict
 	if colour, has := verdictColours[d.Verdict]; has {
-		out = s.paint(colour, out)
+		out = s.out.Paint(colour, out)
 	}
 	if d.Rule != "" {
 		out += " by " + d.Rule
@@ -217,15 +228,15 @@ func (s *sink) verdictOf(d *inspect.Decision) string {
 	return out
 }
 
-var verdictColours = map[string]text.Color{
-	datapath.Rewritten.String(): text.FgYellow, datapath.Dropped.String(): text.FgRed,
-	datapath.ReplyRestored.String(): text.FgCyan, datapath.ICMPErrorRestored.String(): text.FgCyan,
-	datapath.Malformed.String(): text.FgMagenta,
+var verdictColours = map[string]terminal.Colour{
+	datapath.Rewritten.String(): terminal.Yellow, datapath.Dropped.String(): terminal.Red,
+	datapath.ReplyRestored.String(): terminal.Cyan, datapath.ICMPErrorRestored.String(): terminal.Cyan,
+	datapath.Malformed.String(): terminal.Magenta,
 }
 
 func (s *sink) flush() error {
 	if s.pcap != nil {
-		if err := s.pcap.flush(); err != nil {
+		if err := s.pcap.Flush(); err != nil {
 			return err
 		}
 	}
@@ -235,7 +246,7 @@ func (s *sink) flush() error {
 func (s *sink) close() error {
 	err := s.flush()
 	if s.pcap != nil {
-		err = errors.Join(err, s.pcap.close())
+		err = errors.Join(err, s.pcap.Close())
 	}
 	return err
 }

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 // remark is what is wrong, or odd, at one place of a configuration.
@@ -127,17 +127,17 @@ func (t *tool) printValidation(c *conflist, v validation) error {
 		}
 		return t.printJSON(v)
 	}
-	print := func(kind string, colour text.Color, remarks []remark) {
+	print := func(kind string, colour terminal.Colour, remarks []remark) {
 		for _, r := range remarks {
 			m := config.Mistake{Place: r.Place, Problem: r.Problem, At: r.Position}
-			fmt.Fprintf(t.out, "%s\n", c.describe(t.paint(colour, kind), m))
+			fmt.Fprintf(t.out, "%s\n", c.describe(t.out.Paint(colour, kind), m))
 		}
 	}
-	print("error", text.FgRed, v.Errors)
+	print("error", terminal.Red, v.Errors)
 	if v.MoreErrors > 0 {
 		fmt.Fprintf(t.out, "%s: and %d more\n", c.path, v.MoreErrors)
 	}
-	print("warning", text.FgYellow, v.Warnings)
+	print("warning", terminal.Yellow, v.Warnings)
 	if v.Valid {
 		_, err := fmt.Fprintf(t.out, "%s: %s\n", c.path, c.summary())
 		return err

@@ -11,22 +11,24 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 func (t *tool) watchStats(ctx context.Context, o statsOptions) error {
-	s := &sampling{statsOptions: o}
-	if t.wantsJSON() || !t.out.isTerminal() || isDumb() {
-		return t.watchPiped(ctx, s)
+	if t.wantsJSON() || !t.out.IsTerminal() || terminal.IsDumb() {
+		return t.watchPiped(ctx, o)
 	}
-	stats, err := s.take() // before the terminal is: what is wrong is said where it stays
-	if err != nil {
-		return err
+	v := &statsView{tool: t, statsOptions: o}
+	first := v.sample() // before the screen is redrawn, so that an error stays visible
+	if first.err != nil {
+		return first.err
 	}
-	stats.Sort(inspect.Order(o.order))
-	view, err := tea.NewProgram(&statsView{tool: t, sampling: s, stats: stats},
-		tea.WithContext(ctx), tea.WithInput(t.in), tea.WithOutput(t.out.Writer), tea.WithoutSignalHandler()).Run()
+	v.first, v.stats = first, first.stats
+	v.stats.Sort(inspect.Order(o.order))
+	view, err := tea.NewProgram(v,
+		tea.WithContext(ctx), tea.WithInput(t.in), tea.WithOutput(t.out.Unwrap()), tea.WithoutSignalHandler()).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
-		return nil // interrupted, as one ends it
+		return nil // interrupted by the user
 	}
 	if err != nil {
 		return err
@@ -37,31 +39,32 @@ func (t *tool) watchStats(ctx context.Context, o statsOptions) error {
 // statsView is the live view: it takes a sample each interval and draws it.
 type statsView struct {
 	*tool
-	*sampling
+	statsOptions
+	sampler       inspect.Sampler
+	first         sampled
 	stats         inspect.Stats
 	width, height int
 	taken         int
 	failure       error
 }
 
-// sampled is a message: the outcome of taking a sample.
+// sampled is the message that a sample was taken.
 type sampled struct {
 	stats inspect.Stats
 	err   error
 }
 
-// Init begins with the sample that is there.
+// Init begins with the first sample.
 func (v *statsView) Init() tea.Cmd {
-	first := sampled{stats: v.stats}
-	return func() tea.Msg { return first }
+	return func() tea.Msg { return v.first }
 }
 
-func (v *statsView) sample() tea.Msg {
-	stats, err := v.take()
+func (v *statsView) sample() sampled {
+	stats, _, err := v.sampler.Read(v.container)
 	return sampled{stats, err}
 }
 
-// Update takes in a sample, a key or a new size of the terminal.
+// Update handles a sample, a key or a new size of the terminal.
 func (v *statsView) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	switch m := message.(type) {
 	case tea.WindowSizeMsg:
@@ -100,14 +103,14 @@ func (v *statsView) key(key string) tea.Cmd {
 func (v *statsView) View() tea.View {
 	head := fmt.Sprintf("%s  %d containers, %d packets  sorted by %s  (s: sort, q: quit)\n\n",
 		v.stats.Time.Format(time.TimeOnly), len(v.stats.Attachments), v.stats.Total.Packets(), v.order)
-	const otherLines = 7 // head, two table heads, the total, what is between
+	const otherLines = 7 // head, two table heads, the total and empty lines
 	rows := max(1, (v.height-otherLines)/2)
-	view := tea.NewView(cut(head+v.out.clean(v.statsText(&v.stats, rows)), v.width))
+	view := tea.NewView(cut(head+v.out.Clean(v.statsText(&v.stats, rows)), v.width))
 	view.AltScreen = true
 	return view
 }
 
-// cut shortens lines: one that wraps would push the others off the screen.
+// cut shortens lines: one that wraps would push others off the screen.
 func cut(text string, width int) string {
 	if width <= 0 {
 		return text

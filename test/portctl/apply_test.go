@@ -326,7 +326,7 @@ func TestDamageIsMended(t *testing.T) {
 	a := showJSON(t, n, c)
 	folder := filepath.Join(node.StateFolder, "rulesets", a.Ruleset, "attachments", "lab", c.ID(), c.IfName)
 	must(t, os.Remove(folder+"/xdp"))
-	if text := portctl(t, n, "apply", "--dry-run", list).want(t, 0); !strings.Contains(text, "what is missing of its attachment") {
+	if text := portctl(t, n, "apply", "--dry-run", list).want(t, 0); !strings.Contains(text, "would be repaired") {
 		t.Errorf("%s", text)
 	}
 	portctl(t, n, "list").want(t, 1)

@@ -72,7 +72,7 @@ func wantFinding(t *testing.T, findings []doctor.Finding, check string, status d
 			t.Errorf("%s is %s, want %s: %+v", check, f.Status, status, f)
 		}
 		for _, part := range parts {
-			if !strings.Contains(f.Detail+f.Mend, part) {
+			if !strings.Contains(f.Detail+f.Fix, part) {
 				t.Errorf("%s lacks %q: %+v", check, part, f)
 			}
 		}

@@ -64,7 +64,7 @@ func scrape(t *testing.T, n *node.Node) (text string) {
 		must(t, server.Wait())
 	}()
 	var url string
-	_, err = fmt.Fscanf(stderr, "serving %s Ctrl-C ends it\n", &url)
+	_, err = fmt.Fscanf(stderr, "serving %s press Ctrl-C to stop\n", &url)
 	must(t, err)
 	url = strings.TrimSuffix(url, ",")
 	code, body := fetch(t, n, url)

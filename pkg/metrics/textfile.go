@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// writeTextfile writes the metrics into a file in one step. Where a symbolic link
-// leads to it the link stays; what is no regular file is not replaced.
-func writeTextfile(path string, from prometheus.Gatherer) error {
+// WriteTextfile writes the metrics into a file for node_exporter, in one step. It follows a
+// symbolic link, and replaces only a regular file.
+func WriteTextfile(path string, from prometheus.Gatherer) error {
 	target, err := textfileTarget(path)
 	if err != nil {
 		return err
@@ -19,18 +19,18 @@ func writeTextfile(path string, from prometheus.Gatherer) error {
 	return prometheus.WriteToTextfile(target, from)
 }
 
-// textfileTarget returns the file that is to be replaced, which may not be there.
+// textfileTarget returns the path of the file to replace, which may not exist yet.
 func textfileTarget(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch _, linkErr := os.Lstat(path); {
 	case errors.Is(err, os.ErrNotExist) && linkErr == nil:
-		return "", fmt.Errorf("--textfile: %s is a symbolic link that leads nowhere", path)
+		return "", fmt.Errorf("%s is a symbolic link that leads nowhere", path)
 	case errors.Is(err, os.ErrNotExist):
 		return path, nil
 	case err != nil:
 		return "", err
 	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("--textfile: %s is not a regular file: leave --textfile out to print the metrics", path)
+		return "", fmt.Errorf("%s is not a regular file", path)
 	}
 	return filepath.EvalSymlinks(path)
 }
