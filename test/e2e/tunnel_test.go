@@ -24,7 +24,7 @@ func TestTunnel(t *testing.T) {
 		tun.open(t, 0)
 		exchange := func() error { return node.ExchangeUDP(tun.c.NS, innerEcho, node.Sizes(100, 0, 1300)) }
 		// Where skbs cannot be read, one packet in 65,536 looks as if its outer
-		// checksum were partial, and is lost (ARCHITECTURE.md, Checksums). From
+		// checksum were partial, and is lost (docs/datapath.md, Checksums). From
 		// another port it is another packet.
 		if err := exchange(); err != nil {
 			if node.ReadsSKB(t) {
