@@ -1,4 +1,4 @@
-//go:build untraced
+//go:build without_tracing
 
 package datapath
 

@@ -76,6 +76,9 @@ func TestRenamed(t *testing.T) {
 
 // TestReplacementFails leaves no original behind, and says what stops root.
 func TestReplacementFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs root: run without -short")
+	}
 	f := newFolder(t, "a.conflist")
 	for what, flag := range map[string]string{"is immutable": "i", "can only be appended to": "a"} {
 		f.chattr("+"+flag, "a.conflist")

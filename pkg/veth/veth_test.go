@@ -37,6 +37,9 @@ func must(t *testing.T, err error) {
 // world makes a host and containers without an interface.
 func world(t *testing.T, containers int) (host ns.NetNS, inside []ns.NetNS) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs root: run without -short")
+	}
 	n, err := node.New()
 	must(t, err)
 	t.Cleanup(func() {

@@ -20,11 +20,11 @@ const (
 	tc         = "xdp-port, tc"
 	tcClsact   = "xdp-port, tc, clsact"
 	// Builds that cannot be listened to: what tracing costs while nobody does.
-	autoUntraced = "(xdp-port, auto, built without tracing)"
-	tcUntraced   = "(xdp-port, tc, built without tracing)"
-	nft          = "nft DNAT"
-	iptables     = "iptables-nft DNAT"
-	tutorial     = "the tutorial's XDP"
+	autoWithoutTracing = "(xdp-port, auto, built without tracing)"
+	tcWithoutTracing   = "(xdp-port, tc, built without tracing)"
+	nft                = "nft DNAT"
+	iptables           = "iptables-nft DNAT"
+	tutorial           = "the tutorial's XDP"
 	// Programs that do nothing: what any program at the hook costs.
 	emptyXDP  = "(an empty XDP program, generic)"
 	emptyBoth = "(the same, and an empty tc program)"
@@ -42,8 +42,8 @@ var setups = []struct {
 	{native, xdpPort("native", "auto", nil)},
 	{tc, xdpPort("tc", "auto", nil)},
 	{tcClsact, xdpPort("tc", "clsact", nil)},
-	{autoUntraced, untraced("auto")},
-	{tcUntraced, untraced("tc")},
+	{autoWithoutTracing, withoutTracing("auto")},
+	{tcWithoutTracing, withoutTracing("tc")},
 	{nft, addNFT},
 	{iptables, addIPTables},
 	{tutorial, addTutorial},
@@ -92,10 +92,10 @@ func xdpPort(mode, hook string, more map[string]any) func(*world) error {
 	}
 }
 
-func untraced(mode string) func(*world) error {
+func withoutTracing(mode string) func(*world) error {
 	return func(w *world) error {
 		w.rewrites = true
-		_, err := w.add(plugin{"xdp-port-untraced", map[string]any{"mode": mode, "rules": portRules()}})
+		_, err := w.add(plugin{"xdp-port-without-tracing", map[string]any{"mode": mode, "rules": portRules()}})
 		return err
 	}
 }

@@ -174,7 +174,7 @@ func (b *bench) claimDatagrams(words string, contenders []*contender) {
 			What: asks.name + ": what it adds to a small UDP packet " + words + ", of what nft DNAT adds", Bound: asks.bound,
 		}, addedRatio(hit, dnat, base))
 	}
-	for _, pair := range [][2]string{{auto, autoUntraced}, {tc, tcUntraced}} {
+	for _, pair := range [][2]string{{auto, autoWithoutTracing}, {tc, tcWithoutTracing}} {
 		b.claim(result.Claim{
 			What:  pair[0] + ": a small UDP packet " + words + " while nobody listens, of one of a build without tracing",
 			Bound: 1.03, // what two builds that are the same may differ by

@@ -16,7 +16,7 @@ func TestVersionNamesRulesets(t *testing.T) {
 	must(t, err)
 	programs := regexp.MustCompile(`programs [0-9a-f]{12}`)
 	said := map[string]bool{}
-	for _, name := range []string{"xdp-port", "xdp-port-untraced"} {
+	for _, name := range []string{"xdp-port", "xdp-port-without-tracing"} {
 		text, err := exec.Command(filepath.Join(bin, name), "--version").Output()
 		must(t, err)
 		said[programs.FindString(string(text))] = true

@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,15 +16,21 @@ import (
 
 func TestMain(m *testing.M) {
 	Main()
-	if err := Sweep(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	flag.Parse()
+	if !testing.Short() {
+		if err := Sweep(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
 }
 
 func newMachine(t *testing.T) *Machine {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs root: run without -short")
+	}
 	m, err := New()
 	if err != nil {
 		t.Fatal(err)
