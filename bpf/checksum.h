@@ -40,8 +40,8 @@ static __always_inline __sum16 update_udp_checksum(__sum16 check, __be32 from,
  * checksum is partial. Takes the sum of the addresses by words of 32 bits; the
  * 0xffff of v4-mapped ones add nothing in this arithmetic.
  */
-static __always_inline __u16 pseudo_sum(__u64 addresses, __u32 length,
-					__u8 protocol)
+static __always_inline __u16 pseudo_header_sum(__u64 addresses, __u32 length,
+					       __u8 protocol)
 {
 	__u64 sum = addresses + bpf_htonl(length) + bpf_htonl(protocol);
 
@@ -56,7 +56,7 @@ static __always_inline __u16 pseudo_sum(__u64 addresses, __u32 length,
  * The same of a packet; 0, which it never is, where that is not sure, since
  * options may name other addresses than the header.
  */
-static __always_inline __u16 pseudo_sum_of(const struct packet *pkt)
+static __always_inline __u16 pseudo_header_sum_of(const struct packet *pkt)
 {
 	const __u32 *container = (const __u32 *)&pkt->container;
 	const __u32 *peer = (const __u32 *)&pkt->peer;
@@ -66,7 +66,8 @@ static __always_inline __u16 pseudo_sum_of(const struct packet *pkt)
 		return 0;
 	for (int i = 0; i < 4; i++)
 		addresses += (__u64)container[i] + peer[i];
-	return pseudo_sum(addresses, pkt->end - pkt->transport, pkt->protocol);
+	return pseudo_header_sum(addresses, pkt->end - pkt->transport,
+				 pkt->protocol);
 }
 
 /* How a port change affects the checksum over it. */
@@ -74,7 +75,7 @@ struct checksum_change {
 	__u32 offset; /* of the checksum in the frame; 0: there is none */
 	__be32 from;  /* both ports, as in struct decision */
 	__be32 to;
-	__u16 pseudo; /* see pseudo_sum_of(); 0 where nobody asks */
+	__u16 pseudo; /* see pseudo_header_sum_of(); 0 where nobody asks */
 	__u8 protocol;
 	__u8 pad;
 };
@@ -85,7 +86,7 @@ struct checksum_change {
  * is_partial().
  */
 static __always_inline int
-is_surely_complete(const struct checksum_change *change, __sum16 check)
+is_known_complete(const struct checksum_change *change, __sum16 check)
 {
 	return change->protocol == IPPROTO_UDP && change->pseudo &&
 	       check != change->pseudo;
@@ -105,7 +106,7 @@ changed_checksum(const struct checksum_change *change, __sum16 check)
  * BPF_F_MARK_MANGLED_0 keeps UDP's 0 as "none" and never makes one.
  */
 static __always_inline void
-fix_up_checksum(struct __sk_buff *skb, const struct checksum_change *change)
+fix_up_skb_checksum(struct __sk_buff *skb, const struct checksum_change *change)
 {
 	__u64 flags =
 		change->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
@@ -118,7 +119,7 @@ fix_up_checksum(struct __sk_buff *skb, const struct checksum_change *change)
 	    is_partial(kernel_skb(skb), change->offset, skb->gso_size))
 		return;
 	check = bytes_at(&frame, change->offset, sizeof(*check));
-	if (check && (reads_skb || is_surely_complete(change, *check)))
+	if (check && (reads_skb || is_known_complete(change, *check)))
 		*check = changed_checksum(change, *check);
 	else
 		bpf_l4_csum_replace(skb, change->offset, change->from,
@@ -152,7 +153,7 @@ checksum_change_of(const struct packet *pkt)
 	};
 
 	if (!reads_skb && change.offset && change.protocol == IPPROTO_UDP)
-		change.pseudo = pseudo_sum_of(pkt);
+		change.pseudo = pseudo_header_sum_of(pkt);
 	return change;
 }
 

@@ -22,15 +22,15 @@ struct {
 /*
  * A hash look-up reads a handful of lines of memory. So some devices, those
  * that find a place here by the end of their ifindex, have counters in an array
- * as well, which count besides, as long as near_devices says whose they are.
- * That is only while they are in `counters`.
+ * as well, which count besides, as long as fast_counter_owners says whose they
+ * are. That is only while they are in `counters`.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u32);
-} near_devices SEC(".maps");
+} fast_counter_owners SEC(".maps");
 
 /* For each place there are as many as there are CPUs. */
 struct {
@@ -38,30 +38,30 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct counters);
-} near_counters SEC(".maps");
+} fast_counters SEC(".maps");
 
 /* One less than how many places there are, a power of two. */
-const volatile __u32 near_mask;
+const volatile __u32 fast_counter_mask;
 const volatile __u32 cpu_count = 1;
 
 /* NULL if the device has none there. */
-static __always_inline struct counters *near_counters_of(__u32 ifindex)
+static __always_inline struct counters *fast_counters_of(__u32 ifindex)
 {
-	__u32 place = ifindex & near_mask;
-	__u32 *device = bpf_map_lookup_elem(&near_devices, &place);
+	__u32 place = ifindex & fast_counter_mask;
+	__u32 *device = bpf_map_lookup_elem(&fast_counter_owners, &place);
 
 	if (unlikely(!device || *device != ifindex))
 		return NULL;
 	place = place * cpu_count + bpf_get_smp_processor_id();
-	return bpf_map_lookup_elem(&near_counters, &place);
+	return bpf_map_lookup_elem(&fast_counters, &place);
 }
 
 /* NULL if the device is not heeded. */
 static __always_inline struct counters *counters_of(__u32 ifindex)
 {
-	struct counters *near = near_counters_of(ifindex);
+	struct counters *fast = fast_counters_of(ifindex);
 
-	return near ? near : bpf_map_lookup_elem(&counters, &ifindex);
+	return fast ? fast : bpf_map_lookup_elem(&counters, &ifindex);
 }
 
 static __always_inline void count_rule(struct counters *counters, __u32 rule,
@@ -86,7 +86,7 @@ static __always_inline void count_events(struct counters *counters,
 
 /*
  * Where packets are counted and traced, whatever became of them. Only those
- * that process_plain_frame() and process_plain_skb() are done with are counted
+ * that process_fast_frame() and process_fast_skb() are done with are counted
  * there, which is while nobody listens.
  */
 static __always_inline void count(struct counters *counters,

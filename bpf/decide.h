@@ -12,8 +12,8 @@
 #define XDP_PORT_DECIDE_H
 
 #include "counters.h"
-#include "moves.h"
-#include "recall.h"
+#include "port_translation.h"
+#include "decision_cache.h"
 
 static __always_inline void look_up_ports(struct packet *pkt)
 {
@@ -26,8 +26,8 @@ static __always_inline void look_up_ports(struct packet *pkt)
 }
 
 /* Whether no rule is about a packet by what the tables say of its ports. */
-static __always_inline int is_nobodys_business(__u16 forward_entry,
-					       __u16 reply_entry)
+static __always_inline int matches_no_rule(__u16 forward_entry,
+					   __u16 reply_entry)
 {
 	return !forward_entry && !(reply_entry & PORT_IS_TARGET);
 }
@@ -36,7 +36,7 @@ static __always_inline int is_nobodys_business(__u16 forward_entry,
  * Whether the packet may be one that was rewritten, or restored, before: by its
  * ports alone, for flows may be gone by now.
  */
-static __always_inline int may_come_again(const struct packet *pkt)
+static __always_inline int may_recirculate(const struct packet *pkt)
 {
 	return (pkt->forward_entry & PORT_IS_OUTPUT) ||
 	       (pkt->reply_entry & PORT_ID_MASK);
@@ -97,7 +97,7 @@ static __always_inline void follow_reply(const struct packet *pkt,
 		return;
 	ports.source = original.source;
 	if (has_changed || !has_alias(pkt, flow, original.word, ports.word))
-		put_alias(pkt, flow);
+		insert_alias(pkt, flow);
 }
 
 /*
@@ -132,7 +132,7 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 	to = reversed(original);
 	if (original.word == wire.word) {
 		if (!pkt->forward_entry)
-			remember(pkt, hook, &flow);
+			cache_decision(pkt, hook, &flow);
 		return 0;
 	}
 	if (original.destination == wire.destination) {
@@ -145,7 +145,7 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 	}
 	pkt->decision.verdict = REPLY_RESTORED;
 	change_ports(pkt, to);
-	remember(pkt, hook, &flow);
+	cache_decision(pkt, hook, &flow);
 	return 1;
 }
 
@@ -173,7 +173,7 @@ static __always_inline void track(struct packet *pkt, struct ports ports,
 		change_ports(pkt, ports);
 	}
 	if (!(pkt->reply_entry & PORT_IS_TARGET))
-		remember(pkt, hook, &flow);
+		cache_decision(pkt, hook, &flow);
 }
 
 static __always_inline void rewrite(struct packet *pkt, const struct rule *rule,
@@ -247,7 +247,7 @@ static __always_inline int restore_quoted_forward(struct packet *quote)
  * The ports that a forward packet of the other direction, which this is a reply
  * to, would have if its source port stayed as it is; 0 if it has no flow.
  */
-static __always_inline __be32 ports_without_move(const struct packet *reply)
+static __always_inline __be32 untranslated_ports(const struct packet *reply)
 {
 	struct ports ports = reversed(reply->ports);
 	__u16 entry = look_up_port(!reply->direction, reply->protocol,
@@ -272,7 +272,7 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
 	struct ports ports;
 	struct flow_id flow;
 
-	ports.word = ports_without_move(quote);
+	ports.word = untranslated_ports(quote);
 	if (!ports.word)
 		return 0;
 	identify_flow(&flow, quote, ports, !quote->direction);
@@ -280,7 +280,7 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
 	ports.word = find_flow(quote, &flow, OWN_PORTS);
 	if (!ports.word) {
 		flow.key.ports = look_up_alias(quote, &flow);
-		place_flow(quote, &flow);
+		locate_flow(quote, &flow);
 		ports.word = find_flow(quote, &flow, OWN_PORTS);
 	}
 	if (!ports.word || ports.word == flow.original)

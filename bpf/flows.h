@@ -3,7 +3,7 @@
  * The connections that go to a port which a two-way rewrite may produce: by the
  * rewrite, so that replies and ICMP errors, and nothing else, get the original
  * ports back; and directly, so that no two have the same ports. The first one
- * to come keeps its source port, see moves.h.
+ * to come keeps its source port, see port_translation.h.
  *
  * A table of buckets: a flow's hash says which. In a full one a flow makes room
  * that has expired, or else one of the container with most of them. A packet
@@ -77,7 +77,7 @@ static __always_inline __u64 hash_flow(const struct packet *pkt,
 	return fold(hash * 0xff51afd7ed558ccd);
 }
 
-static __always_inline void set_place(struct flow_id *id, __u64 hash)
+static __always_inline void set_location(struct flow_id *id, __u64 hash)
 {
 	id->place.bucket = (hash >> 32) * flow_buckets >> 32;
 	id->tag = (__u32)hash | 1; /* 0 is a free slot's */
@@ -85,23 +85,23 @@ static __always_inline void set_place(struct flow_id *id, __u64 hash)
 	id->place.slot = 0;
 }
 
-static __always_inline void place_flow(const struct packet *pkt,
-				       struct flow_id *id)
+static __always_inline void locate_flow(const struct packet *pkt,
+					struct flow_id *id)
 {
-	set_place(id, hash_flow(pkt, id));
+	set_location(id, hash_flow(pkt, id));
 }
 
 /*
  * Places the alias that has this flow's key, of a connection that asked for
  * this port: in a bucket of its own, since there may be many for one key.
  */
-static __always_inline void place_alias(const struct packet *pkt,
-					struct flow_id *id, __be16 asked)
+static __always_inline void locate_alias(const struct packet *pkt,
+					 struct flow_id *id, __be16 asked)
 {
 	__u64 hash = hash_flow(pkt, id) + asked + 1;
 
 	hash = fold(hash * 0x9fb21c651e98df25);
-	set_place(id, fold(hash * 0xff51afd7ed558ccd));
+	set_location(id, fold(hash * 0xff51afd7ed558ccd));
 }
 
 /*
@@ -126,7 +126,7 @@ static __always_inline void identify_flow(struct flow_id *id,
 	id->state = 0;
 	id->events = 0;
 	__builtin_memset(id->pad, 0, sizeof(id->pad));
-	place_flow(pkt, id);
+	locate_flow(pkt, id);
 }
 
 static __always_inline int is_reply(const struct packet *pkt,
@@ -148,7 +148,7 @@ static __always_inline struct flow_bucket *bucket_of(const struct flow_id *id)
  * branch in it: the verifier goes on with one number that it does not know, not
  * with each of eight.
  */
-static __always_inline __u64 if_zero(__u32 value)
+static __always_inline __u64 mask_if_zero(__u32 value)
 {
 	__s64 mask = (__u64)value - 1;
 
@@ -158,7 +158,7 @@ static __always_inline __u64 if_zero(__u32 value)
 }
 
 /* All bits if the first number is less; as far apart as 1 << 63 at most. */
-static __always_inline __u64 if_less(__u64 a, __u64 b)
+static __always_inline __u64 mask_if_less(__u64 a, __u64 b)
 {
 	__s64 mask = a - b;
 
@@ -196,12 +196,12 @@ static __always_inline __u32 slot_with(const struct flow_bucket *bucket,
 
 #pragma nounroll
 	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++)
-		found |= if_zero(bucket->tag[slot] ^ tag) & (slot + 1);
+		found |= mask_if_zero(bucket->tag[slot] ^ tag) & (slot + 1);
 	return found;
 }
 
 /* How much later than `now` was read a flow may have been used, in jiffies. */
-#define LATER (1 << 16)
+#define MAX_CLOCK_LEAD (1 << 16)
 
 /*
  * For how many jiffies a flow was not used. It may have been used after `now`
@@ -212,7 +212,7 @@ static __always_inline __u32 idle_for(__u32 used, __u32 now)
 {
 	__u32 idle = now - used;
 
-	return idle & if_less(idle, (__u32)-LATER);
+	return idle & mask_if_less(idle, (__u32)-MAX_CLOCK_LEAD);
 }
 
 static __always_inline __u32 age_of(const struct flow_bucket *bucket,
@@ -229,7 +229,7 @@ static __always_inline __u64 is_expired(const struct flow_bucket *bucket,
 }
 
 /* How many of the four numbers in a word are 0. */
-static __always_inline __u64 zeros_in(__u64 word)
+static __always_inline __u64 count_zeros(__u64 word)
 {
 	const __u64 ones = 0x0001000100010001, lower = 0x7fff * ones;
 	__u64 nonzero = ((word & lower) + lower) | word; /* their upper bits */
@@ -241,8 +241,8 @@ static __always_inline __u64 zeros_in(__u64 word)
  * A byte for each slot: twice how many flows of the bucket its container would
  * have with the new one, and one more if that is its own.
  */
-static __always_inline __u64 shares_in(const struct flow_bucket *bucket,
-				       __u16 owner)
+static __always_inline __u64 bucket_shares(const struct flow_bucket *bucket,
+					   __u16 owner)
 {
 	__u64 owners[FLOWS_PER_BUCKET / 4];
 	__u64 shares = 0;
@@ -252,8 +252,8 @@ static __always_inline __u64 shares_in(const struct flow_bucket *bucket,
 	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++) {
 		__u16 other = bucket->owner[slot];
 		__u64 same = other * (__u64)0x0001000100010001;
-		__u64 share =
-			zeros_in(owners[0] ^ same) + zeros_in(owners[1] ^ same);
+		__u64 share = count_zeros(owners[0] ^ same) +
+			      count_zeros(owners[1] ^ same);
 
 		share = 2 * share + 3 * is_zero(other ^ owner);
 		shares |= share << 8 * slot;
@@ -269,10 +269,10 @@ static __always_inline __u64 shares_in(const struct flow_bucket *bucket,
  * as many: so nobody's flood takes more than its share. Of several the one with
  * the highest rank, of these the one that was not used for longest.
  */
-static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
-					  __u32 ifindex, __u32 now)
+static __always_inline __u32 slot_to_evict(const struct flow_bucket *bucket,
+					   __u32 ifindex, __u32 now)
 {
-	__u64 best = 0, shares = shares_in(bucket, ifindex);
+	__u64 best = 0, shares = bucket_shares(bucket, ifindex);
 
 #pragma nounroll
 	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++) {
@@ -287,7 +287,7 @@ static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
 			flow_rank[flows->state[slot] % FLOW_STATES];
 		score = score << 32 | age_of(flows, slot, now);
 		score = score << 8 | (slot + 1);
-		best += (score - best) & if_less(best, score);
+		best += (score - best) & mask_if_less(best, score);
 		shares >>= 8;
 	}
 	return best & 0xff;
@@ -321,8 +321,9 @@ static __always_inline void touch(struct flow_bucket *bucket, __u32 slot,
 }
 
 /* Notes where the flow was found, and how far it is. */
-static __always_inline void found_in(struct flow_bucket *bucket,
-				     struct flow_id *id, __u32 slot, __u32 now)
+static __always_inline void mark_found(struct flow_bucket *bucket,
+				       struct flow_id *id, __u32 slot,
+				       __u32 now)
 {
 	touch(bucket, slot, now);
 	id->place.slot = slot + 1;
@@ -334,9 +335,9 @@ static __always_inline void found_in(struct flow_bucket *bucket,
  * The ports of the flow before the change, 0 if it is not in the bucket, for
  * the other direction's packets.
  */
-static __always_inline __be32 original_in(struct flow_bucket *bucket,
-					  const struct packet *pkt,
-					  struct flow_id *id, __u32 now)
+static __always_inline __be32 original_ports_in(struct flow_bucket *bucket,
+						const struct packet *pkt,
+						struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
 	const struct flow *flow;
@@ -348,16 +349,16 @@ static __always_inline __be32 original_in(struct flow_bucket *bucket,
 	flow = &bucket->flow[slot];
 	if (!same_flow(flow, pkt, id, 0) || is_expired(bucket, slot, now))
 		return 0;
-	found_in(bucket, id, slot, now);
+	mark_found(bucket, id, slot, now);
 	id->original = flow->original;
 	return flow->original;
 }
 
 /* The ports that a forward packet is to have by its own flow, 0 if it has none.
  */
-static __always_inline __be32 ports_in(struct flow_bucket *bucket,
-				       const struct packet *pkt,
-				       struct flow_id *id, __u32 now)
+static __always_inline __be32 own_ports_in(struct flow_bucket *bucket,
+					   const struct packet *pkt,
+					   struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
 	const struct flow *flow;
@@ -370,14 +371,14 @@ static __always_inline __be32 ports_in(struct flow_bucket *bucket,
 	if (flow->original != id->original || !same_flow(flow, pkt, id, 0) ||
 	    is_expired(bucket, slot, now))
 		return 0;
-	found_in(bucket, id, slot, now);
+	mark_found(bucket, id, slot, now);
 	return id->key.ports;
 }
 
 /* The ports that it is to have by the alias, if that is in the bucket. */
-static __always_inline __be32 moved_in(struct flow_bucket *bucket,
-				       const struct packet *pkt,
-				       struct flow_id *id, __u32 now)
+static __always_inline __be32 alias_ports_in(struct flow_bucket *bucket,
+					     const struct packet *pkt,
+					     struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
 	struct ports asked = { .word = id->original };
@@ -419,19 +420,20 @@ static __always_inline void next_version(struct flow_bucket *bucket)
 
 /* What is looked up, and for whom. */
 enum look_up {
-	ORIGINAL_PORTS, /* original_in(), for a reply or an error */
-	OWN_PORTS,	/* ports_in(), for a forward packet */
-	MOVED_PORTS,	/* moved_in(), where an alias is placed */
+	ORIGINAL_PORTS, /* original_ports_in(), for a reply or an error */
+	OWN_PORTS,	/* own_ports_in(), for a forward packet */
+	ALIAS_PORTS,	/* alias_ports_in(), where an alias is placed */
 };
 
-static __always_inline __be32 look_in(struct flow_bucket *bucket,
-				      const struct packet *pkt,
-				      struct flow_id *id, __u32 what, __u32 now)
+static __always_inline __be32 look_up_in(struct flow_bucket *bucket,
+					 const struct packet *pkt,
+					 struct flow_id *id, __u32 what,
+					 __u32 now)
 {
 	if (what == ORIGINAL_PORTS)
-		return original_in(bucket, pkt, id, now);
-	return what == OWN_PORTS ? ports_in(bucket, pkt, id, now)
-				 : moved_in(bucket, pkt, id, now);
+		return original_ports_in(bucket, pkt, id, now);
+	return what == OWN_PORTS ? own_ports_in(bucket, pkt, id, now)
+				 : alias_ports_in(bucket, pkt, id, now);
 }
 
 /*
@@ -449,11 +451,11 @@ __noinline int find_flow(const struct packet *pkt, struct flow_id *id,
 	if (!pkt || !id || !bucket)
 		return 0;
 	version = version_of(bucket);
-	ports = look_in(bucket, pkt, id, what, now);
+	ports = look_up_in(bucket, pkt, id, what, now);
 	if (unlikely(!loads_in_order || version & 1 ||
 		     version_of(bucket) != version)) {
 		bpf_spin_lock(&bucket->lock);
-		ports = look_in(bucket, pkt, id, what, now);
+		ports = look_up_in(bucket, pkt, id, what, now);
 		version = version_of(bucket);
 		bpf_spin_unlock(&bucket->lock);
 	}
@@ -468,9 +470,9 @@ static __always_inline __be32 look_up_alias(const struct packet *pkt,
 	struct ports asked = { .word = id->original };
 	__be32 ports;
 
-	place_alias(pkt, id, asked.destination);
-	ports = find_flow(pkt, id, MOVED_PORTS);
-	place_flow(pkt, id);
+	locate_alias(pkt, id, asked.destination);
+	ports = find_flow(pkt, id, ALIAS_PORTS);
+	locate_flow(pkt, id);
 	return ports;
 }
 
@@ -480,7 +482,7 @@ __noinline int find_alias(const struct packet *pkt, struct flow_id *id)
 }
 
 /* A number of the sender's that is no farther off than any window is large. */
-#define NEAR (1 << 22)
+#define MAX_WINDOW (1 << 22)
 
 /*
  * Whether a forward packet acknowledges the reply that was seen: who has only
@@ -490,10 +492,10 @@ __noinline int find_alias(const struct packet *pkt, struct flow_id *id)
 static __always_inline int acknowledges(const struct packet *pkt, __u32 answer)
 {
 	return pkt->tcp_flags & TCP_ACK &&
-	       pkt->acknowledged - answer + NEAR < 2 * NEAR;
+	       pkt->acknowledged - answer + MAX_WINDOW < 2 * MAX_WINDOW;
 }
 
-static __always_inline int has_both(__u8 state, __u8 flags)
+static __always_inline int has_all(__u8 state, __u8 flags)
 {
 	return (state & flags) == flags;
 }
@@ -502,10 +504,10 @@ static __always_inline int has_both(__u8 state, __u8 flags)
  * Whether a SYN begins a connection anew. What a container sends is its own;
  * from outside it could be anybody's, and then only what is over is.
  */
-static __always_inline int begins_anew(const struct packet *pkt, __u8 state)
+static __always_inline int may_restart(const struct packet *pkt, __u8 state)
 {
 	return pkt->direction == EGRESS || state & FLOW_RESET_CONTAINER ||
-	       has_both(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER);
+	       has_all(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER);
 }
 
 /*
@@ -513,8 +515,8 @@ static __always_inline int begins_anew(const struct packet *pkt, __u8 state)
  * then begins anew: it answers what it takes for part of an older one
  * otherwise.
  */
-static __always_inline int accepts(const struct packet *pkt,
-				   const struct flow_id *id)
+static __always_inline int accepts_connection(const struct packet *pkt,
+					      const struct flow_id *id)
 {
 	return pkt->direction == EGRESS && is_reply(pkt, id) &&
 	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) ==
@@ -540,11 +542,11 @@ __noinline int next_state(const struct packet *pkt, const struct flow_id *id)
 	if (!(state & FLOW_TCP))
 		return is_reply(pkt, id) ? state | FLOW_ANSWERED : state;
 	if (!is_reply(pkt, id) && (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
-		return begins_anew(pkt, state) ? FLOW_TCP : state;
+		return may_restart(pkt, state) ? FLOW_TCP : state;
 	if (flags & TCP_RST)
 		return state | (from_container ? FLOW_RESET_CONTAINER
 					       : FLOW_RESET_PEER);
-	if (accepts(pkt, id))
+	if (accepts_connection(pkt, id))
 		return FLOW_TCP | FLOW_ANSWERED;
 	state &= ~FLOW_RESET_PEER;
 	if (from_container)
@@ -556,7 +558,7 @@ __noinline int next_state(const struct packet *pkt, const struct flow_id *id)
 	if (flags & TCP_FIN)
 		state |= fin;
 	else if (pkt->has_data &&
-		 has_both(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER))
+		 has_all(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER))
 		state &= ~fin;
 	return state;
 }
@@ -565,13 +567,13 @@ __noinline int next_state(const struct packet *pkt, const struct flow_id *id)
  * Whether packets of the flow say nothing new of it, but for those with a SYN,
  * FIN or RST: then what becomes of them may be remembered.
  */
-static __always_inline int is_settled(__u8 state)
+static __always_inline int is_stable(__u8 state)
 {
 	if (!(state & FLOW_TCP))
 		return 1;
 	return state & FLOW_ESTABLISHED &&
 	       !(state & (FLOW_RESET_CONTAINER | FLOW_RESET_PEER)) &&
-	       !has_both(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER);
+	       !has_all(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER);
 }
 
 /* Whether the packet is a reply whose number is of interest. */
@@ -580,7 +582,7 @@ static __always_inline int is_answer(const struct packet *pkt,
 {
 	if (!is_reply(pkt, id) || !(id->state & FLOW_TCP))
 		return 0;
-	return !(id->state & FLOW_ESTABLISHED) || accepts(pkt, id);
+	return !(id->state & FLOW_ESTABLISHED) || accepts_connection(pkt, id);
 }
 
 /*
@@ -626,7 +628,7 @@ static __always_inline int follow_flow(const struct packet *pkt,
 {
 	__u32 state;
 
-	if (likely(is_settled(id->state) &&
+	if (likely(is_stable(id->state) &&
 		   !(pkt->tcp_flags & (TCP_FIN | TCP_SYN | TCP_RST)) &&
 		   (id->state & FLOW_ANSWERED || !is_reply(pkt, id))))
 		return 0;
@@ -642,9 +644,9 @@ static __always_inline __u32 slot_for(const struct flow_bucket *bucket,
 				      const struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
-	__u32 fill = slot_to_fill(bucket, id->key.ifindex, now);
+	__u32 fill = slot_to_evict(bucket, id->key.ifindex, now);
 
-	slot |= fill & if_zero(slot);
+	slot |= fill & mask_if_zero(slot);
 	return (slot - 1) % FLOWS_PER_BUCKET;
 }
 
@@ -675,7 +677,7 @@ static __always_inline void write_flow(struct flow_bucket *bucket,
 }
 
 /* Has a flow that is yet to be made be as far as its first packet says. */
-static __always_inline void begin_flow(const struct packet *pkt,
+static __always_inline void start_flow(const struct packet *pkt,
 				       struct flow_id *id)
 {
 	id->state = !(id->key.protocol ^ IPPROTO_TCP); /* FLOW_TCP or 0 */
@@ -687,7 +689,7 @@ static __always_inline void begin_flow(const struct packet *pkt,
  * Makes the flow, unless a live one has its key, or the same hash. Returns
  * whether it is there now.
  */
-__noinline int claim_flow(const struct packet *pkt, struct flow_id *id)
+__noinline int insert_flow(const struct packet *pkt, struct flow_id *id)
 {
 	struct flow_bucket *bucket = pkt && id ? bucket_of(id) : NULL;
 	__u32 now = bpf_jiffies64();
@@ -713,7 +715,7 @@ __noinline int claim_flow(const struct packet *pkt, struct flow_id *id)
  * Makes or renews the alias of a flow whose source port was changed, in the
  * state that the flow is in. Leaves the flow to be looked up.
  */
-__noinline int put_alias(const struct packet *pkt, struct flow_id *id)
+__noinline int insert_alias(const struct packet *pkt, struct flow_id *id)
 {
 	struct ports ports, original, alias;
 	__u32 now = bpf_jiffies64();
@@ -730,7 +732,7 @@ __noinline int put_alias(const struct packet *pkt, struct flow_id *id)
 	alias.source = ports.source;
 	alias.destination = original.destination;
 	id->original = alias.word;
-	place_flow(pkt, id);
+	locate_flow(pkt, id);
 	bucket = bucket_of(id);
 	if (bucket) {
 		/* What XDP remembers of replies does not count any more. */
@@ -739,7 +741,7 @@ __noinline int put_alias(const struct packet *pkt, struct flow_id *id)
 		next_version(bucket);
 		bpf_spin_unlock(&bucket->lock);
 	}
-	place_alias(pkt, id, original.destination);
+	locate_alias(pkt, id, original.destination);
 	bucket = bucket_of(id);
 	if (bucket) {
 		bpf_spin_lock(&bucket->lock);
@@ -749,7 +751,7 @@ __noinline int put_alias(const struct packet *pkt, struct flow_id *id)
 	id->key.ports = ports.word;
 	id->key.alias = 0;
 	id->original = original.word;
-	place_flow(pkt, id);
+	locate_flow(pkt, id);
 	return 0;
 }
 
@@ -779,9 +781,9 @@ __noinline int import_record(const struct flow_record *record)
 		return 0;
 	original.word = id.original;
 	if (id.key.alias)
-		place_alias(&pkt, &id, original.destination);
+		locate_alias(&pkt, &id, original.destination);
 	else
-		place_flow(&pkt, &id);
+		locate_flow(&pkt, &id);
 	bucket = bucket_of(&id);
 	if (!bucket)
 		return -1;

@@ -59,7 +59,7 @@ struct {
 	__type(value, struct hint);
 } hints SEC(".maps");
 
-static __always_inline struct hint *this_cpus_hint(void)
+static __always_inline struct hint *this_cpu_hint(void)
 {
 	__u32 slot = 0;
 
@@ -141,8 +141,8 @@ static __always_inline int same_headers(const struct frame *frame,
 }
 
 /* Whether the hint is about the packet in this frame of a device. */
-static __always_inline int is_about(const struct hint *hint,
-				    const struct frame *frame, __u32 ifindex)
+static __always_inline int
+hint_matches(const struct hint *hint, const struct frame *frame, __u32 ifindex)
 {
 	const struct ethhdr *ethernet = bytes_at(frame, 0, sizeof(*ethernet));
 
@@ -161,7 +161,7 @@ static __always_inline void clear_hint(struct hint *hint)
 }
 
 /* Leaves the hint behind a change whose checksum and decision are set. */
-static __always_inline void leave_hint(struct hint *hint,
+static __always_inline void write_hint(struct hint *hint,
 				       const struct frame *frame, __u32 ifindex)
 {
 	if (unlikely(copy_headers(frame, hint)))

@@ -8,7 +8,7 @@
 #include "addresses.h"
 #include "checksum.h"
 #include "decide.h"
-#include "recall.h"
+#include "decision_cache.h"
 
 /*
  * Where an ICMPv6 redirect quotes the packet: in an option behind the target
@@ -61,9 +61,9 @@ static __always_inline int parse_quote(const struct frame *frame,
  * When the quoted packet's own checksum is there, it changes with the port, and
  * the error's checksum stays as it is, since the two changes cancel out.
  */
-static __always_inline void correct_quoted_checksum(const struct frame *frame,
-						    const struct packet *quote,
-						    struct packet *error)
+static __always_inline void fix_up_quoted_checksum(const struct frame *frame,
+						   const struct packet *quote,
+						   struct packet *error)
 {
 	struct decision *decision = &error->decision;
 	__sum16 *check = NULL;
@@ -93,7 +93,7 @@ static __always_inline int decide_error(const struct frame *frame,
 	decide_quote(&quote);
 	error->decision = quote.decision;
 	if (quote.decision.verdict == ICMP_ERROR_RESTORED)
-		correct_quoted_checksum(frame, &quote, error);
+		fix_up_quoted_checksum(frame, &quote, error);
 	return 0;
 }
 
@@ -116,8 +116,8 @@ static __always_inline int decides_drops_only(const struct frame *frame,
  * packets asked that first. XDP that may defer need not ask for the many
  * packets that no rule is about.
  */
-static __always_inline int is_heeded(const struct frame *frame,
-				     const struct packet *pkt)
+static __always_inline int is_enabled(const struct frame *frame,
+				      const struct packet *pkt)
 {
 	return !may_defer(!!frame->xdp) || counters_of(pkt->ifindex);
 }
@@ -127,8 +127,8 @@ static __always_inline int is_heeded(const struct frame *frame,
  * the rules or flows, and ICMP errors. There is not enough of the stack to call
  * decide() and decide_error() from here.
  */
-static __always_inline int examine(const struct frame *frame,
-				   struct packet *pkt)
+static __always_inline int classify(const struct frame *frame,
+				    struct packet *pkt)
 {
 	enum parsed parsed = parse_frame(frame, pkt);
 
@@ -140,10 +140,10 @@ static __always_inline int examine(const struct frame *frame,
 		return parsed;
 	look_up_ports(pkt);
 	if (!pkt->damaged &&
-	    is_nobodys_business(pkt->forward_entry, pkt->reply_entry))
+	    matches_no_rule(pkt->forward_entry, pkt->reply_entry))
 		return parsed;
-	if ((may_defer(!!frame->xdp) && may_come_again(pkt)) ||
-	    !is_heeded(frame, pkt)) {
+	if ((may_defer(!!frame->xdp) && may_recirculate(pkt)) ||
+	    !is_enabled(frame, pkt)) {
 		pkt->decision.verdict = DEFERRED;
 		return parsed;
 	}
@@ -153,6 +153,6 @@ static __always_inline int examine(const struct frame *frame,
 	return PARSED_FOR_RULES;
 }
 
-DEFINE_PER_HOOK(examine)
+DEFINE_PER_HOOK(classify)
 
 #endif

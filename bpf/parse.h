@@ -381,7 +381,7 @@ static __always_inline int max_vlan_tags(const struct frame *frame)
 {
 	if (frame->xdp && !is_native)
 		return MAX_VLAN_TAGS - 1;
-	return MAX_VLAN_TAGS - has_hidden_tag(frame);
+	return MAX_VLAN_TAGS - has_offloaded_tag(frame);
 }
 
 /* Sets the protocol to what is behind the tags, or to that of one too many. */

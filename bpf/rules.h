@@ -106,7 +106,7 @@ __noinline int rule_by_address(__u32 class_id, __u32 family,
 		if (rule)
 			return *rule;
 	}
-	return class->otherwise;
+	return class->default_rule;
 }
 
 /* One more than the index of the rule that a port entry leads to, 0 for none.

@@ -97,7 +97,7 @@ static __always_inline int is_partial(void *kernel_skb, __u32 offset,
  * Whether the skb has a VLAN tag beside the frame, which counts as one of
  * those that are parsed (include/linux/if_vlan.h, skb_vlan_tag_present()).
  */
-static __always_inline int has_hidden_tag(const struct frame *frame)
+static __always_inline int has_offloaded_tag(const struct frame *frame)
 {
 	if (frame->skb)
 		return !!frame->skb->vlan_present;

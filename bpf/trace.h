@@ -86,7 +86,7 @@ static __always_inline struct trace_event *reserve_event(__u32 ifindex)
  * How much of a frame is captured: never 0, by a mask that any verifier
  * understands.
  */
-static __always_inline __u32 at_most_traced(__u32 length)
+static __always_inline __u32 capture_length(__u32 length)
 {
 	if (length > TRACED_BYTES)
 		length = TRACED_BYTES;
@@ -105,7 +105,7 @@ static __always_inline __u32 capture_xdp(struct xdp_md *ctx, __u32 length,
 	__u32 i;
 
 	if (has_xdp_load_bytes) {
-		length = at_most_traced(length);
+		length = capture_length(length);
 		return bpf_xdp_load_bytes(ctx, 0, headers, length) ? 0 : length;
 	}
 	for (i = 0; i < TRACED_BYTES; i++) {
@@ -120,7 +120,7 @@ static __always_inline __u32 capture_xdp(struct xdp_md *ctx, __u32 length,
 
 static __always_inline __u32 capture_skb(struct __sk_buff *skb, __u8 *headers)
 {
-	__u32 length = at_most_traced(skb->len);
+	__u32 length = capture_length(skb->len);
 
 	return bpf_skb_load_bytes(skb, 0, headers, length) ? 0 : length;
 }
@@ -129,9 +129,9 @@ static __always_inline __u32 capture_skb(struct __sk_buff *skb, __u8 *headers)
  * What an event says beside the headers. A global function, as those below:
  * the verifier walks it once.
  */
-__noinline int describe(struct trace_event *event,
-			const struct decision *decision, __u32 direction,
-			__u32 length)
+__noinline int fill_event(struct trace_event *event,
+			  const struct decision *decision, __u32 direction,
+			  __u32 length)
 {
 	if (!event || !decision)
 		return 0;
@@ -150,7 +150,7 @@ __noinline int trace_xdp(struct xdp_md *ctx, const struct decision *decision,
 
 	if (!event)
 		return 0;
-	describe(event, decision, direction, frame.length);
+	fill_event(event, decision, direction, frame.length);
 	event->captured = capture_xdp(ctx, frame.length, event->headers);
 	bpf_ringbuf_submit(event, 0);
 	return 0;
@@ -163,7 +163,7 @@ __noinline int trace_skb(struct __sk_buff *skb, const struct decision *decision,
 
 	if (!event)
 		return 0;
-	describe(event, decision, direction, skb->len);
+	fill_event(event, decision, direction, skb->len);
 	event->captured = capture_skb(skb, event->headers);
 	bpf_ringbuf_submit(event, 0);
 	return 0;
@@ -174,7 +174,7 @@ __noinline int trace_skb(struct __sk_buff *skb, const struct decision *decision,
 const volatile __u8 has_trace = 1;
 
 /* While nobody listens this is one branch that is never taken. */
-static __always_inline int is_traced(void)
+static __always_inline int is_tracing(void)
 {
 	return unlikely(has_trace && trace.until);
 }
@@ -183,7 +183,7 @@ static __always_inline void trace_packet(const struct frame *frame,
 					 const struct decision *decision,
 					 __u32 direction)
 {
-	if (!is_traced())
+	if (!is_tracing())
 		return;
 	if (frame->xdp)
 		trace_xdp(frame->xdp, decision, direction);

@@ -63,10 +63,10 @@ struct rule {
  * that its value is the first rule in order, not the most specific one.
  */
 struct port_class {
-	__u16 otherwise;   /* one more than a rule's index; 0: no rule */
-	__u8 ipv4_lengths; /* how many of `length` are for IPv4, and come first
-			    */
-	__u8 ipv6_lengths; /* how many behind them are for IPv6 */
+	__u16 default_rule; /* one more than a rule's index; 0: no rule */
+	__u8 ipv4_lengths;  /* how many of `length` are for IPv4, and come first
+			     */
+	__u8 ipv6_lengths;  /* how many behind them are for IPv6 */
 	__u8 length[33 + 129]; /* prefix lengths in bits of v4-mapped addresses,
 				  longest first for either family */
 };

@@ -3,7 +3,7 @@
  * The programs on the host side of a container's veth:
  *
  *   from_container     XDP         what the container sends
- *   settle_checksum    tc ingress  completes what XDP cannot know
+ *   fix_up_checksum    tc ingress  completes what XDP cannot know
  *   from_container_tc  tc ingress  both in one, where XDP is not wanted
  *   to_container       tc egress   what the container receives
  *
@@ -61,15 +61,15 @@ static __noinline void defer_checksum(struct xdp_md *ctx, struct hint *hint,
 	hint->protocol = pkt->protocol;
 	hint->checksum = checksum_change_of(pkt);
 	hint->decision = pkt->decision;
-	if (!is_traced() && count_packet(&frame, pkt))
+	if (!is_tracing() && count_packet(&frame, pkt))
 		hint->decision.verdict = COUNTED;
-	leave_hint(hint, &frame, pkt->ifindex);
+	write_hint(hint, &frame, pkt->ifindex);
 }
 
 static __always_inline void decide_frame(const struct frame *frame,
 					 struct packet *pkt)
 {
-	enum parsed parsed = examine_of(frame, pkt);
+	enum parsed parsed = classify_of(frame, pkt);
 
 	if (parsed == PARSED_FOR_RULES) {
 		decide(pkt, frame->xdp ? AT_XDP : pkt->direction);
@@ -85,8 +85,8 @@ static __always_inline void decide_frame(const struct frame *frame,
  * buffer than the first one. The kernel never cuts a packet there; a program
  * that redirects to the device may, and no rule would apply.
  */
-static __always_inline int hides_headers(const struct frame *frame,
-					 const struct packet *pkt)
+static __always_inline int may_hide_headers(const struct frame *frame,
+					    const struct packet *pkt)
 {
 	__u32 linear = frame->data_end - frame->data;
 
@@ -111,7 +111,7 @@ __noinline int process_frame(struct xdp_md *ctx, struct hint *hint)
 	decide_frame(&frame, &pkt);
 	if (pkt.decision.ports && change_frame(ctx, &pkt))
 		pkt.decision = (struct decision){ .verdict = MALFORMED };
-	if (is_native && hides_headers(&frame, &pkt))
+	if (is_native && may_hide_headers(&frame, &pkt))
 		pkt.decision.verdict = DROPPED;
 	if (is_native || pkt.decision.verdict == DROPPED)
 		count_packet(&frame, &pkt);
@@ -121,14 +121,14 @@ __noinline int process_frame(struct xdp_md *ctx, struct hint *hint)
 }
 
 /* Whether no rule is about such a packet. */
-static __always_inline int is_left_alone(const struct plain_packet *plain,
-					 __u8 direction)
+static __always_inline int is_unmatched(const struct fast_packet *fast,
+					__u8 direction)
 {
-	__u8 protocol = plain->ip->protocol;
+	__u8 protocol = fast->ip->protocol;
 
-	return is_nobodys_business(
-		look_up_port(direction, protocol, plain->ports->destination),
-		look_up_port(!direction, protocol, plain->ports->source));
+	return matches_no_rule(
+		look_up_port(direction, protocol, fast->ports->destination),
+		look_up_port(!direction, protocol, fast->ports->source));
 }
 
 /*
@@ -136,37 +136,39 @@ static __always_inline int is_left_alone(const struct plain_packet *plain,
  * business. Returns 0 for others, while somebody listens, who is to hear of
  * each, and for devices that are not heeded.
  */
-static __always_inline int process_plain_frame(struct xdp_md *ctx,
-					       struct hint *hint)
+static __always_inline int process_fast_frame(struct xdp_md *ctx,
+					      struct hint *hint)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
 	struct frame frame = xdp_frame(ctx);
-	struct known_packet *known;
+	struct cached_decision *cached;
 	struct counters *counters;
-	struct plain_packet plain;
+	struct fast_packet fast;
 
-	if (is_traced() || !read_plain(&frame, &plain))
+	if (is_tracing() || !read_fast_packet(&frame, &fast))
 		return 0;
-	known = likely(plain.checksum) ? recall(&plain, ifindex, AT_XDP) : NULL;
-	if (!known) /* tc ingress passes and counts what does not change */
-		return is_left_alone(&plain, EGRESS);
-	counters = near_counters_of(ifindex);
+	cached = likely(fast.checksum)
+			 ? look_up_decision(&fast, ifindex, AT_XDP)
+			 : NULL;
+	if (!cached) /* tc ingress passes and counts what does not change */
+		return is_unmatched(&fast, EGRESS);
+	counters = fast_counters_of(ifindex);
 	if (unlikely(!counters))
 		return 0;
-	hint->transport = PLAIN_TRANSPORT;
+	hint->transport = FAST_TRANSPORT;
 	hint->family = 4;
-	hint->protocol = plain.ip->protocol;
-	hint->checksum = repeat(known, &plain);
+	hint->protocol = fast.ip->protocol;
+	hint->checksum = apply_cached(cached, &fast);
 	hint->decision.verdict = COUNTED;
-	count_known(counters, known, frame.length);
-	leave_hint(hint, &frame, ifindex);
+	count_cached(counters, cached, frame.length);
+	write_hint(hint, &frame, ifindex);
 	return 1;
 }
 
 SEC("xdp.frags")
 int from_container(struct xdp_md *ctx)
 {
-	struct hint *hint = this_cpus_hint();
+	struct hint *hint = this_cpu_hint();
 
 	if (unlikely(!hint))
 		return XDP_PASS;
@@ -178,7 +180,7 @@ int from_container(struct xdp_md *ctx)
 		return process_frame(ctx, hint);
 	}
 	hint->ifindex = 0;
-	if (process_plain_frame(ctx, hint))
+	if (process_fast_frame(ctx, hint))
 		return XDP_PASS;
 	return process_frame(ctx, hint);
 }
@@ -203,7 +205,7 @@ __noinline int change_skb(struct __sk_buff *skb, const struct packet *pkt)
 				sizeof(decision->quoted_value), 0))
 		return -1;
 	change = checksum_change_of(pkt);
-	fix_up_checksum(skb, &change);
+	fix_up_skb_checksum(skb, &change);
 	return 0;
 }
 
@@ -211,8 +213,8 @@ __noinline int change_skb(struct __sk_buff *skb, const struct packet *pkt)
  * Whether the packet has to be looked at again with more of it in the linear
  * part, where headers mostly are.
  */
-static __always_inline int lacks_bytes(const struct frame *frame,
-				       const struct packet *pkt)
+static __always_inline int needs_pull(const struct frame *frame,
+				      const struct packet *pkt)
 {
 	__u32 linear = frame->data_end - frame->data;
 
@@ -248,7 +250,7 @@ __noinline int process_skb(struct __sk_buff *skb, __u32 direction)
 	struct packet pkt = skb_packet(skb, direction);
 
 	decide_skb(skb, &pkt);
-	if (unlikely(lacks_bytes(&frame, &pkt))) {
+	if (unlikely(needs_pull(&frame, &pkt))) {
 		if (bpf_skb_pull_data(skb, skb->len < MAX_OFFSET ? skb->len
 								 : MAX_OFFSET))
 			return TCX_DROP;
@@ -261,40 +263,40 @@ __noinline int process_skb(struct __sk_buff *skb, __u32 direction)
 	return pkt.decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
 }
 
-/* As process_plain_frame(), of a device that is heeded. */
-static __always_inline int process_plain_skb(struct __sk_buff *skb,
-					     __u8 direction,
-					     struct counters *counters)
+/* As process_fast_frame(), of a device that is heeded. */
+static __always_inline int process_fast_skb(struct __sk_buff *skb,
+					    __u8 direction,
+					    struct counters *counters)
 {
 	struct frame frame = skb_frame(skb);
-	struct known_packet *known;
+	struct cached_decision *cached;
 	struct checksum_change change;
-	struct plain_packet plain;
+	struct fast_packet fast;
 
-	if (is_traced() || !read_plain(&frame, &plain))
+	if (is_tracing() || !read_fast_packet(&frame, &fast))
 		return 0;
-	known = recall(&plain, skb->ifindex, direction);
-	if (known) {
-		count_known(counters, known, frame.length);
-		if (unlikely(known->verdict == PASSED))
+	cached = look_up_decision(&fast, skb->ifindex, direction);
+	if (cached) {
+		count_cached(counters, cached, frame.length);
+		if (unlikely(cached->verdict == PASSED))
 			return 1;
-		change = repeat(known, &plain);
-		fix_up_checksum(skb, &change);
+		change = apply_cached(cached, &fast);
+		fix_up_skb_checksum(skb, &change);
 		return 1;
 	}
-	if (!is_left_alone(&plain, direction))
+	if (!is_unmatched(&fast, direction))
 		return 0;
 	counters->passed++;
 	return 1;
 }
 
 /* What XDP does, at a tc hook. */
-static __always_inline int see_skb(struct __sk_buff *skb, __u8 direction)
+static __always_inline int process_at_tc(struct __sk_buff *skb, __u8 direction)
 {
-	struct counters *near = near_counters_of(skb->ifindex);
+	struct counters *fast = fast_counters_of(skb->ifindex);
 
-	if (likely(near)) {
-		if (process_plain_skb(skb, direction, near))
+	if (likely(fast)) {
+		if (process_fast_skb(skb, direction, fast))
 			return TCX_NEXT;
 	} else if (!counters_of(skb->ifindex)) {
 		hand_over_skb(skb, direction);
@@ -309,7 +311,7 @@ static __always_inline int see_skb(struct __sk_buff *skb, __u8 direction)
  * rules are exchanged with those of a build that needed it.
  */
 SEC("tc")
-int settle_checksum(struct __sk_buff *skb)
+int fix_up_checksum(struct __sk_buff *skb)
 {
 	struct frame frame = skb_frame(skb);
 	struct counters *counters;
@@ -321,19 +323,19 @@ int settle_checksum(struct __sk_buff *skb)
 			hand_over_skb(skb, EGRESS);
 		return TCX_NEXT;
 	}
-	hint = this_cpus_hint();
+	hint = this_cpu_hint();
 	if (unlikely(!hint))
 		return TCX_NEXT;
-	if (!is_about(hint, &frame, skb->ifindex)) {
+	if (!hint_matches(hint, &frame, skb->ifindex)) {
 		clear_hint(hint);
-		return see_skb(skb, EGRESS);
+		return process_at_tc(skb, EGRESS);
 	}
 	is_counted = hint->decision.verdict == COUNTED;
 	counters = likely(is_counted) ? NULL : counters_of(skb->ifindex);
 	if (unlikely(!is_counted && !counters))
 		hand_over_skb(skb, EGRESS);
 	clear_hint(hint);
-	fix_up_checksum(skb, &hint->checksum);
+	fix_up_skb_checksum(skb, &hint->checksum);
 	if (unlikely(counters))
 		count(counters, &frame, EGRESS, &hint->decision, hint->length);
 	return TCX_NEXT;
@@ -342,13 +344,13 @@ int settle_checksum(struct __sk_buff *skb)
 SEC("tc")
 int from_container_tc(struct __sk_buff *skb)
 {
-	return see_skb(skb, EGRESS);
+	return process_at_tc(skb, EGRESS);
 }
 
 SEC("tc")
 int to_container(struct __sk_buff *skb)
 {
-	return see_skb(skb, INGRESS);
+	return process_at_tc(skb, INGRESS);
 }
 
 /*

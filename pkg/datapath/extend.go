@@ -71,7 +71,7 @@ func (h Hooks) or(other Hooks) Hooks {
 func openMaps(dir string, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 	opened := map[string]*ebpf.Map{}
 	for name := range spec.Maps {
-		m, err := openPinnedMap(dir, pinName(name))
+		m, err := openPinnedMap(dir, name)
 		if err != nil {
 			return opened, err
 		}
@@ -92,7 +92,7 @@ func closeMaps(opened map[string]*ebpf.Map) {
 func PinnedHooks(dir string) (Hooks, error) {
 	var errs []error
 	has := func(program string) bool {
-		_, err := os.Stat(filepath.Join(dir, program))
+		_, err := os.Stat(filepath.Join(dir, pinName(program)))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("%w to look for %s: %w", ErrPin, program, err))
 		}
@@ -100,7 +100,7 @@ func PinnedHooks(dir string) (Hooks, error) {
 	}
 	hooks := Hooks{
 		XDP:       has(programsProgFromContainer),
-		TCIngress: has(programsProgSettleChecksum) || has(programsProgFromContainerTc),
+		TCIngress: has(programsProgFixUpChecksum) || has(programsProgFromContainerTc),
 		TCEgress:  has(programsProgToContainer),
 	}
 	return hooks, errors.Join(errs...)

@@ -86,7 +86,7 @@ func TestCountersOfLayout1(t *testing.T) {
 	}
 	_ = p.maps[programsMapCounters].Close()
 	p.maps[programsMapCounters] = before
-	p.maps[programsMapNearDevices], p.maps[programsMapNearCounters] = nil, nil
+	p.maps[programsMapFastCounterOwners], p.maps[programsMapFastCounters] = nil, nil
 	got, err := p.Counters(loopback)
 	if err != nil || got.Passed != 1 || got.Malformed != 6 || got.PortsMoved != 0 || len(got.Rules) != ruleCount ||
 		got.Rules[0] != (RuleCounter{8, 9}) || got.Rules[1] != (RuleCounter{10, 11}) {

@@ -108,7 +108,7 @@ func mayEndChain(filter netlink.Filter) bool {
 }
 
 // tcPrograms are the names of our programs at tc hooks.
-var tcPrograms = []string{programsProgSettleChecksum, programsProgFromContainerTc, programsProgToContainer}
+var tcPrograms = []string{programsProgFixUpChecksum, programsProgFromContainerTc, programsProgToContainer}
 
 // pinnedTCPrograms returns the ids of the tc programs of all rulesets beside the
 // one pinned in dir, and its own: those of another attachment are on the device
@@ -116,7 +116,7 @@ var tcPrograms = []string{programsProgSettleChecksum, programsProgFromContainerT
 func pinnedTCPrograms(dir string) map[ebpf.ProgramID]bool {
 	ids := map[ebpf.ProgramID]bool{}
 	for _, name := range tcPrograms {
-		pins, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "*", name)) // the pattern is good
+		pins, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "*", pinName(name))) // the pattern is good
 		for _, pin := range pins {
 			if id, err := pinnedProgramID(pin); err == nil {
 				ids[id] = true

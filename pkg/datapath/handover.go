@@ -33,7 +33,7 @@ func openPredecessors(dir string) (p predecessors, err error) {
 }
 
 func openPinnedMap(dir, name string) (*ebpf.Map, error) {
-	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
+	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, pinName(name)), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w to open the map %s: %w", ErrPin, name, err)
 	}

@@ -18,7 +18,7 @@ var ErrLoad = errors.New("the kernel refused to load the programs")
 // do not need are nil.
 type Programs struct {
 	FromContainer   *ebpf.Program
-	SettleChecksum  *ebpf.Program
+	FixUpChecksum  *ebpf.Program
 	FromContainerTC *ebpf.Program
 	ToContainer     *ebpf.Program
 
@@ -123,7 +123,7 @@ var tables = []string{
 func take(collection *ebpf.Collection) *Programs {
 	p := &Programs{
 		FromContainer:   collection.DetachProgram(programsProgFromContainer),
-		SettleChecksum:  collection.DetachProgram(programsProgSettleChecksum),
+		FixUpChecksum:  collection.DetachProgram(programsProgFixUpChecksum),
 		FromContainerTC: collection.DetachProgram(programsProgFromContainerTc),
 		ToContainer:     collection.DetachProgram(programsProgToContainer),
 		maps:            make(map[string]*ebpf.Map, len(collection.Maps)),
@@ -148,9 +148,9 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks
 		return err
 	}
 	if rs.keepsFlows() { // else there is nothing to remember
-		spec.Maps[programsMapKnownPackets].MaxEntries *= uint32(cpus)
+		spec.Maps[programsMapCachedDecisions].MaxEntries *= uint32(cpus)
 	} else {
-		spec.Maps[programsMapKnownPackets].MaxEntries = 1
+		spec.Maps[programsMapCachedDecisions].MaxEntries = 1
 	}
 	return errors.Join(
 		sizeNear(spec, len(rs.Rules), cpus),
@@ -158,7 +158,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks
 		spec.Variables[programsVarHasClasses].Set(asByte(len(table.Classes) > 0)),
 		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
 		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
-		spec.Variables[programsVarRemembers].Set(asByte(!IsRealTime())),
+		spec.Variables[programsVarCachesDecisions].Set(asByte(!IsRealTime())),
 		spec.Variables[programsVarHintOwner].Set(hintOwner(rs.NetNS)),
 		spec.Variables[programsVarIsNative].Set(asByte(rs.Mode.isNative())),
 		spec.Variables[programsVarHasXdpLoadBytes].Set(asByte(hasMultiBuffer())),

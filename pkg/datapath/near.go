@@ -39,13 +39,13 @@ func sizeNear(spec *ebpf.CollectionSpec, ruleCount, cpus int) error {
 	for places > 1 && places*stride > min(nearBytes, nearBytesInAll/cpus) {
 		places /= 2
 	}
-	counters := spec.Maps[programsMapNearCounters]
+	counters := spec.Maps[programsMapFastCounters]
 	counters.Key, counters.Value = nil, nil // which are not that long
 	counters.ValueSize = uint32(stride)
 	counters.MaxEntries = uint32(places * cpus)
-	spec.Maps[programsMapNearDevices].MaxEntries = uint32(places)
+	spec.Maps[programsMapFastCounterOwners].MaxEntries = uint32(places)
 	return errors.Join(
-		spec.Variables[programsVarNearMask].Set(uint32(places-1)),
+		spec.Variables[programsVarFastCounterMask].Set(uint32(places-1)),
 		spec.Variables[programsVarCpuCount].Set(uint32(cpus)),
 	)
 }
@@ -53,7 +53,7 @@ func sizeNear(spec *ebpf.CollectionSpec, ruleCount, cpus int) error {
 // near returns the near counters of a ruleset, none where it is of a build that
 // had none.
 func (p *Programs) near() near {
-	return near{p.maps[programsMapNearDevices], p.maps[programsMapNearCounters]}
+	return near{p.maps[programsMapFastCounterOwners], p.maps[programsMapFastCounters]}
 }
 
 func (n near) exist() bool { return n.devices != nil && n.counters != nil }
@@ -68,7 +68,7 @@ func (n near) owner(ifindex uint32) (owner uint32, err error) {
 		return 0, nil
 	}
 	if err := n.devices.Lookup(n.place(ifindex), &owner); err != nil {
-		return 0, fmt.Errorf("read the map %s: %w", programsMapNearDevices, err)
+		return 0, fmt.Errorf("read the map %s: %w", programsMapFastCounterOwners, err)
 	}
 	return owner, nil
 }
@@ -103,7 +103,7 @@ func (n near) take(ifindex uint32) error {
 
 func (n near) give(place, owner uint32) error {
 	if err := n.devices.Put(place, owner); err != nil {
-		return fmt.Errorf("write the map %s: %w", programsMapNearDevices, err)
+		return fmt.Errorf("write the map %s: %w", programsMapFastCounterOwners, err)
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (n near) lookup(ifindex uint32) (perCPU [][]byte, err error) {
 	for _, element := range n.elements(ifindex) {
 		value, err := n.counters.LookupBytes(element)
 		if err != nil {
-			return nil, fmt.Errorf("read the map %s: %w", programsMapNearCounters, err)
+			return nil, fmt.Errorf("read the map %s: %w", programsMapFastCounters, err)
 		}
 		perCPU = append(perCPU, value)
 	}
@@ -169,11 +169,11 @@ func leaveNear(dir string, ifindex uint32) error {
 // openNear opens what there is of near counters. The result is to be closed,
 // also with an error.
 func openNear(dir string) (n near, err error) {
-	n.devices, err = openIfThere(dir, programsMapNearDevices)
+	n.devices, err = openIfThere(dir, programsMapFastCounterOwners)
 	if err != nil {
 		return n, err
 	}
-	n.counters, err = openIfThere(dir, programsMapNearCounters)
+	n.counters, err = openIfThere(dir, programsMapFastCounters)
 	return n, err
 }
 

@@ -187,7 +187,7 @@ func TestNearPlaceWithoutPins(t *testing.T) {
 	p := nearPair(t)
 	p.activate(t, p.first)
 	p.send(t, p.first, 1)
-	if err := os.Remove(filepath.Join(p.dir, programsMapNearCounters)); err != nil {
+	if err := os.Remove(filepath.Join(p.dir, pinName(programsMapFastCounters))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := OpenWhole(p.dir, Hooks{}); !errors.Is(err, os.ErrNotExist) {
@@ -224,7 +224,7 @@ func TestNearSizes(t *testing.T) {
 		if err := sizeNear(spec, size.rules, size.cpus); err != nil {
 			t.Fatal(err)
 		}
-		counters, places := spec.Maps[programsMapNearCounters], spec.Maps[programsMapNearDevices].MaxEntries
+		counters, places := spec.Maps[programsMapFastCounters], spec.Maps[programsMapFastCounterOwners].MaxEntries
 		used := 56 + 16*size.rules
 		if gap := int(counters.ValueSize) - used; gap < cacheLine-1 {
 			t.Errorf("%+v: between two CPUs' counters are %d bytes", size, gap)

@@ -16,7 +16,7 @@ import (
 func (p *Programs) programs() map[string]**ebpf.Program {
 	return map[string]**ebpf.Program{
 		programsProgFromContainer:   &p.FromContainer,
-		programsProgSettleChecksum:  &p.SettleChecksum,
+		programsProgFixUpChecksum:  &p.FixUpChecksum,
 		programsProgFromContainerTc: &p.FromContainerTC,
 		programsProgToContainer:     &p.ToContainer,
 	}
@@ -27,7 +27,7 @@ func (p *Programs) atTCIngress() *ebpf.Program {
 	if p.FromContainerTC != nil {
 		return p.FromContainerTC
 	}
-	return p.SettleChecksum
+	return p.FixUpChecksum
 }
 
 // Pin pins every program and map under its own name into dir, a folder in
@@ -37,7 +37,7 @@ func (p *Programs) Pin(dir string) error {
 		if *program == nil {
 			continue
 		}
-		if err := (*program).Pin(filepath.Join(dir, name)); err != nil {
+		if err := (*program).Pin(filepath.Join(dir, pinName(name))); err != nil {
 			return fmt.Errorf("%w to pin the program %s: %w", ErrPin, name, err)
 		}
 	}
@@ -49,10 +49,22 @@ func (p *Programs) Pin(dir string) error {
 	return nil
 }
 
-// pinName is the map's name without the dots that bpffs refuses: those of
-// variables are called .rodata or .data.trace.
-func pinName(mapName string) string {
-	return mapName[strings.LastIndexByte(mapName, '.')+1:]
+// oldPinNames are the names under which maps and programs are pinned that were
+// renamed since. Rulesets of builds before and after it find each other's pins.
+var oldPinNames = map[string]string{
+	programsMapCachedDecisions:   "known_packets",
+	programsMapFastCounterOwners: "near_devices",
+	programsMapFastCounters:      "near_counters",
+	programsProgFixUpChecksum:    "settle_checksum",
+}
+
+// pinName returns the name under which a map or a program is pinned. bpffs refuses
+// dots, which are in the names of the maps of variables: .rodata and .data.trace.
+func pinName(name string) string {
+	if old, renamed := oldPinNames[name]; renamed {
+		return old
+	}
+	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
 // Open opens the pinned programs of a ruleset and the maps that attaching
@@ -72,7 +84,7 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 			continue
 		}
 		var err error
-		if *program, err = loadPinnedProgram(filepath.Join(dir, name)); err != nil {
+		if *program, err = loadPinnedProgram(filepath.Join(dir, pinName(name))); err != nil {
 			return fmt.Errorf("%w to open the program %s: %w", ErrPin, name, err)
 		}
 	}
@@ -82,7 +94,7 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 	}
 	p.maps[programsMapCounters] = counters
 	near, err := openNear(dir)
-	p.maps[programsMapNearDevices], p.maps[programsMapNearCounters] = near.devices, near.counters
+	p.maps[programsMapFastCounterOwners], p.maps[programsMapFastCounters] = near.devices, near.counters
 	return err
 }
 
@@ -103,7 +115,7 @@ func pinnedMaps() []string {
 	names := []string{pinDescription}
 	specs := reflect.TypeFor[programsMapSpecs]()
 	for i := range specs.NumField() {
-		names = append(names, specs.Field(i).Tag.Get("ebpf"))
+		names = append(names, pinName(specs.Field(i).Tag.Get("ebpf")))
 	}
 	return names
 }

@@ -18,6 +18,20 @@ type programsAddress struct {
 	Word [2]uint64
 }
 
+type programsCachedDecision struct {
+	_           structs.HostLayout
+	Source      uint32
+	Destination uint32
+	Ports       uint32
+	Ifindex     uint32
+	To          uint32
+	FlowBucket  uint32
+	FlowVersion uint32
+	_           [2]byte /* unsupported bitfield */
+	Kind        uint8
+	Epoch       uint8
+}
+
 type programsCounters struct {
 	_                  structs.HostLayout
 	Passed             uint64
@@ -146,20 +160,6 @@ type programsHint struct {
 	}
 }
 
-type programsKnownPacket struct {
-	_           structs.HostLayout
-	Source      uint32
-	Destination uint32
-	Ports       uint32
-	Ifindex     uint32
-	To          uint32
-	FlowBucket  uint32
-	FlowVersion uint32
-	_           [2]byte /* unsupported bitfield */
-	Kind        uint8
-	Epoch       uint8
-}
-
 type programsPeerPrefix struct {
 	_         structs.HostLayout
 	PortClass uint16
@@ -171,7 +171,7 @@ type programsPeerPrefix struct {
 
 type programsPortClass struct {
 	_           structs.HostLayout
-	Otherwise   uint16
+	DefaultRule uint16
 	Ipv4Lengths uint8
 	Ipv6Lengths uint8
 	Length      [162]uint8
@@ -270,48 +270,48 @@ type programsXdpLayout struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	programsMapCounters         = "counters"
-	programsMapFlows            = "flows"
-	programsMapHints            = "hints"
-	programsMapKnownPackets     = "known_packets"
-	programsMapNearCounters     = "near_counters"
-	programsMapNearDevices      = "near_devices"
-	programsMapPeerPrefixes     = "peer_prefixes"
-	programsMapPortClasses      = "port_classes"
-	programsMapPortPages        = "port_pages"
-	programsMapRules            = "rules"
-	programsMapTcPredecessors   = "tc_predecessors"
-	programsMapTraceRings       = "trace_rings"
-	programsMapXdpPredecessors  = "xdp_predecessors"
-	programsProgFromContainer   = "from_container"
-	programsProgFromContainerTc = "from_container_tc"
-	programsProgImportFlow      = "import_flow"
-	programsProgSettleChecksum  = "settle_checksum"
-	programsProgToContainer     = "to_container"
-	programsVarCpuCount         = "cpu_count"
-	programsVarEpochShift       = "epoch_shift"
-	programsVarFlowBuckets      = "flow_buckets"
-	programsVarFlowLifetime     = "flow_lifetime"
-	programsVarFlowRank         = "flow_rank"
-	programsVarFlowSeed         = "flow_seed"
-	programsVarHandsOver        = "hands_over"
-	programsVarHasClasses       = "has_classes"
-	programsVarHasFrags         = "has_frags"
-	programsVarHasTrace         = "has_trace"
-	programsVarHasXdpLoadBytes  = "has_xdp_load_bytes"
-	programsVarHintOwner        = "hint_owner"
-	programsVarIsNative         = "is_native"
-	programsVarLoadsInOrder     = "loads_in_order"
-	programsVarNearMask         = "near_mask"
-	programsVarNetworkMask      = "network_mask"
-	programsVarPortIndex        = "port_index"
-	programsVarReadsSkb         = "reads_skb"
-	programsVarRemembers        = "remembers"
-	programsVarRuleCount        = "rule_count"
-	programsVarRulesetId        = "ruleset_id"
-	programsVarSkbLayout        = "skb_layout"
-	programsVarTrace            = "trace"
-	programsVarXdpLayout        = "xdp_layout"
+	programsMapCachedDecisions   = "cached_decisions"
+	programsMapCounters          = "counters"
+	programsMapFastCounterOwners = "fast_counter_owners"
+	programsMapFastCounters      = "fast_counters"
+	programsMapFlows             = "flows"
+	programsMapHints             = "hints"
+	programsMapPeerPrefixes      = "peer_prefixes"
+	programsMapPortClasses       = "port_classes"
+	programsMapPortPages         = "port_pages"
+	programsMapRules             = "rules"
+	programsMapTcPredecessors    = "tc_predecessors"
+	programsMapTraceRings        = "trace_rings"
+	programsMapXdpPredecessors   = "xdp_predecessors"
+	programsProgFixUpChecksum    = "fix_up_checksum"
+	programsProgFromContainer    = "from_container"
+	programsProgFromContainerTc  = "from_container_tc"
+	programsProgImportFlow       = "import_flow"
+	programsProgToContainer      = "to_container"
+	programsVarCachesDecisions   = "caches_decisions"
+	programsVarCpuCount          = "cpu_count"
+	programsVarEpochShift        = "epoch_shift"
+	programsVarFastCounterMask   = "fast_counter_mask"
+	programsVarFlowBuckets       = "flow_buckets"
+	programsVarFlowLifetime      = "flow_lifetime"
+	programsVarFlowRank          = "flow_rank"
+	programsVarFlowSeed          = "flow_seed"
+	programsVarHandsOver         = "hands_over"
+	programsVarHasClasses        = "has_classes"
+	programsVarHasFrags          = "has_frags"
+	programsVarHasTrace          = "has_trace"
+	programsVarHasXdpLoadBytes   = "has_xdp_load_bytes"
+	programsVarHintOwner         = "hint_owner"
+	programsVarIsNative          = "is_native"
+	programsVarLoadsInOrder      = "loads_in_order"
+	programsVarNetworkMask       = "network_mask"
+	programsVarPortIndex         = "port_index"
+	programsVarReadsSkb          = "reads_skb"
+	programsVarRuleCount         = "rule_count"
+	programsVarRulesetId         = "ruleset_id"
+	programsVarSkbLayout         = "skb_layout"
+	programsVarTrace             = "trace"
+	programsVarXdpLayout         = "xdp_layout"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -356,10 +356,10 @@ type programsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsProgramSpecs struct {
+	FixUpChecksum   *ebpf.ProgramSpec `ebpf:"fix_up_checksum"`
 	FromContainer   *ebpf.ProgramSpec `ebpf:"from_container"`
 	FromContainerTc *ebpf.ProgramSpec `ebpf:"from_container_tc"`
 	ImportFlow      *ebpf.ProgramSpec `ebpf:"import_flow"`
-	SettleChecksum  *ebpf.ProgramSpec `ebpf:"settle_checksum"`
 	ToContainer     *ebpf.ProgramSpec `ebpf:"to_container"`
 }
 
@@ -367,27 +367,29 @@ type programsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsMapSpecs struct {
-	Counters        *ebpf.MapSpec `ebpf:"counters"`
-	Flows           *ebpf.MapSpec `ebpf:"flows"`
-	Hints           *ebpf.MapSpec `ebpf:"hints"`
-	KnownPackets    *ebpf.MapSpec `ebpf:"known_packets"`
-	NearCounters    *ebpf.MapSpec `ebpf:"near_counters"`
-	NearDevices     *ebpf.MapSpec `ebpf:"near_devices"`
-	PeerPrefixes    *ebpf.MapSpec `ebpf:"peer_prefixes"`
-	PortClasses     *ebpf.MapSpec `ebpf:"port_classes"`
-	PortPages       *ebpf.MapSpec `ebpf:"port_pages"`
-	Rules           *ebpf.MapSpec `ebpf:"rules"`
-	TcPredecessors  *ebpf.MapSpec `ebpf:"tc_predecessors"`
-	TraceRings      *ebpf.MapSpec `ebpf:"trace_rings"`
-	XdpPredecessors *ebpf.MapSpec `ebpf:"xdp_predecessors"`
+	CachedDecisions   *ebpf.MapSpec `ebpf:"cached_decisions"`
+	Counters          *ebpf.MapSpec `ebpf:"counters"`
+	FastCounterOwners *ebpf.MapSpec `ebpf:"fast_counter_owners"`
+	FastCounters      *ebpf.MapSpec `ebpf:"fast_counters"`
+	Flows             *ebpf.MapSpec `ebpf:"flows"`
+	Hints             *ebpf.MapSpec `ebpf:"hints"`
+	PeerPrefixes      *ebpf.MapSpec `ebpf:"peer_prefixes"`
+	PortClasses       *ebpf.MapSpec `ebpf:"port_classes"`
+	PortPages         *ebpf.MapSpec `ebpf:"port_pages"`
+	Rules             *ebpf.MapSpec `ebpf:"rules"`
+	TcPredecessors    *ebpf.MapSpec `ebpf:"tc_predecessors"`
+	TraceRings        *ebpf.MapSpec `ebpf:"trace_rings"`
+	XdpPredecessors   *ebpf.MapSpec `ebpf:"xdp_predecessors"`
 }
 
 // programsVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
+	CachesDecisions *ebpf.VariableSpec `ebpf:"caches_decisions"`
 	CpuCount        *ebpf.VariableSpec `ebpf:"cpu_count"`
 	EpochShift      *ebpf.VariableSpec `ebpf:"epoch_shift"`
+	FastCounterMask *ebpf.VariableSpec `ebpf:"fast_counter_mask"`
 	FlowBuckets     *ebpf.VariableSpec `ebpf:"flow_buckets"`
 	FlowLifetime    *ebpf.VariableSpec `ebpf:"flow_lifetime"`
 	FlowRank        *ebpf.VariableSpec `ebpf:"flow_rank"`
@@ -400,11 +402,9 @@ type programsVariableSpecs struct {
 	HintOwner       *ebpf.VariableSpec `ebpf:"hint_owner"`
 	IsNative        *ebpf.VariableSpec `ebpf:"is_native"`
 	LoadsInOrder    *ebpf.VariableSpec `ebpf:"loads_in_order"`
-	NearMask        *ebpf.VariableSpec `ebpf:"near_mask"`
 	NetworkMask     *ebpf.VariableSpec `ebpf:"network_mask"`
 	PortIndex       *ebpf.VariableSpec `ebpf:"port_index"`
 	ReadsSkb        *ebpf.VariableSpec `ebpf:"reads_skb"`
-	Remembers       *ebpf.VariableSpec `ebpf:"remembers"`
 	RuleCount       *ebpf.VariableSpec `ebpf:"rule_count"`
 	RulesetId       *ebpf.VariableSpec `ebpf:"ruleset_id"`
 	SkbLayout       *ebpf.VariableSpec `ebpf:"skb_layout"`
@@ -432,29 +432,29 @@ func (o *programsObjects) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsMaps struct {
-	Counters        *ebpf.Map `ebpf:"counters"`
-	Flows           *ebpf.Map `ebpf:"flows"`
-	Hints           *ebpf.Map `ebpf:"hints"`
-	KnownPackets    *ebpf.Map `ebpf:"known_packets"`
-	NearCounters    *ebpf.Map `ebpf:"near_counters"`
-	NearDevices     *ebpf.Map `ebpf:"near_devices"`
-	PeerPrefixes    *ebpf.Map `ebpf:"peer_prefixes"`
-	PortClasses     *ebpf.Map `ebpf:"port_classes"`
-	PortPages       *ebpf.Map `ebpf:"port_pages"`
-	Rules           *ebpf.Map `ebpf:"rules"`
-	TcPredecessors  *ebpf.Map `ebpf:"tc_predecessors"`
-	TraceRings      *ebpf.Map `ebpf:"trace_rings"`
-	XdpPredecessors *ebpf.Map `ebpf:"xdp_predecessors"`
+	CachedDecisions   *ebpf.Map `ebpf:"cached_decisions"`
+	Counters          *ebpf.Map `ebpf:"counters"`
+	FastCounterOwners *ebpf.Map `ebpf:"fast_counter_owners"`
+	FastCounters      *ebpf.Map `ebpf:"fast_counters"`
+	Flows             *ebpf.Map `ebpf:"flows"`
+	Hints             *ebpf.Map `ebpf:"hints"`
+	PeerPrefixes      *ebpf.Map `ebpf:"peer_prefixes"`
+	PortClasses       *ebpf.Map `ebpf:"port_classes"`
+	PortPages         *ebpf.Map `ebpf:"port_pages"`
+	Rules             *ebpf.Map `ebpf:"rules"`
+	TcPredecessors    *ebpf.Map `ebpf:"tc_predecessors"`
+	TraceRings        *ebpf.Map `ebpf:"trace_rings"`
+	XdpPredecessors   *ebpf.Map `ebpf:"xdp_predecessors"`
 }
 
 func (m *programsMaps) Close() error {
 	return _ProgramsClose(
+		m.CachedDecisions,
 		m.Counters,
+		m.FastCounterOwners,
+		m.FastCounters,
 		m.Flows,
 		m.Hints,
-		m.KnownPackets,
-		m.NearCounters,
-		m.NearDevices,
 		m.PeerPrefixes,
 		m.PortClasses,
 		m.PortPages,
@@ -469,8 +469,10 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
+	CachesDecisions *ebpf.Variable `ebpf:"caches_decisions"`
 	CpuCount        *ebpf.Variable `ebpf:"cpu_count"`
 	EpochShift      *ebpf.Variable `ebpf:"epoch_shift"`
+	FastCounterMask *ebpf.Variable `ebpf:"fast_counter_mask"`
 	FlowBuckets     *ebpf.Variable `ebpf:"flow_buckets"`
 	FlowLifetime    *ebpf.Variable `ebpf:"flow_lifetime"`
 	FlowRank        *ebpf.Variable `ebpf:"flow_rank"`
@@ -483,11 +485,9 @@ type programsVariables struct {
 	HintOwner       *ebpf.Variable `ebpf:"hint_owner"`
 	IsNative        *ebpf.Variable `ebpf:"is_native"`
 	LoadsInOrder    *ebpf.Variable `ebpf:"loads_in_order"`
-	NearMask        *ebpf.Variable `ebpf:"near_mask"`
 	NetworkMask     *ebpf.Variable `ebpf:"network_mask"`
 	PortIndex       *ebpf.Variable `ebpf:"port_index"`
 	ReadsSkb        *ebpf.Variable `ebpf:"reads_skb"`
-	Remembers       *ebpf.Variable `ebpf:"remembers"`
 	RuleCount       *ebpf.Variable `ebpf:"rule_count"`
 	RulesetId       *ebpf.Variable `ebpf:"ruleset_id"`
 	SkbLayout       *ebpf.Variable `ebpf:"skb_layout"`
@@ -499,19 +499,19 @@ type programsVariables struct {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsPrograms struct {
+	FixUpChecksum   *ebpf.Program `ebpf:"fix_up_checksum"`
 	FromContainer   *ebpf.Program `ebpf:"from_container"`
 	FromContainerTc *ebpf.Program `ebpf:"from_container_tc"`
 	ImportFlow      *ebpf.Program `ebpf:"import_flow"`
-	SettleChecksum  *ebpf.Program `ebpf:"settle_checksum"`
 	ToContainer     *ebpf.Program `ebpf:"to_container"`
 }
 
 func (p *programsPrograms) Close() error {
 	return _ProgramsClose(
+		p.FixUpChecksum,
 		p.FromContainer,
 		p.FromContainerTc,
 		p.ImportFlow,
-		p.SettleChecksum,
 		p.ToContainer,
 	)
 }

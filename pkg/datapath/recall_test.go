@@ -27,7 +27,7 @@ func sentFrame(t *testing.T, p *Programs, frame []byte) []byte {
 		return out
 	}
 	_, out := run(t, p.FromContainer, frame)
-	_, out = run(t, p.SettleChecksum, out)
+	_, out = run(t, p.FixUpChecksum, out)
 	return out
 }
 
@@ -62,14 +62,14 @@ func hooks(t *testing.T, test func(t *testing.T, mode Mode)) {
 // comes with.
 func isKnown(t *testing.T, dir string, source, destination uint16) bool {
 	t.Helper()
-	packets, err := openPinnedMap(dir, programsMapKnownPackets)
+	packets, err := openPinnedMap(dir, programsMapCachedDecisions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer packets.Close()
 	ports := uint32(fromNetwork(destination))<<16 | uint32(fromNetwork(source))
 	var key uint32
-	var known programsKnownPacket
+	var known programsCachedDecision
 	for entries := packets.Iterate(); entries.Next(&key, &known); {
 		if known.Ifindex == loopback && known.Ports == ports {
 			return true
@@ -78,9 +78,9 @@ func isKnown(t *testing.T, dir string, source, destination uint16) bool {
 	return false
 }
 
-// TestKnownPacketOfEvictedFlow has other packets push out the flow of a packet and
+// TestCachedDecisionOfEvictedFlow has other packets push out the flow of a packet and
 // a reply that are known.
-func TestKnownPacketOfEvictedFlow(t *testing.T) {
+func TestCachedDecisionOfEvictedFlow(t *testing.T) {
 	hooks(t, func(t *testing.T, mode Mode) {
 		rs := flowPorts(1)
 		rs.Mode = mode
@@ -108,9 +108,9 @@ func TestKnownPacketOfEvictedFlow(t *testing.T) {
 	})
 }
 
-// TestKnownPacketsOfOneSocket has one socket use all ports that become the same one,
+// TestCachedDecisionsOfOneSocket has one socket use all ports that become the same one,
 // and that one directly, in turns: the first keeps its source port.
-func TestKnownPacketsOfOneSocket(t *testing.T) {
+func TestCachedDecisionsOfOneSocket(t *testing.T) {
 	hooks(t, func(t *testing.T, mode Mode) {
 		rs := flowPorts(1024)
 		rs.Mode = mode
@@ -149,9 +149,9 @@ func TestKnownPacketsOfOneSocket(t *testing.T) {
 	})
 }
 
-// TestKnownPacketOneWay has a rule whose replies are left alone use the ports of a
+// TestCachedDecisionOneWay has a rule whose replies are left alone use the ports of a
 // flow: it has no part in that.
-func TestKnownPacketOneWay(t *testing.T) {
+func TestCachedDecisionOneWay(t *testing.T) {
 	hooks(t, func(t *testing.T, mode Mode) {
 		rs := flowPorts(1024)
 		rs.Mode = mode
@@ -169,9 +169,9 @@ func TestKnownPacketOneWay(t *testing.T) {
 	})
 }
 
-// TestKnownPacketBecomesReply has a packet that a rule rewrites become a reply, as
+// TestCachedDecisionBecomesReply has a packet that a rule rewrites become a reply, as
 // there is a flow of the other direction.
-func TestKnownPacketBecomesReply(t *testing.T) {
+func TestCachedDecisionBecomesReply(t *testing.T) {
 	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
 	hooks(t, func(t *testing.T, mode Mode) {
 		p, _ := pinned(t, &Ruleset{Mode: mode, Flows: 1024, Rules: []rules.Rule{
@@ -196,9 +196,9 @@ func TestKnownPacketBecomesReply(t *testing.T) {
 	})
 }
 
-// TestKnownPacketWhoseRulesetComesBack exchanges rules and goes back, by flows in
+// TestCachedDecisionAfterRollback exchanges rules and goes back, by flows in
 // common and by flows that are copied.
-func TestKnownPacketWhoseRulesetComesBack(t *testing.T) {
+func TestCachedDecisionAfterRollback(t *testing.T) {
 	for _, isShared := range []bool{true, false} {
 		t.Run(fmt.Sprintf("flows in common %v", isShared), func(t *testing.T) {
 			hooks(t, func(t *testing.T, mode Mode) { comeBack(t, mode, isShared) })
@@ -267,9 +267,9 @@ func comeBack(t *testing.T, mode Mode, isShared bool) {
 	}
 }
 
-// TestKnownPacketThatIsNotPlain has packets of a known flow that are fragments, or
+// TestCachedDecisionOffTheFastPath has packets of a known flow that are fragments, or
 // whose lengths are wrong: they are not taken for what is known.
-func TestKnownPacketThatIsNotPlain(t *testing.T) {
+func TestCachedDecisionOffTheFastPath(t *testing.T) {
 	hooks(t, func(t *testing.T, mode Mode) {
 		rs := flowPorts(1024)
 		rs.Mode = mode

@@ -32,7 +32,7 @@ type Hooks struct {
 func (h Hooks) programs() map[string]bool {
 	return map[string]bool{
 		programsProgFromContainer:   h.XDP,
-		programsProgSettleChecksum:  h.TCIngress && h.XDP,
+		programsProgFixUpChecksum:  h.TCIngress && h.XDP,
 		programsProgFromContainerTc: h.TCIngress && !h.XDP,
 		programsProgToContainer:     h.TCEgress,
 	}

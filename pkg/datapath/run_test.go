@@ -136,7 +136,7 @@ func send(t *testing.T, p *Programs, direction rules.Direction, frame []byte) {
 	}
 	const xdpPass = 2
 	if result, out := run(t, p.FromContainer, frame); result == xdpPass {
-		run(t, p.SettleChecksum, out)
+		run(t, p.FixUpChecksum, out)
 	}
 }
 

@@ -53,7 +53,7 @@ func kernelRule(rule *rules.Rule) programsRule {
 
 func kernelClass(class *rules.Class) programsPortClass {
 	out := programsPortClass{
-		Otherwise:   class.Otherwise,
+		DefaultRule:   class.Otherwise,
 		Ipv4Lengths: uint8(len(class.IPv4Lengths)),
 		Ipv6Lengths: uint8(len(class.IPv6Lengths)),
 	}

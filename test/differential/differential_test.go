@@ -217,7 +217,7 @@ func process(programs *datapath.Programs, dir rules.Direction, frame []byte) ([]
 	case result != xdpPass:
 		return nil, 0, fmt.Errorf("from_container returned %d", result)
 	}
-	return runTC(programs.SettleChecksum, out)
+	return runTC(programs.FixUpChecksum, out)
 }
 
 // wantUntouched runs a frame that tc cannot be tested with through XDP alone.

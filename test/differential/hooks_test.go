@@ -134,7 +134,7 @@ func (s *skipping) again(frame []byte) error {
 
 // tcAlone is a packet that was redirected before: generic XDP does not run.
 func (s *skipping) tcAlone(frame []byte) error {
-	got, verdict, err := runTC(s.programs.SettleChecksum, frame)
+	got, verdict, err := runTC(s.programs.FixUpChecksum, frame)
 	return errors.Join(err, s.same(frame, got, verdict))
 }
 
@@ -222,7 +222,7 @@ func (s *skipping) xdpAndOtherDevice(frame []byte) error {
 	var context [ifindexWord + 1]uint32
 	context[ifindexWord] = otherDevice
 	options := ebpf.RunOptions{Data: changed, DataOut: make([]byte, len(changed)+256), Context: &context}
-	result, err := s.programs.SettleChecksum.Run(&options)
+	result, err := s.programs.FixUpChecksum.Run(&options)
 	if err == nil && (result != tcxNext || !bytes.Equal(options.DataOut, changed)) {
 		err = fmt.Errorf("tc of another device returned %d and made\n%x of\n%x", result, options.DataOut, changed)
 	}

@@ -253,7 +253,7 @@ func (k *kernel) run(t *testing.T, direction rules.Direction, frame []byte) (out
 	steps := []struct {
 		program *ebpf.Program
 		passes  uint32
-	}{{k.FromContainer, xdpPass}, {k.SettleChecksum, tcxNext}, {k.FromContainerTC, tcxNext}}
+	}{{k.FromContainer, xdpPass}, {k.FixUpChecksum, tcxNext}, {k.FromContainerTC, tcxNext}}
 	if direction == rules.Ingress {
 		steps = steps[:1]
 		steps[0].program, steps[0].passes = k.ToContainer, tcxNext

@@ -4,7 +4,7 @@
 //
 // It is written from the specification of the data path and not from the
 // programs, and decides with rules.Decide instead of the compiled tables. What
-// from_container leaves to settle_checksum is done at once. It knows one
+// from_container leaves to fix_up_checksum is done at once. It knows one
 // container, forgets no flow for want of room, and takes checksums for
 // complete: CHECKSUM_PARTIAL is for tests with real sockets.
 package model
@@ -133,7 +133,7 @@ func (m *Model) MayAge(by, margin time.Duration) bool {
 }
 
 // FromContainer is what becomes of a frame that the container sends: the
-// programs from_container and settle_checksum. The frame itself is not changed;
+// programs from_container and fix_up_checksum. The frame itself is not changed;
 // out is, and means nothing after Drop.
 func (m *Model) FromContainer(frame []byte) (out []byte, verdict Verdict) {
 	return m.Process(rules.Egress, frame)

@@ -3,8 +3,8 @@
  * What most packets are, found out in as little code as possible: others are
  * for parse.h, which says the same of these.
  */
-#ifndef XDP_PORT_PLAIN_H
-#define XDP_PORT_PLAIN_H
+#ifndef XDP_PORT_FAST_PATH_H
+#define XDP_PORT_FAST_PATH_H
 
 #include "parse.h"
 
@@ -13,14 +13,14 @@
  * header: what parse_frame() finds nothing special about. Nor does it begin or
  * end a connection.
  */
-struct plain_packet {
+struct fast_packet {
 	struct iphdr *ip;
 	struct ports *ports;
 	__u32 length;	/* behind the IP header */
 	__u32 checksum; /* offset in the frame; 0: there is none */
 };
 
-#define PLAIN_TRANSPORT (sizeof(struct ethhdr) + sizeof(struct iphdr))
+#define FAST_TRANSPORT (sizeof(struct ethhdr) + sizeof(struct iphdr))
 
 /* As bytes_at() finds them, for numbers that the compiler knows. */
 static __always_inline void *first_bytes(const struct frame *frame, __u32 size)
@@ -29,29 +29,28 @@ static __always_inline void *first_bytes(const struct frame *frame, __u32 size)
 							      : frame->data;
 }
 
-static __always_inline int read_plain_udp(struct plain_packet *plain)
+static __always_inline int read_fast_udp(struct fast_packet *fast)
 {
-	struct udphdr *udp = (void *)plain->ports;
+	struct udphdr *udp = (void *)fast->ports;
 	__u32 length = bpf_ntohs(udp->len);
 
-	plain->checksum = 0;
+	fast->checksum = 0;
 	if (likely(udp->check))
-		plain->checksum =
-			PLAIN_TRANSPORT + offsetof(struct udphdr, check);
-	return length >= sizeof(*udp) && length <= plain->length;
+		fast->checksum =
+			FAST_TRANSPORT + offsetof(struct udphdr, check);
+	return length >= sizeof(*udp) && length <= fast->length;
 }
 
-static __always_inline int read_plain_tcp(const struct frame *frame,
-					  struct plain_packet *plain)
+static __always_inline int read_fast_tcp(const struct frame *frame,
+					 struct fast_packet *fast)
 {
-	void *data =
-		first_bytes(frame, PLAIN_TRANSPORT + sizeof(struct tcphdr));
-	struct tcphdr *tcp = data + PLAIN_TRANSPORT;
+	void *data = first_bytes(frame, FAST_TRANSPORT + sizeof(struct tcphdr));
+	struct tcphdr *tcp = data + FAST_TRANSPORT;
 
 	if (!data)
 		return 0;
-	plain->checksum = PLAIN_TRANSPORT + offsetof(struct tcphdr, check);
-	return tcp->doff >= 5 && tcp->doff * 4U <= plain->length &&
+	fast->checksum = FAST_TRANSPORT + offsetof(struct tcphdr, check);
+	return tcp->doff >= 5 && tcp->doff * 4U <= fast->length &&
 	       !(tcp_flags(tcp) & (TCP_FIN | TCP_SYN | TCP_RST));
 }
 
@@ -64,11 +63,11 @@ static __always_inline int is_ipv4(const struct ethhdr *ethernet)
 }
 
 /* Tells whether the packet is one. */
-static __always_inline int read_plain(const struct frame *frame,
-				      struct plain_packet *plain)
+static __always_inline int read_fast_packet(const struct frame *frame,
+					    struct fast_packet *fast)
 {
 	struct ethhdr *ethernet =
-		first_bytes(frame, PLAIN_TRANSPORT + sizeof(struct udphdr));
+		first_bytes(frame, FAST_TRANSPORT + sizeof(struct udphdr));
 	struct iphdr *ip = (void *)(ethernet + 1);
 	__u32 length;
 
@@ -80,12 +79,12 @@ static __always_inline int read_plain(const struct frame *frame,
 	if (length > frame->length - sizeof(*ethernet) ||
 	    length < sizeof(*ip) + sizeof(struct udphdr))
 		return 0;
-	plain->ip = ip;
-	plain->ports = (void *)(ip + 1);
-	plain->length = length - sizeof(*ip);
+	fast->ip = ip;
+	fast->ports = (void *)(ip + 1);
+	fast->length = length - sizeof(*ip);
 	if (ip->protocol == IPPROTO_UDP)
-		return read_plain_udp(plain);
-	return ip->protocol == IPPROTO_TCP && read_plain_tcp(frame, plain);
+		return read_fast_udp(fast);
+	return ip->protocol == IPPROTO_TCP && read_fast_tcp(frame, fast);
 }
 
 #endif

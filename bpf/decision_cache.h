@@ -9,13 +9,13 @@
  * Each CPU remembers for itself. Nobody comes between: the programs run in
  * softirqs or with those disabled, and on PREEMPT_RT nothing is remembered.
  */
-#ifndef XDP_PORT_RECALL_H
-#define XDP_PORT_RECALL_H
+#ifndef XDP_PORT_DECISION_CACHE_H
+#define XDP_PORT_DECISION_CACHE_H
 
 #include "checksum.h"
 #include "counters.h"
 #include "flows.h"
-#include "plain.h"
+#include "fast_path.h"
 
 /* Who decided: XDP leaves to tc ingress what that may decide. */
 enum hook {
@@ -48,7 +48,7 @@ static __always_inline __u8 epoch_of(__u32 now)
 }
 
 /* Half a line of the cache. */
-struct known_packet {
+struct cached_decision {
 	__be32 source;
 	__be32 destination;
 	__be32 ports;
@@ -64,22 +64,22 @@ struct known_packet {
 	__u8 epoch; /* of `used` in struct flow_bucket, see epoch_of() */
 };
 
-#define KNOWN_PACKETS 512
+#define CACHED_DECISIONS 512
 
 /* So many for each CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, KNOWN_PACKETS);
+	__uint(max_entries, CACHED_DECISIONS);
 	__type(key, __u32);
-	__type(value, struct known_packet);
-} known_packets SEC(".maps");
+	__type(value, struct cached_decision);
+} cached_decisions SEC(".maps");
 
 /* Whether programs on one CPU run one after the other: not on PREEMPT_RT. */
-const volatile __u8 remembers = 1;
+const volatile __u8 caches_decisions = 1;
 
 /* Where a packet is remembered, if one like it is. */
-static __always_inline struct known_packet *
-place_of(const struct packet_key *key)
+static __always_inline struct cached_decision *
+cache_slot(const struct packet_key *key)
 {
 	__u64 hash = (__u64)key->source << 32 | key->destination;
 	__u32 place;
@@ -87,27 +87,27 @@ place_of(const struct packet_key *key)
 	hash = fold(hash * 0x9e3779b97f4a7c15);
 	hash += (__u64)key->ifindex << 32 | key->ports;
 	hash = (hash + key->kind) * 0xd6e8feb86659fd93;
-	place = bpf_get_smp_processor_id() * KNOWN_PACKETS +
-		(hash >> 32) % KNOWN_PACKETS;
-	return bpf_map_lookup_elem(&known_packets, &place);
+	place = bpf_get_smp_processor_id() * CACHED_DECISIONS +
+		(hash >> 32) % CACHED_DECISIONS;
+	return bpf_map_lookup_elem(&cached_decisions, &place);
 }
 
-static __always_inline int is_like(const struct known_packet *known,
-				   const struct packet_key *key)
+static __always_inline int is_for(const struct cached_decision *cached,
+				  const struct packet_key *key)
 {
-	return known->source == key->source &&
-	       known->destination == key->destination &&
-	       known->ports == key->ports && known->ifindex == key->ifindex &&
-	       known->kind == key->kind;
+	return cached->source == key->source &&
+	       cached->destination == key->destination &&
+	       cached->ports == key->ports && cached->ifindex == key->ifindex &&
+	       cached->kind == key->kind;
 }
 
-__noinline int remember_packet(const struct packet *pkt, __u32 hook,
+__noinline int insert_decision(const struct packet *pkt, __u32 hook,
 			       __u32 flow_bucket, __u32 flow_version,
 			       __u32 flow_slot)
 {
 	const struct decision *decision = pkt ? &pkt->decision : NULL;
 	struct packet_key key = {};
-	struct known_packet *known;
+	struct cached_decision *cached;
 	__be32 container, peer;
 
 	if (!pkt)
@@ -119,21 +119,21 @@ __noinline int remember_packet(const struct packet *pkt, __u32 hook,
 	key.ports = pkt->ports.word;
 	key.ifindex = pkt->ifindex;
 	key.kind = kind_of(pkt->protocol, hook);
-	known = place_of(&key);
-	if (!known)
+	cached = cache_slot(&key);
+	if (!cached)
 		return 0;
-	known->source = key.source;
-	known->destination = key.destination;
-	known->ports = key.ports;
-	known->ifindex = key.ifindex;
-	known->kind = key.kind;
-	known->verdict = decision->verdict;
-	known->flow_slot = flow_slot - 1;
-	known->rule = decision->rule;
-	known->to = decision->ports ? decision->to : key.ports;
-	known->epoch = epoch_of(bpf_jiffies64());
-	known->flow_bucket = flow_bucket;
-	known->flow_version = flow_version;
+	cached->source = key.source;
+	cached->destination = key.destination;
+	cached->ports = key.ports;
+	cached->ifindex = key.ifindex;
+	cached->kind = key.kind;
+	cached->verdict = decision->verdict;
+	cached->flow_slot = flow_slot - 1;
+	cached->rule = decision->rule;
+	cached->to = decision->ports ? decision->to : key.ports;
+	cached->epoch = epoch_of(bpf_jiffies64());
+	cached->flow_bucket = flow_bucket;
+	cached->flow_version = flow_version;
 	return 0;
 }
 
@@ -142,14 +142,15 @@ __noinline int remember_packet(const struct packet *pkt, __u32 hook,
  * do not change, and the ports had to do with no other flow, so that the
  * decision stands as long as the bucket has not changed.
  */
-static __always_inline void remember(const struct packet *pkt, enum hook hook,
-				     const struct flow_id *flow)
+static __always_inline void cache_decision(const struct packet *pkt,
+					   enum hook hook,
+					   const struct flow_id *flow)
 {
 	if (hook == AT_XDP && is_native) /* which does not look up */
 		return;
-	if (remembers && flow->place.slot && pkt->family == 4 &&
-	    is_settled(flow->state))
-		remember_packet(pkt, hook, flow->place.bucket,
+	if (caches_decisions && flow->place.slot && pkt->family == 4 &&
+	    is_stable(flow->state))
+		insert_decision(pkt, hook, flow->place.bucket,
 				flow->place.version, flow->place.slot);
 }
 
@@ -158,15 +159,15 @@ static __always_inline void remember(const struct packet *pkt, enum hook hook,
  * expired is to be looked at, and one in use is from time to time, for the sake
  * of its alias.
  */
-static __always_inline int stands(const struct known_packet *known)
+static __always_inline int is_valid(const struct cached_decision *cached)
 {
-	__u32 number = known->flow_bucket, slot = known->flow_slot;
+	__u32 number = cached->flow_bucket, slot = cached->flow_slot;
 	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &number);
 	__u32 now = bpf_jiffies64();
 
-	if (!bucket || version_of(bucket) != known->flow_version)
+	if (!bucket || version_of(bucket) != cached->flow_version)
 		return 0;
-	if (unlikely(epoch_of(now) != known->epoch ||
+	if (unlikely(epoch_of(now) != cached->epoch ||
 		     age_of(bucket, slot % FLOWS_PER_BUCKET, now) >
 			     flow_lifetime[0]))
 		return 0;
@@ -175,46 +176,48 @@ static __always_inline int stands(const struct known_packet *known)
 }
 
 /* Returns a packet that this one is like, whose decision stands, or NULL. */
-static __always_inline struct known_packet *
-recall(const struct plain_packet *plain, __u32 ifindex, enum hook hook)
+static __always_inline struct cached_decision *
+look_up_decision(const struct fast_packet *fast, __u32 ifindex, enum hook hook)
 {
 	struct packet_key key = {
-		.source = plain->ip->saddr,
-		.destination = plain->ip->daddr,
-		.ports = plain->ports->word,
+		.source = fast->ip->saddr,
+		.destination = fast->ip->daddr,
+		.ports = fast->ports->word,
 		.ifindex = ifindex,
-		.kind = kind_of(plain->ip->protocol, hook),
+		.kind = kind_of(fast->ip->protocol, hook),
 	};
-	struct known_packet *known = place_of(&key);
+	struct cached_decision *cached = cache_slot(&key);
 
-	return known && is_like(known, &key) && stands(known) ? known : NULL;
+	return cached && is_for(cached, &key) && is_valid(cached) ? cached
+								  : NULL;
 }
 
 /* Changes the ports as before, and tells what that means for the checksum. */
 static __always_inline struct checksum_change
-repeat(const struct known_packet *known, const struct plain_packet *plain)
+apply_cached(const struct cached_decision *cached,
+	     const struct fast_packet *fast)
 {
-	const struct iphdr *ip = plain->ip;
+	const struct iphdr *ip = fast->ip;
 	struct checksum_change change = {
-		.offset = plain->checksum,
-		.from = known->ports,
-		.to = known->to,
+		.offset = fast->checksum,
+		.from = cached->ports,
+		.to = cached->to,
 		.protocol = ip->protocol,
 	};
 
-	if (!reads_skb && ip->protocol == IPPROTO_UDP && plain->checksum)
-		change.pseudo = pseudo_sum((__u64)ip->saddr + ip->daddr,
-					   plain->length, IPPROTO_UDP);
-	plain->ports->word = known->to;
+	if (!reads_skb && ip->protocol == IPPROTO_UDP && fast->checksum)
+		change.pseudo = pseudo_header_sum((__u64)ip->saddr + ip->daddr,
+						  fast->length, IPPROTO_UDP);
+	fast->ports->word = cached->to;
 	return change;
 }
 
-static __always_inline void count_known(struct counters *counters,
-					const struct known_packet *known,
-					__u32 length)
+static __always_inline void count_cached(struct counters *counters,
+					 const struct cached_decision *cached,
+					 __u32 length)
 {
-	(&counters->passed)[known->verdict]++;
-	count_rule(counters, known->rule, length);
+	(&counters->passed)[cached->verdict]++;
+	count_rule(counters, cached->rule, length);
 }
 
 #endif
