@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The addresses of a packet, as the container's and the peer's.
- */
+/* The addresses of a packet: the container's and the peer's. */
 #ifndef XDP_PORT_ADDRESSES_H
 #define XDP_PORT_ADDRESSES_H
 
@@ -30,9 +28,7 @@ static __always_inline void set_addresses(struct packet *pkt,
 	}
 }
 
-/*
- * Copies the addresses, which only packets that a rule may be about need.
- */
+/* Copies the addresses. Only packets that may match a rule need them. */
 static __always_inline int read_addresses(const struct frame *frame,
 					  struct packet *pkt)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Checksums after a port change. A packet from a local socket mostly carries
- * no checksum yet but the pseudo-header's sum, to be completed by a device
- * further on (CHECKSUM_PARTIAL), and then a port change must leave the field
- * alone. The field does not tell for sure; only the skb knows. The programs
- * ask it: those at tc hooks and XDP in native mode directly. XDP in generic
- * mode cannot, and leaves a hint for tc ingress (hint.h).
+ * Checksums after a port change. Most packets from a local socket carry only
+ * the sum of the pseudo-header; a device completes it later (CHECKSUM_PARTIAL).
+ * A port change must not touch such a field. The field alone does not show
+ * which case it is, only the skb does. Programs at tc hooks and XDP in native
+ * mode read the skb. XDP in generic mode cannot, and leaves a hint for tc
+ * ingress (hint.h).
  */
 #ifndef XDP_PORT_CHECKSUM_H
 #define XDP_PORT_CHECKSUM_H
@@ -13,7 +13,7 @@
 #include "parse.h"
 #include "skb.h"
 
-/* RFC 1624 equation 3, for two words of 16 bits at once. */
+/* RFC 1624 equation 3, for two 16-bit words at once. */
 static __always_inline __sum16 update_checksum(__sum16 check, __be32 from,
 					       __be32 to)
 {
@@ -26,7 +26,7 @@ static __always_inline __sum16 update_checksum(__sum16 check, __be32 from,
 	return ~sum;
 }
 
-/* For UDP 0 would mean "no checksum" (RFC 768). */
+/* In UDP, 0 would mean "no checksum" (RFC 768). */
 static __always_inline __sum16 update_udp_checksum(__sum16 check, __be32 from,
 						   __be32 to)
 {
@@ -35,10 +35,11 @@ static __always_inline __sum16 update_udp_checksum(__sum16 check, __be32 from,
 }
 
 /*
- * The folded sum of the pseudo-header (RFC 768, RFC 8200 section 8.1), in
- * network byte order, as the checksum field of a packet holds it whose own
- * checksum is partial. Takes the sum of the addresses by words of 32 bits; the
- * 0xffff of v4-mapped ones add nothing in this arithmetic.
+ * The folded sum of the pseudo-header (RFC 768, RFC 8200 section 8.1) in
+ * network byte order, as a packet with a partial checksum has it in its
+ * checksum field. `addresses` is the sum of the 32-bit words of both addresses.
+ * The 0xffff of v4-mapped addresses adds nothing in ones' complement
+ * arithmetic.
  */
 static __always_inline __u16 pseudo_header_sum(__u64 addresses, __u32 length,
 					       __u8 protocol)
@@ -53,8 +54,8 @@ static __always_inline __u16 pseudo_header_sum(__u64 addresses, __u32 length,
 }
 
 /*
- * The same of a packet; 0, which it never is, where that is not sure, since
- * options may name other addresses than the header.
+ * The pseudo-header sum of a packet. Returns 0, which no real sum is, if the
+ * packet has IP options: these may name other addresses than the header.
  */
 static __always_inline __u16 pseudo_header_sum_of(const struct packet *pkt)
 {
@@ -70,20 +71,20 @@ static __always_inline __u16 pseudo_header_sum_of(const struct packet *pkt)
 				 pkt->protocol);
 }
 
-/* How a port change affects the checksum over it. */
+/* A port change, as far as it affects the checksum. */
 struct checksum_change {
-	__u32 offset; /* of the checksum in the frame; 0: there is none */
+	__u32 offset; /* of the checksum in the frame; 0: none */
 	__be32 from;  /* both ports, as in struct decision */
 	__be32 to;
-	__u16 pseudo; /* see pseudo_header_sum_of(); 0 where nobody asks */
+	__u16 pseudo; /* see pseudo_header_sum_of(); 0: not needed */
 	__u8 protocol;
 	__u8 pad;
 };
 
 /*
- * Where the skb cannot be asked, a UDP field that is not the pseudo-header's
- * sum is complete, whatever the skb says of itself: it is a tunnel's, see
- * is_partial().
+ * Whether a checksum is complete for sure, without reading the skb. A UDP field
+ * that differs from the sum of the pseudo-header is complete even if the skb
+ * says "partial": it belongs to a tunnel, see is_partial().
  */
 static __always_inline int
 is_known_complete(const struct checksum_change *change, __sum16 check)
@@ -101,9 +102,9 @@ changed_checksum(const struct checksum_change *change, __sum16 check)
 }
 
 /*
- * Fixes up the checksum of a changed packet at a tc hook. Where there is no
- * other way, bpf_l4_csum_replace() asks the skb, in some 60 ns;
- * BPF_F_MARK_MANGLED_0 keeps UDP's 0 as "none" and never makes one.
+ * Fixes up the checksum at a tc hook. If the program cannot read the skb,
+ * bpf_l4_csum_replace() does so at a cost of about 60 ns. BPF_F_MARK_MANGLED_0
+ * leaves a UDP checksum of 0 ("none") alone, and never produces it.
  */
 static __always_inline void
 fix_up_skb_checksum(struct __sk_buff *skb, const struct checksum_change *change)
@@ -126,7 +127,7 @@ fix_up_skb_checksum(struct __sk_buff *skb, const struct checksum_change *change)
 				    change->to, flags | sizeof(change->to));
 }
 
-/* The same in XDP, in native mode. */
+/* Fixes up the checksum in XDP in native mode. */
 static __always_inline void
 fix_up_xdp_checksum(struct xdp_md *ctx, const struct checksum_change *change)
 {
@@ -141,7 +142,7 @@ fix_up_xdp_checksum(struct xdp_md *ctx, const struct checksum_change *change)
 		*check = changed_checksum(change, *check);
 }
 
-/* Most packets change in nothing: they do not pay for the sum. */
+/* Computes the pseudo-header sum only for packets that change. */
 static __always_inline struct checksum_change
 checksum_change_of(const struct packet *pkt)
 {

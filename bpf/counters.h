@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Counters of each container, by the ifindex of its host-side veth. User space
- * makes the entry when it has attached everything and deletes it before it
- * detaches: without an entry the programs leave every packet alone, so that a
- * container is never half under its rules.
+ * creates the entry after it has attached all programs, and deletes it before
+ * it detaches any. Without an entry the programs leave every packet alone, so
+ * that rules apply to a container completely or not at all.
  */
 #ifndef XDP_PORT_COUNTERS_H
 #define XDP_PORT_COUNTERS_H
@@ -20,10 +20,10 @@ struct {
 } counters SEC(".maps");
 
 /*
- * A hash look-up reads a handful of lines of memory. So some devices, those
- * that find a place here by the end of their ifindex, have counters in an array
- * as well, which count besides, as long as fast_counter_owners says whose they
- * are. That is only while they are in `counters`.
+ * Fast-path counters. A hash look-up touches several cache lines, an array
+ * look-up few. The low bits of an ifindex select a place in the array. The
+ * interface in fast_counter_owners[place] counts there, in addition to its
+ * entry in `counters`. User space sets an owner only while that entry exists.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -32,7 +32,7 @@ struct {
 	__type(value, __u32);
 } fast_counter_owners SEC(".maps");
 
-/* For each place there are as many as there are CPUs. */
+/* Each place has one element per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -40,11 +40,11 @@ struct {
 	__type(value, struct counters);
 } fast_counters SEC(".maps");
 
-/* One less than how many places there are, a power of two. */
+/* The number of places, a power of two, minus one. */
 const volatile __u32 fast_counter_mask;
 const volatile __u32 cpu_count = 1;
 
-/* NULL if the device has none there. */
+/* NULL if another interface, or none, owns the place. */
 static __always_inline struct counters *fast_counters_of(__u32 ifindex)
 {
 	__u32 place = ifindex & fast_counter_mask;
@@ -56,7 +56,7 @@ static __always_inline struct counters *fast_counters_of(__u32 ifindex)
 	return bpf_map_lookup_elem(&fast_counters, &place);
 }
 
-/* NULL if the device is not heeded. */
+/* NULL if the interface is not enabled. */
 static __always_inline struct counters *counters_of(__u32 ifindex)
 {
 	struct counters *fast = fast_counters_of(ifindex);
@@ -85,9 +85,9 @@ static __always_inline void count_events(struct counters *counters,
 }
 
 /*
- * Where packets are counted and traced, whatever became of them. Only those
- * that process_fast_frame() and process_fast_skb() are done with are counted
- * there, which is while nobody listens.
+ * Counts and traces a packet, whatever its verdict. Only process_fast_frame()
+ * and process_fast_skb() count packets elsewhere, and only while no listener
+ * wants events.
  */
 static __always_inline void count(struct counters *counters,
 				  const struct frame *frame, __u8 direction,
@@ -95,7 +95,7 @@ static __always_inline void count(struct counters *counters,
 {
 	__u32 verdict = decision->verdict;
 
-	if (unlikely(verdict >= DEFERRED)) /* somebody else counts it */
+	if (unlikely(verdict >= DEFERRED)) /* another hook counts it */
 		return;
 	(&counters->passed)[verdict]++;
 	if (unlikely(decision->events))
@@ -104,8 +104,9 @@ static __always_inline void count(struct counters *counters,
 	trace_packet(frame, decision, direction);
 }
 
-/* The same for who has not asked for the counters; returns whether there are
- * any.
+/*
+ * Like count(), for callers without the counters. Returns whether the interface
+ * has any.
  */
 static __always_inline int count_packet(const struct frame *frame,
 					const struct packet *pkt)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What becomes of a packet, whichever hook sees it: pure decisions on a parsed
- * packet, the flows and the rules. Nothing here reads or writes a frame.
+ * Decides what happens to a packet, at any hook. The decision depends only on
+ * the parsed packet, the flows and the rules: nothing here reads or writes a
+ * frame.
  *
- * "Forward" packets of a direction are those whose destination port the rules
- * of that direction are about; a reply travels in the other direction. The
- * global functions are walked by the verifier once for all the ways that lead
- * to them, which keeps loading fast.
+ * A "forward" packet of a direction is one whose destination port the rules of
+ * that direction can match. A reply travels in the other direction. Global
+ * functions are checked by the verifier once, not once per caller, which keeps
+ * loading fast.
  */
 #ifndef XDP_PORT_DECIDE_H
 #define XDP_PORT_DECIDE_H
@@ -25,7 +26,7 @@ static __always_inline void look_up_ports(struct packet *pkt)
 		look_up_port(!direction, pkt->protocol, pkt->ports.source);
 }
 
-/* Whether no rule is about a packet by what the tables say of its ports. */
+/* Whether no rule matches, judging by the port tables alone. */
 static __always_inline int matches_no_rule(__u16 forward_entry,
 					   __u16 reply_entry)
 {
@@ -33,8 +34,8 @@ static __always_inline int matches_no_rule(__u16 forward_entry,
 }
 
 /*
- * Whether the packet may be one that was rewritten, or restored, before: by its
- * ports alone, for flows may be gone by now.
+ * Whether the packet may have been rewritten or restored before. Its ports
+ * alone decide, since its flow may be gone by now.
  */
 static __always_inline int may_recirculate(const struct packet *pkt)
 {
@@ -42,7 +43,7 @@ static __always_inline int may_recirculate(const struct packet *pkt)
 	       (pkt->reply_entry & PORT_ID_MASK);
 }
 
-/* Has the packet, or what it quotes, get these ports. */
+/* Sets the new ports of the packet, or of the packet that it quotes. */
 static __always_inline void change_ports(struct packet *pkt, struct ports to)
 {
 	struct decision *decision = &pkt->decision;
@@ -53,8 +54,9 @@ static __always_inline void change_ports(struct packet *pkt, struct ports to)
 }
 
 /*
- * Whether this is XDP that tc ingress follows at once, and which leaves to that
- * what it is not sure of, such as packets that it may have changed already.
+ * Whether this is XDP with tc ingress right behind it. Then XDP leaves
+ * uncertain cases to tc ingress, for example packets that it may have changed
+ * already.
  */
 static __always_inline int may_defer(int is_xdp)
 {
@@ -69,8 +71,8 @@ static __always_inline int is_dropped(const struct packet *pkt, __u16 entry)
 }
 
 /*
- * Whether there is an alias of a connection with these original ports, that
- * would have got those ports.
+ * Whether a connection with these original ports has an alias, that is, would
+ * have had `ports` if its source port had not been translated.
  */
 __noinline int has_alias(const struct packet *pkt, const struct flow_id *flow,
 			 __u32 original, __u32 ports)
@@ -85,7 +87,7 @@ __noinline int has_alias(const struct packet *pkt, const struct flow_id *flow,
 	return !!find_alias(pkt, &moved);
 }
 
-/* Follows the flow of a reply, and puts its alias back if that was evicted. */
+/* Follows the flow of a reply. Restores its alias if that was evicted. */
 static __always_inline void follow_reply(const struct packet *pkt,
 					 struct flow_id *flow)
 {
@@ -101,14 +103,16 @@ static __always_inline void follow_reply(const struct packet *pkt,
 }
 
 /*
- * Whether the packet is a reply of a flow of the other direction, whose ports
- * were changed. It is not for the rules of its own direction then, unless only
- * the source port was changed: such a connection is like any other.
+ * Restores the ports of a reply. Returns whether the packet is a reply of a
+ * flow whose ports were changed; the rules of the packet's own direction do not
+ * apply then. A connection that only had its source port translated is subject
+ * to these rules like any other.
  *
- * XDP that may see a packet again, with the ports put back, cannot tell that
- * from a reply of the flow that the other one's source port was changed for. So
- * it leaves replies of direct connections to tc ingress, and those of a flow
- * that has made a direct one change its port.
+ * After a loop through the host, XDP may see a packet whose ports it has
+ * already restored. It cannot tell that packet from a reply of another flow,
+ * namely the one whose ports made this flow's source port change. XDP therefore
+ * leaves two kinds of replies to tc ingress: those of direct connections, and
+ * those of a flow that made a direct connection change its source port.
  */
 static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 {
@@ -139,7 +143,7 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 		entry = look_up_port(pkt->direction, pkt->protocol,
 				     to.destination);
 		if (is_dropped(pkt, entry)) {
-			pkt->forward_entry = entry; /* for its rule */
+			pkt->forward_entry = entry; /* count it for this rule */
 			return 0;
 		}
 	}
@@ -150,9 +154,9 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 }
 
 /*
- * Has a forward packet get the ports of its flow, which are these unless
- * another flow has them. A packet that could become a reply as soon as there is
- * a flow for that is not remembered.
+ * Gives a forward packet the ports of its flow: `ports`, unless another flow
+ * has them. The decision is not cached for a packet that would be a reply if a
+ * certain other flow existed.
  */
 static __always_inline void track(struct packet *pkt, struct ports ports,
 				  enum hook hook)
@@ -188,7 +192,7 @@ static __always_inline void rewrite(struct packet *pkt, const struct rule *rule,
 		track(pkt, to, hook);
 }
 
-/* Decides a TCP or UDP packet whose addresses were read. */
+/* Decides a TCP or UDP packet. Its addresses have been read. */
 __noinline int decide(struct packet *pkt, __u32 hook)
 {
 	struct decision *decision;
@@ -223,8 +227,8 @@ __noinline int decide(struct packet *pkt, __u32 hook)
 }
 
 /*
- * An ICMP error quotes a forward packet as it was outside: the sender knows it
- * by the ports from before the change.
+ * Restores the ports in an ICMP error that quotes a forward packet as it was on
+ * the wire outside. The sender knows the packet by its original ports.
  */
 static __always_inline int restore_quoted_forward(struct packet *quote)
 {
@@ -244,8 +248,9 @@ static __always_inline int restore_quoted_forward(struct packet *quote)
 }
 
 /*
- * The ports that a forward packet of the other direction, which this is a reply
- * to, would have if its source port stayed as it is; 0 if it has no flow.
+ * Returns the ports of the forward packets that this packet replies to, as they
+ * would be without source-port translation. Returns 0 if the rules keep no flow
+ * for them.
  */
 static __always_inline __be32 untranslated_ports(const struct packet *reply)
 {
@@ -264,8 +269,9 @@ static __always_inline __be32 untranslated_ports(const struct packet *reply)
 }
 
 /*
- * An ICMP error quotes a reply whose ports were restored: the one who sent that
- * reply knows it by the ports that the forward packets arrived with.
+ * Restores the ports in an ICMP error that quotes a reply with restored ports.
+ * The sender of the reply knows it by the ports of the forward packets that it
+ * received.
  */
 static __always_inline int rewrite_quoted_reply(struct packet *quote)
 {
@@ -290,8 +296,8 @@ static __always_inline int rewrite_quoted_reply(struct packet *quote)
 }
 
 /*
- * Decides an ICMP error by the packet it quotes, whose direction is the one it
- * had itself, so the other than the error's.
+ * Decides an ICMP error by the packet that it quotes. The quoted packet
+ * travelled in the opposite direction of the error.
  */
 __noinline int decide_quote(struct packet *quote)
 {

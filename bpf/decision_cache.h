@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Most packets are like one before: of a flow, and without anything special
- * about them. What was decided for that one is done again, as long as its
- * flow is where it was found. All that such a packet needs is in a few lines of
- * memory and of code, and most of what a packet costs is to have both in the
- * cache.
+ * The decision cache. Most packets repeat an earlier one: they belong to the
+ * same flow and have no special properties. Each CPU caches the decision for a
+ * packet and reuses it while the flow's bucket version is unchanged. A cached
+ * decision touches few cache lines of data and code, and cache misses are most
+ * of the cost of a packet.
  *
- * Each CPU remembers for itself. Nobody comes between: the programs run in
- * softirqs or with those disabled, and on PREEMPT_RT nothing is remembered.
+ * Each CPU has its own cache and needs no lock, since the programs run in
+ * softirq context or with softirqs disabled. On PREEMPT_RT they may preempt
+ * each other, so the cache is off.
  */
 #ifndef XDP_PORT_DECISION_CACHE_H
 #define XDP_PORT_DECISION_CACHE_H
@@ -17,14 +18,14 @@
 #include "flows.h"
 #include "fast_path.h"
 
-/* Who decided: XDP leaves to tc ingress what that may decide. */
+/* The hook that decided: XDP leaves some cases to tc ingress. */
 enum hook {
 	AT_TC_INGRESS = EGRESS,
 	AT_TC_EGRESS = INGRESS,
 	AT_XDP,
 };
 
-/* By what packets are told apart. */
+/* Identifies a packet in the cache. */
 struct packet_key {
 	__be32 source;
 	__be32 destination;
@@ -33,13 +34,13 @@ struct packet_key {
 	__u32 kind;
 };
 
-/* What protocol a packet is of, and at which hook it is. */
+/* Combines the packet's protocol and the hook. */
 static __always_inline __u8 kind_of(__u8 protocol, enum hook hook)
 {
 	return protocol | hook << 6; /* TCP is 6, UDP 17 */
 }
 
-/* Some seconds' number: how many jiffies those are, user space knows. */
+/* An epoch lasts several seconds. User space knows how many jiffies that is. */
 const volatile __u8 epoch_shift = 12;
 
 static __always_inline __u8 epoch_of(__u32 now)
@@ -47,13 +48,13 @@ static __always_inline __u8 epoch_of(__u32 now)
 	return now >> epoch_shift;
 }
 
-/* Half a line of the cache. */
+/* Half a cache line. */
 struct cached_decision {
 	__be32 source;
 	__be32 destination;
 	__be32 ports;
 	__u32 ifindex;
-	/* What became of it, and by which flow. */
+	/* The decision, and the flow that it depends on. */
 	__be32 to; /* both ports */
 	__u32 flow_bucket;
 	__u32 flow_version;
@@ -66,7 +67,7 @@ struct cached_decision {
 
 #define CACHED_DECISIONS 512
 
-/* So many for each CPU. */
+/* Entries per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, CACHED_DECISIONS);
@@ -74,10 +75,10 @@ struct {
 	__type(value, struct cached_decision);
 } cached_decisions SEC(".maps");
 
-/* Whether programs on one CPU run one after the other: not on PREEMPT_RT. */
+/* Whether programs on a CPU never preempt each other: false on PREEMPT_RT. */
 const volatile __u8 caches_decisions = 1;
 
-/* Where a packet is remembered, if one like it is. */
+/* Returns the only entry that may hold this packet. */
 static __always_inline struct cached_decision *
 cache_slot(const struct packet_key *key)
 {
@@ -138,15 +139,15 @@ __noinline int insert_decision(const struct packet *pkt, __u32 hook,
 }
 
 /*
- * Remembers what was decided for a packet by a flow that was there. The rules
- * do not change, and the ports had to do with no other flow, so that the
- * decision stands as long as the bucket has not changed.
+ * Caches the decision for a packet whose flow was found in the table. Rules
+ * never change and the new ports depend on this flow only, so the decision is
+ * valid while the bucket is unchanged.
  */
 static __always_inline void cache_decision(const struct packet *pkt,
 					   enum hook hook,
 					   const struct flow_id *flow)
 {
-	if (hook == AT_XDP && is_native) /* which does not look up */
+	if (hook == AT_XDP && is_native) /* it never uses the cache */
 		return;
 	if (caches_decisions && flow->place.slot && pkt->family == 4 &&
 	    is_stable(flow->state))
@@ -155,9 +156,9 @@ static __always_inline void cache_decision(const struct packet *pkt,
 }
 
 /*
- * Whether the flow is where it was; then it was used again. One that may have
- * expired is to be looked at, and one in use is from time to time, for the sake
- * of its alias.
+ * Whether the flow is still where it was; if so, marks the flow as used. The
+ * slow path handles flows that may have expired. It also sees every flow once
+ * per epoch, which keeps the alias of the flow in use.
  */
 static __always_inline int is_valid(const struct cached_decision *cached)
 {
@@ -175,7 +176,7 @@ static __always_inline int is_valid(const struct cached_decision *cached)
 	return 1;
 }
 
-/* Returns a packet that this one is like, whose decision stands, or NULL. */
+/* Returns the valid cached decision for this packet, or NULL. */
 static __always_inline struct cached_decision *
 look_up_decision(const struct fast_packet *fast, __u32 ifindex, enum hook hook)
 {
@@ -192,7 +193,7 @@ look_up_decision(const struct fast_packet *fast, __u32 ifindex, enum hook hook)
 								  : NULL;
 }
 
-/* Changes the ports as before, and tells what that means for the checksum. */
+/* Changes the ports and returns what that means for the checksum. */
 static __always_inline struct checksum_change
 apply_cached(const struct cached_decision *cached,
 	     const struct fast_packet *fast)

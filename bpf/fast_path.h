@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What most packets are, found out in as little code as possible: others are
- * for parse.h, which says the same of these.
+ * Recognizes most packets with as little code as possible. parse.h handles all
+ * others, and agrees on these.
  */
 #ifndef XDP_PORT_FAST_PATH_H
 #define XDP_PORT_FAST_PATH_H
@@ -9,20 +9,19 @@
 #include "parse.h"
 
 /*
- * IPv4 without options and TCP or UDP, whole and by itself behind an Ethernet
- * header: what parse_frame() finds nothing special about. Nor does it begin or
- * end a connection.
+ * An unfragmented IPv4 packet without options, directly behind the Ethernet
+ * header, with TCP or UDP in it. It neither opens nor closes a connection.
  */
 struct fast_packet {
 	struct iphdr *ip;
 	struct ports *ports;
 	__u32 length;	/* behind the IP header */
-	__u32 checksum; /* offset in the frame; 0: there is none */
+	__u32 checksum; /* offset in the frame; 0: none */
 };
 
 #define FAST_TRANSPORT (sizeof(struct ethhdr) + sizeof(struct iphdr))
 
-/* As bytes_at() finds them, for numbers that the compiler knows. */
+/* Like bytes_at() with offset 0, for a constant size. */
 static __always_inline void *first_bytes(const struct frame *frame, __u32 size)
 {
 	return unlikely(frame->data + size > frame->data_end) ? NULL
@@ -54,7 +53,10 @@ static __always_inline int read_fast_tcp(const struct frame *frame,
 	       !(tcp_flags(tcp) & (TCP_FIN | TCP_SYN | TCP_RST));
 }
 
-/* By one load: the compiler takes a struct ethhdr to be at any address. */
+/*
+ * With one load. The compiler assumes that struct ethhdr is unaligned, and
+ * would load single bytes.
+ */
 static __always_inline int is_ipv4(const struct ethhdr *ethernet)
 {
 	const void *protocol = &ethernet->h_proto;
@@ -62,7 +64,7 @@ static __always_inline int is_ipv4(const struct ethhdr *ethernet)
 	return *(const __be16 *)protocol == bpf_htons(ETH_P_IP);
 }
 
-/* Tells whether the packet is one. */
+/* Returns whether the frame holds a fast-path packet. */
 static __always_inline int read_fast_packet(const struct frame *frame,
 					    struct fast_packet *fast)
 {

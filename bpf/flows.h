@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The connections that go to a port which a two-way rewrite may produce: by the
- * rewrite, so that replies and ICMP errors, and nothing else, get the original
- * ports back; and directly, so that no two have the same ports. The first one
- * to come keeps its source port, see port_translation.h.
+ * The flow table: connections to a port that a two-way rewrite may produce. A
+ * flow of the rewrite restores the original ports in replies and ICMP errors,
+ * and only there. A direct connection has a flow as well, so that no two
+ * connections get the same ports. The older one keeps its source port, see
+ * port_translation.h.
  *
- * A table of buckets: a flow's hash says which. In a full one a flow makes room
- * that has expired, or else one of the container with most of them. A packet
- * finds its flow without a call, in three lines of memory. Who writes holds the
- * bucket's lock. Who reads does not, where the processor does loads in order
- * and nobody wrote meanwhile.
+ * A flow's hash selects a bucket. In a full bucket, a new flow evicts an
+ * expired one, or else a flow of the container with the most flows there. A
+ * look-up needs no helper call and reads three cache lines. Writers take the
+ * bucket's lock. Readers do not, if the processor keeps loads in order and no
+ * write happens meanwhile.
  */
 #ifndef XDP_PORT_FLOWS_H
 #define XDP_PORT_FLOWS_H
@@ -23,42 +24,44 @@ struct {
 	__type(value, struct flow_bucket);
 } flows SEC(".maps");
 
-/* The element behind the last bucket is user space's, which keeps the seed
- * there.
+/*
+ * User space owns the element behind the last bucket, and keeps the seed there.
  */
 const volatile __u32 flow_buckets = 1;
-/* So that nobody can choose flows that take the places of certain others. */
+/* Secret, so that nobody can choose flows that evict certain flows. */
 const volatile __u64 flow_seed;
-/* Whether the processor does loads in order: amd64 does, arm64 does not. */
+/* Whether the processor keeps loads in order: true on amd64, false on arm64. */
 const volatile __u8 loads_in_order = 1;
 
-/* How long a flow may be idle, in jiffies, by its state. */
+/* Maximum idle time of a flow by its state, in jiffies. */
 const volatile __u32 flow_lifetime[FLOW_STATES];
-/* Which one of two that have not expired makes room: the one with more. */
+/*
+ * Of two flows that have not expired, the one with the higher rank is evicted.
+ */
 const volatile __u8 flow_rank[FLOW_STATES];
 
-/* A flow to be looked up, beside the addresses, and what is known of it. */
+/* A flow to look up, apart from its addresses, and the result. */
 struct flow_id {
 	struct flow_key key;
 	__be32 original;	 /* as in struct flow */
-	struct flow_place place; /* slot 0: it was not found */
+	struct flow_place place; /* slot 0: not found */
 	__u32 tag;
 	__u32 answer; /* as in struct flow_bucket */
 	enum flow_state state;
 	__u8 events; /* enum flow_event */
-	__u8 pad[7]; /* older kernels want every byte of an argument written */
+	__u8 pad[7]; /* older kernels require initialized arguments */
 };
 
 /*
- * Multiplying carries nothing down, and what differs between addresses is
- * mostly at the end, in the upper bits of a word as it is loaded.
+ * Multiplication carries bits upwards only, and addresses differ mostly in
+ * their last bytes, which are the upper bits of a loaded word.
  */
 static __always_inline __u64 fold(__u64 word)
 {
 	return word ^ word >> 32;
 }
 
-/* The numbers have no pattern: digits of the golden ratio and others. */
+/* The constants are arbitrary: digits of the golden ratio and others. */
 static __always_inline __u64 hash_flow(const struct packet *pkt,
 				       const struct flow_id *id)
 {
@@ -68,8 +71,11 @@ static __always_inline __u64 hash_flow(const struct packet *pkt,
 		     fold(pkt->peer.word[0]) * 0x94d049bb133111eb +
 		     fold(pkt->peer.word[1]) * 0xd6e8feb86659fd93;
 
-	/* Multiplied before ports are added: else who chooses an address can
-	 * make up for a port without knowing more than a bit of the seed. */
+	/*
+	 * Multiply before adding the ports. Otherwise an attacker who chooses
+	 * an address could compensate for a port while knowing one bit of the
+	 * seed.
+	 */
 	hash = fold((hash ^ flow_seed) * 0xc2b2ae3d27d4eb4f);
 	hash += (__u64)key->ifindex << 32 | key->ports;
 	hash = fold(hash * 0x9fb21c651e98df25);
@@ -80,7 +86,7 @@ static __always_inline __u64 hash_flow(const struct packet *pkt,
 static __always_inline void set_location(struct flow_id *id, __u64 hash)
 {
 	id->place.bucket = (hash >> 32) * flow_buckets >> 32;
-	id->tag = (__u32)hash | 1; /* 0 is a free slot's */
+	id->tag = (__u32)hash | 1; /* 0 marks a free slot */
 	id->place.version = 0;
 	id->place.slot = 0;
 }
@@ -92,8 +98,8 @@ static __always_inline void locate_flow(const struct packet *pkt,
 }
 
 /*
- * Places the alias that has this flow's key, of a connection that asked for
- * this port: in a bucket of its own, since there may be many for one key.
+ * Locates the alias with this flow's key, of a connection to the original port
+ * `asked`. Many aliases may share one key, so each has a bucket of its own.
  */
 static __always_inline void locate_alias(const struct packet *pkt,
 					 struct flow_id *id, __be16 asked)
@@ -105,8 +111,8 @@ static __always_inline void locate_alias(const struct packet *pkt,
 }
 
 /*
- * The flow of this direction with these ports. The packet is one of its own or,
- * in the other direction, a reply.
+ * Sets the flow of this direction with these ports. The packet is a forward
+ * packet of the flow or, in the other direction, a reply.
  */
 static __always_inline void identify_flow(struct flow_id *id,
 					  const struct packet *pkt,
@@ -137,16 +143,16 @@ static __always_inline int is_reply(const struct packet *pkt,
 
 static __always_inline struct flow_bucket *bucket_of(const struct flow_id *id)
 {
-	/* Older kernels take no key out of the memory of who called. */
+	/* Older kernels reject a key in the caller's stack frame. */
 	__u32 bucket = id->place.bucket;
 
 	return bpf_map_lookup_elem(&flows, &bucket);
 }
 
 /*
- * All bits if the value is 0, else none. What the functions below find has no
- * branch in it: the verifier goes on with one number that it does not know, not
- * with each of eight.
+ * All bits if the value is 0, else none. The functions below avoid branches:
+ * the verifier then continues with one unknown slot number instead of eight
+ * known ones.
  */
 static __always_inline __u64 mask_if_zero(__u32 value)
 {
@@ -157,20 +163,20 @@ static __always_inline __u64 mask_if_zero(__u32 value)
 	return mask;
 }
 
-/* All bits if the first number is less; as far apart as 1 << 63 at most. */
+/* All bits if a < b, else none. The numbers differ by at most 1 << 63. */
 static __always_inline __u64 mask_if_less(__u64 a, __u64 b)
 {
 	__s64 mask = a - b;
 
-	barrier_var(mask); /* else the compiler makes a branch of it */
+	barrier_var(mask); /* else the compiler emits a branch */
 	mask >>= 63;
 	barrier_var(mask);
 	return mask;
 }
 
 /*
- * The same as 1 or 0: new verifiers go two ways at a mask, if a constant is
- * what it is applied to.
+ * The same as 1 or 0. Newer verifiers fork at a mask that is applied to a
+ * constant.
  */
 static __always_inline __u64 is_zero(__u32 value)
 {
@@ -188,7 +194,7 @@ static __always_inline __u64 is_less(__u64 a, __u64 b)
 	return difference >> 63;
 }
 
-/* The number of the slot with this tag, from 1 on, 0 for none. */
+/* Returns the number of the slot with this tag, from 1 on; 0: none. */
 static __always_inline __u32 slot_with(const struct flow_bucket *bucket,
 				       __u32 tag)
 {
@@ -200,13 +206,13 @@ static __always_inline __u32 slot_with(const struct flow_bucket *bucket,
 	return found;
 }
 
-/* How much later than `now` was read a flow may have been used, in jiffies. */
+/* How many jiffies after `now` was read a flow may have been used. */
 #define MAX_CLOCK_LEAD (1 << 16)
 
 /*
- * For how many jiffies a flow was not used. It may have been used after `now`
- * was read, which is before the lock was there. What looks like much later was
- * so long ago that the clock has wrapped.
+ * Returns the idle time of a flow in jiffies. Another CPU may have used the
+ * flow after `now` was read, since that happens before the lock is taken. A
+ * larger lead means that the flow is so old that the clock has wrapped.
  */
 static __always_inline __u32 idle_for(__u32 used, __u32 now)
 {
@@ -228,7 +234,7 @@ static __always_inline __u64 is_expired(const struct flow_bucket *bucket,
 		       age_of(bucket, slot, now));
 }
 
-/* How many of the four numbers in a word are 0. */
+/* Returns how many of the four 16-bit numbers in a word are 0. */
 static __always_inline __u64 count_zeros(__u64 word)
 {
 	const __u64 ones = 0x0001000100010001, lower = 0x7fff * ones;
@@ -238,8 +244,9 @@ static __always_inline __u64 count_zeros(__u64 word)
 }
 
 /*
- * A byte for each slot: twice how many flows of the bucket its container would
- * have with the new one, and one more if that is its own.
+ * Returns one byte per slot: twice the number of flows in the bucket, including
+ * the new one, that the slot's container would have; plus one if the new flow
+ * is of the same container.
  */
 static __always_inline __u64 bucket_shares(const struct flow_bucket *bucket,
 					   __u16 owner)
@@ -258,19 +265,22 @@ static __always_inline __u64 bucket_shares(const struct flow_bucket *bucket,
 		share = 2 * share + 3 * is_zero(other ^ owner);
 		shares |= share << 8 * slot;
 	}
-	barrier_var(shares); /* else the next loop and this become one */
+	barrier_var(shares); /* else the compiler merges the two loops */
 	return shares;
 }
 
 /*
- * The slot that makes room, from 1 on: a free one, or one whose flow has
- * expired, if there is any. Else one of the container that would have the most
- * flows in the bucket with the new one, which is the new one's if another has
- * as many: so nobody's flood takes more than its share. Of several the one with
- * the highest rank, of these the one that was not used for longest.
+ * Returns the slot for a new flow, from 1 on. Preferred in this order:
+ *
+ * - a free slot,
+ * - an expired flow,
+ * - a flow of the container that would have the most flows in the bucket, on a
+ *   tie the container of the new flow: a flood takes no more than its share,
+ * - the flow with the highest rank,
+ * - the flow with the longest idle time.
  */
-static __always_inline __u32 slot_to_evict(const struct flow_bucket *bucket,
-					   __u32 ifindex, __u32 now)
+static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
+					  __u32 ifindex, __u32 now)
 {
 	__u64 best = 0, shares = bucket_shares(bucket, ifindex);
 
@@ -279,7 +289,7 @@ static __always_inline __u32 slot_to_evict(const struct flow_bucket *bucket,
 		const struct flow_bucket *flows = bucket;
 		__u64 score;
 
-		barrier_var(flows); /* one pointer, not one to each array */
+		barrier_var(flows); /* one pointer, not one per array */
 		score = is_zero(flows->tag[slot]) << 1;
 		score |= is_expired(flows, slot, now);
 		score = score << 8 | (shares & 0xff);
@@ -312,7 +322,7 @@ static __always_inline int same_flow(const struct flow *flow,
 	       same_address(&flow->peer, &pkt->peer);
 }
 
-/* Notes that the flow was used just now. */
+/* Marks the flow as used. */
 static __always_inline void touch(struct flow_bucket *bucket, __u32 slot,
 				  __u32 now)
 {
@@ -320,7 +330,7 @@ static __always_inline void touch(struct flow_bucket *bucket, __u32 slot,
 		bucket->used[slot] = now;
 }
 
-/* Notes where the flow was found, and how far it is. */
+/* Copies the position and the state of the flow. */
 static __always_inline void mark_found(struct flow_bucket *bucket,
 				       struct flow_id *id, __u32 slot,
 				       __u32 now)
@@ -332,8 +342,8 @@ static __always_inline void mark_found(struct flow_bucket *bucket,
 }
 
 /*
- * The ports of the flow before the change, 0 if it is not in the bucket, for
- * the other direction's packets.
+ * Returns the original ports of the flow for a packet of the other direction;
+ * 0: not in this bucket.
  */
 static __always_inline __be32 original_ports_in(struct flow_bucket *bucket,
 						const struct packet *pkt,
@@ -354,7 +364,9 @@ static __always_inline __be32 original_ports_in(struct flow_bucket *bucket,
 	return flow->original;
 }
 
-/* The ports that a forward packet is to have by its own flow, 0 if it has none.
+/*
+ * Returns the ports for a forward packet by its own flow; 0: not in this
+ * bucket.
  */
 static __always_inline __be32 own_ports_in(struct flow_bucket *bucket,
 					   const struct packet *pkt,
@@ -375,7 +387,9 @@ static __always_inline __be32 own_ports_in(struct flow_bucket *bucket,
 	return id->key.ports;
 }
 
-/* The ports that it is to have by the alias, if that is in the bucket. */
+/*
+ * Returns the ports for a forward packet by the alias; 0: not in this bucket.
+ */
 static __always_inline __be32 alias_ports_in(struct flow_bucket *bucket,
 					     const struct packet *pkt,
 					     struct flow_id *id, __u32 now)
@@ -399,7 +413,7 @@ static __always_inline __be32 alias_ports_in(struct flow_bucket *bucket,
 	return ports.word;
 }
 
-/* The version of the bucket; what was read before, was read by then. */
+/* Returns the version of the bucket. Reads before the call stay before it. */
 static __always_inline __u32 version_of(const struct flow_bucket *bucket)
 {
 	__u32 version;
@@ -410,7 +424,7 @@ static __always_inline __u32 version_of(const struct flow_bucket *bucket)
 	return version;
 }
 
-/* Called with the lock, before and after a change. */
+/* Called with the lock held, before and after a change. */
 static __always_inline void next_version(struct flow_bucket *bucket)
 {
 	barrier();
@@ -418,11 +432,11 @@ static __always_inline void next_version(struct flow_bucket *bucket)
 	barrier();
 }
 
-/* What is looked up, and for whom. */
+/* What to look up. */
 enum look_up {
 	ORIGINAL_PORTS, /* original_ports_in(), for a reply or an error */
 	OWN_PORTS,	/* own_ports_in(), for a forward packet */
-	ALIAS_PORTS,	/* alias_ports_in(), where an alias is placed */
+	ALIAS_PORTS,	/* alias_ports_in(), where the alias is located */
 };
 
 static __always_inline __be32 look_up_in(struct flow_bucket *bucket,
@@ -437,8 +451,8 @@ static __always_inline __be32 look_up_in(struct flow_bucket *bucket,
 }
 
 /*
- * Looks a flow up. A global function, as those below: there are many ways to
- * it, which the verifier need not walk all.
+ * Looks up a flow. This function and those below are global, so that the
+ * verifier checks them once and not once per path to them.
  */
 __noinline int find_flow(const struct packet *pkt, struct flow_id *id,
 			 __u32 what)
@@ -463,7 +477,7 @@ __noinline int find_flow(const struct packet *pkt, struct flow_id *id,
 	return ports;
 }
 
-/* The ports that a forward packet is to have by an alias; 0: there is none. */
+/* Returns the ports for a forward packet by an alias; 0: none. */
 static __always_inline __be32 look_up_alias(const struct packet *pkt,
 					    struct flow_id *id)
 {
@@ -481,13 +495,12 @@ __noinline int find_alias(const struct packet *pkt, struct flow_id *id)
 	return pkt && id ? (int)look_up_alias(pkt, id) : 0;
 }
 
-/* A number of the sender's that is no farther off than any window is large. */
+/* Larger than any TCP window. */
 #define MAX_WINDOW (1 << 22)
 
 /*
- * Whether a forward packet acknowledges the reply that was seen: who has only
- * guessed that there would be one, with another's address, does not know its
- * number.
+ * Whether a forward packet acknowledges the reply that was seen. A peer that
+ * forges the address and guesses the reply does not know its sequence number.
  */
 static __always_inline int acknowledges(const struct packet *pkt, __u32 answer)
 {
@@ -501,8 +514,9 @@ static __always_inline int has_all(__u8 state, __u8 flags)
 }
 
 /*
- * Whether a SYN begins a connection anew. What a container sends is its own;
- * from outside it could be anybody's, and then only what is over is.
+ * Whether a SYN restarts the connection. A SYN of the container always does.
+ * Anybody can send one from outside, so that one only restarts a connection
+ * that is over.
  */
 static __always_inline int may_restart(const struct packet *pkt, __u8 state)
 {
@@ -511,9 +525,9 @@ static __always_inline int may_restart(const struct packet *pkt, __u8 state)
 }
 
 /*
- * Whether the packet accepts a connection of the peer's, on which the container
- * then begins anew: it answers what it takes for part of an older one
- * otherwise.
+ * Whether the container accepts a connection of the peer, which restarts it. A
+ * container that considers the SYN part of an older connection sends something
+ * else.
  */
 static __always_inline int accepts_connection(const struct packet *pkt,
 					      const struct flow_id *id)
@@ -524,10 +538,10 @@ static __always_inline int accepts_connection(const struct packet *pkt,
 }
 
 /*
- * How far a flow is after a packet of it. Nothing but the container ends an
- * established connection, since anybody can send as the peer. Who goes on
- * sending was not reset, and who sends data after the last of it was not the
- * one who sent the FIN.
+ * Returns the state of the flow after a packet. Only the container ends an
+ * established connection, since anybody can send packets with the peer's
+ * address. An endpoint that goes on sending was not reset. An endpoint that
+ * sends data after both FINs did not send its FIN.
  */
 __noinline int next_state(const struct packet *pkt, const struct flow_id *id)
 {
@@ -564,8 +578,8 @@ __noinline int next_state(const struct packet *pkt, const struct flow_id *id)
 }
 
 /*
- * Whether packets of the flow say nothing new of it, but for those with a SYN,
- * FIN or RST: then what becomes of them may be remembered.
+ * Whether only packets with SYN, FIN or RST can change the state. Decisions for
+ * other packets may be cached then.
  */
 static __always_inline int is_stable(__u8 state)
 {
@@ -576,7 +590,7 @@ static __always_inline int is_stable(__u8 state)
 	       !has_all(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER);
 }
 
-/* Whether the packet is a reply whose number is of interest. */
+/* Whether the packet is a reply whose sequence number the flow needs. */
 static __always_inline int is_answer(const struct packet *pkt,
 				     const struct flow_id *id)
 {
@@ -586,8 +600,8 @@ static __always_inline int is_answer(const struct packet *pkt,
 }
 
 /*
- * Has the flow be so far, from where it was when it was found: another CPU may
- * have got it further meanwhile.
+ * Changes the state from id->state to `state`. Another CPU may have advanced
+ * the flow meanwhile, so only the flags that differ are written.
  */
 __noinline int advance_flow(const struct packet *pkt, struct flow_id *id,
 			    __u32 state)
@@ -604,14 +618,14 @@ __noinline int advance_flow(const struct packet *pkt, struct flow_id *id,
 	is_new_answer = is_answer(pkt, id);
 	answer = pkt->sequence + !!(pkt->tcp_flags & TCP_SYN);
 	bpf_spin_lock(&bucket->lock);
-	/* It may have made room for another one, too. */
+	/* It may have been evicted meanwhile. */
 	slot = slot_with(bucket, id->tag);
 	if (slot) {
 		slot = (slot - 1) % FLOWS_PER_BUCKET;
 		bucket->state[slot] = (bucket->state[slot] & ~clear) | set;
 		if (is_new_answer)
 			bucket->answer[slot] = answer;
-		/* What is remembered of it may not count any more. */
+		/* Invalidates cached decisions of the flow. */
 		next_version(bucket);
 		next_version(bucket);
 	}
@@ -621,8 +635,7 @@ __noinline int advance_flow(const struct packet *pkt, struct flow_id *id,
 	return 0;
 }
 
-/* Notes what a packet says of the flow that it is in; returns whether it does.
- */
+/* Updates the flow's state by a packet of it. Returns whether it changed. */
 static __always_inline int follow_flow(const struct packet *pkt,
 				       struct flow_id *id)
 {
@@ -639,18 +652,18 @@ static __always_inline int follow_flow(const struct packet *pkt,
 	return 1;
 }
 
-/* The slot with the flow's tag or else the one to fill, from 0 on. */
+/* Returns the slot with the flow's tag or else the one to fill, from 0 on. */
 static __always_inline __u32 slot_for(const struct flow_bucket *bucket,
 				      const struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
-	__u32 fill = slot_to_evict(bucket, id->key.ifindex, now);
+	__u32 fill = slot_to_fill(bucket, id->key.ifindex, now);
 
 	slot |= fill & mask_if_zero(slot);
 	return (slot - 1) % FLOWS_PER_BUCKET;
 }
 
-/* Called with the lock. */
+/* Called with the lock held. */
 static __always_inline void write_flow(struct flow_bucket *bucket,
 				       const struct packet *pkt,
 				       struct flow_id *id, __u32 slot,
@@ -676,7 +689,7 @@ static __always_inline void write_flow(struct flow_bucket *bucket,
 	next_version(bucket);
 }
 
-/* Has a flow that is yet to be made be as far as its first packet says. */
+/* Sets the state of a new flow by its first packet. */
 static __always_inline void start_flow(const struct packet *pkt,
 				       struct flow_id *id)
 {
@@ -686,8 +699,8 @@ static __always_inline void start_flow(const struct packet *pkt,
 }
 
 /*
- * Makes the flow, unless a live one has its key, or the same hash. Returns
- * whether it is there now.
+ * Inserts the flow, unless a live flow has its key or the same hash. Returns
+ * whether the table has the flow now.
  */
 __noinline int insert_flow(const struct packet *pkt, struct flow_id *id)
 {
@@ -704,7 +717,7 @@ __noinline int insert_flow(const struct packet *pkt, struct flow_id *id)
 	flow = &bucket->flow[slot];
 	if (bucket->tag[slot] != id->tag || is_expired(bucket, slot, now))
 		write_flow(bucket, pkt, id, slot, now);
-	else /* perhaps another CPU has just made it */
+	else /* another CPU may have inserted it just now */
 		is_ours = same_flow(flow, pkt, id, 0) &&
 			  flow->original == id->original;
 	bpf_spin_unlock(&bucket->lock);
@@ -712,8 +725,8 @@ __noinline int insert_flow(const struct packet *pkt, struct flow_id *id)
 }
 
 /*
- * Makes or renews the alias of a flow whose source port was changed, in the
- * state that the flow is in. Leaves the flow to be looked up.
+ * Inserts or renews the alias of a flow whose source port was translated, with
+ * the state of the flow. Afterwards the flow must be looked up again.
  */
 __noinline int insert_alias(const struct packet *pkt, struct flow_id *id)
 {
@@ -735,7 +748,7 @@ __noinline int insert_alias(const struct packet *pkt, struct flow_id *id)
 	locate_flow(pkt, id);
 	bucket = bucket_of(id);
 	if (bucket) {
-		/* What XDP remembers of replies does not count any more. */
+		/* Invalidate the decisions that XDP cached for replies. */
 		bpf_spin_lock(&bucket->lock);
 		next_version(bucket);
 		next_version(bucket);
@@ -756,8 +769,8 @@ __noinline int insert_alias(const struct packet *pkt, struct flow_id *id)
 }
 
 /*
- * Brings a flow or an alias in, unless it has expired, or is there and was used
- * later.
+ * Imports a flow or an alias, unless it has expired or the table has it with a
+ * later use.
  */
 __noinline int import_record(const struct flow_record *record)
 {

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * A frame as either hook sees it, what is known of the packet in it, and what
- * is to happen to that.
- */
+/* A frame at either hook, the packet in it, and the decision about it. */
 #ifndef XDP_PORT_FRAME_H
 #define XDP_PORT_FRAME_H
 
@@ -26,12 +23,12 @@ enum verdict {
 	ICMP_ERROR_RESTORED,
 	MALFORMED,
 	DEFERRED, /* by XDP, to tc ingress */
-	COUNTED,  /* by XDP: nothing is left to tc ingress but the checksum */
+	COUNTED,  /* by XDP: tc ingress only fixes up the checksum */
 };
 
 /*
- * Both ports, as they are in a packet and change there: with one load, one
- * store and one update of the checksum, be it one that changes or both.
+ * Both ports, as in the packet. One load, one store and one checksum update
+ * handle both, even if only one port changes.
  */
 struct ports {
 	union {
@@ -43,7 +40,7 @@ struct ports {
 	};
 };
 
-/* The same ports as a packet the other way has them. */
+/* The ports of a packet in the other direction. */
 static __always_inline struct ports reversed(struct ports ports)
 {
 	struct ports other = { .source = ports.destination,
@@ -52,30 +49,29 @@ static __always_inline struct ports reversed(struct ports ports)
 	return other;
 }
 
-/* What a packet did to the table of flows. */
+/* What a packet did to the flow table. */
 enum flow_event {
-	PORT_MOVED = 1,	     /* its connection got another source port */
-	PORTS_EXHAUSTED = 2, /* none was free */
-	FLOW_EVICTED = 4,    /* another flow made room for its own */
+	PORT_MOVED = 1,	     /* the connection got another source port */
+	PORTS_EXHAUSTED = 2, /* no source port was free */
+	FLOW_EVICTED = 4,    /* another flow was evicted for this one */
 	FLOW_EVICTED_LIVE = 8,
 };
 
-/* What is to happen to a packet. */
+/* What happens to a packet. */
 struct decision {
 	enum verdict verdict;
-	__u32 rule; /* one more than the index of the rule; 0: none */
+	__u32 rule; /* rule index plus one; 0: none */
 	enum flow_event events;
-	__u32 ports; /* offset of the ports to be changed; 0: nothing changes */
-	__be32 from; /* both ports, as one word; see struct ports */
+	__u32 ports; /* offset of the ports to change; 0: no change */
+	__be32 from; /* both ports, as in struct ports */
 	__be32 to;
-	__u32 checksum; /* offset of the checksum that covers it; 0: none */
-	__u32 quoted_checksum; /* offset of one that is to be replaced; 0: none
-				*/
-	__sum16 quoted_value;  /* by this */
+	__u32 checksum;	       /* offset of the checksum; 0: none */
+	__u32 quoted_checksum; /* offset of a checksum to replace; 0: none */
+	__sum16 quoted_value;  /* replacement */
 	__u16 pad[3];
 };
 
-/* A place in the table of flows, and the bucket's version when it was seen. */
+/* A slot of the flow table, and the version of its bucket at look-up. */
 struct flow_place {
 	__u32 bucket;
 	__u32 version;
@@ -84,29 +80,31 @@ struct flow_place {
 
 struct packet {
 	__u32 ifindex;
-	__u32 length;	 /* of the whole frame */
+	__u32 length;	 /* of the frame */
 	__u32 end;	 /* offset behind the IP packet */
 	__u32 network;	 /* offset of the IP header */
 	__u32 transport; /* offset of the transport header */
-	__u32 checksum; /* offset of the transport checksum; 0: there is none */
+	__u32 checksum;	 /* offset of the transport checksum; 0: none */
 	struct ports ports;
-	/* What the port tables say, of this direction of the destination, of
-	 * the other of the source. */
+	/*
+	 * Port table entries: of the destination port in this direction, and of
+	 * the source port in the other.
+	 */
 	__u16 forward_entry;
 	__u16 reply_entry;
-	__u8 direction; /* as the container sees it */
+	__u8 direction; /* as seen by the container */
 	__u8 family;	/* 4 or 6 */
 	__u8 protocol;
-	__u8 fragment; /* the first of several */
-	__u8 damaged;  /* TCP or UDP, but no more than its ports is right */
-	__u8 unknown_length; /* jumbogram: the IP header does not say */
-	__u8 quoted; /* inside an ICMP error, so not all of it is there */
+	__u8 fragment;	     /* a first fragment */
+	__u8 damaged;	     /* TCP or UDP, with nothing valid but the ports */
+	__u8 unknown_length; /* jumbogram: the IP header has no length */
+	__u8 quoted;	     /* inside an ICMP error, so truncated */
 	__u8 routed; /* to a waypoint (RFC 8200 section 4.4): only drops apply
 		      */
 	__u8 drops_only; /* see decides_drops_only() */
-	__u8 redirect;	 /* an ICMPv6 redirect, whose quote is in an option */
-	__u8 tcp_flags;	 /* of a whole TCP header */
-	__u8 has_data;	 /* behind that */
+	__u8 redirect;	 /* an ICMPv6 redirect, which quotes in an option */
+	__u8 tcp_flags;	 /* if the TCP header is whole */
+	__u8 has_data;	 /* behind the TCP header */
 	__u8 pad[4];	 /* as in struct flow_id */
 	__u32 sequence;	 /* of TCP */
 	__u32 acknowledged;
@@ -117,9 +115,9 @@ struct packet {
 
 enum parsed {
 	PARSED_TRANSPORT, /* TCP or UDP, with ports */
-	PARSED_FOR_RULES, /* that, and more is to be decided */
+	PARSED_FOR_RULES, /* TCP or UDP, and decide() is needed */
 	PARSED_ICMP_ERROR,
-	PARSED_OTHER, /* nothing for us */
+	PARSED_OTHER, /* nothing to do */
 	PARSED_MALFORMED,
 };
 
@@ -127,8 +125,8 @@ enum parsed {
 struct frame {
 	void *data;
 	void *data_end;
-	__u32 length; /* of the whole frame, may be more than that part */
-	/* The hook's context: one of them is set. */
+	__u32 length; /* of the whole frame */
+	/* The context of the hook: exactly one is set. */
 	struct xdp_md *xdp;
 	struct __sk_buff *skb;
 };
@@ -164,29 +162,33 @@ static __always_inline struct frame skb_frame(struct __sk_buff *skb)
 }
 
 /*
- * What packets mostly are and are not. The compiler puts the rest out of the
- * way: a packet finds little of a program in the instruction cache.
+ * Hints about the common case. The compiler moves the rest out of the way, so
+ * that a packet touches little of the instruction cache.
  */
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
-/* Makes the compiler forget what it knows of a variable. */
+/* Makes the compiler forget the value of a variable. */
 #ifndef barrier_var
 #define barrier_var(var) asm volatile("" : "+r"(var))
 #endif
 
-/* More than any headers take; the verifier wants a bound. */
+/* Larger than any headers; the verifier needs a bound. */
 #define MAX_OFFSET 0x7fff
 
-/* A pointer to `size` bytes at `offset`, or NULL when they are not all there.
+/*
+ * Returns a pointer to `size` bytes at `offset`, or NULL if the frame is too
+ * short.
  */
 static __always_inline void *bytes_at(const struct frame *frame, __u32 offset,
 				      __u32 size)
 {
 	void *at;
 
-	/* One register for the check and the use: before Linux 6.10 the
-	 * verifier does not carry over to a copy what a check tells. */
+	/*
+	 * Check and use the same register: before Linux 6.10 the verifier does
+	 * not transfer the bounds of a register to its copies.
+	 */
 	barrier_var(offset);
 	if (unlikely(offset > MAX_OFFSET))
 		return NULL;
@@ -195,10 +197,10 @@ static __always_inline void *bytes_at(const struct frame *frame, __u32 offset,
 }
 
 /*
- * DEFINE_PER_HOOK(walk) makes of the inline function walk(frame, pkt) a global
- * function for each kind of context, and walk_of() that calls the one that
- * fits. The verifier walks a global function once, whatever leads to it:
- * without that, the ways through loops and layers multiply.
+ * DEFINE_PER_HOOK(walk) turns the inline function walk(frame, pkt) into a
+ * global function for each type of context. walk_of() calls the one that fits.
+ * The verifier checks a global function once, whatever its callers. Otherwise
+ * paths through loops and layers multiply.
  */
 #define DEFINE_PER_HOOK(name)                                                \
 	__noinline int xdp_##name(struct xdp_md *ctx, struct packet *pkt)    \

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What XDP in generic mode tells tc ingress of a packet that it changed: which
- * checksum is to be fixed up, which only the skb can say how.
+ * Hints from XDP in generic mode to tc ingress: which checksum to fix up after
+ * a port change. Only the skb, which tc ingress can read, shows how.
  *
- * The kernel runs generic XDP and then tc ingress on the same packet, on the
- * same CPU and in the same softirq (__netif_receive_skb_core, since Linux 5.3),
- * so the hint is in a per-CPU slot. But either may run without the other: XDP
- * alone on a packet that comes back from an ifb device or that the stack drops
- * in between, tc ingress alone on one that was redirected before. So a hint
- * names its packet by all headers that the change left it with, from the
- * Ethernet header's protocol on. tc ingress takes it for that packet only; any
- * other one was not seen by XDP, and is decided there.
+ * The kernel runs generic XDP and tc ingress on the same packet, on the same
+ * CPU, in the same softirq (__netif_receive_skb_core, since Linux 5.3), so a
+ * per-CPU slot holds the hint. But either may run without the other. XDP runs
+ * alone for a packet that returns from an ifb device, or that the stack drops
+ * in between. tc ingress runs alone for a packet that was redirected before. A
+ * hint therefore identifies its packet by all headers after the change,
+ * starting with the protocol of the Ethernet header. tc ingress applies the
+ * hint to that packet only. It decides any other packet itself, since XDP has
+ * not seen it.
  */
 #ifndef XDP_PORT_HINT_H
 #define XDP_PORT_HINT_H
@@ -18,9 +19,8 @@
 #include "checksum.h"
 
 /*
- * The headers that the change left the packet with, without options. The
- * checksum is among them and still is that from before the change. What is not
- * of the packet's family and protocol has no meaning.
+ * The headers after the change, without options. The checksum is still the one
+ * from before the change. Members for another family or protocol are undefined.
  */
 struct headers {
 	__u64 ip[2];
@@ -36,19 +36,20 @@ struct headers {
 struct hint {
 	struct headers headers;
 	__u64 owner;	 /* hint_owner of the XDP program */
-	__u32 ifindex;	 /* of the host side; 0: there is no hint */
+	__u32 ifindex;	 /* of the host side; 0: no hint */
 	__u32 length;	 /* of the frame */
 	__u32 transport; /* offset in the frame */
 	__u8 family;	 /* 4 or 6 */
 	__u8 protocol;
 	__u16 pad;
 	struct checksum_change checksum;
-	struct decision decision; /* to be counted; COUNTED if it is already */
+	struct decision decision; /* to be counted; COUNTED if XDP did that */
 };
 
 /*
- * Who understands the hints of whom: rulesets of one build and one network
- * namespace, in which an ifindex means one device.
+ * Rulesets with the same owner understand each other's hints: they have the
+ * same build and the same network namespace, so an ifindex means the same
+ * device.
  */
 const volatile __u64 hint_owner;
 
@@ -66,8 +67,7 @@ static __always_inline struct hint *this_cpu_hint(void)
 	return bpf_map_lookup_elem(&hints, &slot);
 }
 
-/* Only frames without a VLAN tag are changed by XDP, see decides_drops_only().
- */
+/* XDP changes only frames without a VLAN tag, see decides_drops_only(). */
 #define HINT_NETWORK sizeof(struct ethhdr)
 
 static __always_inline int copy_headers(const struct frame *frame,
@@ -140,7 +140,7 @@ static __always_inline int same_headers(const struct frame *frame,
 	return hint->protocol != IPPROTO_TCP || same_tcp_end(frame, hint);
 }
 
-/* Whether the hint is about the packet in this frame of a device. */
+/* Whether the hint belongs to the packet in this frame. */
 static __always_inline int
 hint_matches(const struct hint *hint, const struct frame *frame, __u32 ifindex)
 {
@@ -153,14 +153,14 @@ hint_matches(const struct hint *hint, const struct frame *frame, __u32 ifindex)
 	       same_headers(frame, hint);
 }
 
-/* A hint is good for one packet. That of another build is not ours to take. */
+/* A hint is valid for one packet. Hints of another build are left alone. */
 static __always_inline void clear_hint(struct hint *hint)
 {
 	if (likely(hint->owner == hint_owner))
 		hint->ifindex = 0;
 }
 
-/* Leaves the hint behind a change whose checksum and decision are set. */
+/* Writes the hint after a change. Its checksum and decision are set. */
 static __always_inline void write_hint(struct hint *hint,
 				       const struct frame *frame, __u32 ifindex)
 {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The packet that an ICMP or ICMPv6 error quotes (RFC 792, RFC 4443).
- */
+/* The packet that an ICMP or ICMPv6 error quotes (RFC 792, RFC 4443). */
 #ifndef XDP_PORT_ICMP_H
 #define XDP_PORT_ICMP_H
 
@@ -11,9 +9,10 @@
 #include "decision_cache.h"
 
 /*
- * Where an ICMPv6 redirect quotes the packet: in an option behind the target
- * and the destination, maybe after one with the target's link-layer address
- * (RFC 4861 sections 4.5 and 4.6.3). 0 if it quotes none.
+ * Returns the offset of the packet that an ICMPv6 redirect quotes; 0: none. The
+ * packet is in an option behind the target and the destination, possibly after
+ * an option with the target's link-layer address (RFC 4861 sections 4.5 and
+ * 4.6.3).
  */
 static __always_inline __u32 redirected_packet(const struct frame *frame,
 					       const struct packet *error)
@@ -41,7 +40,7 @@ static __always_inline __u32 quote_offset(const struct frame *frame,
 	return error->transport + sizeof(struct icmp_header);
 }
 
-/* Parses the quote of an error; returns whether it is one of TCP or UDP. */
+/* Parses the quote of an error. Returns whether it is TCP or UDP. */
 static __always_inline int parse_quote(const struct frame *frame,
 				       const struct packet *error,
 				       struct packet *quote)
@@ -58,8 +57,8 @@ static __always_inline int parse_quote(const struct frame *frame,
 }
 
 /*
- * When the quoted packet's own checksum is there, it changes with the port, and
- * the error's checksum stays as it is, since the two changes cancel out.
+ * Fixes up the checksum of the quoted packet, if the quote includes it. The
+ * checksum of the error then stays the same, since the two changes cancel out.
  */
 static __always_inline void fix_up_quoted_checksum(const struct frame *frame,
 						   const struct packet *quote,
@@ -100,9 +99,9 @@ static __always_inline int decide_error(const struct frame *frame,
 DEFINE_PER_HOOK(decide_error)
 
 /*
- * Whether XDP drops the packet or leaves it to tc ingress, but does not change
- * it: its hint could not tell it from a copy, for want of a checksum, or the
- * stack changes the frame in between, since it takes a VLAN tag out.
+ * Whether XDP drops the packet or leaves it to tc ingress, but never changes
+ * it. Without a checksum, a hint cannot distinguish the packet from a copy.
+ * With a VLAN tag, the stack changes the frame between XDP and tc ingress.
  */
 static __always_inline int decides_drops_only(const struct frame *frame,
 					      const struct packet *pkt)
@@ -112,9 +111,9 @@ static __always_inline int decides_drops_only(const struct frame *frame,
 }
 
 /*
- * Whether the packet is of a device that is under rules. Programs that see all
- * packets asked that first. XDP that may defer need not ask for the many
- * packets that no rule is about.
+ * Whether the packet's interface is enabled. Programs that see all packets have
+ * checked that already. XDP with tc ingress behind it does not check it for the
+ * many packets that match no rule.
  */
 static __always_inline int is_enabled(const struct frame *frame,
 				      const struct packet *pkt)
@@ -123,9 +122,9 @@ static __always_inline int is_enabled(const struct frame *frame,
 }
 
 /*
- * Decides any packet: what all hooks have in common, but for those that are for
- * the rules or flows, and ICMP errors. There is not enough of the stack to call
- * decide() and decide_error() from here.
+ * Parses any packet and sets its verdict, except for ICMP errors and for
+ * packets that need rules or flows. The stack is too small to call decide() and
+ * decide_error() from here.
  */
 static __always_inline int classify(const struct frame *frame,
 				    struct packet *pkt)

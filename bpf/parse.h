@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From the first byte of a frame to its ports. Offsets count from there;
- * nothing is read beyond what was checked, nothing is ever written here.
+ * Parses a frame from its first byte to the ports. Offsets count from the first
+ * byte. Nothing here reads beyond a checked bound, or writes.
  */
 #ifndef XDP_PORT_PARSE_H
 #define XDP_PORT_PARSE_H
@@ -46,13 +46,13 @@ enum tcp_flag {
 	TCP_ACK = 16,
 };
 
-/* By one load; RFC 9293 section 3.1. */
+/* With one load; RFC 9293 section 3.1. */
 static __always_inline __u8 tcp_flags(const struct tcphdr *tcp)
 {
 	return ((const __u8 *)tcp)[13];
 }
 
-/* ICMP and ICMPv6 alike; <linux/icmp.h> would pull in the C library. */
+/* For ICMP and ICMPv6; <linux/icmp.h> would include the C library. */
 struct icmp_header {
 	__u8 type;
 	__u8 code;
@@ -70,8 +70,8 @@ enum icmp_error {
 };
 
 /*
- * RFC 4443 section 2.1: the errors are types 1 to 4. A redirect (RFC 4861
- * section 4.5) quotes a packet, too.
+ * RFC 4443 section 2.1: errors are types 1 to 4. A redirect (RFC 4861 section
+ * 4.5) also quotes a packet.
  */
 enum icmpv6_error {
 	ICMPV6_DEST_UNREACH = 1,
@@ -99,8 +99,7 @@ static __always_inline enum parsed parse_ports(const struct frame *frame,
 	return PARSED_TRANSPORT;
 }
 
-/* In a quote 8 bytes are enough, and its length fields are not to be trusted.
- */
+/* In a quote 8 bytes suffice, and length fields may be wrong. */
 static __always_inline enum parsed parse_udp(const struct frame *frame,
 					     struct packet *pkt)
 {
@@ -119,7 +118,7 @@ static __always_inline enum parsed parse_udp(const struct frame *frame,
 		return PARSED_MALFORMED;
 	length = bpf_ntohs(udp->len);
 	if (unlikely(!length &&
-		     pkt->family == 6)) /* __udp6_lib_rcv() takes it, too */
+		     pkt->family == 6)) /* so does __udp6_lib_rcv() */
 		length = available;
 	if (unlikely(length < sizeof(*udp) || length > available) &&
 	    !pkt->fragment && !pkt->unknown_length && !pkt->quoted)
@@ -142,8 +141,8 @@ static __always_inline enum parsed parse_quoted_tcp(const struct frame *frame,
 }
 
 /*
- * A first fragment may end before the checksum. Its ports still count: a rule
- * that drops must not be passed by in small pieces (RFC 1858).
+ * A first fragment may end before the checksum. Its ports still count: tiny
+ * fragments must not bypass a rule that drops (RFC 1858).
  */
 static __always_inline enum parsed parse_tcp(const struct frame *frame,
 					     struct packet *pkt)
@@ -218,9 +217,9 @@ static __always_inline enum parsed parse_transport(const struct frame *frame,
 }
 
 /*
- * Sets where the IP packet ends, by its own word, and checks that against what
- * is there. A length of 0 is that of a jumbogram (RFC 2675; BIG TCP, which
- * Linux also uses with IPv4).
+ * Sets the end of the IP packet from the length in its header, and checks it
+ * against the frame. A length of 0 means a jumbogram (RFC 2675; Linux also uses
+ * it for BIG TCP over IPv4).
  */
 static __always_inline int set_end(const struct frame *frame,
 				   struct packet *pkt, __u32 said, __u32 least)
@@ -228,7 +227,7 @@ static __always_inline int set_end(const struct frame *frame,
 	__u32 rest = frame->length - pkt->network;
 
 	if (unlikely(pkt->quoted))
-		return 0; /* the end of the error is the end of the quote */
+		return 0; /* the quote ends with the error */
 	pkt->unknown_length = said == 0;
 	if (unlikely(!said))
 		said = rest;
@@ -263,9 +262,9 @@ static __always_inline enum parsed parse_ipv4(const struct frame *frame,
 }
 
 /*
- * By a set of bits, which is one branch; all their numbers are below 64. AH
- * (RFC 4302) is none of them: it authenticates the ports, so what is behind it
- * is left alone, as behind AH in IPv4.
+ * A bit set needs one branch only; all numbers are below 64. AH (RFC 4302) is
+ * not included: it authenticates the ports, so packets with AH stay unchanged,
+ * in IPv6 as in IPv4.
  */
 static __always_inline int is_extension_header(__u8 protocol)
 {
@@ -277,8 +276,8 @@ static __always_inline int is_extension_header(__u8 protocol)
 }
 
 /*
- * RFC 8200 section 4. A global function, for then the verifier goes on with one
- * state, not one for each kind of header.
+ * RFC 8200 section 4. A global function, so that the verifier continues with
+ * one state, not with one per kind of header.
  */
 __noinline int extension_length(__u32 protocol, __u32 length_field)
 {
@@ -288,9 +287,8 @@ __noinline int extension_length(__u32 protocol, __u32 length_field)
 }
 
 /*
- * Whether the destination address is that of a waypoint, and not yet the
- * peer's: the last byte of these is how many segments are left (RFC 8200
- * section 4.4).
+ * Whether the destination address is a waypoint and not yet the peer. The last
+ * byte of the word is the number of segments left (RFC 8200 section 4.4).
  */
 static __always_inline int has_segments_left(__u8 protocol, __u16 word)
 {
@@ -298,8 +296,8 @@ static __always_inline int has_segments_left(__u8 protocol, __u16 word)
 }
 
 /*
- * Walks over extension headers to the transport header, whose protocol and
- * offset it sets in pkt, where it finds those of the first extension header.
+ * Walks over the extension headers. On entry pkt has the protocol and the
+ * offset of the first one, on return those of the transport header.
  */
 static __always_inline enum parsed walk_extensions(const struct frame *frame,
 						   struct packet *pkt)
@@ -374,8 +372,9 @@ static __always_inline int is_vlan(__be16 protocol)
 }
 
 /*
- * How many tags may be in the frame. Two are parsed; one of them may be beside
- * the frame, where XDP in generic mode does not see it and tc ingress does.
+ * How many tags the frame may have. Two are parsed. One of them may be in the
+ * skb instead of the frame, which XDP in generic mode cannot see but tc ingress
+ * can.
  */
 static __always_inline int max_vlan_tags(const struct frame *frame)
 {
@@ -384,7 +383,9 @@ static __always_inline int max_vlan_tags(const struct frame *frame)
 	return MAX_VLAN_TAGS - has_offloaded_tag(frame);
 }
 
-/* Sets the protocol to what is behind the tags, or to that of one too many. */
+/*
+ * Sets the protocol behind the tags. It is still a tag if there are too many.
+ */
 static __always_inline int skip_vlan_tags(const struct frame *frame,
 					  struct packet *pkt, __be16 *protocol)
 {

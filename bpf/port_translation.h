@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which ports a connection gets. Where a rewrite, or going to the port that it
- * produces directly, would give a connection the ports of an older one between
- * the same two addresses, its source port is changed, too.
+ * Source-port translation. A rewrite, or a direct connection to the port that a
+ * rewrite produces, may give a connection the same ports as an older one
+ * between the same addresses. The newer connection then gets another source
+ * port.
  */
 #ifndef XDP_PORT_PORT_TRANSLATION_H
 #define XDP_PORT_PORT_TRANSLATION_H
 
 #include "flows.h"
 
-/* How many source ports are tried, as many as netfilter does. */
+/* How many source ports to try, as in netfilter. */
 #define PORT_ATTEMPTS 128
 
 /*
- * The first of the source ports that one may be changed to, and how many there
- * are: those of netfilter (nf_nat_core.c, nf_nat_l4proto_unique_tuple). A
- * server may take only some for privileged.
+ * The range of source ports to choose from, as in netfilter (nf_nat_core.c,
+ * nf_nat_l4proto_unique_tuple). A privileged port stays privileged, since a
+ * server may require one.
  */
 static __always_inline __u32 first_source_port(__u16 port)
 {
@@ -28,8 +29,8 @@ static __always_inline __u32 source_port_count(__u16 port)
 }
 
 /*
- * Makes the flow with one of the source ports that there are for it; returns
- * whether that was free. The port that it has is not.
+ * Inserts the flow with the given choice of source port. Returns whether that
+ * port was free; the original port never is.
  */
 __noinline int try_source_port(const struct packet *pkt, struct flow_id *id,
 			       __u32 choice)
@@ -50,8 +51,8 @@ __noinline int try_source_port(const struct packet *pkt, struct flow_id *id,
 }
 
 /*
- * Makes the flow with another source port. Returns the ports that its packets
- * are to have, 0 if none is free.
+ * Inserts the flow with another source port. Returns the translated ports; 0:
+ * no source port is free.
  */
 __noinline int translate_source_port(const struct packet *pkt,
 				     struct flow_id *id)
@@ -71,8 +72,8 @@ __noinline int translate_source_port(const struct packet *pkt,
 }
 
 /*
- * The ports of a connection whose alias is there: those from before, even if
- * its flow is not there any more. 0 if another connection has them by now.
+ * Returns the translated ports of a connection that has an alias, even if its
+ * flow is gone; 0: another connection has taken the ports.
  */
 static __always_inline __be32 reuse_alias(const struct packet *pkt,
 					  struct flow_id *id, __be32 moved)
@@ -97,9 +98,8 @@ static __always_inline __be32 reuse_alias(const struct packet *pkt,
 }
 
 /*
- * The ports that a forward packet is to have, which are those of id->key but
- * for the source port; 0 if there are none. Makes the flow if there is none
- * yet.
+ * Returns the ports for a forward packet: those in id->key, or with another
+ * source port; 0: no source port is free. Inserts the flow if it is new.
  */
 static __always_inline __be32 track_flow(const struct packet *pkt,
 					 struct flow_id *id)

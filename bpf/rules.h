@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which rule decides a packet. Two array look-ups whatever the number of
- * rules; address lists cost a hash look-up for each distinct prefix length,
- * and only the ports that have them. Filled by user space before the programs
- * are loaded, never changed.
+ * Finds the rule that decides a packet: two array look-ups, whatever the number
+ * of rules. Ports with address lists also need one hash look-up per distinct
+ * prefix length. User space fills these maps before it loads the programs, and
+ * never changes them.
  */
 #ifndef XDP_PORT_RULES_H
 #define XDP_PORT_RULES_H
 
 #include "parse.h"
 
-/* Page numbers by table and the port's upper byte. */
+/* Page numbers by table and upper byte of the port. */
 const volatile __u16 port_index[PORT_TABLES][PORT_PAGE_SIZE];
 const volatile __u32 rule_count = 1;
-/* Whether any rule has addresses; without, the verifier need not look at them.
- */
+/* Whether any rule has addresses. If not, the verifier skips that code. */
 const volatile __u8 has_classes;
 
 struct {
@@ -54,7 +53,9 @@ static __always_inline __u32 port_table_of(__u8 direction, __u8 protocol)
 	return direction * 2 + (protocol == IPPROTO_UDP);
 }
 
-/* What the table of this direction and protocol says about the port. */
+/*
+ * Returns the entry for the port in the table of this direction and protocol.
+ */
 static __always_inline __u16 look_up_port(__u8 direction, __u8 protocol,
 					  __be16 port)
 {
@@ -63,20 +64,20 @@ static __always_inline __u16 look_up_port(__u8 direction, __u8 protocol,
 	__u32 page = port_index[table % PORT_TABLES][number >> 8];
 	struct port_page *ports;
 
-	/* Page 0 says nothing: no need to have it in the cache. */
+	/* Page 0 has no entries: do not pull it into the cache. */
 	if (!page)
 		return 0;
 	ports = bpf_map_lookup_elem(&port_pages, &page);
 	return ports ? ports->entry[number & 0xff] : 0;
 }
 
-/* The network masks by prefix length, made by user space. */
+/* Network masks by prefix length, computed by user space. */
 const volatile __be64 network_mask[129][2];
 
 /*
- * One more than the index of the rule that decides packets of this port class
- * with this peer, 0 for none. A global function, so that the verifier walks
- * its loop once; and the loop has few branches, so that it does so fast.
+ * Returns the index plus one of the rule for this port class and peer; 0: none.
+ * A global function, so that the verifier checks its loop only once. The loop
+ * has few branches for the same reason.
  */
 __noinline int rule_by_address(__u32 class_id, __u32 family,
 			       const struct address *peer)
@@ -94,7 +95,7 @@ __noinline int rule_by_address(__u32 class_id, __u32 family,
 	for (int i = 0; i < 129; i++, next++) {
 		__u32 *rule;
 
-		barrier_var(next); /* keeps the check on what is used */
+		barrier_var(next); /* one register for check and use */
 		if (next >= end || next >= sizeof(class->length))
 			break;
 		prefix.length = class->length[next];
@@ -109,8 +110,7 @@ __noinline int rule_by_address(__u32 class_id, __u32 family,
 	return class->default_rule;
 }
 
-/* One more than the index of the rule that a port entry leads to, 0 for none.
- */
+/* Returns the index plus one of the rule for a port entry; 0: none. */
 static __always_inline __u32 rule_for(__u16 entry, __u8 family,
 				      const struct address *peer)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel's struct sk_buff tells of a packet: which checksum is yet to
- * be completed, and whether a VLAN tag is beside the frame. User space reads
- * where its members are from the kernel's BTF.
+ * Reads the kernel's struct sk_buff: which checksum is partial, and whether a
+ * VLAN tag is outside the frame. User space gets the offsets of the members
+ * from the kernel's BTF.
  */
 #ifndef XDP_PORT_SKB_H
 #define XDP_PORT_SKB_H
@@ -11,8 +11,8 @@
 
 /* Offsets in bytes in struct sk_buff (include/linux/skbuff.h). */
 struct skb_layout {
-	__u32 ip_summed;       /* of the byte that holds its two bits */
-	__u32 ip_summed_shift; /* the lower one's number in that byte */
+	__u32 ip_summed;       /* of the byte that holds the two bits */
+	__u32 ip_summed_shift; /* number of the lower bit in that byte */
 	__u32 csum_start;
 	__u32 csum_offset;
 	__u32 mac_header;
@@ -20,15 +20,14 @@ struct skb_layout {
 };
 
 const volatile struct skb_layout skb_layout;
-/* Whether skb_layout is known, and bpf_cast_to_kern_ctx() is there (Linux 6.2).
- */
+/* Whether skb_layout is known and bpf_cast_to_kern_ctx() exists (Linux 6.2). */
 const volatile __u8 reads_skb;
 
 /*
- * Where XDP on a veth finds the skb: the pointer to it is behind the struct
- * xdp_buff (drivers/net/veth.c, struct veth_xdp_buff, Linux 6.3). veth may be
- * a module, with types that programs cannot name, so the pointer is read as the
- * first member of a type of the kernel itself that is as good.
+ * Where XDP on a veth finds the skb: a pointer to it follows struct xdp_buff
+ * (drivers/net/veth.c, struct veth_xdp_buff, Linux 6.3). veth may be a module,
+ * and programs cannot name the types of modules. So the pointer is read as the
+ * first member of an unrelated type of the kernel itself.
  */
 struct xdp_layout {
 	__u32 skb;	    /* offset of the pointer in struct veth_xdp_buff */
@@ -36,7 +35,7 @@ struct xdp_layout {
 };
 
 const volatile struct xdp_layout xdp_layout;
-/* Whether this is native mode, where xdp_layout is known. */
+/* Whether this is native mode. xdp_layout is known then. */
 const volatile __u8 is_native;
 
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
@@ -53,8 +52,8 @@ static __always_inline void *kernel_skb(struct __sk_buff *skb)
 }
 
 /*
- * NULL for a frame that another program redirected to the device, whose
- * checksums are complete. Members of NULL read as 0.
+ * Returns NULL for a frame that another program redirected to the device. The
+ * checksums in such a frame are complete. Members of NULL read as 0.
  */
 static __always_inline void *skb_behind_xdp(struct xdp_md *ctx)
 {
@@ -66,15 +65,15 @@ static __always_inline void *skb_behind_xdp(struct xdp_md *ctx)
 }
 
 /*
- * Whether the checksum at an offset in the frame is yet to be completed: it is
- * the one that the skb is about, or that of a UDP tunnel around packets that
- * are yet to be segmented. That of a tunnel around one packet is complete,
- * while the one in it is not (udp_set_csum();
+ * Whether the checksum at an offset in the frame is partial. Either the skb
+ * points at this checksum, or it belongs to a UDP tunnel around packets that
+ * are still to be segmented. A tunnel around a single packet has a complete
+ * checksum, although the inner one is partial (udp_set_csum();
  * Documentation/networking/checksum-offloads.rst, LCO).
  *
- * The frame begins at mac_header at each of our hooks, so both offsets count
- * from the buffer's head. From Linux 7.2 on the verifier does not let programs
- * subtract skb->head from skb->data, which are typed pointers.
+ * The frame starts at mac_header at each of our hooks, so both offsets count
+ * from the head of the buffer. Since Linux 7.2 the verifier rejects the
+ * subtraction of skb->head from skb->data, which are typed pointers.
  */
 static __always_inline int is_partial(void *kernel_skb, __u32 offset,
 				      __u32 gso_size)
@@ -94,8 +93,9 @@ static __always_inline int is_partial(void *kernel_skb, __u32 offset,
 }
 
 /*
- * Whether the skb has a VLAN tag beside the frame, which counts as one of
- * those that are parsed (include/linux/if_vlan.h, skb_vlan_tag_present()).
+ * Whether the skb holds a VLAN tag outside the frame. It counts towards the
+ * number of tags that are parsed (include/linux/if_vlan.h,
+ * skb_vlan_tag_present()).
  */
 static __always_inline int has_offloaded_tag(const struct frame *frame)
 {

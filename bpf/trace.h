@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What became of each packet, for who listens. The listener brings the ring
- * buffer and says until when it wants events, and says so again before that
- * time is over: a listener that was killed costs nothing for long. All rulesets
- * share these maps, so that one listener hears all containers, in order.
+ * Reports each packet and its decision to a listener. The listener provides the
+ * ring buffer, and a lease: the time until which it wants events. It renews the
+ * lease before it ends, so that a killed listener soon costs nothing. All
+ * rulesets share these maps. One listener therefore sees all containers, in
+ * order.
  */
 #ifndef XDP_PORT_TRACE_H
 #define XDP_PORT_TRACE_H
 
 #include "frame.h"
 
-/* What a listener wants; user space writes all but left_out. */
+/* What the listener wants. User space writes all members but left_out. */
 struct trace {
-	__u64 until;	/* CLOCK_MONOTONIC in ns; 0: nobody listens */
+	__u64 until;	/* end of the lease, CLOCK_MONOTONIC in ns; 0: none */
 	__u64 left_out; /* events that found the ring full, ever */
-	__u32 ifindex;	/* of the only device to trace; 0: all */
-	__u32 sample;	/* trace one packet of so many; 0 and 1: each */
+	__u32 ifindex;	/* the only interface to trace; 0: all */
+	__u32 sample;	/* trace one in N packets; 0 and 1: all */
 };
 
 volatile struct trace trace SEC(".data.trace");
@@ -32,27 +33,27 @@ struct {
 		});
 } trace_rings SEC(".maps");
 
-/* Tells the listener which rules were in force: the first bytes of their hash.
- */
+/* Identifies the ruleset in events: the first bytes of its hash. */
 const volatile __u64 ruleset_id;
 
 #define TRACED_BYTES 128
 
-/* A packet as it goes on, a dropped one as it came, and what became of it. */
+/* A packet after the change (a dropped one as it arrived), and the decision. */
 struct trace_event {
 	__u64 time; /* CLOCK_MONOTONIC in ns */
 	__u64 ruleset;
 	__u32 ifindex;
 	__u32 length;	/* of the frame */
-	__u32 captured; /* how many bytes of it are in `headers` */
+	__u32 captured; /* number of bytes in `headers` */
 	__u32 direction;
 	struct decision decision;
 	__u8 headers[TRACED_BYTES];
 };
 
 /*
- * Returns an event to be filled and submitted, or NULL if nobody wants it. A
- * listener that says no more is forgotten, so that time is not asked for again.
+ * Returns an event to fill and submit, or NULL if the listener does not want
+ * it. Clears a lease that has ended, so that later packets skip the look at the
+ * clock.
  */
 static __always_inline struct trace_event *reserve_event(__u32 ifindex)
 {
@@ -83,8 +84,7 @@ static __always_inline struct trace_event *reserve_event(__u32 ifindex)
 }
 
 /*
- * How much of a frame is captured: never 0, by a mask that any verifier
- * understands.
+ * Limits the captured length. The mask shows every verifier that it is not 0.
  */
 static __always_inline __u32 capture_length(__u32 length)
 {
@@ -95,8 +95,8 @@ static __always_inline __u32 capture_length(__u32 length)
 }
 
 /*
- * Copies the first bytes of a frame, and returns how many. Byte by byte, where
- * it has to be, is a long walk for the verifier.
+ * Copies the first bytes of a frame. Returns their number. The byte-by-byte
+ * loop for older kernels is slow to verify.
  */
 static __always_inline __u32 capture_xdp(struct xdp_md *ctx, __u32 length,
 					 __u8 *headers)
@@ -126,8 +126,8 @@ static __always_inline __u32 capture_skb(struct __sk_buff *skb, __u8 *headers)
 }
 
 /*
- * What an event says beside the headers. A global function, as those below:
- * the verifier walks it once.
+ * Fills the event, except for the headers. This function and those below are
+ * global, so that the verifier checks them once.
  */
 __noinline int fill_event(struct trace_event *event,
 			  const struct decision *decision, __u32 direction,
@@ -169,11 +169,10 @@ __noinline int trace_skb(struct __sk_buff *skb, const struct decision *decision,
 	return 0;
 }
 
-/* Only a build to measure what tracing costs while nobody listens is without.
- */
+/* False only in a build that measures the cost of idle tracing. */
 const volatile __u8 has_trace = 1;
 
-/* While nobody listens this is one branch that is never taken. */
+/* While nobody listens, this is one branch that is never taken. */
 static __always_inline int is_tracing(void)
 {
 	return unlikely(has_trace && trace.until);

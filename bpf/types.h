@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Types that the programs share with user space; bpf2go makes the Go side of
- * them. Ports in maps are in host byte order unless their type says __be16.
+ * Types that the programs share with user space; bpf2go generates the Go side.
+ * Ports in maps are in host byte order unless their type is __be16.
  */
 #ifndef XDP_PORT_TYPES_H
 #define XDP_PORT_TYPES_H
@@ -10,7 +10,7 @@
 
 #define PORT_PAGE_SIZE 256
 
-/* Numbers of the port tables: one for each direction and protocol. */
+/* Indexes of the port tables: one for each direction and protocol. */
 enum port_table {
 	EGRESS_TCP,
 	EGRESS_UDP,
@@ -20,12 +20,11 @@ enum port_table {
 };
 
 /*
- * What a port table says about one port: 0, nothing; else one more than the
- * index of the rule that decides, or, with PORT_BY_ADDRESS, one more than the
- * index of the port class whose address lists decide. PORT_IS_OUTPUT marks the
+ * Port table entry. 0: no rule. Otherwise the low bits are the index plus one
+ * of the rule that decides. With PORT_BY_ADDRESS, they are the index plus one
+ * of the port class, and its address lists decide. PORT_IS_OUTPUT marks the
  * ports that a rewrite of this table may produce, PORT_IS_TARGET those of a
- * two-way one, so that only packets that may belong to a flow pay for looking
- * it up.
+ * two-way rewrite. Only packets to or from a target port need a flow look-up.
  */
 enum port_entry {
 	PORT_ID_MASK = 0x1fff,
@@ -34,7 +33,10 @@ enum port_entry {
 	PORT_BY_ADDRESS = 0x8000,
 };
 
-/* 256 consecutive ports of a table. Page 0 is all zeros and shared. */
+/*
+ * 256 consecutive ports of a table. All tables share page 0, which is all
+ * zeros.
+ */
 struct port_page {
 	__u16 entry[PORT_PAGE_SIZE];
 };
@@ -46,33 +48,32 @@ enum rule_action {
 };
 
 enum rule_flags {
-	RULE_ONE_WAY = 1, /* replies are left alone, no flow is kept */
+	RULE_ONE_WAY = 1, /* keep no flow, leave replies alone */
 	RULE_TO_ONE = 2,  /* every port becomes `to` */
 };
 
 struct rule {
-	__u16 first; /* first port that the rule is about */
-	__u16 to;    /* what that port becomes */
+	__u16 first; /* first port that the rule matches */
+	__u16 to;    /* replacement of that port */
 	enum rule_action action;
 	enum rule_flags flags;
 };
 
 /*
  * A set of ports whose rules depend on the peer's address. The longest prefix
- * of the class that contains the address decides; the compiler has seen to it
- * that its value is the first rule in order, not the most specific one.
+ * that contains the address decides. The compiler has resolved the order of
+ * rules: the value of a prefix is the first rule that matches, not the most
+ * specific one.
  */
 struct port_class {
-	__u16 default_rule; /* one more than a rule's index; 0: no rule */
-	__u8 ipv4_lengths;  /* how many of `length` are for IPv4, and come first
-			     */
-	__u8 ipv6_lengths;  /* how many behind them are for IPv6 */
+	__u16 default_rule;    /* rule index plus one; 0: no rule */
+	__u8 ipv4_lengths;     /* number of IPv4 lengths, which come first */
+	__u8 ipv6_lengths;     /* number of IPv6 lengths, which follow */
 	__u8 length[33 + 129]; /* prefix lengths in bits of v4-mapped addresses,
-				  longest first for either family */
+				  longest first in each family */
 };
 
-/* An address prefix of a port class; the value is one more than a rule's index.
- */
+/* An address prefix of a port class. The map value is a rule index plus one. */
 struct peer_prefix {
 	__u16 port_class;
 	__u8 length; /* in bits */
@@ -81,16 +82,16 @@ struct peer_prefix {
 	__be64 addr[2]; /* host bits zero; IPv4 addresses are v4-mapped */
 };
 
-/* An IPv6 address, or an IPv4 address v4-mapped, in network byte order. */
+/* An IPv6 address, or a v4-mapped IPv4 address, in network byte order. */
 struct address {
 	__be64 word[2];
 };
 
 /*
- * What tells a flow from others between the same two addresses, as packets of
- * both directions can compute it: ports as they are after the change, on the
- * wire outside of the container for an egress flow, in the container for an
- * ingress flow.
+ * Identifies a flow among those between the same two addresses. Packets of both
+ * directions can compute the key, since it contains the ports after
+ * translation: those on the wire outside for an egress flow, those inside the
+ * container for an ingress flow.
  */
 struct flow_key {
 	__u32 ifindex; /* of the host-side veth */
@@ -102,60 +103,61 @@ struct flow_key {
 };
 
 /*
- * A connection that goes to a port which a two-way rewrite may produce, be it
- * by that rewrite or directly. No two have the same key.
+ * A connection to a port that a two-way rewrite may produce, either through
+ * that rewrite or directly. Keys are unique.
  *
- * If its source port had to be changed, the table has an alias of it, too. That
- * has the key that the flow would have had otherwise, which forward packets can
- * compute; `original` has the source port that it got, and the destination port
- * before the change, which is part of its hash.
+ * If the source port of a flow was translated, the table also contains an
+ * alias. Its key is the key that the flow would have without the translation,
+ * so that forward packets can compute it. Its `original` contains the new
+ * source port, and the destination port before the rewrite; the hash covers the
+ * latter.
  */
 struct flow {
 	struct address container;
 	struct address peer;
 	struct flow_key key;
-	__be32 original; /* ports of forward packets before the change */
+	__be32 original; /* ports of forward packets before translation */
 };
 
 /*
- * How far a flow is. Flags: which of them make a flow expire, and when, is in
- * pkg/datapath/flowstate.go.
+ * The progress of a flow, as flags. User space defines when a flow in a given
+ * state expires (flowstate.go).
  */
 enum flow_state {
 	FLOW_TCP = 1,
-	FLOW_ANSWERED = 2,    /* there was a reply */
-	FLOW_ESTABLISHED = 4, /* and what was in it was acknowledged */
+	FLOW_ANSWERED = 2,    /* a reply was seen */
+	FLOW_ESTABLISHED = 4, /* that reply was acknowledged */
 	FLOW_FIN_CONTAINER = 8,
 	FLOW_FIN_PEER = 16,
 	FLOW_RESET_CONTAINER = 32,
-	FLOW_RESET_PEER = 64, /* which anybody may have sent */
+	FLOW_RESET_PEER = 64, /* anybody may have sent it */
 	FLOW_STATES = 128,
 };
 
 #define FLOWS_PER_BUCKET 8
 
 /*
- * Flows whose hashes begin alike. What a packet reads of it is together, two
- * lines of the cache, beside the flow that is the packet's.
+ * Flows with the same upper hash bits. A look-up reads the arrays, which share
+ * two cache lines, and one flow.
  */
 struct flow_bucket {
-	struct bpf_spin_lock lock; /* for who writes */
-	__u32 version; /* odd while somebody writes, another one after it */
-	__u32 tag[FLOWS_PER_BUCKET];	/* the rest of the hash; 0: free */
-	__u32 used[FLOWS_PER_BUCKET];	/* when it was last, in jiffies */
+	struct bpf_spin_lock lock; /* taken by writers */
+	__u32 version;		   /* odd during a write, different after it */
+	__u32 tag[FLOWS_PER_BUCKET];	/* lower hash bits; 0: free */
+	__u32 used[FLOWS_PER_BUCKET];	/* time of last use in jiffies */
 	__u8 state[FLOWS_PER_BUCKET];	/* enum flow_state */
-	__u16 owner[FLOWS_PER_BUCKET];	/* the end of the ifindex */
+	__u16 owner[FLOWS_PER_BUCKET];	/* low bits of the ifindex */
 	__u32 answer[FLOWS_PER_BUCKET]; /* sequence number of the reply */
 	struct flow flow[FLOWS_PER_BUCKET];
 };
 
-/* A flow that user space brings in; see import_flow(). */
+/* A flow that user space imports; see import_flow(). */
 struct flow_record {
 	struct flow flow;
 	__u32 used;
 	__u32 answer;
 	__u8 state;
-	__u8 is_fresh; /* as if it was used now: nobody knows when it was */
+	__u8 is_fresh; /* last use is unknown, so take it as now */
 	__u8 pad[6];
 };
 
@@ -165,9 +167,9 @@ struct rule_counter {
 };
 
 /*
- * Counters of one container, per CPU. In the map, `rules` has as many elements
- * as the ruleset has rules. Each packet is counted in exactly one of the first
- * six, which are in the order of enum verdict.
+ * Counters of one container, per CPU. In the map, `rules` has one element per
+ * rule of the ruleset. Every packet is counted in exactly one of the first six
+ * members, which are in the order of enum verdict.
  */
 struct counters {
 	__u64 passed;

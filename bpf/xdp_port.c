@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The programs on the host side of a container's veth:
+ *  The programs on the host side of a container's veth:
  *
- *   from_container     XDP         what the container sends
- *   fix_up_checksum    tc ingress  completes what XDP cannot know
- *   from_container_tc  tc ingress  both in one, where XDP is not wanted
- *   to_container       tc egress   what the container receives
+ *    from_container     XDP         packets that the container sends
+ *    fix_up_checksum    tc ingress  fixes up checksums where XDP cannot
+ *    from_container_tc  tc ingress  does the work of both in mode tc
+ *    to_container       tc egress   packets that the container receives
  *
- * They change ports and the checksum over them, or drop, or let the packet
- * through to whoever else is on the hook; they never make a packet worse.
+ *  A program changes the ports and the checksum that covers them, drops the
+ *  packet, or passes it unchanged to the next program on the hook. It never
+ *  corrupts a packet.
  */
 #include "handover.h"
 #include "hint.h"
 #include "icmp.h"
 
-/* What <linux/bpf.h> of older kernels lacks. */
+/* Missing in <linux/bpf.h> of older kernels. */
 #define TCX_NEXT -1
 #define TCX_DROP 2
 
-/* Returns -1 where that cannot be done, and then the packet is as it was. */
+/* Returns -1 on failure; the packet is unchanged then. */
 __noinline int change_frame(struct xdp_md *ctx, const struct packet *pkt)
 {
 	const struct decision *decision = pkt ? &pkt->decision : NULL;
@@ -47,9 +48,9 @@ __noinline int change_frame(struct xdp_md *ctx, const struct packet *pkt)
 }
 
 /*
- * Leaves to tc ingress what is left to do. A packet that XDP changed does not
- * come again, so it is counted here; but not while somebody listens, who is to
- * see it with its checksum fixed up.
+ * Leaves the checksum to tc ingress. XDP counts the packet here, since tc
+ * ingress does not decide it again. While a listener is present, tc ingress
+ * counts it instead, so that the trace shows the final checksum.
  */
 static __noinline void defer_checksum(struct xdp_md *ctx, struct hint *hint,
 				      const struct packet *pkt)
@@ -81,9 +82,9 @@ static __always_inline void decide_frame(const struct frame *frame,
 }
 
 /*
- * Whether the frame may have its headers where XDP cannot read them, in another
- * buffer than the first one. The kernel never cuts a packet there; a program
- * that redirects to the device may, and no rule would apply.
+ * Whether the headers may lie outside the first buffer, where XDP cannot read
+ * them. The kernel never splits a packet there, but a program that redirects to
+ * the device may. Such a packet must not bypass the rules.
  */
 static __always_inline int may_hide_headers(const struct frame *frame,
 					    const struct packet *pkt)
@@ -94,8 +95,8 @@ static __always_inline int may_hide_headers(const struct frame *frame,
 }
 
 /*
- * Any packet, as its rule and its flow say. A global function, for the verifier
- * to walk it once.
+ * Processes any packet by its rule and its flow. A global function, so that the
+ * verifier checks it only once.
  */
 __noinline int process_frame(struct xdp_md *ctx, struct hint *hint)
 {
@@ -120,7 +121,7 @@ __noinline int process_frame(struct xdp_md *ctx, struct hint *hint)
 	return pkt.decision.verdict == DROPPED ? XDP_DROP : XDP_PASS;
 }
 
-/* Whether no rule is about such a packet. */
+/* Whether no rule matches the packet. */
 static __always_inline int is_unmatched(const struct fast_packet *fast,
 					__u8 direction)
 {
@@ -132,9 +133,9 @@ static __always_inline int is_unmatched(const struct fast_packet *fast,
 }
 
 /*
- * What most packets are: plain, and either like one before or nobody's
- * business. Returns 0 for others, while somebody listens, who is to hear of
- * each, and for devices that are not heeded.
+ * Processes a fast-path packet that has a cached decision or matches no rule.
+ * Returns 0 if process_frame() must handle the packet: for all others, for
+ * interfaces that are not enabled, and while a listener wants events.
  */
 static __always_inline int process_fast_frame(struct xdp_md *ctx,
 					      struct hint *hint)
@@ -150,7 +151,7 @@ static __always_inline int process_fast_frame(struct xdp_md *ctx,
 	cached = likely(fast.checksum)
 			 ? look_up_decision(&fast, ifindex, AT_XDP)
 			 : NULL;
-	if (!cached) /* tc ingress passes and counts what does not change */
+	if (!cached) /* tc ingress passes and counts it */
 		return is_unmatched(&fast, EGRESS);
 	counters = fast_counters_of(ifindex);
 	if (unlikely(!counters))
@@ -185,7 +186,7 @@ int from_container(struct xdp_md *ctx)
 	return process_frame(ctx, hint);
 }
 
-/* Returns -1 where memory is short; the packet is of no use then. */
+/* Returns -1 if memory is short; the packet must be dropped then. */
 __noinline int change_skb(struct __sk_buff *skb, const struct packet *pkt)
 {
 	const struct decision *decision = pkt ? &pkt->decision : NULL;
@@ -210,8 +211,8 @@ __noinline int change_skb(struct __sk_buff *skb, const struct packet *pkt)
 }
 
 /*
- * Whether the packet has to be looked at again with more of it in the linear
- * part, where headers mostly are.
+ * Whether to parse the packet again after pulling more of it into the linear
+ * part of the skb. Headers are nearly always there already.
  */
 static __always_inline int needs_pull(const struct frame *frame,
 				      const struct packet *pkt)
@@ -243,7 +244,7 @@ static __always_inline void decide_skb(struct __sk_buff *skb,
 	decide_frame(&frame, pkt);
 }
 
-/* As process_frame(). */
+/* Like process_frame(), for an skb. */
 __noinline int process_skb(struct __sk_buff *skb, __u32 direction)
 {
 	struct frame frame = skb_frame(skb);
@@ -263,7 +264,7 @@ __noinline int process_skb(struct __sk_buff *skb, __u32 direction)
 	return pkt.decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
 }
 
-/* As process_fast_frame(), of a device that is heeded. */
+/* Like process_fast_frame(), for an enabled interface. */
 static __always_inline int process_fast_skb(struct __sk_buff *skb,
 					    __u8 direction,
 					    struct counters *counters)
@@ -290,7 +291,7 @@ static __always_inline int process_fast_skb(struct __sk_buff *skb,
 	return 1;
 }
 
-/* What XDP does, at a tc hook. */
+/* Does the whole work at a tc hook. */
 static __always_inline int process_at_tc(struct __sk_buff *skb, __u8 direction)
 {
 	struct counters *fast = fast_counters_of(skb->ifindex);
@@ -306,9 +307,9 @@ static __always_inline int process_at_tc(struct __sk_buff *skb, __u8 direction)
 }
 
 /*
- * Completes what XDP in generic mode did, or does it where XDP did not. In
- * native mode nothing is left to do; the program stands there only while
- * rules are exchanged with those of a build that needed it.
+ * Completes the work of XDP in generic mode, or does all of it if XDP did not
+ * see the packet. In native mode nothing is left to do: the program is attached
+ * only while it replaces, or is replaced by, a build that needs it.
  */
 SEC("tc")
 int fix_up_checksum(struct __sk_buff *skb)
@@ -354,8 +355,9 @@ int to_container(struct __sk_buff *skb)
 }
 
 /*
- * Not for a hook: user space runs it to bring a flow, which is behind the
- * Ethernet header, into the table. The one that was used later stays.
+ * Not attached to any hook. User space runs it to import one flow, which
+ * follows the Ethernet header. If the table has the flow already, the one used
+ * later stays.
  */
 SEC("tc")
 int import_flow(struct __sk_buff *skb)
