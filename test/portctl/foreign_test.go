@@ -1,8 +1,6 @@
 package portctl
 
 import (
-	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -35,21 +33,4 @@ func replaceXDP(t *testing.T, n *node.Node, ifindex int, pin string) {
 		}
 		return err
 	}))
-}
-
-// TestPluginStaysLean wants nothing of the tool's libraries in the plugin.
-func TestPluginStaysLean(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "github.com/xdp-port/xdp-port/plugin/xdp-port").Output()
-	must(t, err)
-	for _, library := range []string{
-		"spf13/cobra", "go-pretty", "charmbracelet", "prometheus", "gopacket", "rogpeppe", "go-isatty",
-		"xdp-port/pkg/inspect", "xdp-port/pkg/metrics", "xdp-port/pkg/doctor", "xdp-port/pkg/simulate",
-	} {
-		if strings.Contains(string(out), library) {
-			t.Errorf("the plugin has %s in it", library)
-		}
-	}
-	if !strings.Contains(string(out), "xdp-port/pkg/state") {
-		t.Errorf("these are not its packages: %s", out)
-	}
 }
