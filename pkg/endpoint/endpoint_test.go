@@ -258,7 +258,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%+v is taken", o)
 		}
 	}
-	for _, address := range []string{address, ":9435", "[::1]:9435", "[10.0.0.1]:9435", "localhost:http"} {
+	for _, address := range []string{address, ":9435", "[::1]:9435", "[10.0.0.1]:9435", "localhost:9435"} {
 		if err := (Options{Address: address}).Check(); err != nil {
 			t.Error(err)
 		}
