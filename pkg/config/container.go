@@ -118,10 +118,15 @@ func (p *parser) annotated(v *value) *value {
 	}
 	var raw json.RawMessage
 	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		p.report(list, "%s: %v", syntaxPosition([]byte(text), err), err)
+		at, problem := syntaxProblem([]byte(text), err)
+		p.report(list, "%s: %s", at, problem)
 		return nil
 	}
 	list.raw = raw
+	if !list.isList() { // null, too: the annotation is there, and says nothing
+		p.report(list, "%s is not a list of rules: a JSON array is expected, [] for none", list)
+		return nil
+	}
 	return list
 }
 

@@ -85,7 +85,7 @@ func TestNoContainerRules(t *testing.T) {
 		`"runtimeConfig": {"io.kubernetes.cri.pod-annotations": null}`,
 		`"runtimeConfig": {"io.kubernetes.cri.pod-annotations": {}}`,
 		`"runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"xdp-port/rules": null}}`,
-		annotated(""), annotated(" \n\t"), annotated(" [ ] "), annotated("null"), annotated(`""`),
+		annotated(""), annotated(" \n\t"), annotated(" [ ] "),
 	} {
 		if n := parse(t, network(declareBoth+members)); len(n.Rules) != 0 {
 			t.Errorf("%s: got %s", members, shape(n))
@@ -165,8 +165,12 @@ func TestContainerRuleMistakes(t *testing.T) {
 		},
 		{
 			"an annotation that is no list", network(declareAnnotations + annotated(good)),
-			`annotation xdp-port/rules: {"protocol":"udp","action":"drop"} is not a list of rules`,
+			`annotation xdp-port/rules: {"protocol":"udp","action":"drop"} is not a list of rules: a JSON array is expected, [] for none`,
 		},
+		{"an annotation null", network(declareAnnotations + annotated("null")), `annotation xdp-port/rules: null is not a list of rules: a JSON array is expected, [] for none`},
+		{"an annotation in quotes", network(declareAnnotations + annotated(` "" `)), `annotation xdp-port/rules: "" is not a list of rules: a JSON array is expected, [] for none`},
+		{"an annotation with a byte order mark", network(declareAnnotations + annotated("\ufeff[]")), `annotation xdp-port/rules: line 1, column 1: starts with a byte order mark (U+FEFF); save it without`},
+		{"an annotation of words", network(declareAnnotations + annotated("Äpfel")), `annotation xdp-port/rules: line 1, column 1: invalid character 'Ä' (U+00C4) looking for beginning of value`},
 		{
 			"an annotation that is no string", network(declareAnnotations + `"runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"xdp-port/rules": [` + good + `]}}`),
 			`annotation xdp-port/rules: [{"protocol":"udp","action":"drop"}] is not a string: an annotation has the list of rules as JSON text`,

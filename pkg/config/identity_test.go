@@ -65,7 +65,7 @@ func TestParseIdentityMistakes(t *testing.T) {
 	const not = ` is not an attachment, an object with "containerID" and "ifname"`
 	for _, tt := range []mistake{
 		{"syntax", `{"name": }`, `line 1, column 10: invalid character '}' looking for beginning of value`},
-		{"no object", `"lab"`, `configuration: "lab" is not an object`},
+		{"no object", `"lab"`, `configuration: "lab" is not an object: write the keys and values in { }`},
 		{"no name", `{}`, `configuration: name is missing: give the network one`},
 		{
 			"name a path", `{"name": ".."}`,

@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -40,25 +39,15 @@ type root struct {
 func parseDocument(data []byte) (*value, error) {
 	document := &value{root: &root{name: "configuration"}}
 	if err := json.Unmarshal(data, (*json.RawMessage)(&document.raw)); err != nil {
-		at, problem := syntaxPosition(data, err), err.Error()
-		if bytes.HasPrefix(data, []byte("\ufeff")) {
-			problem = "a byte order mark, which JSON does not have: save the file without it"
-		}
-		return nil, &Error{Mistakes: []Mistake{{Place: at.String(), Problem: problem, At: at}}}
+		at, problem := syntaxProblem(data, err)
+		return nil, &Error{Mistakes: []Mistake{{Place: at.String(), Problem: problem, At: at}}, isMalformed: true}
 	}
 	if !document.isObject() {
 		at := positionAt(data, documentStart(data))
-		return nil, &Error{Mistakes: []Mistake{{Place: document.place(), Problem: document.String() + " is not an object", At: at}}}
+		problem := document.String() + " is not an object: write the keys and values in { }"
+		return nil, &Error{Mistakes: []Mistake{{Place: document.place(), Problem: problem, At: at}}, isMalformed: true}
 	}
 	return document, nil
-}
-
-// syntaxPosition is where a syntax error is.
-func syntaxPosition(data []byte, err error) Position {
-	if syntax := new(json.SyntaxError); errors.As(err, &syntax) && syntax.Offset > 0 {
-		return positionAt(data, int(syntax.Offset)-1) // the offset counts the character at fault
-	}
-	return positionAt(data, 0)
 }
 
 // positionAt tells the line and column of an offset.

@@ -43,6 +43,9 @@ type Error struct {
 	Mistakes []Mistake
 	// More is how many there are beside them.
 	More int
+
+	// isMalformed tells that the text is not JSON, or no object.
+	isMalformed bool
 }
 
 // Error lists the mistakes on one line: what Kubernetes shows of an event.
@@ -71,6 +74,9 @@ func andMore(count int) string { return fmt.Sprintf("; and %d more", count) }
 // The mistakes are in the message, not in the details: some runtimes show no
 // details, the others show both.
 func (e *Error) CNI() *types.Error {
+	if e.isMalformed {
+		return types.NewError(types.ErrDecodingFailure, e.Error(), "")
+	}
 	return types.NewError(types.ErrInvalidNetworkConfig, e.Error(), "")
 }
 

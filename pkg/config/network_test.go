@@ -122,7 +122,7 @@ func TestParseAccepts(t *testing.T) {
 
 func TestParseMistakes(t *testing.T) {
 	checkMistakes(t, []mistake{
-		{"no object", `[1, 2]`, `configuration: [1,2] is not an object`},
+		{"no object", `[1, 2]`, `configuration: [1,2] is not an object: write the keys and values in { }`},
 		{
 			"nothing", `{}`, `configuration: cniVersion is missing: write "1.1.0"; configuration: name is missing: give the network one; ` +
 				`configuration: rules is missing: write [] to attach nothing`,

@@ -2,7 +2,10 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
@@ -15,7 +18,7 @@ import (
 // the fields that it does not know.
 func (p *parser) prevResult(v *value, cniVersion string) json.RawMessage {
 	switch {
-	case v == nil || v.isNull() || cniVersion == "":
+	case !v.good() || v.isNull() || cniVersion == "":
 		return nil
 	case !v.isObject():
 		p.report(v, "%s is not an object", v)
@@ -36,17 +39,36 @@ func convert(v *value, to string) (json.RawMessage, error) {
 	if own := v.at("cniVersion"); isUnset(own) {
 		raw = withVersion(raw, to)
 	} else {
-		from, _ = own.text()
+		var isText bool
+		if from, isText = own.text(); !isText {
+			return nil, fmt.Errorf("its cniVersion, %s, is not a string", own)
+		}
+	}
+	if !slices.Contains(resultVersions, from) {
+		return nil, fmt.Errorf("its cniVersion, %s, is no version of CNI that has results: it must be one of %s",
+			quote(from), strings.Join(resultVersions, ", "))
 	}
 	result, err := version.NewResult(from, raw)
 	if err != nil || from == to {
-		return raw, err
+		return raw, inJSONWords(err)
 	}
 	converted, err := convertTo(to, result)
 	if err != nil {
-		return nil, fmt.Errorf("is of version %s, the configuration of %s: %w", from, to, err)
+		return nil, fmt.Errorf("is of version %s, the configuration of %s: %w", from, shorten(to), inJSONWords(err))
 	}
 	return json.Marshal(converted)
+}
+
+// resultVersions are the versions that the CNI library knows a result of.
+var resultVersions = version.All.SupportedVersions()
+
+// inJSONWords names the place of a value of the wrong type, without Go's types.
+func inJSONWords(err error) error {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) && kind.Field != "" {
+		return fmt.Errorf("%s: %s", kind.Field, WrongType(kind))
+	}
+	return err
 }
 
 // convertTo returns an error also where the CNI library panics: it does over a

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -82,11 +83,29 @@ func TestPrevResultMistakes(t *testing.T) {
 		},
 		{
 			"of a version that there is not", network(`"prevResult": {"cniVersion": "9.0.0"}`),
-			`prevResult: unsupported CNI result version "9.0.0"`,
+			`prevResult: its cniVersion, "9.0.0", is no version of CNI that has results: it must be one of ` +
+				`0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`,
 		},
 		{
 			"version no string", network(`"prevResult": {"cniVersion": 1.1}`),
-			`prevResult: json: cannot unmarshal number into Go struct field Result.cniVersion of type string`,
+			`prevResult: its cniVersion, 1.1, is not a string`,
+		},
+		{
+			"long version", network(`"prevResult": {"cniVersion": "` + strings.Repeat("9", 9000) + `"}`),
+			`prevResult: its cniVersion, "` + strings.Repeat("9", 64) + `…", is no version of CNI that has results: it must be one of ` +
+				`0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`,
+		},
+		{
+			"another type", network(`"prevResult": {"cniVersion": "1.0.0", "ips": 5}`),
+			`prevResult: ips: CNI wants a list here, and not a number`,
+		},
+		{
+			"another type in a list", network(`"prevResult": {"cniVersion": "1.0.0", "interfaces": [5]}`),
+			`prevResult: interfaces: CNI wants an object here, and not a number`,
+		},
+		{
+			"another type below", network(`"prevResult": {"cniVersion": "1.0.0", "dns": {"domain": 5}}`),
+			`prevResult: dns.domain: CNI wants a string here, and not a number`,
 		},
 		{
 			"configuration of a version that there is not", withPrevResult("9.0.0", `{"cniVersion": "1.1.0"}`),

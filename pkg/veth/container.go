@@ -19,13 +19,22 @@ var ErrNetNS = errors.New("unusable network namespace")
 func openContainer(path string) (netns.NsHandle, error) {
 	container, err := netns.GetFromPath(path)
 	if err != nil {
-		return netns.None(), fmt.Errorf("%w: %q cannot be opened: %w", ErrNetNS, path, err)
+		return netns.None(), fmt.Errorf("%w: %q cannot be opened: %w", ErrNetNS, shorten(path), err)
 	}
-	if err := refuseOwn(container, path); err != nil {
+	if err := refuseOwn(container, shorten(path)); err != nil {
 		container.Close()
 		return netns.None(), err
 	}
 	return container, nil
+}
+
+// shorten keeps a long path from pushing the rest of a message out.
+func shorten(path string) string {
+	const enough = 256
+	if runes := []rune(path); len(runes) > enough {
+		return string(runes[:enough]) + "…"
+	}
+	return path
 }
 
 // refuseOwn returns an error if the file is no network namespace, or if it is the

@@ -49,11 +49,12 @@ func HostSide(netnsPath, ifname string) (*Pair, error) {
 		return nil, err
 	}
 	defer container.Close()
-	inside, err := vethIn(container, netnsPath, ifname)
+	shown := shorten(netnsPath)
+	inside, err := vethIn(container, shown, ifname)
 	if err != nil {
 		return nil, err
 	}
-	host, err := peerOf(inside, container, netnsPath)
+	host, err := peerOf(inside, container, shown)
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ const (
 func guarded(name string, verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
 	return func(args *skel.CmdArgs) (err error) {
 		began := time.Now()
+		hasBegun = true
 		defer func() {
 			if err != nil {
 				noteVersion(args)

@@ -38,11 +38,12 @@ func main() {
 	if os.Getenv("CNI_PATH") == "" {
 		_ = os.Setenv("CNI_PATH", os.DevNull)
 	}
-	takeAnyVersion(os.Getenv("CNI_COMMAND"))
+	command := os.Getenv("CNI_COMMAND")
+	stdin := readStdin(command)
 	refused := skel.PluginMainFuncsWithError(verbs, version.PluginSupports(config.Versions...),
 		"CNI plugin xdp-port: rewrites the ports of a container's packets")
 	if refused != nil {
-		if err := printRefusal(refused); err != nil {
+		if err := printRefusal(explained(refused, command, stdin)); err != nil {
 			fmt.Fprintln(os.Stderr, "xdp-port: print the error:", err, "-", refused)
 		}
 		os.Exit(1)

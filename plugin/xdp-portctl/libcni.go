@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"regexp"
 	"strings"
 
@@ -32,39 +31,9 @@ func refusedByCNI(err error) config.Mistake {
 		} else {
 			m.Place += "." + kind.Field
 		}
-		m.Problem = fmt.Sprintf("CNI wants %s here, and not %s", wordFor(kind.Type), withArticle(kind.Value))
+		m.Problem = config.WrongType(kind)
 	}
 	return m
-}
-
-// wordFor says in JSON's words what a Go type is read from.
-func wordFor(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Bool:
-		return "true or false"
-	case reflect.String:
-		return "a string"
-	case reflect.Slice, reflect.Array:
-		return "a list"
-	case reflect.Struct, reflect.Map:
-		return "an object"
-	default:
-		return "a number"
-	}
-}
-
-// withArticle takes what encoding/json calls a value: "number", or "number 1.5".
-func withArticle(value string) string {
-	switch word, _, _ := strings.Cut(value, " "); word {
-	case "array":
-		return "a list"
-	case "object":
-		return "an object"
-	case "bool":
-		return "true or false"
-	default:
-		return "a " + word
-	}
 }
 
 var goTypes = strings.NewReplacer(

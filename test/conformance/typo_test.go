@@ -60,14 +60,22 @@ func TestErrorsAreBounded(t *testing.T) {
 	annotated := lab().with("capabilities", map[string]any{"io.kubernetes.cri.pod-annotations": true},
 		"runtimeConfig", map[string]any{"io.kubernetes.cri.pod-annotations": map[string]any{"xdp-port/rules": "[" + keys + "{}]"}})
 	c := newContainer(t, n)
+	endings := map[string]string{ // a long value must leave room for the fix
+		"long interface": "(at most 15 bytes, neither . nor .., without / : and white space)",
+		"bad ID":         "(letters, digits, _ . and -, the first a letter or digit)",
+		"netns":          "cannot be opened: file name too long",
+		"verb":           "it must be ADD, CHECK, DEL, GC, STATUS or VERSION",
+		"version":        "write one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0",
+	}
 	for name, call := range map[string]node.Call{
-		"annotation":   {Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "eth0", Stdin: annotated.bytes(t)},
-		"container ID": {Verb: "ADD", ContainerID: strings.Repeat("a", 100<<10), NetNS: c.NS.Path(), IfName: "eth0", Stdin: lab().bytes(t)},
-		"interface":    {Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "e\u202e\u009bX", Stdin: lab().bytes(t)},
-		"bad ID":       {Verb: "ADD", ContainerID: "\u202e\x1b[31m" + strings.Repeat("a", 100<<10), NetNS: c.NS.Path(), IfName: "eth0", Stdin: lab().bytes(t)},
-		"netns":        {Verb: "ADD", ContainerID: "a", NetNS: "/\x1b\u202e" + strings.Repeat("a", 100<<10), IfName: "eth0", Stdin: lab().bytes(t)},
-		"verb":         {Verb: "\u009b" + strings.Repeat("A", 100<<10), Stdin: lab().bytes(t)},
-		"version":      {Verb: "STATUS", Stdin: lab().with("cniVersion", "\u202e"+strings.Repeat("9", 100<<10)).bytes(t)},
+		"long interface": {Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: strings.Repeat("e", 9000), Stdin: lab().bytes(t)},
+		"annotation":     {Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "eth0", Stdin: annotated.bytes(t)},
+		"container ID":   {Verb: "ADD", ContainerID: strings.Repeat("a", 100<<10), NetNS: c.NS.Path(), IfName: "eth0", Stdin: lab().bytes(t)},
+		"interface":      {Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "e\u202e\u009bX", Stdin: lab().bytes(t)},
+		"bad ID":         {Verb: "ADD", ContainerID: "\u202e\x1b[31m" + strings.Repeat("a", 100<<10), NetNS: c.NS.Path(), IfName: "eth0", Stdin: lab().bytes(t)},
+		"netns":          {Verb: "ADD", ContainerID: "a", NetNS: "/\x1b\u202e" + strings.Repeat("a", 100<<10), IfName: "eth0", Stdin: lab().bytes(t)},
+		"verb":           {Verb: "\u009b" + strings.Repeat("A", 100<<10), Stdin: lab().bytes(t)},
+		"version":        {Verb: "STATUS", Stdin: lab().with("cniVersion", "\u202e"+strings.Repeat("9", 100<<10)).bytes(t)},
 		"prevResult": {
 			Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "eth0",
 			Stdin: lab().with("prevResult", map[string]any{"ips": []any{rule("address", strings.Repeat("\u202e", 100<<10))}}).bytes(t),
@@ -81,6 +89,9 @@ func TestErrorsAreBounded(t *testing.T) {
 			refusal := run(t, n, call).Refusal
 			if refusal == nil {
 				t.Fatal("it succeeded")
+			}
+			if want := endings[name]; !strings.HasSuffix(refusal.Msg, want) || want != "" && len(refusal.Msg) > 1<<10 {
+				t.Errorf("%q is cut from %.1500q", want, refusal.Msg)
 			}
 			if size := len(refusal.Msg) + len(refusal.Details); size >= 8<<10 {
 				t.Errorf("the error has %d bytes: %.500s", size, refusal.Msg)
