@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // PluginType is what a network's configuration calls xdp-port.
@@ -32,6 +31,9 @@ type Entry struct {
 	RuleAt []Position
 	// At is where the entry itself is.
 	At Position
+	// Overwritten are keys that have no effect, since runtimes put the list's in
+	// their place.
+	Overwritten []Mistake
 	// raw is the plugin's configuration as it is written.
 	raw map[string]json.RawMessage
 }
@@ -86,7 +88,9 @@ func (p *listParser) position(offset int) Position { return positionAt(p.text, p
 
 func (p *listParser) list(document *value) *List {
 	if kind, _ := document.at("type").text(); document.at("plugins") == nil && kind == PluginType {
-		network := p.network(document)
+		o := p.networkObject(document)
+		p.refuseFilledIn(o)
+		network := p.networkOf(o)
 		return &List{Name: network.Name, Entries: []Entry{p.entry(document, network, 0)}}
 	}
 	o, _ := p.object(document, []string{"cniVersion", "cniVersions", "name", "plugins"})
@@ -101,8 +105,12 @@ func (p *listParser) list(document *value) *List {
 		switch {
 		case !ok:
 			p.report(plugin, "%s is not a plugin, an object with a type", plugin)
+		case kind == "":
+			p.report(plugin.at("type"), "is empty: write the name of the plugin's program")
 		case kind == PluginType:
-			list.Entries = append(list.Entries, p.entry(plugin, p.chained(plugin, given), i))
+			entry := p.entry(plugin, p.chained(plugin, given), i)
+			entry.Overwritten = p.overwritten(plugin)
+			list.Entries = append(list.Entries, entry)
 		}
 	}
 	p.checkChain(o.in("plugins"), plugins, list)
@@ -138,13 +146,14 @@ func (p *listParser) checkVersions(v *value, given []*value) {
 			return
 		}
 	}
-	p.report(v, "xdp-port does not speak version %s of CNI: write one of %s", v, strings.Join(Versions, ", "))
+	p.report(v, "%s", unspoken(v))
 }
 
 // chained reads a plugin's configuration as it is once the runtime has put in
 // the list's name and version. What is wrong with those is said already.
 func (p *listParser) chained(plugin *value, given map[string]*value) *Network {
 	o := p.networkObject(plugin)
+	p.refuseFilledIn(o)
 	for key, v := range given {
 		if v == nil {
 			v = &value{raw: []byte("0"), bad: true}
@@ -152,6 +161,27 @@ func (p *listParser) chained(plugin *value, given map[string]*value) *Network {
 		o.set(key, v)
 	}
 	return p.networkOf(o)
+}
+
+// refuseFilledIn reports what only a runtime can know: what the plugins before made
+// for the container at hand.
+func (p *listParser) refuseFilledIn(o object) {
+	if v := o.in("prevResult"); v != nil {
+		p.report(v, "the runtime fills it in for each container: leave the key out")
+	}
+}
+
+// overwritten returns the keys of a plugin that a list has, too.
+func (p *listParser) overwritten(plugin *value) (keys []Mistake) {
+	for _, key := range []string{"name", "cniVersion"} {
+		if v := plugin.at(key); v != nil {
+			keys = append(keys, Mistake{
+				Place: v.place(), Problem: "has no effect: the " + key + " of the conflist takes its place; leave the key out",
+				At: p.position(int(v.offset)),
+			})
+		}
+	}
+	return keys
 }
 
 func (p *listParser) entry(plugin *value, network *Network, index int) Entry {

@@ -38,6 +38,14 @@ func TestParseListTellsLines(t *testing.T) {
 			[]string{`1:52 plugins[0]: "xdp-port" is not a plugin`},
 		},
 		{
+			"an empty type", `{"name": "lab", "cniVersion": "1.0.0", "plugins": [{"type": ""}, {"type": "xdp-port", "rules": []}]}`,
+			[]string{`1:61 plugins[0].type: is empty: write the name of the plugin's program`},
+		},
+		{
+			"a result in it", `{"name": "lab", "cniVersion": "1.0.0", "plugins": [{"type": "ptp"}, {"type": "xdp-port", "rules": [], "prevResult": 5}]}`,
+			[]string{`1:117 plugins[1].prevResult: the runtime fills it in for each container: leave the key out`},
+		},
+		{
 			"a version that nobody speaks", `{"name": "lab", "cniVersion": "0.2.0", "plugins": [{"type": "ptp"}, {"type": "xdp-port", "rules": []}]}`,
 			[]string{`1:31 cniVersion: xdp-port does not speak version "0.2.0" of CNI: write one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`},
 		},

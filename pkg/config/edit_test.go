@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -162,6 +163,10 @@ func TestParseEntry(t *testing.T) {
 		{`{"mode": "tc"}`, []string{"1:1 configuration: rules is missing: write []"}},
 		{"{\"rules\": [\n {\"protocol\": \"udp\", \"port\": 70000, \"action\": \"drop\"}]}", []string{"2:30 rules[0].port: 70000 is not a port"}},
 		{`[]`, []string{"1:1 configuration: [] is not an object"}},
+		{`{"rules": [], "prevResult": {}}`, []string{"1:29 prevResult: the runtime fills it in for each container: leave the key out"}},
+		{`{"prevResult": 5, "rules": []}`, []string{"1:16 prevResult: the runtime fills it in"}},
+		{"\ufeff{}", []string{"1:1 line 1, column 1: starts with a byte order mark (U+FEFF); save it without"}},
+		{`{"type": "", "rules": []}`, []string{`1:10 type: "" is not "xdp-port": leave the key out`}},
 	} {
 		_, err := ParseEntry([]byte(test.text))
 		var mistakes *Error
@@ -174,6 +179,41 @@ func TestParseEntry(t *testing.T) {
 			if !strings.HasPrefix(got, test.want[i]) {
 				t.Errorf("%s: got %s, want %s", test.text, got, test.want[i])
 			}
+		}
+	}
+}
+
+// TestOverwritten has keys that libcni puts the list's in the place of.
+func TestOverwritten(t *testing.T) {
+	const keys = `"cniVersion": "0.4.0", "name": "other", "rules": []}`
+	entry, err := ParseEntry([]byte("{" + keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := ParseList([]byte(`{"cniVersion": "1.0.0", "name": "lab", "plugins": [{"type": "ptp"}, {"type": "xdp-port", ` + keys + "]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, err := ParseList([]byte(`{"type": "xdp-port", ` + keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		got  []Mistake
+		want string
+	}{
+		{entry.Overwritten, "[line 1, column 33: name: has no effect: the name of the conflist takes its place; leave the key out " +
+			"line 1, column 16: cniVersion: has no effect: the cniVersion of the conflist takes its place; leave the key out]"},
+		{list.Entries[0].Overwritten, "[line 1, column 121: plugins[1].name: has no effect: the name of the conflist takes its place; leave the key out " +
+			"line 1, column 104: plugins[1].cniVersion: has no effect: the cniVersion of the conflist takes its place; leave the key out]"},
+		{alone.Entries[0].Overwritten, "[]"},
+	} {
+		lines := []string{}
+		for _, m := range test.got {
+			lines = append(lines, m.At.String()+": "+m.String())
+		}
+		if got := fmt.Sprint(lines); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
 		}
 	}
 }

@@ -6,7 +6,7 @@ package config
 //
 // Returns an *Error that lists all mistakes, with their lines and columns, in
 // document order.
-func ParseEntry(text []byte) (*Network, error) {
+func ParseEntry(text []byte) (*Entry, error) {
 	document, err := parseDocument(text)
 	if err != nil {
 		return nil, err
@@ -15,9 +15,11 @@ func ParseEntry(text []byte) (*Network, error) {
 	if kind := document.at("type"); kind != nil && kind.String() != `"`+PluginType+`"` {
 		p.report(kind, "%s is not %q: leave the key out", kind, PluginType)
 	}
-	network := p.chained(document, map[string]*value{"name": nil, "cniVersion": nil})
+	network := p.chained(document, map[string]*value{"name": nil, "cniVersion": nil, "type": nil})
 	if err := p.located(); err != nil {
 		return nil, err
 	}
-	return network, nil
+	entry := p.entry(document, network, 0)
+	entry.Overwritten = p.overwritten(document)
+	return &entry, nil
 }

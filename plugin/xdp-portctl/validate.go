@@ -98,6 +98,9 @@ func (c *conflist) warnings() []remark {
 				Problem: "a second xdp-port in one network takes the place of the first: put all rules into one",
 			})
 		}
+		for _, m := range entry.Overwritten {
+			warnings = append(warnings, remark{Place: m.Place, Position: m.At, Problem: m.Problem})
+		}
 		if len(entry.Rules) == 0 {
 			warnings = append(warnings, remark{Place: place, Position: entry.At, Problem: "there are no rules: nothing will be attached"})
 		}
