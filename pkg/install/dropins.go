@@ -47,7 +47,7 @@ type edit struct {
 	*file
 	text []byte
 	// network is the whole list as runtimes make it, with that.
-	network []byte
+	network config.Inlined
 }
 
 // planEdit finds where the entry is to go: in the place of the one that is there,
@@ -78,7 +78,7 @@ func planEdit(path string, entry []byte) (*edit, error) {
 	if err != nil {
 		return nil, describe(path, err)
 	}
-	return &edit{list, text, config.Inline(text, dropIns).Text}, nil
+	return &edit{list, text, config.Inline(text, dropIns)}, nil
 }
 
 func editDropIn(list *file, dropIns []config.DropIn, index int, entry []byte) (*edit, error) {
@@ -94,7 +94,7 @@ func editDropIn(list *file, dropIns []config.DropIn, index int, entry []byte) (*
 	}
 	dropIns = slices.Clone(dropIns)
 	dropIns[index] = dropIn
-	return &edit{f, dropIn.Text, config.Inline(list.text, dropIns).Text}, nil
+	return &edit{f, dropIn.Text, config.Inline(list.text, dropIns)}, nil
 }
 
 // subfolders returns the folders in a folder, which may have drop-ins.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
 )
 
 const (
@@ -58,7 +60,7 @@ func (f folder) read(name string) string {
 	return string(text)
 }
 
-func anything(string, []byte) error { return nil }
+func anything(string, config.Inlined) error { return nil }
 
 // add wants the entry to be added to this file.
 func (f folder) add(name string) {
@@ -191,7 +193,7 @@ func TestRefusals(t *testing.T) {
 	f.add("b.conflist")
 	f.remove()
 	no := errors.New("no")
-	if _, _, err := f.Add([]byte(entry), func(string, []byte) error { return no }); !errors.Is(err, no) {
+	if _, _, err := f.Add([]byte(entry), func(string, config.Inlined) error { return no }); !errors.Is(err, no) {
 		t.Errorf("what the check refuses: %v", err)
 	}
 	if f.read("b.conflist") != flannel {

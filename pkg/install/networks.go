@@ -29,10 +29,10 @@ type Networks struct {
 // Check returns what is wrong with the names.
 func (n Networks) Check() error {
 	if n.File != "" && (filepath.Base(n.File) != n.File || n.File == "." || n.File == "..") {
-		return fmt.Errorf("%s is not the name of a file in %s", n.File, n.Folder)
+		return fmt.Errorf("--conflist: %s is not the name of a file in %s", n.File, n.Folder)
 	}
 	if n.Runtime != "" && !slices.Contains(Runtimes, n.Runtime) {
-		return fmt.Errorf("%s is no runtime: there is %s, %s and %s", n.Runtime, AutoRuntime, Containerd, CRIO)
+		return fmt.Errorf("--runtime: %s is no runtime: there is %s, %s and %s", n.Runtime, AutoRuntime, Containerd, CRIO)
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (n Networks) Desired(entry []byte) (path string, network []byte, err error)
 		if err != nil {
 			return err
 		}
-		network = planned.network
+		network = planned.network.Text
 		return nil
 	})
 	return path, network, err
@@ -122,9 +122,10 @@ func (n Networks) Desired(entry []byte) (path string, network []byte, err error)
 // while it was the first one, and is not any more, is put back.
 //
 // check is asked before the new text is written, about the whole network as
-// runtimes will read it; its error stops that. Add returns an error wrapping
-// ErrNoNetwork if there is no conflist.
-func (n Networks) Add(entry []byte, check func(path string, network []byte) error) (path string, changed bool, err error) {
+// runtimes will read it; its error stops that. Add returns the path of the file
+// that has the entry, which may be a drop-in, and an error wrapping ErrNoNetwork if
+// there is no conflist.
+func (n Networks) Add(entry []byte, check func(path string, network config.Inlined) error) (path string, changed bool, err error) {
 	added := ""
 	err = insist(func() error {
 		if path, err = n.Path(); err != nil {
@@ -140,11 +141,11 @@ func (n Networks) Add(entry []byte, check func(path string, network []byte) erro
 		return path, false, err
 	}
 	_, err = n.restore(func(other string) bool { return other != added })
-	return path, changed, err
+	return added, changed, err
 }
 
 // add returns the file that has the entry then.
-func add(path string, entry []byte, check func(string, []byte) error) (name string, changed bool, err error) {
+func add(path string, entry []byte, check func(string, config.Inlined) error) (name string, changed bool, err error) {
 	planned, err := planEdit(path, entry)
 	if err != nil {
 		return "", false, err

@@ -93,6 +93,9 @@ func usable(path string) error {
 	if err != nil {
 		return err
 	}
+	if err := config.CheckSyntax(text); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	if filepath.Ext(path) != ".conflist" {
 		if _, err := libcni.NetworkPluginConfFromBytes(text); err != nil {
 			return fmt.Errorf("%s: %w", path, err)

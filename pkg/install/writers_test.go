@@ -172,6 +172,19 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestByteOrderMark names what no editor shows.
+func TestByteOrderMark(t *testing.T) {
+	for _, file := range []string{"", "a.conflist"} {
+		f := newFolder(t)
+		f.write("a.conflist", "\ufeff"+flannel)
+		f.File = file
+		_, _, err := f.Add([]byte(entry), anything)
+		if err == nil || !strings.Contains(err.Error(), "a.conflist: line 1, column 1: starts with a byte order mark (U+FEFF); save it without") {
+			t.Errorf("--conflist %q: %v", file, err)
+		}
+	}
+}
+
 // TestRuntimes has a first file that no runtime can use.
 func TestRuntimes(t *testing.T) {
 	for what, text := range map[string]string{
@@ -222,11 +235,14 @@ func (f folder) addTo(dropIn string) {
 	f.Helper()
 	var network []byte
 	for range 2 {
-		_, _, err := f.Add([]byte(entry), func(_ string, text []byte) error {
-			network = text
+		path, _, err := f.Add([]byte(entry), func(_ string, inlined config.Inlined) error {
+			network = inlined.Text
 			return nil
 		})
 		f.must(err)
+		if path != f.path(dropIn) {
+			f.Errorf("it was added to %s, not %s", path, dropIn)
+		}
 	}
 	list, err := config.ParseList(network)
 	f.must(err)

@@ -36,14 +36,14 @@ func (t *tool) agent() *cobra.Command {
 		Long: `Keep xdp-port's entry in the network's conflist, also when another installer
 rewrites that, and the programs beside this one in the folder of the CNI plugins,
 where they are missing; give new rules to all running containers of the network,
-as apply does; remove what containers left that are gone, as gc does; and serve
-/metrics, /healthz (it is alive) and /readyz (all is as it should be, or what is
+as apply does; remove the stale state of containers that are gone, as gc does; and
+serve /metrics, /healthz (it is alive) and /readyz (all is as it should be, or what is
 not). Where one of the two folders comes to be another, as behind a symbolic link
 that an upgrade of k3s leads elsewhere, it goes on with that; where it sees none in
 its place, as in a container, it fails, and must be started again.
 
 The configuration is that of install --config: a file, read again when it changes,
-or a key of a ConfigMap, which is watched. One with mistakes changes nothing, and is
+or a key of a ConfigMap, which is watched. One with errors changes nothing, and is
 reported in the log, in the metrics and at /readyz.
 
 When it ends everything stays as it is, but with --daemonset: if the API server says
@@ -64,7 +64,7 @@ as uninstall does it. An answer that the agent may not ask is none.`,
 	flags.StringVar(&o.key, "key", "xdp-port.json", "the key of the ConfigMap")
 	flags.StringVar(&o.daemonSet, "daemonset", "", "the DaemonSet, in the ConfigMap's namespace, with which to uninstall")
 	addServing(command, &o.serving, "127.0.0.1:9435")
-	flags.DurationVar(&o.interval, "interval", 30*time.Second, "how often to look for differences that no event told of")
+	flags.DurationVar(&o.interval, "interval", 30*time.Second, "how often to look for differences that no event reported")
 	flags.DurationVar(&o.gcInterval, "gc-interval", 5*time.Minute, "how often to run gc")
 	addLimits(flags, &o.limits)
 	command.MarkFlagsOneRequired("config", "configmap")
@@ -83,7 +83,10 @@ func (o *agentOptions) check() error {
 			return err
 		}
 	}
-	return errors.Join(o.networks.Check(), checkServing(o.serving), checkLimits(o.limits))
+	if o.config == "" && o.configMap == "" {
+		return errors.New("--config or --configmap is empty")
+	}
+	return errors.Join(o.places.check(), checkServing(o.serving), checkLimits(o.limits))
 }
 
 func (t *tool) runAgent(ctx context.Context, o agentOptions) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/spf13/cobra"
@@ -93,6 +94,15 @@ func (c *conflist) lines(kind string, e *config.Error) []string {
 		lines = append(lines, fmt.Sprintf("%s: and %d more", c.path, e.More))
 	}
 	return lines
+}
+
+// locateAll puts the lines that describe each mistake in the place of an error.
+func (c *conflist) locateAll(err error) error {
+	var mistakes *config.Error
+	if !errors.As(err, &mistakes) {
+		return err
+	}
+	return errors.New(strings.Join(c.lines("error", mistakes), "\n"))
 }
 
 // describe says where a mistake is, as compilers do, and what it is.

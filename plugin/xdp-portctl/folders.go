@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,10 @@ type folders struct {
 }
 
 func (a *agent) openFolders(ctx context.Context) (err error) {
+	err = errors.Join(checkFolder("--bin-dir", a.options.bin), checkFolder("--net-dir", a.options.networks.Folder))
+	if err != nil {
+		return err
+	}
 	if a.programs, err = install.OpenFolder(a.options.bin); err != nil {
 		return err
 	}

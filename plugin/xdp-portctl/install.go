@@ -33,6 +33,30 @@ func (p *places) addTo(command *cobra.Command) {
 	_ = command.RegisterFlagCompletionFunc("runtime", cobra.FixedCompletions(runtimeNames(), cobra.ShellCompDirectiveNoFileComp))
 }
 
+// check returns an error for flags that mean nothing.
+func (p *places) check() error {
+	switch "" {
+	case p.bin:
+		return errors.New("--bin-dir is empty")
+	case p.networks.Folder:
+		return errors.New("--net-dir is empty")
+	}
+	return p.networks.Check()
+}
+
+// checkFolder returns an error that names the flag if there is no folder at its
+// path.
+func checkFolder(flag, path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a folder", path)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return nil
+}
+
 func runtimeNames() (names []string) {
 	for _, runtime := range install.Runtimes {
 		names = append(names, string(runtime))
@@ -50,7 +74,7 @@ type configFile struct {
 func readEntry(ctx context.Context, path string) (configFile, error) {
 	text, err := readFile(ctx, path)
 	if err != nil {
-		return configFile{}, err
+		return configFile{}, fmt.Errorf("--config: %w", err)
 	}
 	entry := configFile{path, text}
 	return entry, entry.check()
@@ -62,20 +86,26 @@ func (f configFile) check() error {
 	return f.locate(err)
 }
 
-// locate says where in the file each mistake is.
-func (f configFile) locate(err error) error {
-	var mistakes *config.Error
-	if !errors.As(err, &mistakes) {
-		return err
+// warnings describe the keys of an entry that have no effect.
+func (f configFile) warnings() []string {
+	entry, err := config.ParseEntry(f.text)
+	if err != nil || len(entry.Overwritten) == 0 {
+		return nil
 	}
 	c := conflist{path: f.path}
-	return errors.New(strings.Join(c.lines("error", mistakes), "\n"))
+	return c.lines("warning", &config.Error{Mistakes: entry.Overwritten})
+}
+
+// locate says where in the file each mistake is.
+func (f configFile) locate(err error) error {
+	c := conflist{path: f.path}
+	return c.locateAll(err)
 }
 
 // checkConflist has a whole conflist read as ADD and the runtime would.
-func checkConflist(path string, text []byte) error {
-	c := &conflist{path: path, text: text}
-	return configFile{path: path}.locate(c.parse())
+func checkConflist(path string, network config.Inlined) error {
+	c := &conflist{path: path, text: network.Text, inlined: network}
+	return c.locateAll(c.parse())
 }
 
 // installOptions are the flags of install.
@@ -98,12 +128,12 @@ but not how it is spelled. Of a network whose plugins are all drop-ins
 (NAME/*.conf beside the conflist, libcni 1.3) the entry becomes one, too.
 
 FILE has xdp-port's entry of the conflist as a JSON object: {"rules": [...]}, and
-mode, tcHook, flows, log, capabilities where wanted. With mistakes in it nothing
-is changed. Running containers are not touched: see apply.`,
+mode, tcHook, flows, log, capabilities where wanted. If it has errors nothing is
+changed. Running containers are not touched: see apply.`,
 		Example: `  xdp-portctl install --config rules.json
   xdp-portctl install --config rules.json --bin-dir /usr/lib/cni --wait`,
 		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return o.networks.Check() },
+		PreRunE: func(*cobra.Command, []string) error { return o.check() },
 		RunE:    func(command *cobra.Command, _ []string) error { return t.runInstall(command.Context(), o) },
 	}
 	o.addTo(command)
@@ -111,10 +141,18 @@ is changed. Running containers are not touched: see apply.`,
 	flags.StringVar(&o.config, "config", "", "the file with xdp-port's entry")
 	flags.StringVar(&o.from, "from", "", "the folder with xdp-port and xdp-portctl (default: where this program is)")
 	flags.BoolVar(&o.wait, "wait", false, "wait for a network if none is configured")
-	flags.BoolVar(&o.bestEffort, "best-effort", false, "leave it at the programs if the rest is not possible: an agent sees to that")
+	flags.BoolVar(&o.bestEffort, "best-effort", false, "install only the programs if the conflist cannot be changed: an agent adds the entry later")
 	_ = command.MarkFlagRequired("config")
 	command.MarkFlagsMutuallyExclusive("wait", "best-effort")
 	return command
+}
+
+// check returns an error for flags that mean nothing.
+func (o *installOptions) check() error {
+	if o.config == "" {
+		return errors.New("--config is empty")
+	}
+	return o.places.check()
 }
 
 // runInstall looks for mistakes before it touches anything. With bestEffort only
@@ -125,6 +163,9 @@ func (t *tool) runInstall(ctx context.Context, o installOptions) error {
 	entry, err := readEntry(ctx, o.config)
 	if err != nil && (!o.bestEffort || ctx.Err() != nil) {
 		return err
+	}
+	for _, warning := range entry.warnings() {
+		fmt.Fprintln(t.err, warning)
 	}
 	if failure := t.installPrograms(o.from, o.bin); failure != nil {
 		return failure
@@ -146,12 +187,12 @@ func isRefusal(err error) bool {
 
 func (t *tool) installEntry(ctx context.Context, o installOptions, entry configFile) error {
 	path, changed, err := o.networks.Add(entry.text, checkConflist)
-	if errors.Is(err, install.ErrNoNetwork) {
-		if !o.wait {
-			return fmt.Errorf("%w: install one first, or say --wait", err)
-		}
+	switch {
+	case errors.Is(err, install.ErrNoNetwork) && o.wait:
 		fmt.Fprintf(t.err, "%v: waiting for one\n", err)
 		path, changed, err = addWhenThere(ctx, o.networks, entry)
+	case err != nil:
+		err = o.explainMissing(err)
 	}
 	switch {
 	case err != nil:
@@ -164,6 +205,22 @@ func (t *tool) installEntry(ctx context.Context, o installOptions, entry configF
 	return nil
 }
 
+// explainMissing names the flag by which there is no network.
+func (o *installOptions) explainMissing(err error) error {
+	const advice = "install a network first, or say --wait"
+	if missing := checkFolder("--net-dir", o.networks.Folder); missing != nil {
+		return fmt.Errorf("%w: %s", missing, advice)
+	}
+	if !errors.Is(err, install.ErrNoNetwork) {
+		return err
+	}
+	flag := "--net-dir"
+	if o.networks.File != "" {
+		flag = "--conflist"
+	}
+	return fmt.Errorf("%s: %w: %s", flag, err, advice)
+}
+
 func (t *tool) installPrograms(from, to string) error {
 	if from == "" {
 		own, err := ownFolder()
@@ -171,6 +228,11 @@ func (t *tool) installPrograms(from, to string) error {
 			return err
 		}
 		from = own
+	} else if err := checkFolder("--from", from); err != nil {
+		return err
+	}
+	if err := checkFolder("--bin-dir", to); err != nil {
+		return err
 	}
 	changed, err := install.Programs(from, to)
 	for _, path := range changed {
@@ -213,11 +275,11 @@ folder of the CNI plugins, unless a container is attached still, or a conflist
 names xdp-port still, and a runtime would need them to remove it: one that another
 installer renamed counts, too, and what it was before stays beside it.
 
-Running containers keep their rules until they end; what they leave then goes with
-xdp-portctl gc. To take the rules off them first: apply --detach.`,
+Running containers keep their rules until they end; xdp-portctl gc then removes
+their stale state. To take the rules off them first: apply --detach.`,
 		Example: `  xdp-portctl uninstall`,
 		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return p.networks.Check() },
+		PreRunE: func(*cobra.Command, []string) error { return p.check() },
 		RunE: func(*cobra.Command, []string) error {
 			changed, err := p.networks.Remove()
 			for _, path := range changed {

@@ -145,6 +145,9 @@ func (a *agent) configure(ctx context.Context, c configuration) bool {
 		return false
 	}
 	a.log.Info("new configuration", "from", c.entry.path)
+	for _, warning := range c.entry.warnings() {
+		a.log.Warn("a key of the configuration has no effect", "warning", warning)
+	}
 	a.entry = &c.entry
 	a.addEntry()
 	a.reconcile(ctx)
@@ -171,7 +174,7 @@ func (a *agent) addEntry() (changed bool) {
 	a.settle(aboutConflist, err)
 	if changed {
 		a.report.Writes.Inc()
-		a.log.Info("xdp-port's entry was written", "conflist", path)
+		a.log.Info("xdp-port's entry was written", "file", path)
 	}
 	return changed
 }

@@ -429,7 +429,7 @@ func TestAgentUsage(t *testing.T) {
 	portctl(t, n, "agent", "--configmap", "a").want(t, 2)
 	out := portctl(t, n, "agent", "--configmap", "a/b")
 	out.want(t, 1)
-	if !strings.Contains(out.stderr, "no pod of Kubernetes") {
+	if !strings.Contains(out.stderr, "not in a Kubernetes pod") {
 		t.Errorf("%s", out.stderr)
 	}
 	out = portctl(t, n, "agent", "--config", "x", "--net-dir", filepath.Join(t.TempDir(), "none"))

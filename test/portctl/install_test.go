@@ -154,8 +154,9 @@ func TestInstallMistakes(t *testing.T) {
 	original := o.writeNetwork()
 	for rules, want := range map[string]string{
 		`{"protocol": "udp", "port": 70000, "action": "drop"}`: ":1:41: error: rules[0].port: 70000 is not a port",
-		to7998 + "," + to7998: `"main" is the name of rules[0] already`,
-		`]`:                   "invalid character",
+		to7998 + "," + to7998:         `"main" is the name of rules[0] already`,
+		`]`:                           "invalid character",
+		`], "prevResult": {}, "_": [`: "prevResult: the runtime fills it in for each container: leave the key out",
 	} {
 		o.configure(rules)
 		out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
@@ -305,9 +306,65 @@ func TestInstallPipe(t *testing.T) {
 func TestInstallUsage(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
-	for _, more := range [][]string{{"--conflist", "../x"}, {"--conflist", "/etc/x"}, {"--runtime", "docker"}} {
-		portctl(t, o.Node, o.args("install", append(more, "--config", o.config)...)...).want(t, 2)
-		portctl(t, o.Node, o.args("agent", append(more, "--config", o.config)...)...).want(t, 2)
+	for _, more := range [][]string{
+		{"--conflist", "../x"}, {"--conflist", "/etc/x"}, {"--runtime", "docker"}, {"--bin-dir", ""}, {"--net-dir", ""}, {"--config", ""},
+	} {
+		for _, command := range []string{"install", "agent"} {
+			out := portctl(t, o.Node, o.args(command, append([]string{"--config", o.config}, more...)...)...)
+			out.want(t, 2)
+			if !strings.Contains(out.stderr, more[0]) {
+				t.Errorf("%s %v: %s", command, more, out.stderr)
+			}
+		}
+	}
+}
+
+// TestInstallMissing wants the flag of a path that is not there, or is no folder.
+func TestInstallMissing(t *testing.T) {
+	o := newTarget(t)
+	o.configure(to7998)
+	none := filepath.Join(t.TempDir(), "none")
+	for _, command := range []string{"install", "agent"} {
+		for _, test := range []struct{ flag, path, says string }{
+			{"--bin-dir", none, "no such file or directory"},
+			{"--bin-dir", o.config, o.config + " is not a folder"},
+			{"--net-dir", none, "no such file or directory"},
+			{"--net-dir", o.config, o.config + " is not a folder"},
+			{"--config", none, "no such file or directory"},
+			{"--from", none, "no such file or directory"},
+			{"--conflist", "none.conflist", "none.conflist is not there: install a network first, or say --wait"},
+		} {
+			if command == "agent" && test.flag != "--bin-dir" && test.flag != "--net-dir" {
+				continue // it waits for what is not there, or has no such flag
+			}
+			out := portctl(t, o.Node, o.args(command, "--config", o.config, test.flag, test.path)...)
+			out.want(t, 1)
+			if !strings.Contains(out.stderr, test.flag+": ") || !strings.Contains(out.stderr, test.says) {
+				t.Errorf("%s %s %s: %s", command, test.flag, test.path, out.stderr)
+			}
+		}
+	}
+	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
+	out.want(t, 1)
+	if !strings.Contains(out.stderr, "--net-dir: no network is configured in "+filepath.Dir(o.conflist)) {
+		t.Errorf("%s", out.stderr)
+	}
+}
+
+// TestInstallOverwritten has keys that the conflist's take the place of: install
+// says so as validate does.
+func TestInstallOverwritten(t *testing.T) {
+	o := newTarget(t)
+	o.writeNetwork()
+	must(t, os.WriteFile(o.config, []byte("{ \"rules\": [],\n  \"name\": \"other\" }"), 0o600))
+	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
+	out.want(t, 0)
+	const says = "name: has no effect: the name of the conflist takes its place; leave the key out"
+	if want := o.config + ":2:11: warning: " + says; !strings.Contains(out.stderr, want) {
+		t.Errorf("no %q in %s", want, out.stderr)
+	}
+	if text := portctl(t, o.Node, "validate", o.conflist).want(t, 0); !strings.Contains(text, "warning: plugins[1]."+says) {
+		t.Errorf("validate: %s", text)
 	}
 }
 
@@ -350,19 +407,32 @@ func TestDropIns(t *testing.T) {
 	_, bridge, _ := strings.Cut(o.plain(), `"plugins": [`)
 	bridge, _, _ = strings.Cut(bridge, "\n  ]")
 	must(t, os.WriteFile(filepath.Join(folder, "10-bridge.conf"), []byte(bridge), 0o600))
-	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 0)
+	aside := filepath.Join(folder, "05-macvlan.conf")
+	must(t, os.WriteFile(aside, []byte("{ \"name\": \"lab\",\n  \"type\": \"macvlan\" }"), 0o600))
+	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
+	out.want(t, 1)
+	if want := aside + `:2:11: error: plugins[0].type: "macvlan" makes no veth`; !strings.Contains(out.stderr, want) {
+		t.Errorf("no %q in %s", want, out.stderr)
+	}
+	must(t, os.Remove(aside))
+	entry := filepath.Join(folder, "99-xdp-port.conf")
+	for _, state := range []string{"xdp-port is in it now", "unchanged"} {
+		text := portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 0)
+		if !strings.Contains(text, entry+": "+state+"\n") || strings.Contains(text, o.conflist) {
+			t.Errorf("it was written to %s: %s", entry, text)
+		}
+	}
 	portctl(t, o.Node, "validate", o.conflist).want(t, 0)
 	c := attach(t, o.Node)
 	arrivals := watchArrivals(t, o.Node, 7998)
 	wantArrival(t, o, c, arrivals, 7998)
-	entry := filepath.Join(folder, "99-xdp-port.conf")
 	must(t, os.WriteFile(entry, []byte("{ \"type\": \"xdp-port\",\n  \"rules\": [ "+to7997+" ] }"), 0o600))
 	if text := portctl(t, o.Node, "apply", o.conflist).want(t, 0); !strings.Contains(text, "changed") {
 		t.Errorf("%s", text)
 	}
 	must(t, c.Detach("lab"))
 	must(t, os.WriteFile(entry, []byte("{ \"type\": \"xdp-port\",\n  \"rules\": 1 }"), 0o600))
-	out := portctl(t, o.Node, "validate", o.conflist)
+	out = portctl(t, o.Node, "validate", o.conflist)
 	out.want(t, 1)
 	if !strings.Contains(out.stdout, entry+":2:12: ") {
 		t.Errorf("%s", out.stdout)
