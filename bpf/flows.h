@@ -180,18 +180,22 @@ static __always_inline __u64 mask_if_less(__u64 a, __u64 b)
  */
 static __always_inline __u64 is_zero(__u32 value)
 {
-	__u64 difference = (__u64)value - 1;
+	__u64 sign = (__u64)value - 1;
 
-	barrier_var(difference);
-	return difference >> 63;
+	barrier_var(sign);
+	sign >>= 63;
+	barrier_var(sign); /* else a multiple of it becomes a mask again */
+	return sign;
 }
 
 static __always_inline __u64 is_less(__u64 a, __u64 b)
 {
-	__u64 difference = a - b;
+	__u64 sign = a - b;
 
-	barrier_var(difference);
-	return difference >> 63;
+	barrier_var(sign);
+	sign >>= 63;
+	barrier_var(sign);
+	return sign;
 }
 
 /* Returns the number of the slot with this tag, from 1 on; 0: none. */

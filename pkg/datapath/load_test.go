@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
@@ -48,8 +50,33 @@ func TestLoad(t *testing.T) {
 					if needed[name] != (*program != nil) {
 						t.Errorf("%s is loaded: %t, should be %t", name, *program != nil, needed[name])
 					}
+					checkVerified(t, name, *program)
 				}
 			})
+		}
+	}
+}
+
+// maxVerified bounds the instructions that the verifier walks for a program, which are
+// most of what the first container of a ruleset waits for. The kernel's own bound is a
+// million.
+const maxVerified = 50_000
+
+// checkVerified fails if the verifier forks where it need not: in loops over the slots of
+// a bucket that multiplies its work, see is_zero() in bpf/flows.h.
+func checkVerified(t *testing.T, name string, program *ebpf.Program) {
+	t.Helper()
+	if program == nil {
+		return
+	}
+	info, err := program.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if count, ok := info.VerifiedInstructions(); ok {
+		t.Logf("%s: the verifier walked %d instructions", name, count)
+		if count > maxVerified {
+			t.Errorf("%s: the verifier walked %d instructions, more than %d", name, count, maxVerified)
 		}
 	}
 }
