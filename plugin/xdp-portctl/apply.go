@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/apply"
+	"github.com/xdp-port/xdp-port/pkg/conflist"
 	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
@@ -65,12 +66,12 @@ networks are attached.`,
 }
 
 // planChanges plans all changes before any is made.
-func planChanges(c *conflist, o applyOptions) ([]*apply.Change, error) {
-	if len(c.network().Rules) == 0 && !o.detach {
+func planChanges(c *conflist.Conflist, o applyOptions) ([]*apply.Change, error) {
+	if len(c.Entry().Rules) == 0 && !o.detach {
 		return nil, fmt.Errorf("%s has no rules: this would detach the containers, and the next apply would not find them; "+
-			"use --detach if you mean it", c.path)
+			"use --detach if you mean it", c.Path)
 	}
-	planned, err := apply.Plan(c.Name, c.network())
+	planned, err := apply.Plan(c.Name, c.Entry())
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ reads a packet from each line of stdin.`,
 			if err != nil {
 				return err
 			}
-			return t.printOutcomes(packets, c.network().Rules)
+			return t.printOutcomes(packets, c.Entry().Rules)
 		},
 	}
 	command.Flags().StringArrayVarP(&texts, "packet", "p", nil, "a packet, or - for the lines of stdin; can be repeated")

@@ -269,7 +269,7 @@ func TestAgentMends(t *testing.T) {
 	wantArrival(t, o, c, arrivals, 7998)
 	a.eventuallySays("/metrics", http.StatusOK, `xdp_port_agent_changes_total{outcome="changed"} 1`)
 	eventually(t, func() string { // the log comes by a pipe
-		if text := a.log.String(); !strings.Contains(text, "-main: egress udp 7999 -> 7997") || !strings.Contains(text, "and got those") {
+		if text := a.log.String(); !strings.Contains(text, "-main: egress udp 7999 -> 7997") || !strings.Contains(text, "a container got the configured rules") {
 			return "the difference is not in the log: " + text
 		}
 		return ""
@@ -317,7 +317,7 @@ func TestAgentFolderRemoved(t *testing.T) {
 	go func() { ended <- a.command.Wait() }()
 	select {
 	case err := <-ended:
-		if err == nil || !strings.Contains(a.log.String(), "must be started anew") {
+		if err == nil || !strings.Contains(a.log.String(), "restart the agent") {
 			t.Errorf("it ends with %v: %s", err, a.log.String())
 		}
 	case <-time.After(node.ToolTimeout):
@@ -361,7 +361,7 @@ func TestAgentFolderMoved(t *testing.T) {
 	a.eventuallyHas(`"xdp-port"`)
 	a.eventuallySays("/readyz", http.StatusOK, "ready")
 	for _, what := range []string{"two/bin", folder} {
-		if text := a.log.String(); !strings.Contains(text, "a folder is another one now") || !strings.Contains(text, what) {
+		if text := a.log.String(); !strings.Contains(text, "a folder was replaced") || !strings.Contains(text, what) {
 			t.Errorf("%s is not reported:\n%s", what, text)
 		}
 	}

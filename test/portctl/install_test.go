@@ -332,7 +332,7 @@ func TestInstallMissing(t *testing.T) {
 			{"--net-dir", o.config, o.config + " is not a folder"},
 			{"--config", none, "no such file or directory"},
 			{"--from", none, "no such file or directory"},
-			{"--conflist", "none.conflist", "none.conflist is not there: install a network first, or say --wait"},
+			{"--conflist", "none.conflist", "none.conflist is not there: install a network first, or use --wait"},
 		} {
 			if command == "agent" && test.flag != "--bin-dir" && test.flag != "--net-dir" {
 				continue // it waits for what is not there, or has no such flag
@@ -416,7 +416,7 @@ func TestDropIns(t *testing.T) {
 	}
 	must(t, os.Remove(aside))
 	entry := filepath.Join(folder, "99-xdp-port.conf")
-	for _, state := range []string{"xdp-port is in it now", "unchanged"} {
+	for _, state := range []string{"xdp-port was added", "unchanged"} {
 		text := portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 0)
 		if !strings.Contains(text, entry+": "+state+"\n") || strings.Contains(text, o.conflist) {
 			t.Errorf("it was written to %s: %s", entry, text)

@@ -56,7 +56,7 @@ func (a *agent) eventuallyHeals(c *node.Container) {
 	})
 	eventually(a.T, func() string { // the log comes by a pipe
 		text := a.log.String()
-		if !strings.Contains(text, "was not attached as it was to be, and is again") || strings.Contains(text, `problems=""`) ||
+		if !strings.Contains(text, "a container was damaged: it was repaired") || strings.Contains(text, `problems=""`) ||
 			strings.Contains(text, `difference=""`) {
 			return "the log does not say what was wrong:\n" + text
 		}

@@ -1,4 +1,4 @@
-package main
+package conflist
 
 import (
 	"context"
@@ -7,11 +7,10 @@ import (
 	"os"
 )
 
-// mostText bounds what is read as a configuration.
+// mostText limits the size of a configuration.
 const mostText = 16 << 20
 
-// readFile reads a file, which may be a pipe that nobody writes to yet: until the
-// context is done.
+// readFile reads a file. It stops waiting for a pipe when the context is done.
 func readFile(ctx context.Context, path string) ([]byte, error) {
 	return interruptible(ctx, path, func() ([]byte, error) {
 		file, err := os.Open(path)
@@ -23,7 +22,8 @@ func readFile(ctx context.Context, path string) ([]byte, error) {
 	})
 }
 
-// interruptible leaves off waiting for read when the context is done.
+// interruptible stops waiting for read when the context is done. Opening a pipe and reading
+// stdin cannot be interrupted themselves.
 func interruptible(ctx context.Context, path string, read func() ([]byte, error)) ([]byte, error) {
 	type result struct {
 		text []byte
@@ -45,7 +45,7 @@ func interruptible(ctx context.Context, path string, read func() ([]byte, error)
 func readText(path string, from io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(from, mostText+1))
 	if err == nil && len(text) > mostText {
-		return nil, fmt.Errorf("%s is larger than %d MiB: no configuration", path, mostText>>20)
+		return nil, fmt.Errorf("%s is larger than %d MiB: this is not a configuration", path, mostText>>20)
 	}
 	return text, err
 }

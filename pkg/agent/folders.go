@@ -1,4 +1,4 @@
-package main
+package agent
 
 import (
 	"context"
@@ -9,23 +9,23 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/install"
 )
 
-// folders are those that an agent keeps.
+// folders are the folders that the agent keeps.
 type folders struct {
 	networks, programs install.Folder
-	// conflists reports changes in the networks' folder, until stopWatching.
+	// conflists reports changes in the folder of networks until stopWatching is called.
 	conflists    <-chan struct{}
 	stopWatching context.CancelFunc
 }
 
-func (a *agent) openFolders(ctx context.Context) (err error) {
-	err = errors.Join(checkFolder("--bin-dir", a.options.bin), checkFolder("--net-dir", a.options.networks.Folder))
+func (a *agent) openFolders(ctx context.Context) error {
+	err := errors.Join(install.CheckFolder("--bin-dir", a.options.Programs), install.CheckFolder("--net-dir", a.options.Networks.Folder))
 	if err != nil {
 		return err
 	}
-	if a.programs, err = install.OpenFolder(a.options.bin); err != nil {
+	if a.programs, err = install.OpenFolder(a.options.Programs); err != nil {
 		return err
 	}
-	if a.networks, err = install.OpenFolder(a.options.networks.Folder); err != nil {
+	if a.networks, err = install.OpenFolder(a.options.Networks.Folder); err != nil {
 		a.programs.Close()
 		return err
 	}
@@ -41,11 +41,11 @@ func (a *agent) closeFolders() {
 
 func (a *agent) watchConflists(ctx context.Context) {
 	ctx, a.stopWatching = context.WithCancel(ctx)
-	a.conflists = a.watch(ctx, a.options.networks.Folder)
+	a.conflists = a.watch(ctx, a.options.Networks.Folder)
 }
 
-// findFolders goes on with folders that are others now, and fails where none is
-// seen any more: in a container only a new one sees what is there now.
+// findFolders opens folders again that have been replaced. It fails if a folder was removed
+// and no other is visible: in a container only a restart makes it visible.
 func (a *agent) findFolders(ctx context.Context) (moved bool, err error) {
 	movedNetworks, err := a.find(ctx, &a.networks)
 	if err != nil {
@@ -60,35 +60,35 @@ func (a *agent) findFolders(ctx context.Context) (moved bool, err error) {
 		return false, err
 	}
 	if movedPrograms {
-		a.installPrograms("the folder of the plugins is another one: a program is installed there")
+		a.installPrograms("the folder of the plugins was replaced: a program is installed there")
 	}
 	return movedNetworks || movedPrograms, nil
 }
 
-// find opens the folder again if another is at its path.
+// find opens the folder again if another one is at its path.
 func (a *agent) find(ctx context.Context, folder *install.Folder) (moved bool, err error) {
 	fate := folder.Fate()
 	if fate == install.Lost {
-		fate = a.lookAgain(ctx, *folder)
+		fate = waitForFolder(ctx, *folder)
 	}
 	switch fate {
 	case install.Stays:
 		return false, nil
 	case install.Lost:
-		return false, fmt.Errorf("%s was removed, and none is seen in its place: the agent must be started anew", folder.Path())
+		return false, fmt.Errorf("%s was removed, and no other is visible in its place: restart the agent", folder.Path())
 	}
 	now, err := install.OpenFolder(folder.Path())
 	if err != nil {
 		return false, err
 	}
-	a.log.Warn("a folder is another one now", "folder", now.Path(), "is", now.Resolved(), "was", folder.Resolved())
+	a.log.Warn("a folder was replaced", "folder", now.Path(), "is", now.Resolved(), "was", folder.Resolved())
 	folder.Close()
 	*folder = now
 	return true, nil
 }
 
-// lookAgain gives those a second who put another folder, or link, in its place.
-func (a *agent) lookAgain(ctx context.Context, folder install.Folder) install.Fate {
+// waitForFolder waits a second for whoever removed the folder to put another one in its place.
+func waitForFolder(ctx context.Context, folder install.Folder) install.Fate {
 	select {
 	case <-ctx.Done():
 		return install.Stays

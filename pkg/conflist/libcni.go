@@ -1,4 +1,4 @@
-package main
+package conflist
 
 import (
 	"encoding/json"
@@ -7,16 +7,29 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/containernetworking/cni/libcni"
+
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
-// pluginNumber is how libcni says which plugin it is about.
+// checkByCNI returns an error for what only CNI's own library refuses.
+func (c *Conflist) checkByCNI() error {
+	if len(c.Entries) == 0 || c.Entries[0].Index == 0 {
+		return nil
+	}
+	if _, err := libcni.ConfListFromBytes(c.Text); err != nil {
+		return &config.Error{Mistakes: []config.Mistake{explainCNI(err)}}
+	}
+	return nil
+}
+
+// pluginNumber matches the library's name for a plugin.
 var pluginNumber = regexp.MustCompile(`plugin config (\d+):`)
 
-// refusedByCNI is what CNI's own library has against a conflist, which it says of
-// Go's types, without a place.
-func refusedByCNI(err error) config.Mistake {
+// explainCNI explains an error of the library in terms of JSON. The library names Go types
+// and no place in the text.
+func explainCNI(err error) config.Mistake {
 	const most = 400
 	m := config.Mistake{
 		Place: "configuration", Problem: printable.Short(withoutGo(err.Error()), most), At: config.Position{Line: 1, Column: 1},
@@ -40,5 +53,5 @@ var goTypes = strings.NewReplacer(
 	"map[string]interface {}", "object", "[]interface {}", "list", "float64", "number", "<nil>", "null",
 )
 
-// withoutGo puts JSON's words in the place of Go's types.
+// withoutGo replaces Go types by the words of JSON.
 func withoutGo(text string) string { return goTypes.Replace(text) }

@@ -1,4 +1,4 @@
-package main
+package conflist
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/config"
 )
 
-// TestRefusedByCNI wants places and JSON's words where CNI's library has Go's.
-func TestRefusedByCNI(t *testing.T) {
+// TestExplainCNI wants places and the words of JSON.
+func TestExplainCNI(t *testing.T) {
 	leak := regexp.MustCompile(`Go |float64|interface|json:|unmarshal|types\.`)
 	for list, want := range map[string]string{
 		`"plugins": [{"type": "bridge", "capabilities": {"a": 5}}, %s]`:   `plugins[0].capabilities: CNI wants true or false here, and not a number`,
@@ -22,14 +22,14 @@ func TestRefusedByCNI(t *testing.T) {
 		`"disableCheck": "maybe", "plugins": [{"type": "bridge"}, %s]`:    `configuration: error parsing configuration list: invalid value "maybe" for disableCheck`,
 		`"plugins": [{"type": "bridge", "ipam": {"type": ["x"]}}, %[1]s]`: `plugins[0].ipam.type: CNI wants a string here, and not a list`,
 	} {
-		c := conflist{text: fmt.Appendf(nil, `{"cniVersion": "1.0.0", "name": "lab", `+list+`}`, `{"type": "xdp-port", "rules": []}`)}
+		text := fmt.Appendf(nil, `{"cniVersion": "1.0.0", "name": "lab", `+list+`}`, `{"type": "xdp-port", "rules": []}`)
 		var mistakes *config.Error
-		if err := c.parse(); !errors.As(err, &mistakes) || len(mistakes.Mistakes) != 1 {
-			t.Errorf("%s: %v", c.text, err)
+		if _, err := New("lab.conflist", config.Inlined{Text: text}); !errors.As(err, &mistakes) || len(mistakes.Mistakes) != 1 {
+			t.Errorf("%s: %v", text, err)
 			continue
 		}
 		if got := mistakes.Mistakes[0].String(); got != want || leak.MatchString(got) {
-			t.Errorf("%s:\n got %s\nwant %s", c.text, got, want)
+			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
 		}
 	}
 }

@@ -1,0 +1,71 @@
+// Package conflist reads the configuration of a network from its files, checks it as ADD and
+// the runtime would, and says in which file and line an error is.
+package conflist
+
+import (
+	"context"
+	"io"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/install"
+)
+
+// Conflist is the configuration of a network.
+type Conflist struct {
+	// List is nil if the text has errors.
+	*config.List
+	// Path is the file, or "stdin".
+	Path string
+	// Text is the conflist as runtimes read it: with its drop-ins.
+	Text []byte
+
+	inlined config.Inlined // knows the file of each part of Text
+}
+
+// Read reads a conflist and its drop-ins. Returns a *config.Error if there are errors in it,
+// with the Conflist, which can Describe them.
+//
+// The file may be a pipe that nobody writes to yet: Read waits until the context is done.
+func Read(ctx context.Context, path string) (*Conflist, error) {
+	text, err := readFile(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	dropIns, err := install.ReadDropIns(path, text)
+	if err != nil {
+		return nil, err
+	}
+	return New(path, config.Inline(text, dropIns))
+}
+
+// ReadStdin is Read for a conflist without drop-ins that arrives on stdin.
+func ReadStdin(ctx context.Context, stdin io.Reader) (*Conflist, error) {
+	const name = "stdin"
+	text, err := interruptible(ctx, name, func() ([]byte, error) { return readText(name, stdin) })
+	if err != nil {
+		return nil, err
+	}
+	return New(name, config.Inlined{Text: text})
+}
+
+// New checks a conflist that has been read. Returns a *config.Error if there are errors in
+// it, with the Conflist, which can Describe them.
+func New(path string, inlined config.Inlined) (*Conflist, error) {
+	c := &Conflist{Path: path, Text: inlined.Text, inlined: inlined}
+	list, err := config.ParseList(c.Text)
+	if err != nil {
+		return c, err
+	}
+	c.List = list
+	return c, c.checkByCNI()
+}
+
+// Check is New for a caller that only wants to know whether a conflist is valid. The error
+// has a line for each error in the conflist.
+func Check(path string, inlined config.Inlined) error {
+	c, err := New(path, inlined)
+	return c.Located(err)
+}
+
+// Entry returns the entry of xdp-port that is in force: of several the last.
+func (c *Conflist) Entry() *config.Entry { return &c.Entries[len(c.Entries)-1] }
