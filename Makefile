@@ -100,12 +100,14 @@ unit: ## run the tests that need neither root nor network namespaces, in a minut
 	$(GO) test -short $(UNIT)
 	$(GO) -C test/schema test -short ./...
 
-# The packages run one by one (-p 1): they share the kernel, and some count what is loaded.
+# test/load counts what the whole kernel has loaded, so it runs alone.
+SUITE := $(BIN)/suite -install -alone '/test/load$$$$'
+
 test: root build without-tracing reference suite ## run all tests, or some: PKG=./test/e2e RUN=TestSamples (root)
-	$(BIN)/suite -install $(if $(PKG),$(PKG_MODULE),. test/bench test/schema) -- -count=1 -p 1 -timeout 40m $(if $(RUN),-run '$(RUN)') $(or $(ONE_PACKAGE),./...)
+	$(SUITE) $(if $(PKG),$(PKG_MODULE),. test/bench test/schema) -- -count=1 -timeout 40m $(if $(RUN),-run '$(RUN)') $(or $(ONE_PACKAGE),./...)
 
 nightly: root build without-tracing reference suite ## run all tests, and the long ones in full: hours (root)
-	XDP_PORT_NIGHTLY=1 $(BIN)/suite -install . -- -count=1 -p 1 -timeout 6h ./...
+	XDP_PORT_NIGHTLY=1 $(SUITE) . -- -count=1 -timeout 6h ./...
 
 test-runtimes: root build reference image containerd suite ## run the tests with container runtimes (root)
 	$(BIN)/suite test/runtimes -- -count=1 -timeout 20m -skip '^TestRelease' $(if $(RUN),-run '$(RUN)') ./...

@@ -1,5 +1,5 @@
-// Package affinity keeps tests on one CPU: for what the kernel does by CPU, and
-// in order on one only.
+// Package affinity keeps a test on one CPU. Tests use it for what the kernel keeps
+// per CPU, and where packets must stay in order.
 package affinity
 
 import (
@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stay keeps the goroutine on one of the CPUs that it may be on, until it calls
-// what is returned.
+// Stay keeps the goroutine on one of its allowed CPUs until the caller calls leave.
 func Stay() (leave func(), err error) {
 	runtime.LockOSThread()
 	var before unix.CPUSet
@@ -30,7 +29,7 @@ func stayOn(cpu int) error {
 	return unix.SchedSetaffinity(0, &one)
 }
 
-// firstOf is not 0 where a process is kept from that CPU, as containers may be.
+// firstOf returns the first allowed CPU. Containers may not be allowed to use CPU 0.
 func firstOf(cpus *unix.CPUSet) (cpu int) {
 	for cpus.Count() > 0 && !cpus.IsSet(cpu) {
 		cpu++

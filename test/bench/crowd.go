@@ -82,13 +82,13 @@ func (c *crowdBench) grow(size int) error {
 }
 
 func (c *crowdBench) measure(suffix string) (*crowdSample, error) {
-	verb := func(name string, run func() (time.Duration, error)) *contender {
+	operation := func(name string, run func() (time.Duration, error)) *contender {
 		return &contender{name: name + ", " + suffix, sample: process(run)}
 	}
 	s := &crowdSample{
-		floor: verb("tuning's ADD", func() (time.Duration, error) { return c.guest.call(tuningPlugin(), "ADD") }),
-		add:   verb("ADD", func() (time.Duration, error) { return c.guest.add(crowdPlugin()) }),
-		del:   verb("DEL", c.guest.del),
+		floor: operation("tuning's ADD", func() (time.Duration, error) { return c.guest.call(tuningPlugin(), "ADD") }),
+		add:   operation("ADD", func() (time.Duration, error) { return c.guest.add(crowdPlugin()) }),
+		del:   operation("DEL", c.guest.del),
 	}
 	packets := c.lessWork(datagramsARound)
 	s.idle = &c.sending(nothing+", "+suffix, c.idle, asked, packets, c.sendIdle).contender
@@ -98,7 +98,7 @@ func (c *crowdBench) measure(suffix string) (*crowdSample, error) {
 
 func (c *crowdBench) reportCrowd(size int, alone, crowded *crowdSample) {
 	c.report(result.Table{
-		Name: "crowd-verbs", Title: "ADD and DEL beside many attached containers (clsact)", Unit: "ms",
+		Name: "crowd-operations", Title: "ADD and DEL beside many attached containers (clsact)", Unit: "ms",
 	}, []*contender{alone.floor, alone.add, alone.del, crowded.floor, crowded.add, crowded.del}, nil)
 	c.report(result.Table{
 		Name: "crowd-packets", Title: "A small UDP packet beside many attached containers (clsact)", Unit: "ns a packet",

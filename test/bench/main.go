@@ -47,7 +47,7 @@ var comparisons = []struct {
 	{"bulk", bulk},
 	{"lookup", lookup},
 	{"startup", startup},
-	{"verbs", verbs},
+	{"operations", operations},
 	{"crowd", crowd},
 	{"scrapes", scrapes},
 	{"memory", memory},

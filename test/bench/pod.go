@@ -138,9 +138,9 @@ func (p plugin) stdin(in ns.NetNS) ([]byte, error) {
 	return json.Marshal(config)
 }
 
-// call runs a verb and returns how long the process took, from its start to its
+// call runs an operation and returns how long the process took, from its start to its
 // end. It is real-time where that is allowed, like senders.
-func (p *pod) call(plugin plugin, verb string) (took time.Duration, err error) {
+func (p *pod) call(plugin plugin, operation string) (took time.Duration, err error) {
 	binary, err := plugin.binary()
 	if err != nil {
 		return 0, err
@@ -152,7 +152,7 @@ func (p *pod) call(plugin plugin, verb string) (took time.Duration, err error) {
 	var output bytes.Buffer
 	command := p.group.command(binary)
 	command.Env = []string{
-		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.PluginID(), "CNI_NETNS=" + p.NS.Path(),
+		"CNI_COMMAND=" + operation, "CNI_CONTAINERID=" + p.PluginID(), "CNI_NETNS=" + p.NS.Path(),
 		"CNI_IFNAME=" + p.IfName, "CNI_PATH=" + filepath.Dir(binary), "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 	}
 	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(stdin), &output, &output
@@ -170,7 +170,7 @@ func (p *pod) call(plugin plugin, verb string) (took time.Duration, err error) {
 		return traffic.RealTime(run)
 	})
 	if err != nil {
-		return took, fmt.Errorf("%s of %s: %w: %s", verb, plugin.path, err, output.Bytes())
+		return took, fmt.Errorf("%s of %s: %w: %s", operation, plugin.path, err, output.Bytes())
 	}
 	return took, nil
 }

@@ -17,14 +17,14 @@ func run(t *testing.T, n *node.Node, call node.Call) *node.Answer {
 	answer, err := n.Call(call)
 	must(t, err)
 	if len(answer.Stderr) > 0 {
-		t.Errorf("%s wrote to stderr: %s", call.Verb, answer.Stderr)
+		t.Errorf("%s wrote to stderr: %s", call.Operation, answer.Stderr)
 	}
 	values := 0
-	if answer.Refusal != nil || call.Verb == "ADD" || call.Verb == "VERSION" {
+	if answer.Refusal != nil || call.Operation == "ADD" || call.Operation == "VERSION" {
 		values = 1
 	}
 	if got := countValues(t, answer.Stdout); got != values {
-		t.Errorf("%s has %d JSON values on stdout, should have %d: %s", call.Verb, got, values, answer.Stdout)
+		t.Errorf("%s has %d JSON values on stdout, should have %d: %s", call.Operation, got, values, answer.Stdout)
 	}
 	return answer
 }
@@ -49,7 +49,7 @@ func succeed(t *testing.T, n *node.Node, call node.Call) *node.Answer {
 	t.Helper()
 	answer := run(t, n, call)
 	if answer.Refusal != nil {
-		t.Fatalf("%s failed with code %d: %s", call.Verb, answer.Refusal.Code, answer.Refusal)
+		t.Fatalf("%s failed with code %d: %s", call.Operation, answer.Refusal.Code, answer.Refusal)
 	}
 	return answer
 }
@@ -60,10 +60,10 @@ func fail(t *testing.T, n *node.Node, call node.Call, code uint, parts ...string
 	t.Helper()
 	refusal := run(t, n, call).Refusal
 	if refusal == nil {
-		t.Fatalf("%s succeeded, should fail with code %d", call.Verb, code)
+		t.Fatalf("%s succeeded, should fail with code %d", call.Operation, code)
 	}
 	if refusal.Code != code {
-		t.Errorf("the code of %s is %d, should be %d: %s", call.Verb, refusal.Code, code, refusal)
+		t.Errorf("the code of %s is %d, should be %d: %s", call.Operation, refusal.Code, code, refusal)
 	}
 	for _, part := range parts {
 		if !strings.Contains(refusal.Msg, part) {

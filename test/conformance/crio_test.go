@@ -77,7 +77,7 @@ func (h *crio) start(valid ...types.GCAttachment) {
 // TestCRIO has a pod come and go, and CRI-O start again after some of its pods
 // went while it was away.
 func TestCRIO(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	serveFar(t, n)
 	list := parsed(t, chain("1.1.0", "lab", bridge(n), annotated()))
 	h := &crio{t, newRuntime(t, n, "cache"), list}

@@ -38,7 +38,7 @@ func fleet(t *testing.T) (n *node.Node, lines []*line, other *line) {
 // collection is what GC gets: the configuration without prevResult.
 func collection(t *testing.T, c config) node.Call {
 	t.Helper()
-	return node.Call{Verb: "GC", Stdin: c.without("prevResult").bytes(t)}
+	return node.Call{Operation: "GC", Stdin: c.without("prevResult").bytes(t)}
 }
 
 // wantLeft wants rules on some of the lines and no programs on the others.
@@ -121,7 +121,7 @@ func TestGCGoesOn(t *testing.T) {
 // its own: on one machine, that is another node.
 func TestGCOfAnotherNode(t *testing.T) {
 	_, lines, _ := fleet(t)
-	elsewhere := newNode(t)
+	elsewhere := node.ForTest(t)
 	succeed(t, elsewhere, collection(t, lab().with(validKey, []any{})))
 	wantLeft(t, lines, lines...)
 }

@@ -19,7 +19,7 @@ import (
 // TestOldKernel has the kernel refuse what older ones do not know, as they do:
 // STATUS and ADD say which kernel is needed.
 func TestOldKernel(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	for name, old := range map[string]struct {
 		lacks func(ptrace.Call) bool
@@ -44,7 +44,7 @@ func TestOldKernel(t *testing.T) {
 // which is needed, nothing misleading besides, and leave nothing behind.
 func TestBelowMinimum(t *testing.T) {
 	node.NeedTooOld(t)
-	n := newNode(t)
+	n := node.ForTest(t)
 	before := node.State()
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	fail(t, n, status(t), 50, "Linux 5.12")
@@ -61,12 +61,12 @@ func TestBelowMinimum(t *testing.T) {
 // TestInexactMode asks for each mode: where the kernel does not let it be exact,
 // STATUS and ADD say so, and which mode to take.
 func TestInexactMode(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	before := node.State()
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	for _, mode := range []string{"generic", "native", "tc", "auto"} {
 		asked := lab().with("mode", mode)
-		ask := node.Call{Verb: "STATUS", Stdin: asked.without("prevResult").bytes(t)}
+		ask := node.Call{Operation: "STATUS", Stdin: asked.without("prevResult").bytes(t)}
 		if node.HasMode(t, mode) {
 			succeed(t, n, ask)
 			l.succeed(t, "ADD", asked)

@@ -34,7 +34,7 @@ func TestLibcni(t *testing.T) {
 	ctx := context.Background()
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
-			n := newNode(t)
+			n := node.ForTest(t)
 			serveFar(t, n)
 			c := newContainer(t, n)
 			runtime, conf, list := newRuntime(t, n, "cache"), interfaceOf(c, "a"), parsed(t, chain(version, "lab", bridge(n), own()))
@@ -171,12 +171,12 @@ func TestLibcniGC(t *testing.T) {
 	keep.wantNoPrograms(t)
 }
 
-// TestCNITool runs the verbs of cnitool in every version.
+// TestCNITool runs the operations of cnitool in every version.
 func TestCNITool(t *testing.T) {
 	name := uniqueName("conformance")
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
-			n := newNode(t)
+			n := node.ForTest(t)
 			serveFar(t, n)
 			must(t, n.Conflist(chain(version, name, bridge(n), own())))
 			c := newContainer(t, n)
@@ -236,7 +236,7 @@ func TestPluginsBehind(t *testing.T) {
 	ctx := context.Background()
 	for _, version := range []string{"0.4.0", "1.0.0", "1.1.0"} {
 		t.Run(version, func(t *testing.T) {
-			n := newNode(t)
+			n := node.ForTest(t)
 			serveFar(t, n)
 			c := newContainer(t, n)
 			list := parsed(t, chain(version, "lab", slices.Concat([]any{bridge(n), own()}, behind)...))

@@ -28,7 +28,7 @@ type line struct {
 // answering has servers on the node name the port that a packet arrives at.
 func answering(t *testing.T) *node.Node {
 	t.Helper()
-	n := newNode(t)
+	n := node.ForTest(t)
 	for _, port := range []int{7997, 7998, 7999} {
 		server, err := node.UDPName(n.NS, port)
 		must(t, err)
@@ -81,16 +81,16 @@ func (l *line) address(end byte) netip.Addr {
 }
 
 // call is a call of the plugin for the interface.
-func (l *line) call(t *testing.T, verb string, c config) node.Call {
+func (l *line) call(t *testing.T, operation string, c config) node.Call {
 	t.Helper()
 	return node.Call{
-		Verb: verb, ContainerID: l.id, NetNS: l.container.NS.Path(), IfName: l.ifname, Stdin: c.bytes(t),
+		Operation: operation, ContainerID: l.id, NetNS: l.container.NS.Path(), IfName: l.ifname, Stdin: c.bytes(t),
 	}
 }
 
-func (l *line) succeed(t *testing.T, verb string, c config) {
+func (l *line) succeed(t *testing.T, operation string, c config) {
 	t.Helper()
-	succeed(t, l.node, l.call(t, verb, c))
+	succeed(t, l.node, l.call(t, operation, c))
 }
 
 // arrivesAt sends a packet to port 7999 and returns the port that it arrives at.

@@ -1,4 +1,4 @@
-// Package conformance tests each verb of the plugin against the CNI
+// Package conformance tests each operation of the plugin against the CNI
 // specification: through the plugin itself, through libcni and cnitool, on
 // nodes made of network namespaces.
 package conformance
@@ -13,25 +13,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// newNode makes a node that the test removes.
-func newNode(t *testing.T) *node.Node {
-	t.Helper()
-	n, err := node.New()
-	must(t, err)
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return n
-}
+var must = node.Must
 
 func newContainer(t *testing.T, n *node.Node) *node.Container {
 	t.Helper()

@@ -165,15 +165,15 @@ func TestIllegalNames(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	state, before := node.State(), outside(t)
-	for _, verb := range []string{"ADD", "DEL"} {
+	for _, operation := range []string{"ADD", "DEL"} {
 		for _, id := range []string{"..", ".a", "-a", "a/b", "../a", "a b", "a\n", "a%2Fb", "é", "a\xff"} {
-			call := l.call(t, verb, lab())
+			call := l.call(t, operation, lab())
 			call.ContainerID = id
 			fail(t, n, call, 4, "containerID")
-			fail(t, n, l.call(t, verb, lab().with("name", id)), 7, "name")
+			fail(t, n, l.call(t, operation, lab().with("name", id)), 7, "name")
 		}
 		for _, ifname := range []string{".", "..", "../a", "a:b", "a\tb", "a\u00a0b", "0123456789abcdef"} {
-			call := l.call(t, verb, lab())
+			call := l.call(t, operation, lab())
 			call.IfName = ifname
 			fail(t, n, call, 4, "interface name")
 		}

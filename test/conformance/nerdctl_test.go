@@ -77,7 +77,7 @@ func (h *nerdctl) remove() {
 // TestNerdctl starts a container, has it end without anybody being told, as
 // when containerd is restarted, starts it again and stops it.
 func TestNerdctl(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	serveFar(t, n)
 	second := bridge(n)
 	second["bridge"] = "cni1"

@@ -12,9 +12,9 @@ import (
 
 // TestVersion reads what runtimes choose a version by.
 func TestVersion(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	for _, stdin := range []string{`{"cniVersion": "1.1.0"}`, ``} {
-		answer := succeed(t, n, node.Call{Verb: "VERSION", Stdin: []byte(stdin)})
+		answer := succeed(t, n, node.Call{Operation: "VERSION", Stdin: []byte(stdin)})
 		var got struct {
 			CNIVersion        string   `json:"cniVersion"`
 			SupportedVersions []string `json:"supportedVersions"`
@@ -26,23 +26,23 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestVerbsByVersion has each verb in each version, also in those that do not
+// TestOperationsByVersion has each operation in each version, also in those that do not
 // have it. Removing must not fail for a version: of those to come GC, of all DEL.
-func TestVerbsByVersion(t *testing.T) {
+func TestOperationsByVersion(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	since := map[string]string{"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
-	spoken := func(verb, version string) bool {
-		return slices.Contains(versions, version) || verb == "DEL" || verb == "GC" && version > "1.1.0"
+	spoken := func(operation, version string) bool {
+		return slices.Contains(versions, version) || operation == "DEL" || operation == "GC" && version > "1.1.0"
 	}
 	for _, version := range append(versions, "0.1.0", "0.2.0", "1.2.0", "2.0.0", "") {
 		configured := lab().with("cniVersion", version, "prevResult", map[string]any{"cniVersion": version})
-		for _, verb := range []string{"ADD", "CHECK", "STATUS", "GC", "DEL"} {
-			t.Run(fmt.Sprintf("%s %q", verb, version), func(t *testing.T) {
-				if spoken(verb, version) && version >= since[verb] {
-					l.succeed(t, verb, configured)
+		for _, operation := range []string{"ADD", "CHECK", "STATUS", "GC", "DEL"} {
+			t.Run(fmt.Sprintf("%s %q", operation, version), func(t *testing.T) {
+				if spoken(operation, version) && version >= since[operation] {
+					l.succeed(t, operation, configured)
 				} else {
-					fail(t, n, l.call(t, verb, configured), 1, "version")
+					fail(t, n, l.call(t, operation, configured), 1, "version")
 				}
 			})
 		}
@@ -76,16 +76,16 @@ func TestMalformedCalls(t *testing.T) {
 		"netns of the host":  {func(c *node.Call) { c.NetNS = n.NS.Path() }, 8},
 		"no such interface":  {func(c *node.Call) { c.IfName = "eth1" }, 101},
 	} {
-		for _, verb := range []string{"ADD", "CHECK"} {
-			t.Run(verb+" "+name, func(t *testing.T) {
-				call := l.call(t, verb, lab())
+		for _, operation := range []string{"ADD", "CHECK"} {
+			t.Run(operation+" "+name, func(t *testing.T) {
+				call := l.call(t, operation, lab())
 				tt.change(&call)
 				answer := run(t, n, call)
 				if answer.Refusal == nil {
 					t.Fatalf("it succeeded, should fail with code %d", tt.code)
 				}
 				// CHECK may find that nothing is attached before it comes to the interface.
-				if got := answer.Refusal.Code; got != tt.code && (verb == "ADD" || tt.code < 8 || got != 100) {
+				if got := answer.Refusal.Code; got != tt.code && (operation == "ADD" || tt.code < 8 || got != 100) {
 					t.Errorf("the code is %d, should be %d: %s", got, tt.code, answer.Refusal)
 				}
 			})
@@ -103,23 +103,23 @@ func TestMalformedCalls(t *testing.T) {
 		`{"cniVersion": "1.1.0"}`:            {7, "name is missing: give the network one"},
 		`{"cniVersion": "1.1.0", "name": 5}`: {7, "name: 5 is not a string"},
 	} {
-		for _, verb := range []string{"ADD", "CHECK", "DEL", "GC", "STATUS"} {
-			if verb == "DEL" && strings.Contains(stdin, `"lab"`) {
+		for _, operation := range []string{"ADD", "CHECK", "DEL", "GC", "STATUS"} {
+			if operation == "DEL" && strings.Contains(stdin, `"lab"`) {
 				continue // which reads no version
 			}
-			call := l.call(t, verb, lab())
+			call := l.call(t, operation, lab())
 			call.Stdin = []byte(stdin)
 			fail(t, n, call, says.code, says.words)
 		}
 	}
-	fail(t, n, node.Call{Verb: "FLY", Stdin: lab().bytes(t)}, 4, "FLY")
+	fail(t, n, node.Call{Operation: "FLY", Stdin: lab().bytes(t)}, 4, "FLY")
 	must(t, before.Unchanged())
 }
 
 // TestErrorsNameTheVersion looks at what the CNI library leaves out of an error,
 // and skips where it reads one.
 func TestErrorsNameTheVersion(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	for stdin, want := range map[string]string{
 		`{"cniVersion": "0.4.0", "name": "lab", "rules": 5}`:  "0.4.0",
 		`{"cniVersion": "1.0.0", "name": "lab"}`:              "1.0.0",
@@ -128,7 +128,7 @@ func TestErrorsNameTheVersion(t *testing.T) {
 		`{"cniVersion": "1.0.0", "name": "lab", "rules": [} `: "1.1.0",
 	} {
 		answer := run(t, n, node.Call{
-			Verb: "ADD", ContainerID: "a", NetNS: n.NS.Path(), IfName: "eth0", Stdin: []byte(stdin),
+			Operation: "ADD", ContainerID: "a", NetNS: n.NS.Path(), IfName: "eth0", Stdin: []byte(stdin),
 		})
 		var got struct {
 			CNIVersion string `json:"cniVersion"`
@@ -146,8 +146,8 @@ func TestErrorsNameTheVersion(t *testing.T) {
 func TestPathIsOptional(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
-	for _, verb := range []string{"STATUS", "ADD", "CHECK", "GC", "DEL"} {
-		call := l.call(t, verb, lab())
+	for _, operation := range []string{"STATUS", "ADD", "CHECK", "GC", "DEL"} {
+		call := l.call(t, operation, lab())
 		call.Through = []string{"env", "--unset", "CNI_PATH", "--unset", "CNI_ARGS"}
 		succeed(t, n, call)
 	}

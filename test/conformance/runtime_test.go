@@ -58,7 +58,7 @@ func (e *onNode) callOwn(stdin []byte, environ []string) ([]byte, error) {
 		vars[name] = value
 	}
 	answer := run(e.t, e.node, node.Call{
-		Verb: vars["CNI_COMMAND"], ContainerID: vars["CNI_CONTAINERID"], NetNS: vars["CNI_NETNS"],
+		Operation: vars["CNI_COMMAND"], ContainerID: vars["CNI_CONTAINERID"], NetNS: vars["CNI_NETNS"],
 		IfName: vars["CNI_IFNAME"], Args: vars["CNI_ARGS"], Stdin: stdin,
 	})
 	if answer.Refusal != nil {

@@ -10,7 +10,7 @@ import (
 
 func status(t *testing.T) node.Call {
 	t.Helper()
-	return node.Call{Verb: "STATUS", Stdin: lab().without("prevResult").bytes(t)}
+	return node.Call{Operation: "STATUS", Stdin: lab().without("prevResult").bytes(t)}
 }
 
 // without is a command that runs the plugin with fewer capabilities.
@@ -20,7 +20,7 @@ func without(capabilities string) []string {
 
 // TestStatusChangesNothing has a node that is as it should be.
 func TestStatusChangesNothing(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	before := node.State()
 	ask := status(t)
 	ask.Through = inMountsThatStay("")
@@ -77,7 +77,7 @@ func TestStatusKnowsPrivileges(t *testing.T) {
 
 // TestStatusInUserNamespace has all capabilities, but none that counts.
 func TestStatusInUserNamespace(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	ask := status(t)
 	ask.Through = []string{"unshare", "--user", "--map-root-user"}
 	fail(t, n, ask, 50)
@@ -220,7 +220,7 @@ func TestStatusKnowsNetNSExec(t *testing.T) {
 
 // TestStatusKnowsMistakes has a configuration that each ADD would refuse.
 func TestStatusKnowsMistakes(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	ask := status(t)
 	ask.Stdin = lab().without("prevResult").with("rules", []any{rule("protocol", "udp", "port", 70000, "toPort", 1)}).bytes(t)
 	fail(t, n, ask, 7, "rules[0].port: 70000 is not a port")
@@ -251,7 +251,7 @@ func TestStatusKnowsTCX(t *testing.T) {
 // TestStatusMountsNothing looks at the mounts behind STATUS, where one is
 // missing.
 func TestStatusMountsNothing(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	ask := status(t)
 	ask.Through = inMountsThatStay(`while umount /sys/fs/bpf 2>/dev/null; do :; done; `)
 	succeed(t, n, ask)

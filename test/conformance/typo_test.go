@@ -27,8 +27,8 @@ func TestTypoIsRefused(t *testing.T) {
 		"null":     {lab().with("rules", nil), `null is not a list of rules`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, verb := range []string{"ADD", "CHECK", "STATUS"} {
-				fail(t, n, l.call(t, verb, tt.configured), 7, tt.says)
+			for _, operation := range []string{"ADD", "CHECK", "STATUS"} {
+				fail(t, n, l.call(t, operation, tt.configured), 7, tt.says)
 			}
 			l.wantNoPrograms(t)
 			l.succeed(t, "ADD", lab())
@@ -46,7 +46,7 @@ func TestTypoIsRefused(t *testing.T) {
 // TestRulesThatNoTableHolds is known to STATUS, too: more prefixes than the
 // kernel's table has room for.
 func TestRulesThatNoTableHolds(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	ask := status(t)
 	ask.Stdin = tooMuch().without("prevResult").bytes(t)
 	fail(t, n, ask, 7, "rules: ", "prefixes")
@@ -55,7 +55,7 @@ func TestRulesThatNoTableHolds(t *testing.T) {
 // TestErrorsAreBounded has a pod with an annotation of the size that Kubernetes
 // allows, and names that drive a terminal.
 func TestErrorsAreBounded(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	keys := strings.Repeat(`{"\u202e\u009b":"`+"\u202e\u009b\x7f"+`"},`, 10000)
 	annotated := lab().with("capabilities", map[string]any{"io.kubernetes.cri.pod-annotations": true},
 		"runtimeConfig", map[string]any{"io.kubernetes.cri.pod-annotations": map[string]any{"xdp-port/rules": "[" + keys + "{}]"}})
@@ -64,25 +64,25 @@ func TestErrorsAreBounded(t *testing.T) {
 		"long interface": "(at most 15 bytes, neither . nor .., without / : and white space)",
 		"bad ID":         "(letters, digits, _ . and -, the first a letter or digit)",
 		"netns":          "cannot be opened: file name too long",
-		"verb":           "it must be ADD, CHECK, DEL, GC, STATUS or VERSION",
+		"operation":      "it must be ADD, CHECK, DEL, GC, STATUS or VERSION",
 		"version":        "write one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0",
 	}
 	for name, call := range map[string]node.Call{
-		"long interface": {Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: strings.Repeat("e", 9000), Stdin: lab().bytes(t)},
-		"annotation":     {Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "eth0", Stdin: annotated.bytes(t)},
-		"container ID":   {Verb: "ADD", ContainerID: strings.Repeat("a", 100<<10), NetNS: c.NS.Path(), IfName: "eth0", Stdin: lab().bytes(t)},
-		"interface":      {Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "e\u202e\u009bX", Stdin: lab().bytes(t)},
-		"bad ID":         {Verb: "ADD", ContainerID: "\u202e\x1b[31m" + strings.Repeat("a", 100<<10), NetNS: c.NS.Path(), IfName: "eth0", Stdin: lab().bytes(t)},
-		"netns":          {Verb: "ADD", ContainerID: "a", NetNS: "/\x1b\u202e" + strings.Repeat("a", 100<<10), IfName: "eth0", Stdin: lab().bytes(t)},
-		"verb":           {Verb: "\u009b" + strings.Repeat("A", 100<<10), Stdin: lab().bytes(t)},
-		"version":        {Verb: "STATUS", Stdin: lab().with("cniVersion", "\u202e"+strings.Repeat("9", 100<<10)).bytes(t)},
+		"long interface": {Operation: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: strings.Repeat("e", 9000), Stdin: lab().bytes(t)},
+		"annotation":     {Operation: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "eth0", Stdin: annotated.bytes(t)},
+		"container ID":   {Operation: "ADD", ContainerID: strings.Repeat("a", 100<<10), NetNS: c.NS.Path(), IfName: "eth0", Stdin: lab().bytes(t)},
+		"interface":      {Operation: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "e\u202e\u009bX", Stdin: lab().bytes(t)},
+		"bad ID":         {Operation: "ADD", ContainerID: "\u202e\x1b[31m" + strings.Repeat("a", 100<<10), NetNS: c.NS.Path(), IfName: "eth0", Stdin: lab().bytes(t)},
+		"netns":          {Operation: "ADD", ContainerID: "a", NetNS: "/\x1b\u202e" + strings.Repeat("a", 100<<10), IfName: "eth0", Stdin: lab().bytes(t)},
+		"operation":      {Operation: "\u009b" + strings.Repeat("A", 100<<10), Stdin: lab().bytes(t)},
+		"version":        {Operation: "STATUS", Stdin: lab().with("cniVersion", "\u202e"+strings.Repeat("9", 100<<10)).bytes(t)},
 		"prevResult": {
-			Verb: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "eth0",
+			Operation: "ADD", ContainerID: "a", NetNS: c.NS.Path(), IfName: "eth0",
 			Stdin: lab().with("prevResult", map[string]any{"ips": []any{rule("address", strings.Repeat("\u202e", 100<<10))}}).bytes(t),
 		},
 		"log": {
-			Verb:  "STATUS",
-			Stdin: lab().with("log", "\u202e"+strings.Repeat("x", 100<<10)).bytes(t),
+			Operation: "STATUS",
+			Stdin:     lab().with("log", "\u202e"+strings.Repeat("x", 100<<10)).bytes(t),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,16 +14,16 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 )
 
-// errnos are what the kernel answers where it fails.
+// errnos are errors that the kernel answers with.
 var errnos = []unix.Errno{unix.ENOMEM, unix.EBUSY, unix.EPERM, unix.EEXIST, unix.EINTR, unix.ENOSPC, unix.EROFS}
 
-// TestFault has each system call of ADD fail in turn. Either ADD succeeds all the
-// same, and then its rules are in force, or it says what was being done, and
-// then everything is as before; of a container that had rules, those may be in
-// force or the new ones.
+// TestFault makes each system call of ADD fail in turn. If ADD succeeds, its rules
+// must be in force. If it fails, its error must say what it was doing, and everything
+// must be as before. If the container had rules before, those or the new ones may be
+// in force.
 func TestFault(t *testing.T) {
 	for _, s := range scenarios(t) {
-		if s.wanted != nil {
+		if s.desired != nil {
 			t.Run(s.name, func(t *testing.T) { s.runFaults(t) })
 		}
 	}
@@ -64,19 +64,19 @@ func (s *scenario) runFaults(t *testing.T) {
 	}
 }
 
-// stride is how far the calls that fail are apart, of so many, unless it is to be
-// all of them: a sample's time does not grow with the calls that ADD makes.
+// stride is the distance between failing calls in a sample, so that the time of a
+// sample does not grow with the number of calls.
 func (s *scenario) stride(calls int) int {
 	const least, sample = 3, 14
 	return max(least, calls/sample)
 }
 
-// fault runs the scenario once, with one system call failing.
+// fault runs the scenario once and makes one system call fail.
 func (s *scenario) fault(t *testing.T, w *world, n int, errno unix.Errno) {
 	s.prepare(t, w)
 	calls := 0
 	var failed ptrace.Call
-	_, refused := w.traced(t, "ADD", s.wanted.config, func(c ptrace.Call) ptrace.Verdict {
+	_, refused := w.traced(t, "ADD", s.desired.config, func(c ptrace.Call) ptrace.Verdict {
 		if !canFail(c) {
 			return ptrace.Proceed
 		}
@@ -98,8 +98,8 @@ func (s *scenario) fault(t *testing.T, w *world, n int, errno unix.Errno) {
 func (s *scenario) judge(t *testing.T, w *world, failed ptrace.Call, refused *refusal) {
 	t.Helper()
 	if refused == nil {
-		w.mustSee(t, s.wanted.sight)
-		w.must(t, "CHECK", s.wanted.config)
+		w.mustSee(t, s.desired.sight)
+		w.must(t, "CHECK", s.desired.config)
 		return
 	}
 	for _, part := range []string{w.c.PluginID(), w.c.IfName, "lab"} {
@@ -114,13 +114,13 @@ func (s *scenario) judge(t *testing.T, w *world, failed ptrace.Call, refused *re
 		w.mustSee(t, untouched)
 		return
 	}
-	w.mustSee(t, s.before.sight, s.wanted.sight)
-	s.mustSettle(t, w)
+	w.mustSee(t, s.before.sight, s.desired.sight)
+	s.mustRecover(t, w)
 }
 
-// canFail leaves out what fails in no kernel, and reading the configuration and
-// writing the result; and bind, after whose failure the netlink library closes
-// the socket twice, the second time whatever has its number by then.
+// canFail leaves out calls that fail on no kernel, the ones that read the
+// configuration and write the result, and bind: after a failed bind the netlink
+// library closes the socket twice, and the second close hits any new descriptor.
 func canFail(c ptrace.Call) bool {
 	switch c.Number {
 	case unix.SYS_CLOSE, unix.SYS_EXIT_GROUP, unix.SYS_READ, unix.SYS_WRITE, unix.SYS_MEMBARRIER, unix.SYS_BIND:
@@ -129,7 +129,7 @@ func canFail(c ptrace.Call) bool {
 	return isRelevant(c)
 }
 
-// codesOf returns the codes that fit a failure of a call.
+// codesOf returns the CNI codes that fit the failure of a call.
 func codesOf(c ptrace.Call) []uint {
 	switch c.Number {
 	case unix.SYS_BPF:
@@ -157,7 +157,7 @@ func codesOf(c ptrace.Call) []uint {
 	return []uint{8, 101, 102, 103, 105}
 }
 
-// failing has the kernel answer with an error: netlink does so in a message.
+// failing makes the kernel answer with an error. Netlink puts errors into messages.
 func failing(c ptrace.Call, errno unix.Errno) ptrace.Verdict {
 	if c.Number == unix.SYS_RECVFROM {
 		return ptrace.Change(func(memory *os.File, result int64) int64 {

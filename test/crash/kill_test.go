@@ -12,22 +12,22 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// scenario is a verb that is killed, and what there is before.
+// scenario is an operation to kill and the state before it.
 type scenario struct {
 	name string
-	// neighbour are the rules of another container, whose ruleset stays loaded.
+	// neighbour are the rules of another container. Its ruleset stays loaded.
 	neighbour *rules
-	// before are the rules that the container has already.
+	// before are the rules that the container already has.
 	before *rules
-	// wanted are the rules of ADD; nil where the verb is DEL.
-	wanted *rules
-	// points is how many of the calls the plugin is killed at, out of those that
-	// matter, unless it is to be all of them. 0: it is killed elsewhere.
+	// desired are the rules of ADD, or nil if the operation is DEL.
+	desired *rules
+	// points is the number of relevant calls to kill the plugin at, unless the test
+	// kills it at all of them. If it is 0, another test kills it.
 	points int
 }
 
-// scenarios are the same on each kernel, but for what is about tcx or a mode
-// alone; the others are by the hook, and by the other mode, that the kernel has.
+// scenarios are the same on each kernel, except those for tcx or for one mode. The
+// others use the hook and the other mode that the kernel has.
 func scenarios(t *testing.T) []scenario {
 	hook, otherMode := node.TCHook(t), node.OtherMode(t, node.AutoMode(t))
 	r := func(of func(tcHook, mode string) rules, tcHook, mode string) *rules {
@@ -36,18 +36,18 @@ func scenarios(t *testing.T) []scenario {
 	}
 	tcx, clsact, either := r(first, "tcx", "auto"), r(first, "clsact", "auto"), r(first, hook, "auto")
 	return []scenario{
-		{name: "ADD/first/tcx", wanted: tcx, points: 60},
-		{name: "ADD/first/clsact", wanted: clsact, points: 30},
-		{name: "ADD/later/tcx", neighbour: tcx, wanted: tcx, points: 40},
-		{name: "ADD/later/clsact", neighbour: clsact, wanted: clsact, points: 40},
-		{name: "ADD/replace/tcx", before: r(second, "tcx", "auto"), wanted: tcx, points: 30},
-		{name: "ADD/replace/clsact", before: r(second, "clsact", "auto"), wanted: clsact, points: 20},
-		{name: "ADD/replace/native", before: r(second, hook, "native"), wanted: r(first, hook, "native"), points: 15},
-		{name: "ADD/replace/tc", before: r(second, hook, "tc"), wanted: r(first, hook, "tc"), points: 15},
-		{name: "ADD/replace/more", neighbour: either, before: r(onlyDrops, hook, "auto"), wanted: either, points: 10},
-		{name: "ADD/replace/less", before: either, wanted: r(onlyDrops, hook, "auto"), points: 15},
-		{name: "ADD/mode", before: either, wanted: r(first, hook, otherMode)},
-		{name: "ADD/hook", before: tcx, wanted: clsact},
+		{name: "ADD/first/tcx", desired: tcx, points: 60},
+		{name: "ADD/first/clsact", desired: clsact, points: 30},
+		{name: "ADD/later/tcx", neighbour: tcx, desired: tcx, points: 40},
+		{name: "ADD/later/clsact", neighbour: clsact, desired: clsact, points: 40},
+		{name: "ADD/replace/tcx", before: r(second, "tcx", "auto"), desired: tcx, points: 30},
+		{name: "ADD/replace/clsact", before: r(second, "clsact", "auto"), desired: clsact, points: 20},
+		{name: "ADD/replace/native", before: r(second, hook, "native"), desired: r(first, hook, "native"), points: 15},
+		{name: "ADD/replace/tc", before: r(second, hook, "tc"), desired: r(first, hook, "tc"), points: 15},
+		{name: "ADD/replace/more", neighbour: either, before: r(onlyDrops, hook, "auto"), desired: either, points: 10},
+		{name: "ADD/replace/less", before: either, desired: r(onlyDrops, hook, "auto"), points: 15},
+		{name: "ADD/mode", before: either, desired: r(first, hook, otherMode)},
+		{name: "ADD/hook", before: tcx, desired: clsact},
 		{name: "DEL/last/tcx", before: tcx, points: 70},
 		{name: "DEL/last/clsact", before: clsact, points: 50},
 		{name: "DEL/not-last/tcx", neighbour: tcx, before: tcx, points: 50},
@@ -57,15 +57,15 @@ func scenarios(t *testing.T) []scenario {
 
 func TestKill(t *testing.T) {
 	for _, s := range scenarios(t) {
-		if s.points > 0 { // the others are TestReattach's
+		if s.points > 0 { // TestReattach has the others
 			t.Run(s.name, func(t *testing.T) { s.run(t) })
 		}
 	}
 }
 
-// need skips the scenario where the kernel lacks the hook that it asks for.
+// need skips the scenario if the kernel lacks its hook or mode.
 func (s *scenario) need(t *testing.T) {
-	for _, r := range []*rules{s.neighbour, s.before, s.wanted} {
+	for _, r := range []*rules{s.neighbour, s.before, s.desired} {
 		if r == nil {
 			continue
 		}
@@ -101,15 +101,15 @@ func (s *scenario) run(t *testing.T) {
 	}
 }
 
-// stop tells whether to kill the plugin at its n-th call. It counts the calls
-// that matter apart from the others.
+// stop says whether to kill the plugin at its n-th call. Relevant calls and the others
+// are counted separately.
 type stop struct {
 	relevant bool
 	n        int
 }
 
-// stops returns where to kill the plugin: everywhere, or at a choice of the
-// calls that matter and a few of the others.
+// stops returns where to kill the plugin: at each call, or at a sample of the relevant
+// calls and a few others.
 func (s *scenario) stops(t *testing.T, w *world) (stops []stop) {
 	calls := map[bool]int{}
 	s.prepare(t, w)
@@ -131,11 +131,11 @@ func (s *scenario) stops(t *testing.T, w *world) (stops []stop) {
 	return stops
 }
 
-// chosen is how many points it is to be on this machine. A slow one spares fewer
-// of them than of what takes longer.
+// chosen is the number of points for this machine. A slow machine reduces it less than
+// the counts of longer steps.
 func chosen(points int) int { return min(points, pace.Share(4*points)) }
 
-// kill runs the scenario once, with the plugin killed at a system call.
+// kill runs the scenario once and kills the plugin at a system call.
 func (s *scenario) kill(t *testing.T, w *world, at stop, again bool) bool {
 	s.prepare(t, w)
 	calls, where := 0, ""
@@ -152,25 +152,25 @@ func (s *scenario) kill(t *testing.T, w *world, at stop, again bool) bool {
 	})
 	t.Logf("killed: %t, at call %d: %s", killed, at.n, where)
 	w.mustSee(t, s.allowed()...)
-	if s.exchanges() && at.n%3 == 0 {
-		s.mustSettle(t, w)
+	if s.isReplacement() && at.n%3 == 0 {
+		s.mustRecover(t, w)
 	}
 	s.finish(t, w, again)
 	return killed
 }
 
-// exchanges tells whether ADD exchanges programs.
-func (s *scenario) exchanges() bool { return s.before != nil && s.wanted != nil }
+// isReplacement reports whether ADD replaces the rules of a running container.
+func (s *scenario) isReplacement() bool { return s.before != nil && s.desired != nil }
 
-// mustSettle runs the plugin for another container: after that the rules that are
-// in force are there as ADD would have left them.
-func (s *scenario) mustSettle(t *testing.T, w *world) {
+// mustRecover runs the plugin for another container. Afterwards the rules in force must
+// be attached as ADD would have attached them.
+func (s *scenario) mustRecover(t *testing.T, w *world) {
 	t.Helper()
 	saw, err := w.look()
 	must(t, err)
 	w.runForAnother(t)
 	w.mustSee(t, saw)
-	for _, r := range []*rules{s.before, s.wanted} {
+	for _, r := range []*rules{s.before, s.desired} {
 		if saw == r.sight && w.run(t, "CHECK", r.config) == nil {
 			return
 		}
@@ -186,21 +186,21 @@ func (s *scenario) prepare(t *testing.T, w *world) {
 }
 
 func (s *scenario) traced(t *testing.T, w *world, judge func(ptrace.Call) ptrace.Verdict) (killed bool) {
-	verb, config := "DEL", s.rules().config
-	if s.wanted != nil {
-		verb = "ADD"
+	operation, config := "DEL", s.rules().config
+	if s.desired != nil {
+		operation = "ADD"
 	}
-	killed, refused := w.traced(t, verb, config, judge)
+	killed, refused := w.traced(t, operation, config, judge)
 	if refused != nil {
-		t.Fatalf("%s: code %d: %v", verb, refused.Code, refused)
+		t.Fatalf("%s: code %d: %v", operation, refused.Code, refused)
 	}
 	return killed
 }
 
-// rules are those that the configuration has.
+// rules are the rules of the configuration.
 func (s *scenario) rules() *rules {
-	if s.wanted != nil {
-		return s.wanted
+	if s.desired != nil {
+		return s.desired
 	}
 	return s.before
 }
@@ -211,17 +211,16 @@ func (s *scenario) allowed() []sight {
 	if s.before != nil {
 		allowed = append(allowed, s.before.sight)
 	}
-	if s.wanted != nil {
-		allowed = append(allowed, s.wanted.sight)
+	if s.desired != nil {
+		allowed = append(allowed, s.desired.sight)
 	}
-	if s.before == nil || s.wanted == nil {
+	if s.before == nil || s.desired == nil {
 		allowed = append(allowed, untouched)
 	}
 	return allowed
 }
 
-// finish runs what comes after a kill: DEL, with another ADD before it or
-// without.
+// finish runs DEL after a kill, and another ADD before it if again is set.
 func (s *scenario) finish(t *testing.T, w *world, again bool) {
 	if again {
 		w.must(t, "ADD", s.rules().config)

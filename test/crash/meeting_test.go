@@ -11,9 +11,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestMeeting runs verbs for an interface while another ADD is attaching it,
-// which is when it has given the lock away. No runtime should do so, but one
-// that was restarted does not know of its ADD.
+// TestMeeting runs operations for an interface while an ADD is attaching it and has
+// released the lock. No runtime should do so, but a restarted one has forgotten its ADD.
 func TestMeeting(t *testing.T) {
 	r := first("tcx", "auto")
 	w := newWorld(t, newStage(t))
@@ -56,8 +55,8 @@ func wantCode(t *testing.T, got *refusal, code uint) {
 	}
 }
 
-// TestMeetingOfGC has a container's DEL come while GC, which is to remove it too,
-// is at another one: what is gone already is no error.
+// TestMeetingOfGC runs DEL for all containers while GC is removing the first one. It
+// is no error that an attachment has already gone.
 func TestMeetingOfGC(t *testing.T) {
 	r := first(node.TCHook(t), "auto")
 	st := newStage(t)

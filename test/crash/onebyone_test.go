@@ -11,9 +11,9 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 )
 
-// TestOneByOne has the kernel refuse that programs hand packets over to others,
-// as old ones do on some architectures. Then rules are exchanged hook by hook: a
-// kill on the way leaves some of either, until somebody settles it.
+// TestOneByOne makes the kernel refuse tail calls between programs, as old kernels do on
+// some architectures. Then rules are replaced hook by hook, and after a kill the hooks
+// have different rules until the next operation recovers the replacement.
 func TestOneByOne(t *testing.T) {
 	for _, hook := range []string{"tcx", "clsact"} {
 		from, to := second(hook, "auto"), first(hook, "auto")
@@ -36,8 +36,8 @@ func TestOneByOne(t *testing.T) {
 	}
 }
 
-// refuseHandOver judges the calls of an ADD that exchanges rules. It kills it at
-// the n-th of the steps behind the refusal, 0: at none.
+// refuseHandOver judges the calls of an ADD that replaces rules. It kills ADD at the
+// n-th step after the refusal, or never if n is 0.
 func refuseHandOver(t *testing.T, kill int) func(ptrace.Call) ptrace.Verdict {
 	t.Helper()
 	prepared, refused, steps := false, false, 0

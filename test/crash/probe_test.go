@@ -16,7 +16,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// Ports of the probes. Nobody has rules about the marks.
+// Ports of the probes. No rule matches the marks.
 const (
 	mark       = 4999
 	plainPort  = 5000
@@ -25,19 +25,19 @@ const (
 	servedPort = 80   // rewritten on the way in
 )
 
-// dropPorts are those that some rules drop, others do not.
+// dropPorts are ports that some rules drop and others do not.
 var dropPorts = []int{25, 26}
 
-// sight is what becomes of a container's packets: enough to tell which rules
-// are in force, each part of them apart.
+// sight is what happens to a container's packets. It shows for each part of the rules
+// whether it is in force.
 type sight struct {
-	// egress is what egressPort has become at the far host, ingress what
-	// servedPort has in the container.
+	// egress is the port that egressPort becomes at the far host, ingress the one that
+	// servedPort becomes in the container.
 	egress, ingress int
-	// reply is the port that answers to egressPort seem to come from in the
-	// container; ingressReply those of the container's server at the far host.
+	// reply is the source port, in the container, of answers to egressPort;
+	// ingressReply is the source port, at the far host, of the container's server.
 	reply, ingressReply int
-	// sent and received say which dropPorts get through, in either direction.
+	// sent and received are the dropPorts that get through in each direction.
 	sent, received string
 }
 
@@ -47,12 +47,12 @@ var untouched = sight{
 	sent: "25 26", received: "25 26",
 }
 
-// prober looks at the traffic between a container and the far host.
+// prober observes the traffic between a container and the far host.
 type prober struct {
 	container, far     *mouths
 	atContainer, atFar wire
 	containerIP, farIP net.IP
-	// probe is the number of this look at any container.
+	// probe is the number of this look, across all containers.
 	probe int64
 }
 
@@ -78,8 +78,8 @@ func newProber(t testing.TB, s *stage, c *node.Container) *prober {
 	return p
 }
 
-// look probes everything once. Packets on one way keep their order, so that
-// what has not come before the mark behind it does not come.
+// look probes everything once. Packets in one direction keep their order, so a packet
+// that arrives neither before nor with the mark does not arrive at all.
 func (p *prober) look() (s sight, err error) {
 	p.probe = probes.Add(1)
 	p.atContainer.forget()
@@ -117,19 +117,19 @@ func passed(came map[int]datagram) string {
 	return strings.Join(ports, " ")
 }
 
-// outward sends from a port of the container to each of the ports of the far
-// host, and returns what came of it.
+// outward sends from a port of the container to each of the far host's ports, and
+// returns what arrived.
 func (p *prober) outward(from int, to []int) (map[int]datagram, error) {
 	return p.send(p.container, p.atFar, from, p.farIP, to)
 }
 
-// inward is the reverse of outward.
+// inward sends in the other direction.
 func (p *prober) inward(from int, to []int) (map[int]datagram, error) {
 	return p.send(p.far, p.atContainer, from, p.containerIP, to)
 }
 
-// send sends from one CPU: the kernel keeps the order of those packets only that
-// it handles on the same one.
+// send sends from one CPU, because the kernel keeps the order only of packets that one
+// CPU handles.
 func (p *prober) send(m *mouths, w wire, from int, ip net.IP, to []int) (map[int]datagram, error) {
 	leave, err := affinity.Stay()
 	if err != nil {

@@ -4,11 +4,9 @@ package crash
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -29,8 +27,8 @@ type manner struct{ mode, hook string }
 
 func (m manner) String() string { return m.mode + "-" + m.hook }
 
-// reattachments are changes that no link.Update can make, so that a container is
-// taken off and attached anew.
+// reattachments are changes that no link.Update can make. They detach a container and
+// attach it again.
 func reattachments(t *testing.T) [][2]manner {
 	if node.TCHook(t) != "tcx" {
 		return [][2]manner{
@@ -51,10 +49,9 @@ func reattachments(t *testing.T) [][2]manner {
 	}
 }
 
-// TestReattach kills who attaches a container in another way, at its system calls,
-// by ADD and by apply. The container is under its old rules or the new ones; where
-// it is under none for the moment, that is reported, and whoever comes next, for
-// whatever container, ends it.
+// TestReattach kills ADD and apply at their system calls while they reattach a
+// container. Afterwards the old or the new rules are in force. If none are, list
+// reports that, and the next operation for any container ends it.
 func TestReattach(t *testing.T) {
 	for i, pair := range reattachments(t) {
 		for j, by := range []string{"ADD", "apply"} {
@@ -77,7 +74,7 @@ type reattachment struct {
 	*world
 	from, to rules
 	by       string
-	// conflists have the rules for apply.
+	// fromList and toList are conflists with the rules, for apply.
 	fromList, toList string
 }
 
@@ -87,27 +84,11 @@ func newReattachment(t *testing.T, pair [2]manner, by string) *reattachment {
 		world: newWorld(t, newStage(t)), by: by,
 		from: second(pair[0].hook, pair[0].mode), to: first(pair[1].hook, pair[1].mode),
 	}
-	r.fromList, r.toList = writeConflist(t, r.from.config), writeConflist(t, r.to.config)
+	r.fromList, r.toList = node.ConflistOf(t, r.from.config), node.ConflistOf(t, r.to.config)
 	return r
 }
 
-func writeConflist(t *testing.T, entry map[string]any) string {
-	t.Helper()
-	plugin := map[string]any{}
-	for _, key := range []string{"type", "mode", "tcHook", "rules"} {
-		plugin[key] = entry[key]
-	}
-	text, err := json.Marshal(map[string]any{
-		"cniVersion": "1.1.0", "name": entry["name"],
-		"plugins": []any{map[string]any{"type": "ptp"}, plugin},
-	})
-	must(t, err)
-	path := filepath.Join(t.TempDir(), "lab.conflist")
-	must(t, os.WriteFile(path, text, 0o600))
-	return path
-}
-
-// change makes the change, and asks judge about each system call.
+// change makes the change and asks judge about each system call.
 func (r *reattachment) change(t *testing.T, judge func(ptrace.Call) ptrace.Verdict) (killed bool) {
 	t.Helper()
 	if r.by == "ADD" {
@@ -117,7 +98,7 @@ func (r *reattachment) change(t *testing.T, judge func(ptrace.Call) ptrace.Verdi
 		}
 		return killed
 	}
-	tool := r.tool(t, "apply", r.toList)
+	tool := node.ToolCommand(t, "apply", r.toList)
 	var err error
 	must(t, r.n.NS.Do(func(ns.NetNS) error {
 		err = ptrace.Run(tool, node.ToolTimeout, judge)
@@ -129,33 +110,17 @@ func (r *reattachment) change(t *testing.T, judge func(ptrace.Call) ptrace.Verdi
 	return killed
 }
 
-func (w *world) tool(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	bin, err := node.BinDir()
-	must(t, err)
-	return exec.Command(filepath.Join(bin, "xdp-portctl"), args...)
-}
-
-// mustTool runs the operator's tool, which has to exit with the code.
+// mustTool runs the operator's tool, which must exit with the code.
 func (w *world) mustTool(t *testing.T, code int, args ...string) {
 	t.Helper()
-	var stdout []byte
-	tool := w.tool(t, args...)
-	var exit *exec.ExitError
-	must(t, w.n.NS.Do(func(ns.NetNS) (err error) {
-		stdout, err = tool.Output()
-		if errors.As(err, &exit) {
-			return nil
-		}
-		return err
-	}))
-	if got := tool.ProcessState.ExitCode(); got != code {
-		t.Fatalf("%v exits with %d, should be %d: %s", args, got, code, stdout)
+	stdout, stderr, got := w.n.RunTool(t, node.ToolCommand(t, args...))
+	if got != code {
+		t.Fatalf("%v exits with %d, want %d: %s%s", args, got, code, stdout, stderr)
 	}
 }
 
-// points are the calls to kill at: most of them where the container may be without
-// rules, which is behind the first deletion of an element.
+// points are the calls to kill at. Most are where the container may be without rules:
+// after the first deletion of an element.
 func (r *reattachment) points(t *testing.T) (points []int) {
 	t.Helper()
 	calls, gap := 0, 0
@@ -176,7 +141,7 @@ func (r *reattachment) points(t *testing.T) (points []int) {
 		for n := range calls {
 			points = append(points, n)
 			for range len(followers) - 1 {
-				if n >= gap { // each is followed by each
+				if n >= gap { // each kind of follower follows
 					points = append(points, n)
 				}
 			}
@@ -193,8 +158,8 @@ func (r *reattachment) points(t *testing.T) (points []int) {
 	return points
 }
 
-// kill kills the change at its n-th call, has somebody follow, and tells whether
-// all is well.
+// kill kills the change at its n-th call and runs a follower. It reports whether the
+// test still passes.
 func (r *reattachment) kill(t *testing.T, n, i int) bool {
 	next := followers[i%len(followers)]
 	return t.Run(fmt.Sprintf("%d/%s", n, next.name), func(t *testing.T) {
@@ -220,8 +185,8 @@ func (r *reattachment) kill(t *testing.T, n, i int) bool {
 	})
 }
 
-// mustSeeOrReport wants the old rules or the new ones to be in force, or list to
-// say that none are.
+// mustSeeOrReport expects the old or the new rules to be in force, or list to report
+// that none are.
 func (r *reattachment) mustSeeOrReport(t *testing.T) {
 	t.Helper()
 	saw, err := r.look()
@@ -239,7 +204,7 @@ func (r *reattachment) mustSeeOrReport(t *testing.T) {
 	}
 }
 
-// listed is what list says of the container, nil if that is nothing.
+// listed returns the attachment of the container in list, or nil.
 func (w *world) listed(t *testing.T) (found *inspect.Attachment) {
 	t.Helper()
 	must(t, w.n.NS.Do(func(ns.NetNS) error {
@@ -268,11 +233,11 @@ func (r *reattachment) end(t *testing.T) {
 	r.mustBeClean(t)
 }
 
-// follower is who comes after a process that was killed.
+// follower is the operation that follows a killed process.
 type follower struct {
 	name string
 	run  func(*testing.T, *reattachment)
-	// forward tells that it leads to the new rules.
+	// forward is set if it completes the change to the new rules.
 	forward bool
 }
 
@@ -292,7 +257,7 @@ var followers = []follower{
 		if answer.Refusal != nil {
 			t.Fatal(answer.Refusal)
 		}
-		must(t, ignored(r.n.Call(r.another(t)))) // where there is no state ADD has nothing to do
+		must(t, ignored(r.n.Call(r.another(t)))) // without state ADD has nothing to do
 	}},
 	{name: "GC", run: func(t *testing.T, r *reattachment) {
 		r.must(t, "GC", map[string]any{
@@ -307,12 +272,12 @@ var followers = []follower{
 
 func ignored(_ *node.Answer, err error) error { return err }
 
-// followByAgent starts the agent, which collects garbage first of all.
+// followByAgent starts the agent, which first of all collects garbage.
 func followByAgent(t *testing.T, r *reattachment) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), node.ToolTimeout)
 	defer cancel()
-	agent := r.tool(t, "agent", "--config", filepath.Join(t.TempDir(), "none"), "--net-dir", t.TempDir(),
+	agent := node.ToolCommand(t, "agent", "--config", filepath.Join(t.TempDir(), "none"), "--net-dir", t.TempDir(),
 		"--bin-dir", t.TempDir(), "--listen", "127.0.0.1:9437")
 	must(t, r.n.NS.Do(func(ns.NetNS) error { return agent.Start() }))
 	defer func() {
@@ -327,8 +292,8 @@ func followByAgent(t *testing.T, r *reattachment) {
 	}
 }
 
-// TestReattachGone kills who attaches a container in another way, and the
-// container goes: nobody attaches it again, and nothing is left.
+// TestReattachGone kills an operation that reattaches a container, and removes the
+// container. Nothing may attach it again, and nothing may be left behind.
 func TestReattachGone(t *testing.T) {
 	for name, remove := range map[string]func(*testing.T, *reattachment){
 		"DEL": func(t *testing.T, r *reattachment) { r.must(t, "DEL", r.to.config) },
@@ -359,8 +324,8 @@ func TestReattachGone(t *testing.T) {
 	}
 }
 
-// inTheGap is where the container is without rules, and its programs are off the
-// device: the first pin is removed.
+// inTheGap matches the call at which the container has no rules and its programs are
+// detached: the removal of the first pin.
 func inTheGap() func(ptrace.Call) bool {
 	disabled := false
 	return func(c ptrace.Call) bool {
@@ -369,9 +334,9 @@ func inTheGap() func(ptrace.Call) bool {
 	}
 }
 
-// TestReattachDevice kills ADD where the container has another device, with the old
-// one still there: the rules are on one of the two, or it is reported that they are
-// on none, which whoever comes next ends.
+// TestReattachDevice kills ADD for a container that has a new device while the old one
+// still exists. The rules are on one of the two. If they are on none, list reports
+// that, and the next operation ends it.
 func TestReattachDevice(t *testing.T) {
 	for _, m := range []manner{{"generic", node.TCHook(t)}, {"tc", "clsact"}} {
 		t.Run(m.String(), func(t *testing.T) {
@@ -423,14 +388,14 @@ func (r *reattachment) killOnDevice(t *testing.T, n int, next follower) {
 	if a := r.listed(t); a == nil {
 		t.Fatal("list has nothing")
 	}
-	if next.forward && next.name == "apply" { // which leaves a container on its device
+	if next.forward && next.name == "apply" { // apply does not move a container
 		next = followers[0]
 	}
 	next.run(t, r)
 	r.mustBeOnOneOf(t, r.c.HostSide, "other0")
 }
 
-// mustBeOnOneOf wants the container to be attached, to one of the devices.
+// mustBeOnOneOf expects the container to be attached to one of the devices.
 func (w *world) mustBeOnOneOf(t *testing.T, devices ...string) {
 	t.Helper()
 	if a := w.listed(t); a == nil || !a.Healthy || !slices.Contains(devices, a.Device) {
@@ -461,9 +426,9 @@ func renameInside(t *testing.T, c *node.Container, from, to string) {
 	}))
 }
 
-// TestReattachAfterTwo kills ADD where it has taken the container off, and then kills
-// who comes to put it back, or has a call of that one fail: the one after does it
-// all the same.
+// TestReattachAfterTwo kills ADD after it has detached the container. Then it kills the
+// operation that restores the container, or makes a call of it fail. The operation
+// after that must restore it.
 func TestReattachAfterTwo(t *testing.T) {
 	step := 70
 	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
@@ -483,8 +448,8 @@ func TestReattachAfterTwo(t *testing.T) {
 	}
 }
 
-// restoreAfter has the one who comes to put the container back meet with something
-// at its n-th call, and tells whether it makes so many.
+// restoreAfter disturbs the operation that restores the container at its n-th call, and
+// reports whether it makes that many.
 func (r *reattachment) restoreAfter(t *testing.T, n int, meet func(ptrace.Call) ptrace.Verdict) (more bool) {
 	t.Helper()
 	r.must(t, "ADD", r.from.config)

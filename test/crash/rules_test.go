@@ -4,7 +4,7 @@ package crash
 
 import "testing"
 
-// rules are a configuration and what it makes of the traffic.
+// rules are a configuration and its effect on traffic.
 type rules struct {
 	config map[string]any
 	sight  sight
@@ -25,7 +25,7 @@ func drop(direction string, port int) map[string]any {
 	return map[string]any{"direction": direction, "protocol": "udp", "port": port, "action": "drop"}
 }
 
-// first are rules of all kinds in both directions.
+// first has rules of all kinds in both directions.
 func first(tcHook, mode string) rules {
 	return rules{
 		config(tcHook, mode, []map[string]any{
@@ -37,7 +37,7 @@ func first(tcHook, mode string) rules {
 	}
 }
 
-// second differ from first in every part.
+// second differs from first in every part.
 func second(tcHook, mode string) rules {
 	return rules{
 		config(tcHook, mode, []map[string]any{
@@ -49,14 +49,14 @@ func second(tcHook, mode string) rules {
 	}
 }
 
-// onlyDrops need fewer programs than the others.
+// onlyDrops needs fewer programs than the others.
 func onlyDrops(tcHook, mode string) rules {
 	s := untouched
 	s.received = "26"
 	return rules{config(tcHook, mode, []map[string]any{drop("ingress", 25)}), s}
 }
 
-// TestProbe shows that the probes tell rules apart.
+// TestProbe shows that the probes distinguish the rules.
 func TestProbe(t *testing.T) {
 	w := newWorld(t, newStage(t))
 	for _, r := range []rules{

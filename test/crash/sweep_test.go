@@ -9,8 +9,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestSweepEmptyFolders has a removed ruleset in which empty folders are left, as
-// where the kernel did not remove them: the next change does.
+// TestSweepEmptyFolders leaves empty folders in a removed ruleset, as the kernel does if
+// it cannot remove them. The next change removes them.
 func TestSweepEmptyFolders(t *testing.T) {
 	w := newWorld(t, newStage(t))
 	removed := filepath.Join(node.StateFolder, "tmp", "1-1")

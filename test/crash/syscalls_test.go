@@ -10,8 +10,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 )
 
-// names are those of the system calls by which the plugin looks at the world or
-// changes it. All others are the Go runtime's: memory, threads, signals, time.
+// names are the names of the relevant system calls, with which the plugin looks at or
+// changes the system. The Go runtime makes all others: memory, threads, signals, time.
 var names = map[uint64]string{
 	unix.SYS_BPF: "bpf", unix.SYS_SENDTO: "sendto", unix.SYS_SENDMSG: "sendmsg", unix.SYS_RECVFROM: "recvfrom",
 	unix.SYS_RECVMSG: "recvmsg", unix.SYS_SOCKET: "socket", unix.SYS_BIND: "bind", unix.SYS_GETSOCKNAME: "getsockname",
@@ -24,7 +24,7 @@ var names = map[uint64]string{
 
 func isRelevant(c ptrace.Call) bool { return names[c.Number] != "" }
 
-// commands are those of bpf(2), include/uapi/linux/bpf.h.
+// commands are the commands of bpf(2), include/uapi/linux/bpf.h.
 var commands = [...]string{
 	"MAP_CREATE", "MAP_LOOKUP_ELEM", "MAP_UPDATE_ELEM", "MAP_DELETE_ELEM", "MAP_GET_NEXT_KEY", "PROG_LOAD", "OBJ_PIN",
 	"OBJ_GET", "PROG_ATTACH", "PROG_DETACH", "PROG_TEST_RUN", "PROG_GET_NEXT_ID", "MAP_GET_NEXT_ID", "PROG_GET_FD_BY_ID",
@@ -34,7 +34,7 @@ var commands = [...]string{
 	"LINK_GET_FD_BY_ID", "LINK_GET_NEXT_ID", "ENABLE_STATS", "ITER_CREATE", "LINK_DETACH", "PROG_BIND_MAP", "TOKEN_CREATE",
 }
 
-// describe names a call for messages.
+// describe names a call in messages.
 func describe(c ptrace.Call) string {
 	switch name := names[c.Number]; {
 	case name == "":

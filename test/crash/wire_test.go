@@ -18,11 +18,10 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// wire hears the IPv4 datagrams that come in at a device, in their order,
-// whatever port they are for.
+// wire receives the IPv4 datagrams that arrive at a device, in order and for any port.
 type wire struct{ socket int }
 
-// tap listens at a device, but for what is sent from there.
+// tap listens at a device. It ignores packets that leave through the device.
 func tap(in ns.NetNS, device string) (w wire, err error) {
 	err = in.Do(func(ns.NetNS) error {
 		link, err := netlink.LinkByName(device)
@@ -48,7 +47,7 @@ func tap(in ns.NetNS, device string) (w wire, err error) {
 
 func (w wire) Close() error { return unix.Close(w.socket) }
 
-// forget drops what came and was not heard.
+// forget discards datagrams that have already arrived.
 func (w wire) forget() {
 	for {
 		if _, _, err := unix.Recvfrom(w.socket, nil, unix.MSG_DONTWAIT|unix.MSG_TRUNC); err != nil {
@@ -63,7 +62,7 @@ type datagram struct {
 	payload             string
 }
 
-// errQuiet is returned when nothing came for a while.
+// errQuiet is the error if no datagram arrives for a while.
 var errQuiet = errors.New("nothing came")
 
 // hear returns the next datagram.
@@ -100,13 +99,13 @@ func parse(packet []byte) (d datagram, ok bool) {
 	}, true
 }
 
-// mouths are sockets of one host by their port, to speak from.
+// mouths are the sending sockets of one host, by port.
 type mouths struct {
 	in   ns.NetNS
 	open map[int]*net.UDPConn
 }
 
-// newMouths makes sockets as they are needed, which the test closes.
+// newMouths opens sockets on demand. The test closes them.
 func newMouths(t testing.TB, in ns.NetNS) *mouths {
 	m := &mouths{in, map[int]*net.UDPConn{}}
 	t.Cleanup(func() {

@@ -3,7 +3,6 @@
 package crash
 
 import (
-	"encoding/json"
 	"errors"
 	"os/exec"
 	"testing"
@@ -19,7 +18,7 @@ import (
 // refusal is the error that the plugin answers.
 type refusal = types.Error
 
-// stage is a node whose far host can be heard, and can speak.
+// stage is a node and sockets of its far host.
 type stage struct {
 	*node.Node
 	far *mouths
@@ -27,12 +26,12 @@ type stage struct {
 
 func newStage(t testing.TB) *stage {
 	t.Helper()
-	n := newNode(t)
+	n := node.ForTest(t)
 	return &stage{n, newMouths(t, n.Far)}
 }
 
-// world is a container whose traffic is looked at, and what there was before
-// anything was done to it.
+// world is a container under observation, and the state before the test changed
+// anything.
 type world struct {
 	*prober
 	n     *node.Node
@@ -47,36 +46,34 @@ func newWorld(t testing.TB, s *stage) *world {
 	return &world{prober: newProber(t, s, c), n: s.Node, c: c, found: node.State()}
 }
 
-func (w *world) call(t testing.TB, verb string, config map[string]any) node.Call {
+func (w *world) call(t testing.TB, operation string, config map[string]any) node.Call {
 	t.Helper()
-	stdin, err := json.Marshal(config)
+	call, err := w.c.PluginCall(operation, config)
 	must(t, err)
-	return node.Call{
-		Verb: verb, ContainerID: w.c.PluginID(), NetNS: w.c.NS.Path(), IfName: w.c.IfName, Stdin: stdin,
+	return call
+}
+
+// run runs an operation, and returns the plugin's error or nil.
+func (w *world) run(t testing.TB, operation string, config map[string]any) *refusal {
+	t.Helper()
+	refused, err := w.c.Plugin(operation, config)
+	must(t, err)
+	return refused
+}
+
+// must runs an operation, which must succeed.
+func (w *world) must(t testing.TB, operation string, config map[string]any) {
+	t.Helper()
+	if refused := w.run(t, operation, config); refused != nil {
+		t.Fatalf("%s: code %d: %v", operation, refused.Code, refused)
 	}
 }
 
-// run runs a verb, and returns the error that it answers, or nil.
-func (w *world) run(t testing.TB, verb string, config map[string]any) *refusal {
+// traced runs an operation and asks judge about each of its system calls. It returns
+// whether the plugin was killed, or else its error.
+func (w *world) traced(t testing.TB, operation string, config map[string]any, judge func(ptrace.Call) ptrace.Verdict) (killed bool, refused *refusal) {
 	t.Helper()
-	answer, err := w.n.Call(w.call(t, verb, config))
-	must(t, err)
-	return answer.Refusal
-}
-
-// must runs a verb, which has to succeed.
-func (w *world) must(t testing.TB, verb string, config map[string]any) {
-	t.Helper()
-	if refused := w.run(t, verb, config); refused != nil {
-		t.Fatalf("%s: code %d: %v", verb, refused.Code, refused)
-	}
-}
-
-// traced runs a verb and asks judge about each of its system calls. It returns
-// whether the plugin was killed, and the error that it answered if not.
-func (w *world) traced(t testing.TB, verb string, config map[string]any, judge func(ptrace.Call) ptrace.Verdict) (killed bool, refused *refusal) {
-	t.Helper()
-	return w.tracedCall(t, w.call(t, verb, config), judge)
+	return w.tracedCall(t, w.call(t, operation, config), judge)
 }
 
 func (w *world) tracedCall(t testing.TB, call node.Call, judge func(ptrace.Call) ptrace.Verdict) (killed bool, refused *refusal) {
@@ -93,7 +90,7 @@ func (w *world) tracedCall(t testing.TB, call node.Call, judge func(ptrace.Call)
 	return killed, answer.Refusal
 }
 
-// another is a call for a container that there is not.
+// another is a call for a container that does not exist.
 func (w *world) another(t testing.TB) node.Call {
 	t.Helper()
 	call := w.call(t, "DEL", config("tcx", "auto", []map[string]any{}))
@@ -101,7 +98,7 @@ func (w *world) another(t testing.TB) node.Call {
 	return call
 }
 
-// runForAnother runs the plugin for a container that there is not.
+// runForAnother runs the plugin for a container that does not exist.
 func (w *world) runForAnother(t testing.TB) {
 	t.Helper()
 	answer, err := w.n.Call(w.another(t))
@@ -111,7 +108,7 @@ func (w *world) runForAnother(t testing.TB) {
 	}
 }
 
-// mustSee wants the traffic to be that of one of the sights.
+// mustSee expects the traffic to match one of the sights.
 func (w *world) mustSee(t testing.TB, allowed ...sight) {
 	t.Helper()
 	saw, err := w.look()
@@ -124,8 +121,8 @@ func (w *world) mustSee(t testing.TB, allowed ...sight) {
 	t.Fatalf("the traffic is\n%+v\nshould be one of\n%+v", saw, allowed)
 }
 
-// mustBeClean wants nothing to be left of the container's rules. The kernel
-// takes tcx links off some time after they are gone from bpffs.
+// mustBeClean expects no trace of the container's rules. The kernel detaches tcx links
+// some time after their pins are gone.
 func (w *world) mustBeClean(t testing.TB) {
 	t.Helper()
 	must(t, w.found.Unchanged())

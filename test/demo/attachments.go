@@ -12,8 +12,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// showAttachments asks the kernel what is attached to the container's host
-// side.
+// showAttachments prints what is attached to the container's host side.
 func (s *story) showAttachments(c *node.Container) error {
 	return s.node.NS.Do(func(ns.NetNS) error {
 		pair, err := veth.HostSide(c.NS.Path(), c.IfName)

@@ -14,11 +14,11 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// patience is how long datagrams may be on their way: the first ones wait until
-// neighbours are found, whom the kernel asks again after a second.
+// patience limits how long datagrams may take. The first ones wait for neighbour
+// discovery, which the kernel repeats after a second.
 var patience = pace.Patience(10 * time.Second)
 
-// inbox listens on several ports and tells at which of them datagrams arrive.
+// inbox listens on several ports and reports which of them datagrams arrive at.
 type inbox struct {
 	ports    []int
 	conns    []*net.UDPConn
@@ -57,7 +57,7 @@ func (b *inbox) Close() error {
 	return errors.Join(errs...)
 }
 
-// expect sends so many datagrams and tells at which ports how many arrived.
+// expect sends count datagrams and returns how many arrived at each port.
 func (b *inbox) expect(from ns.NetNS, to netip.AddrPort, count int) (string, error) {
 	conn, err := node.DialUDP(from, to)
 	if err != nil {

@@ -1,6 +1,5 @@
-// Demo plays the tutorial's scenario in containers' clothes: it shows where a
-// container's datagrams to port 7999 arrive before ADD, under the rule, and
-// after DEL. It exits with 1 if the story is not true.
+// Demo shows where a container's datagrams to port 7999 arrive before ADD, under the
+// rule, and after DEL. It exits with 1 if one arrives at another port.
 package main
 
 import (
@@ -56,17 +55,16 @@ func demo(full bool) (err error) {
 	return nil
 }
 
-// story is what the acts have in common.
+// story is what the acts share.
 type story struct {
 	node  *node.Node
 	inbox *inbox
-	found node.Snapshot // of the state, before
+	found node.Snapshot // the state before the demo
 }
 
 const conflist = "conf/10-bridge.conflist"
 
-// setStage lays out the networks: the sample conflist, and the same without
-// xdp-port.
+// setStage makes the networks: the sample conflist, and the same without xdp-port.
 func setStage(n *node.Node, found node.Snapshot) (*story, error) {
 	say(`
 xdp-port demo: three network namespaces
@@ -82,7 +80,7 @@ xdp-port demo: three network namespaces
 	if err := n.ConflistWithout(path, "xdp-port", "plain"); err != nil {
 		return nil, err
 	}
-	// The far side verifies the checksums that this link has to complete.
+	// The far side verifies the checksums, which this link then has to complete.
 	if err := node.SetTxOffload(n.NS, node.ToFar, false); err != nil {
 		return nil, err
 	}
@@ -90,7 +88,7 @@ xdp-port demo: three network namespaces
 	return &story{node: n, inbox: inbox, found: found}, err
 }
 
-// repositoryFile finds a file beside the bin folder.
+// repositoryFile finds a file next to the bin folder.
 func repositoryFile(name string) (string, error) {
 	bin, err := node.BinDir()
 	return filepath.Join(filepath.Dir(bin), name), err
@@ -124,7 +122,7 @@ func (s *story) after() error {
 	})
 }
 
-// withContainer attaches a container to a network for the time of an act.
+// withContainer attaches a container to a network during an act.
 func (s *story) withContainer(network string, act func(*node.Container) error) error {
 	c, err := s.node.Container()
 	if err != nil {
@@ -136,7 +134,7 @@ func (s *story) withContainer(network string, act func(*node.Container) error) e
 	return errors.Join(act(c), c.Detach(network))
 }
 
-// send sends datagrams to port 7999 and wants all of them at another one.
+// send sends datagrams to port 7999 and expects all of them at another port.
 func (s *story) send(c *node.Container, want int) error {
 	for _, address := range []string{node.FarIPv4, node.FarIPv6} {
 		to := netip.AddrPortFrom(netip.MustParseAddr(address), 7999)

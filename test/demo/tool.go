@@ -16,7 +16,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// tool shows what xdp-portctl says on the node. It must exit with the code.
+// tool prints the output of xdp-portctl on the node. It must exit with the code.
 func (s *story) tool(code int, args ...string) error {
 	command, err := s.command(args...)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *story) secondAct() error {
 	})
 }
 
-// toolNetwork rewrites, drops and spares.
+// toolNetwork has rules that rewrite, drop and exempt.
 func toolNetwork(to int) map[string]any {
 	type object = map[string]any
 	return object{
@@ -128,7 +128,7 @@ const bad = `{
 }
 `
 
-// sendTo sends datagrams that may or may not arrive.
+// sendTo sends datagrams, whether they arrive or not.
 func sendTo(c *node.Container, port uint16, count int) error {
 	conn, err := node.ListenUDP(c.NS, 0)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *story) see(c *node.Container) error {
 	)
 }
 
-// showMetrics shows those lines of the metrics file that begin with prefix.
+// showMetrics prints the lines of the metrics file that begin with prefix.
 func (s *story) showMetrics(prefix string) error {
 	text, err := os.ReadFile(filepath.Join(s.node.Dir, "xdp_port.prom"))
 	if err != nil {

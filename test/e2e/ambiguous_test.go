@@ -25,7 +25,7 @@ var ambiguousPackets = pace.Share(200)
 // tells them apart.
 func TestAmbiguousChecksums(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
 		c := attach(t, n, "lab")

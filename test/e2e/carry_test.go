@@ -11,7 +11,7 @@ import (
 // TestCountersAreCarried exchanges rules, mode and hook of a running container:
 // its totals go on, and those of a rule go on with its name.
 func TestCountersAreCarried(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	before := node.State()
 	serve(t, n.Far, 7997)
@@ -53,7 +53,7 @@ func directCounters(t *testing.T, c *node.Container) *datapath.Counters {
 // TestFailedModeKeepsRules asks for a mode that no veth has: the rules that are
 // in force stay so.
 func TestFailedModeKeepsRules(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	serve(t, n.Far, 7998)
 	before := node.State()

@@ -38,7 +38,7 @@ func TestChain(t *testing.T) {
 
 func testChain(t *testing.T, chain []any) {
 	before := node.State()
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(map[string]any{"cniVersion": "1.0.0", "name": "lab", "plugins": chain}))
 	c, err := n.Container()
 	must(t, err)

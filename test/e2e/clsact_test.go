@@ -89,7 +89,7 @@ func wantFilters(t *testing.T, n *node.Node, c *node.Container, want int, wantCl
 // TestClsactIsTakenAlong has DEL remove the qdisc that ADD made, unless
 // somebody else has begun to use it.
 func TestClsactIsTakenAlong(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	config := direct(tutorial())
 	config["tcHook"] = "clsact"
@@ -137,7 +137,7 @@ func addFilter(device netlink.Link) error {
 
 // TestClsactRefusesIngressQdisc meets what the bandwidth plugin makes.
 func TestClsactRefusesIngressQdisc(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	onHostSide(t, n, c, func(device netlink.Link) error {
 		return netlink.QdiscAdd(&netlink.Ingress{QdiscAttrs: netlink.QdiscAttrs{

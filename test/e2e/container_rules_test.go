@@ -60,7 +60,7 @@ func TestContainerRules(t *testing.T) {
 	for _, source := range []string{fromRuntime, fromAnnotation, fromArgs} {
 		t.Run(source, func(t *testing.T) {
 			before := node.State()
-			n := newNode(t)
+			n := node.ForTest(t)
 			must(t, n.Conflist(declaring(shared, fromRuntime, fromAnnotation)))
 			serveNames(t, n.Far, 7000, 7001, 7998)
 			other := attach(t, n, "lab")
@@ -99,7 +99,7 @@ func TestContainerRules(t *testing.T) {
 // TestContainerRulesAlone is a network that has none of its own.
 func TestContainerRulesAlone(t *testing.T) {
 	before := node.State()
-	n := newNode(t)
+	n := node.ForTest(t)
 	list := declaring(nil, fromAnnotation)
 	entryOf(list)["rules"] = []any{}
 	must(t, n.Conflist(list))
@@ -120,7 +120,7 @@ func TestContainerRulesAlone(t *testing.T) {
 // TestBadContainerRules fails one container's ADD, by a message that says
 // where, and no other's.
 func TestBadContainerRules(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(declaring(append(tutorial(), rule("protocol", "tcp", "port", 25, "action", "drop", "name", "no-smtp")),
 		fromRuntime, fromAnnotation)))
 	serve(t, n.Far, 7998)
@@ -158,7 +158,7 @@ func TestBadContainerRules(t *testing.T) {
 // TestContainersHaveNoSay is a network that declares nothing: whatever asks for
 // rules, there are none.
 func TestContainersHaveNoSay(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(declaring([]any{})))
 	serveNames(t, n.Far, 7998, 7999)
 	c, err := n.Container()
@@ -180,7 +180,7 @@ func TestContainersHaveNoSay(t *testing.T) {
 
 // TestContainerRulesCode wants code 7, and the container's list alone blamed.
 func TestContainerRulesCode(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	before := node.State()
 	config := direct(tutorial())
@@ -201,7 +201,7 @@ func TestContainerRulesCode(t *testing.T) {
 // TestCheckWantsTheSameContainerRules: the specification has CHECK come with
 // the parameters of ADD.
 func TestCheckWantsTheSameContainerRules(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	config := direct(tutorial())
 	config["capabilities"] = map[string]any{fromRuntime: true}

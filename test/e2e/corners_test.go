@@ -25,7 +25,7 @@ import (
 // in the frame or, as a VLAN device sends them, one of them beside it.
 func TestVLANTags(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
 		c := attach(t, n, "lab")
 		for tags := range 4 {
@@ -107,7 +107,7 @@ func sendTagged(t *testing.T, c *node.Container, tags, count int) {
 // the packet gets its answer as without rules, which leave it alone.
 func TestSegmentsLeft(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
 			rule("protocol", "udp", "port", 7999, "toPort", 7998),
 			rule("protocol", "udp", "port", 25, "action", "drop"),

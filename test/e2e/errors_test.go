@@ -18,7 +18,7 @@ import (
 // asked, though it names another port than that socket knows.
 func TestNobodyListens(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, bothWays())))
 		c := attach(t, n, "lab")
 		own := addresses(t, c)
@@ -53,7 +53,7 @@ const smallMTU = 1300
 // learn that by ICMP errors alone.
 func TestPathMTU(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, n.SetMTU(smallMTU))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, bothWays())))
 		c := attach(t, n, "lab")

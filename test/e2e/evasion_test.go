@@ -26,7 +26,7 @@ func TestContainerThatSkipsTC(t *testing.T) {
 	for _, mode := range []string{"generic", "native"} {
 		t.Run(mode, func(t *testing.T) {
 			node.NeedMode(t, mode)
-			n := newNode(t)
+			n := node.ForTest(t)
 			must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
 				rule("protocol", "udp", "port", 25, "action", "drop"),
 				rule("protocol", "udp", "port", 7999, "toPort", 7998),
@@ -117,7 +117,7 @@ func sendThroughIFB(t *testing.T, c *node.Container) {
 // read the ports: no rule is passed by.
 func TestHeadersInSecondBuffer(t *testing.T) {
 	node.NeedMode(t, "native")
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "native", []any{
 		rule("protocol", "udp", "port", 25, "action", "drop"),
 		rule("protocol", "udp", "port", 7999, "toPort", 7998),

@@ -14,7 +14,7 @@ import (
 
 // TestBothPortsAtOnce talks to a port by the rule and past it at the same time.
 func TestBothPortsAtOnce(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
 	c := attach(t, n, "lab")
 	serve(t, n.Far, 7998)
@@ -57,7 +57,7 @@ func askOn(conn *net.UDPConn, question string) error {
 // TestOneSocketBothPorts uses both ports from one socket: answers come from the port
 // that was asked, in any order.
 func TestOneSocketBothPorts(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
 	c := attach(t, n, "lab")
 	serve(t, n.Far, 7998)
@@ -81,7 +81,7 @@ func TestOneSocketBothPorts(t *testing.T) {
 func TestEvictedFlowsHeal(t *testing.T) {
 	const ports = 20
 	sources := max(pace.Share(1000), 100)
-	n := newNode(t)
+	n := node.ForTest(t)
 	list := network("bridge", "1.1.0", "auto", []any{
 		rule("protocol", "udp", "port", "7900-7919", "toPort", "8900-8919"),
 	})

@@ -19,7 +19,7 @@ import (
 func TestAnswersToGroups(t *testing.T) {
 	for _, mode := range []string{"auto", "tc"} {
 		t.Run(mode, func(t *testing.T) {
-			n := newNode(t)
+			n := node.ForTest(t)
 			must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
 				rule("protocol", "udp", "port", 7999, "toPort", 7998),
 				rule("direction", "ingress", "protocol", "udp", "port", 80, "toPort", 8080),

@@ -39,7 +39,7 @@ func TestSecondInterface(t *testing.T) {
 	for _, first := range []string{"net1", "eth0"} {
 		t.Run(first+" goes first", func(t *testing.T) {
 			before := node.State()
-			n := newNode(t)
+			n := node.ForTest(t)
 			must(t, n.Conflist(network("bridge", "1.1.0", "auto", []any{
 				rule("protocol", "udp", "port", 7999, "toPort", 7998),
 				rule("protocol", "udp", "port", 7000, "action", "drop"),
@@ -93,7 +93,7 @@ func TestSameNetworkTwice(t *testing.T) {
 	for _, first := range []string{"net1", "eth0"} {
 		t.Run(first+" goes first", func(t *testing.T) {
 			before := node.State()
-			n := newNode(t)
+			n := node.ForTest(t)
 			must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
 			serveNames(t, n.Far, 7998, 7999)
 			eth0 := attach(t, n, "lab")

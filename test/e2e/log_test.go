@@ -25,10 +25,10 @@ type entry struct {
 	Code                                            uint
 }
 
-// TestLogFile wants a line for each verb, of success and failure, and the
+// TestLogFile wants a line for each operation, of success and failure, and the
 // runtime none the wiser.
 func TestLogFile(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	file := filepath.Join(t.TempDir(), "xdp-port.log")
 	config := direct(tutorial())
@@ -66,7 +66,7 @@ func TestLogFile(t *testing.T) {
 // ruleset, and that it came to less than usual.
 func TestLogTellsWhatIsAttached(t *testing.T) {
 	node.NeedMode(t, "generic") // on PREEMPT_RT auto is tc in any case
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	file := filepath.Join(t.TempDir(), "xdp-port.log")
 	config := direct(tutorial())
@@ -115,12 +115,12 @@ func TestLogTellsWhatIsAttached(t *testing.T) {
 // TestLogIsBounded has what cannot be shown as it is, also where it comes with
 // each retry.
 func TestLogIsBounded(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	file := filepath.Join(t.TempDir(), "xdp-port.log")
 	keys := strings.Repeat(`, "`+"\u202e\u009b"+`": 1`, 20000)
 	stdin := `{"cniVersion": "1.1.0", "name": "lab", "log": "` + file + `"` + keys + `}`
 	answer, err := n.Call(node.Call{
-		Verb: "ADD", ContainerID: strings.Repeat("a", 100<<10), NetNS: "/\u202e" + strings.Repeat("b", 100<<10), IfName: "e\u009b", Stdin: []byte(stdin),
+		Operation: "ADD", ContainerID: strings.Repeat("a", 100<<10), NetNS: "/\u202e" + strings.Repeat("b", 100<<10), IfName: "e\u009b", Stdin: []byte(stdin),
 	})
 	must(t, err)
 	if answer.Refusal == nil {
@@ -139,7 +139,7 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	must(t, unix.Mkfifo(pipe, 0o600))
 	for _, log := range []string{"/no/such/folder/xdp-port.log", pipe, "/dev/stdout", "/proc/self/fd/1"} {
-		n := newNode(t)
+		n := node.ForTest(t)
 		c := bare(t, n)
 		config := direct(tutorial())
 		config["log"] = log
@@ -147,7 +147,7 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 		wantSuccess(t, plugin(t, c, "DEL", config))
 	}
 	// A failure's answer is read as JSON: nothing else may be on stdout.
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	config := direct([]any{rule("protocol", "udp", "port", 0, "action", "drop")})
 	config["log"] = "/dev/stdout"

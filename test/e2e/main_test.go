@@ -14,21 +14,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
-// newNode makes a node that the test removes.
-func newNode(t *testing.T) *node.Node {
-	t.Helper()
-	n, err := node.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return n
-}
-
 // attach attaches a new container to the network.
 func attach(t *testing.T, n *node.Node, network string) *node.Container {
 	t.Helper()
@@ -42,12 +27,7 @@ func attach(t *testing.T, n *node.Node, network string) *node.Container {
 	return c
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = node.Must
 
 // rule builds a rule of the configuration: rule("protocol", "udp", "port", 53).
 func rule(pairs ...any) map[string]any {

@@ -28,7 +28,7 @@ func TestShapedPacketsAreDecidedOnce(t *testing.T) {
 
 func testShaped(t *testing.T, mode string) {
 	bandwidth := map[string]any{"type": "bandwidth", "egressRate": 1_000_000_000, "egressBurst": 100_000_000}
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 	must(t, n.Conflist(map[string]any{"cniVersion": "1.0.0", "name": "lab", "plugins": []any{
 		mainPlugin("bridge"),
@@ -77,7 +77,7 @@ func testShaped(t *testing.T, mode string) {
 // interface by tc, which generic XDP does not see.
 func TestRedirectedPacketsObeyRules(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
 			rule("protocol", "udp", "port", 7777, "action", "drop"),
 			rule("protocol", "udp", "port", 7999, "toPort", 7998),

@@ -67,7 +67,7 @@ func wantOutput(t *testing.T, output string, parts ...string) {
 // withRules makes a node with a container under these rules.
 func withRules(t *testing.T, rules ...any) (*node.Node, *node.Container) {
 	t.Helper()
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", rules)))
 	return n, attach(t, n, "lab")
 }

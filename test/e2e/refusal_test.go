@@ -19,11 +19,11 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// plugin runs a verb of the plugin itself, as a runtime would, and returns its
+// plugin runs an operation of the plugin itself, as a runtime would, and returns its
 // error.
-func plugin(t *testing.T, c *node.Container, verb string, config map[string]any) *types.Error {
+func plugin(t *testing.T, c *node.Container, operation string, config map[string]any) *types.Error {
 	t.Helper()
-	refusal, err := c.Plugin(verb, config)
+	refusal, err := c.Plugin(operation, config)
 	must(t, err)
 	return refusal
 }
@@ -63,7 +63,7 @@ func bare(t *testing.T, n *node.Node) *node.Container {
 // TestAnotherAttachmentIsLeftAlone attaches an interface that is under the same
 // rules already, by a container ID that nobody has called DEL for.
 func TestAnotherAttachmentIsLeftAlone(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	hooks := []string{"clsact"}
 	if node.HasTCX(t) {
@@ -81,9 +81,9 @@ func TestAnotherAttachmentIsLeftAlone(t *testing.T) {
 					t.Fatal(refused)
 				}
 				wantRefusal(t, plugin(t, c, "ADD", another), 104, "under the rules of another network or container ID", "run DEL for that one first", "in network lab")
-				for _, verb := range []string{"CHECK", "DEL"} {
-					if refused := plugin(t, c, verb, config); refused != nil {
-						t.Errorf("%s: %v", verb, refused)
+				for _, operation := range []string{"CHECK", "DEL"} {
+					if refused := plugin(t, c, operation, config); refused != nil {
+						t.Errorf("%s: %v", operation, refused)
 					}
 				}
 				must(t, before.Unchanged())
@@ -93,7 +93,7 @@ func TestAnotherAttachmentIsLeftAlone(t *testing.T) {
 }
 
 func TestForeignProgramIsLeftAlone(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	foreign := foreignProgram(t)
 	config := direct(tutorial())
@@ -119,7 +119,7 @@ func TestForeignProgramIsLeftAlone(t *testing.T) {
 // has it, and to stay so when that goes.
 func TestForeignProgramMakesAutoTC(t *testing.T) {
 	node.NeedMode(t, "generic") // on PREEMPT_RT auto is tc in any case
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	serve(t, n.Far, 7998)
 	before := node.State()
@@ -197,7 +197,7 @@ func attachToHost(t *testing.T, n *node.Node, c *node.Container, program *ebpf.P
 }
 
 func TestMistakesAttachNothing(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	before := node.State()
 	wantRefusal(t, plugin(t, c, "ADD", direct([]any{
@@ -208,7 +208,7 @@ func TestMistakesAttachNothing(t *testing.T) {
 }
 
 func TestUnfitInterface(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	before := node.State()
 	config := direct(tutorial())
@@ -226,7 +226,7 @@ func TestUnfitInterface(t *testing.T) {
 }
 
 func TestNativeModeNamesTheMend(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	config := direct(tutorial())
 	config["mode"] = "offload"
@@ -234,7 +234,7 @@ func TestNativeModeNamesTheMend(t *testing.T) {
 }
 
 func TestNoRules(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	before := node.State()
 	if refusal := plugin(t, c, "ADD", direct([]any{})); refusal != nil {
@@ -244,7 +244,7 @@ func TestNoRules(t *testing.T) {
 }
 
 func TestPrevResultIsNeeded(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	config := direct(tutorial())
 	delete(config, "prevResult")

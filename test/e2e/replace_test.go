@@ -20,7 +20,7 @@ func TestRulesAreReplaced(t *testing.T) {
 			if way.hook == "tcx" {
 				node.NeedTCX(t)
 			}
-			n := newNode(t)
+			n := node.ForTest(t)
 			c := bare(t, n)
 			serve(t, n.Far, 7997)
 			serve(t, n.Far, 7998)
@@ -94,7 +94,7 @@ func directAttachment(t *testing.T, c *node.Container) string {
 // TestNoPacketBetweenRules exchanges rules under traffic: the port is dropped by
 // the old rules and rewritten by the new ones, so that none may arrive as it is.
 func TestNoPacketBetweenRules(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	leaked, err := node.ListenUDP(n.Far, 7999)
 	must(t, err)

@@ -62,7 +62,7 @@ func bothWays() []any {
 // an ingress rule.
 func TestBulkBothWays(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, bothWays())))
 		c := attach(t, n, "lab")
 		serve(t, c.NS, 8080)

@@ -26,7 +26,7 @@ func TestRewrite(t *testing.T) {
 }
 
 func testRewrite(t *testing.T, list map[string]any) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 	must(t, n.Conflist(list))
 	c := attach(t, n, "lab")
@@ -47,7 +47,7 @@ func testRewrite(t *testing.T, list map[string]any) {
 // further on segments.
 func TestFragmentsAndSegments(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
 		c := attach(t, n, "lab")
 		udp, err := node.UDPEcho(n.Far, 7998)

@@ -56,7 +56,7 @@ func wantAnswer(t *testing.T, from ns.NetNS, to netip.AddrPort, want string) {
 }
 
 func TestFirstMatchingRuleDecides(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.AddFarAddresses(4))
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", []any{
 		rule("protocol", "udp", "port", 7999, "action", "pass", "cidrs", []string{node.FarAddress(1).String() + "/32"}),
@@ -94,7 +94,7 @@ func TestFirstMatchingRuleDecides(t *testing.T) {
 
 // TestDropTCP wants no connection, not even a refused one.
 func TestDropTCP(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", []any{
 		rule("protocol", "tcp", "port", 25, "action", "drop", "name", "no-smtp"),
 		rule("direction", "ingress", "protocol", "tcp", "action", "drop", "cidrs", []string{"10.99.0.0/24"}),

@@ -48,7 +48,7 @@ func TestSamples(t *testing.T) {
 				t.Errorf("the guide says nothing of %s", file)
 			}
 			before := node.State()
-			n := newNode(t)
+			n := node.ForTest(t)
 			must(t, n.ConflistFile(file))
 			try(t, n, sampleName(t, file))
 			must(t, n.Close())

@@ -69,7 +69,7 @@ func (l loaded) remaining() (count int) {
 // TestSharing attaches two containers with the same rules: they must share all
 // programs and maps, and the last to leave takes them along.
 func TestSharing(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
 	first, second := attach(t, n, "lab"), attach(t, n, "lab")
 	shared := attachedTo(t, n, first)

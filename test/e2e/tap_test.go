@@ -18,7 +18,7 @@ func TestPacketSocketOnHostSide(t *testing.T) {
 		"ring":           tapWithRing,
 	}
 	node.EachOf(t, []string{"auto", "native", "tc"}, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
 		c := attach(t, n, "lab")

@@ -49,7 +49,7 @@ func wantVerdict(t *testing.T, event *datapath.Event, direction rules.Direction,
 // TestTrace hears each of 1,000 questions, and each answer, once and in order.
 func TestTrace(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
-		n := newNode(t)
+		n := node.ForTest(t)
 		must(t, n.Conflist(network("bridge", "1.1.0", mode, tutorial())))
 		c := attach(t, n, "lab")
 		serve(t, n.Far, 7998)
@@ -87,7 +87,7 @@ func TestTrace(t *testing.T) {
 
 // TestTraceOutlivesRules goes on hearing a container whose rules are replaced.
 func TestTraceOutlivesRules(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	c := bare(t, n)
 	serve(t, n.Far, 7998)
 	config := direct(tutorial())
@@ -114,7 +114,7 @@ func TestTraceOutlivesRules(t *testing.T) {
 
 // TestTraceUnderFlood counts what it could not tell.
 func TestTraceUnderFlood(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
 	c := attach(t, n, "lab")
 	sink, err := node.ListenUDP(n.Far, 7998)

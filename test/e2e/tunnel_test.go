@@ -74,7 +74,7 @@ type tunnel struct {
 
 func newTunnel(t *testing.T, mode string) *tunnel {
 	t.Helper()
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 	must(t, n.Conflist(network("bridge", "1.1.0", mode, []any{
 		rule("protocol", "udp", "port", 4789, "toPort", 4790, "oneWay", true),

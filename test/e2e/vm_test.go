@@ -40,7 +40,7 @@ func TestVMBehindMirred(t *testing.T) {
 }
 
 func testVM(t *testing.T, mode, podArguments, neighbourArguments string) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, node.SetTxOffload(n.NS, node.ToFar, false))
 	must(t, n.Conflist(vmNetwork(mode)))
 	pod := attachWith(t, n, podArguments)

@@ -85,8 +85,8 @@ func TestLostTable(t *testing.T) {
 						must(t, talk(conn, "before"))
 						conns = append(conns, conn)
 					}
-					for _, verb := range []string{"DEL", "ADD"} {
-						refusal, err := w.container.Plugin(verb, w.config)
+					for _, operation := range []string{"DEL", "ADD"} {
+						refusal, err := w.container.Plugin(operation, w.config)
 						must(t, err)
 						if refusal != nil {
 							t.Fatal(refusal)

@@ -184,12 +184,7 @@ func inEachWay(t *testing.T, test func(t *testing.T, w *world, way ends)) {
 	}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = node.Must
 
 // patience is how long an answer may take.
 var patience = pace.Patience(3 * time.Second)

@@ -8,8 +8,8 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// TestReusedIndexEarlier is TestReusedIndex for what an earlier build attached, where
-// activations have no owner.
+// TestReusedIndexEarlier is TestReusedIndex for attachments of an earlier build, where
+// activation entries have no owner.
 func TestReusedIndexEarlier(t *testing.T) {
 	for name, remove := range map[string]func(*testing.T, *pod, *pod){
 		"DEL": func(t *testing.T, a, _ *pod) { a.del(t) },
@@ -17,12 +17,12 @@ func TestReusedIndexEarlier(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachManner(t, func(t *testing.T, m manner) {
-				if m.hook == "clsact" { // its filters have names of another kind there
+				if m.hook == "clsact" { // its filters have other names there
 					m.hook = "auto"
 				}
 				a, b := twins(t, m)
 				counters := countersOf(t, a)
-				must(t, counters.Delete(uint32(b.index(t)))) // else ADD would remove what is gone
+				must(t, counters.Delete(uint32(b.index(t)))) // else ADD would remove the first attachment
 				b.add(t, 1, m)
 				makeEarlier(t, a)
 				makeEarlier(t, b)
@@ -46,7 +46,7 @@ func countersOf(t *testing.T, p *pod) *ebpf.Map {
 	return m
 }
 
-// makeEarlier takes out of a container's record what earlier builds did not know.
+// makeEarlier removes the fields of a container's record that earlier builds lack.
 func makeEarlier(t *testing.T, p *pod) {
 	t.Helper()
 	m := recordMap(t, p)
@@ -63,7 +63,7 @@ func makeEarlier(t *testing.T, p *pod) {
 	must(t, m.Put(uint32(0), text))
 }
 
-// forgetOwner clears the last words of an activation, and its counters.
+// forgetOwner clears the last words of an activation entry and its counters.
 func forgetOwner(t *testing.T, counters *ebpf.Map, index int) {
 	t.Helper()
 	value := make([][]byte, ebpf.MustPossibleCPU())

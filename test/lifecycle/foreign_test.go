@@ -16,7 +16,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// pin pins a map of somebody else's.
+// pin pins a foreign map.
 func pin(t *testing.T, path string) {
 	t.Helper()
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 4})
@@ -26,8 +26,8 @@ func pin(t *testing.T, path string) {
 	t.Cleanup(func() { _ = os.Remove(path) })
 }
 
-// TestForeignObjects has things of others be in the state folder: they stay, and keep
-// nobody from anything.
+// TestForeignObjects puts foreign objects into the state folder. They must stay, and
+// must not disturb any operation.
 func TestForeignObjects(t *testing.T) {
 	for name, put := range map[string]func(*testing.T, *pod) (path string){
 		"pin among rulesets": func(t *testing.T, _ *pod) string {
@@ -41,7 +41,7 @@ func TestForeignObjects(t *testing.T) {
 		"link among rulesets": func(t *testing.T, _ *pod) string {
 			return link(t, node.StateFolder+"/rulesets/link")
 		},
-		"link among claims": func(t *testing.T, p *pod) string {
+		"link among pending attachments": func(t *testing.T, p *pod) string {
 			return link(t, filepath.Join(folder(t, p), "../../../../claims/link"))
 		},
 		"link among attachments": func(t *testing.T, p *pod) string {
@@ -86,10 +86,10 @@ func TestForeignObjects(t *testing.T) {
 	}
 }
 
-// elsewhere is a folder of somebody's.
-const elsewhere = "/sys/fs/bpf/somebody"
+// elsewhere is a foreign folder.
+const elsewhere = "/sys/fs/bpf/foreign"
 
-// link makes a symbolic link to a folder that has a pin of somebody's.
+// link makes a symbolic link to a folder with a foreign pin.
 func link(t *testing.T, path string) string {
 	t.Helper()
 	must(t, os.MkdirAll(elsewhere, 0o700))
@@ -100,8 +100,8 @@ func link(t *testing.T, path string) string {
 	return path
 }
 
-// TestRecordOfAnotherKind has the record of an attachment be something else: list
-// says so, and DEL removes all of it that it can find.
+// TestRecordOfAnotherKind replaces the record of an attachment by another kind of
+// object. list must report that, and DEL must remove everything that it finds.
 func TestRecordOfAnotherKind(t *testing.T) {
 	for name, put := range map[string]func(*testing.T, string){
 		"hash":   pin,
@@ -134,7 +134,7 @@ func TestRecordOfAnotherKind(t *testing.T) {
 				p.mustBeRight(t)
 				p.del(t)
 				mustBeClean(t)
-				if m.hook == "clsact" { // nobody knows which filters: the next ADD removes them
+				if m.hook == "clsact" { // only the record names the filters: the next ADD removes them
 					p.add(t, 2, m)
 					p.mustBeRight(t)
 					p.del(t)
@@ -146,8 +146,8 @@ func TestRecordOfAnotherKind(t *testing.T) {
 	}
 }
 
-// TestStrayFolder has folders be in an attachment: DEL removes what is empty, and
-// succeeds with what is not.
+// TestStrayFolder puts folders into an attachment. DEL must remove empty ones and
+// succeed if others stay.
 func TestStrayFolder(t *testing.T) {
 	w := newWorld(t)
 	p := w.pod(t, "host0", 0)
@@ -166,7 +166,7 @@ func TestStrayFolder(t *testing.T) {
 	must(t, os.RemoveAll(node.StateFolder))
 }
 
-// TestMissingPins removes pins of a ruleset: list finds that where CHECK does.
+// TestMissingPins removes the pins of a ruleset. list must report what CHECK reports.
 func TestMissingPins(t *testing.T) {
 	w := newWorld(t)
 	p := w.pod(t, "host0", 0)
@@ -196,7 +196,7 @@ func TestMissingPins(t *testing.T) {
 	mustBeClean(t)
 }
 
-// TestNobodyReads has ADD's result be read by nobody any more: nothing is left.
+// TestNobodyReads runs ADD with a closed pipe for the result. Nothing may be left behind.
 func TestNobodyReads(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		w := newWorld(t)
@@ -223,8 +223,8 @@ func TestNobodyReads(t *testing.T) {
 	})
 }
 
-// TestForeignCounters has somebody else's map be in the place of `counters`: nobody
-// panics, other rulesets change as ever, and DEL removes all.
+// TestForeignCounters replaces `counters` by a foreign map. No operation may panic,
+// other rulesets must change as always, and DEL must remove everything.
 func TestForeignCounters(t *testing.T) {
 	for name, spec := range map[string]*ebpf.MapSpec{
 		"array":     {Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1},
@@ -256,9 +256,9 @@ func TestForeignCounters(t *testing.T) {
 					t.Errorf("%v exits with %d: %s%s", args, code, stdout, stderr)
 				}
 			}
-			for verb, version := range map[string]int{"ADD": 1, "CHECK": 1} {
-				if code, message := p.verb(t, verb, entry("lab", version, m)); code == 999 || strings.Contains(message, "bug") {
-					t.Errorf("%s: code %d: %s", verb, code, message)
+			for operation, version := range map[string]int{"ADD": 1, "CHECK": 1} {
+				if code, message := p.operation(t, operation, entry("lab", version, m)); code == 999 || strings.Contains(message, "bug") {
+					t.Errorf("%s: code %d: %s", operation, code, message)
 				}
 			}
 			third.add(t, 2, m)
@@ -272,8 +272,8 @@ func TestForeignCounters(t *testing.T) {
 	}
 }
 
-// TestForeignIntent has something of somebody else's be where intents of a change
-// are: that keeps nobody from changing rules.
+// TestForeignIntent puts foreign objects where a change keeps its intent records. They
+// must not keep rules from changing.
 func TestForeignIntent(t *testing.T) {
 	for _, name := range []string{"exchange", "kept"} {
 		t.Run(name, func(t *testing.T) {
@@ -282,9 +282,9 @@ func TestForeignIntent(t *testing.T) {
 			p, other := w.pod(t, "host0", 0), w.pod(t, "host1", 0)
 			p.add(t, 1, m)
 			other.add(t, 2, m)
-			claim := filepath.Join(folder(t, p), "../../../../claims/somebody")
-			must(t, os.MkdirAll(claim, 0o700))
-			pin(t, filepath.Join(claim, name))
+			pending := filepath.Join(folder(t, p), "../../../../claims/foreign")
+			must(t, os.MkdirAll(pending, 0o700))
+			pin(t, filepath.Join(pending, name))
 			other.add(t, 1, m)
 			other.mustBeRight(t)
 			p.del(t)

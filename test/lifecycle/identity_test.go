@@ -21,9 +21,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestReusedIndex has a container go without DEL, and another one get a device of
-// the same name and index: whatever is done about the first one leaves the second
-// one alone.
+// TestReusedIndex removes a container without DEL, and gives another one a device with
+// the same name and index. Operations on the first must not touch the second.
 func TestReusedIndex(t *testing.T) {
 	for name, remove := range map[string]func(*testing.T, *pod, *pod){
 		"DEL":   func(t *testing.T, a, _ *pod) { a.del(t) },
@@ -51,8 +50,8 @@ func TestReusedIndex(t *testing.T) {
 	}
 }
 
-// twins returns one that is gone, whose rules were attached, and one that has its
-// device's name and index.
+// twins returns a container that has gone while it was attached, and a new one whose
+// device has the same name and index.
 func twins(t *testing.T, m manner) (a, b *pod) {
 	t.Helper()
 	w := newWorld(t)
@@ -65,9 +64,9 @@ func twins(t *testing.T, m manner) (a, b *pod) {
 	return a, w.pod(t, "host0", index)
 }
 
-// TestGoneIsTold has a device of the same name and index that nobody has attached:
-// gc removes what is gone, and only that.
-func TestGoneIsTold(t *testing.T) {
+// TestGoneIsReported makes a device with the name and index of one that has gone, and
+// attaches nothing to it. gc must remove the attachment that has gone, and only that.
+func TestGoneIsReported(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		a, b := twins(t, m)
 		other := b.pod(t, "host1", 0)
@@ -84,8 +83,8 @@ func TestGoneIsTold(t *testing.T) {
 	})
 }
 
-// TestNamespaceAgain has a node's network namespace be made again, with the same
-// inode and the same indexes: what was attached in the first one is gone.
+// TestNamespaceAgain re-creates a node's network namespace with the same inode and the
+// same indexes. The attachment in the first one has gone.
 func TestNamespaceAgain(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		a, b := successors(t, m)
@@ -98,7 +97,7 @@ func TestNamespaceAgain(t *testing.T) {
 	})
 }
 
-// TestNamespaceAgainInUse is the same where the new one is in use already.
+// TestNamespaceAgainInUse does the same, with an attachment in the new namespace.
 func TestNamespaceAgainInUse(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		a, b := successors(t, m)
@@ -113,15 +112,15 @@ func TestNamespaceAgainInUse(t *testing.T) {
 	})
 }
 
-// in is the container as somebody in another world knows it.
+// in returns the container as seen from another world.
 func (p *pod) in(w *world) *pod {
 	other := *p
 	other.world = w
 	return &other
 }
 
-// successors returns a container that went with its node, and one on a node with
-// the same inode, whose device has the same index and name.
+// successors returns a container that has gone with its node, and one on a node with
+// the same inode and a device with the same index and name.
 func successors(t *testing.T, m manner) (a, b *pod) {
 	t.Helper()
 	containers := newWorld(t).Node
@@ -137,15 +136,15 @@ func successors(t *testing.T, m manner) (a, b *pod) {
 			serve(t, again, egressPort, egressTarget)
 			return a, second.pod(t, "host0", index)
 		}
-		a.in(newWorld(t)).del(t) // somebody else has the number
+		a.in(newWorld(t)).del(t) // another process got the inode
 	}
 	t.Fatalf("no namespace has the inode of one before")
 	return nil, nil
 }
 
-// namespaceWith makes namespaces until one has the inode, which the kernel frees
-// some time after its namespace has gone, and then gives to the next one. It gives
-// up and returns nil.
+// namespaceWith makes namespaces until one has the inode. The kernel frees an inode some
+// time after its namespace has gone and then gives it to the next one. namespaceWith
+// returns nil if that takes too long.
 func namespaceWith(t *testing.T, inode uint64) ns.NetNS {
 	t.Helper()
 	for range 50 {
@@ -158,7 +157,7 @@ func namespaceWith(t *testing.T, inode uint64) ns.NetNS {
 	return nil
 }
 
-// newNamespace makes a namespace that can be removed before the test is over.
+// newNamespace makes a namespace that can be removed before the test ends.
 func newNamespace(t *testing.T) (namespace ns.NetNS, remove func()) {
 	t.Helper()
 	namespace, err := testutils.NewNS()
@@ -181,7 +180,7 @@ func inodeOf(t *testing.T, in ns.NetNS) uint64 {
 	return stat.Ino
 }
 
-// TestRenamed gives the host side another name: that changes nothing.
+// TestRenamed renames the host side. That must change nothing.
 func TestRenamed(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		w := newWorld(t)
@@ -207,7 +206,7 @@ func TestRenamed(t *testing.T) {
 	})
 }
 
-// record is the text of a container's record.
+// record returns the text of a container's record.
 func record(t *testing.T, p *pod) string {
 	t.Helper()
 	m := recordMap(t, p)
@@ -224,7 +223,7 @@ func recordMap(t *testing.T, p *pod) *ebpf.Map {
 	return m
 }
 
-// folder is where a container's attachment is pinned.
+// folder is the folder of a container's attachment.
 func folder(t *testing.T, p *pod) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(node.StateFolder, "rulesets/*/attachments", p.network, p.id, "eth0"))
@@ -235,7 +234,7 @@ func folder(t *testing.T, p *pod) string {
 	return found[0]
 }
 
-// TestSwapped has two host sides swap their names.
+// TestSwapped swaps the names of two host sides.
 func TestSwapped(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		w := newWorld(t)
@@ -258,8 +257,8 @@ func TestSwapped(t *testing.T) {
 	})
 }
 
-// TestMoved has the host side go to another network namespace and come back: list
-// and CHECK agree, nobody takes it for gone, and ADD puts it right.
+// TestMoved moves the host side to another network namespace and back. list and CHECK
+// must agree, no operation may report it as gone, and ADD must fix it.
 func TestMoved(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		w := newWorld(t)
@@ -290,8 +289,8 @@ func TestMoved(t *testing.T) {
 	})
 }
 
-// TestClock has records be dated in the future, or long ago, as where the clock was
-// set: that decides nothing.
+// TestClock dates records in the future or long ago, as after a change of the clock.
+// That must not matter.
 func TestClock(t *testing.T) {
 	for _, year := range []string{"2126", "1970"} {
 		t.Run(year, func(t *testing.T) {
@@ -325,8 +324,8 @@ func redate(t *testing.T, p *pod, year string) {
 	must(t, m.Put(uint32(0), text))
 }
 
-// TestOneDevice attaches a device for two networks, and for two containers, in each
-// mixture of modes and hooks: the second one is refused, and the first stays.
+// TestOneDevice attaches one device for two networks and for two containers, in each
+// combination of modes and hooks. The second attachment is refused, the first stays.
 func TestOneDevice(t *testing.T) {
 	w := newWorld(t)
 	for _, first := range manners(t) {
@@ -336,11 +335,11 @@ func TestOneDevice(t *testing.T) {
 			for _, version := range []int{1, 2} {
 				other := *p
 				other.network = "other"
-				if code, message := other.verb(t, "ADD", entry("other", version, second)); code != 104 || !strings.Contains(message, p.id) {
+				if code, message := other.operation(t, "ADD", entry("other", version, second)); code != 104 || !strings.Contains(message, p.id) {
 					t.Errorf("%s, then %s of another network: code %d: %s", first, second, code, message)
 				}
 				other.network, other.id = "lab", "another"
-				if code, message := other.verb(t, "ADD", entry("lab", version, second)); code != 104 || !strings.Contains(message, p.id) {
+				if code, message := other.operation(t, "ADD", entry("lab", version, second)); code != 104 || !strings.Contains(message, p.id) {
 					t.Errorf("%s, then %s of another container: code %d: %s", first, second, code, message)
 				}
 			}
@@ -355,8 +354,9 @@ func TestOneDevice(t *testing.T) {
 	}
 }
 
-// TestAddressChanged gives the host side another hardware address, and has somebody
-// take all off it: it is the same device, which gc leaves alone and ADD serves again.
+// TestAddressChanged changes the hardware address of the host side and detaches
+// everything from it. It is still the same device: gc must leave it alone, and ADD must
+// attach to it again.
 func TestAddressChanged(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		w := newWorld(t)
@@ -388,11 +388,11 @@ func (p *pod) readdress(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return errors.Join(netlink.LinkSetDown(link), netlink.LinkSetUp(link)) // it forgets its neighbours
+		return errors.Join(netlink.LinkSetDown(link), netlink.LinkSetUp(link)) // this clears its neighbours
 	}))
 }
 
-// strip takes all that is attached off the device, behind everybody's back.
+// strip detaches everything from the device without using xdp-port.
 func (p *pod) strip(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"xdp", "tc_ingress", "tc_egress"} {
@@ -412,8 +412,8 @@ func (p *pod) strip(t *testing.T) {
 	}
 }
 
-// TestSameAddress has two devices that have the same index and hardware address, one
-// after the other: gc removes what was attached to the first, and only that.
+// TestSameAddress makes two devices, one after the other, with the same index and
+// hardware address. gc must remove the attachment of the first, and only that.
 func TestSameAddress(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		w := newWorld(t)
@@ -423,7 +423,7 @@ func TestSameAddress(t *testing.T) {
 		index := a.index(t)
 		a.removeDevice(t)
 		b := w.pod(t, "host0", index)
-		b.number = a.number // which makes the same address
+		b.number = a.number // this gives it the same address
 		b.readdress(t)
 		b.number = 2
 		b.add(t, 1, m)

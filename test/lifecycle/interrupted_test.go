@@ -9,12 +9,12 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestInterrupted has a container be without rules, as where a change of its mode was
-// killed, and its host side have another hardware address: the ADD of another
-// container puts them back, wherever that runs.
+// TestInterrupted leaves a container without rules, as a killed change of its mode does,
+// and changes the hardware address of its host side. The next ADD of another container
+// must restore the rules, on whatever node it runs.
 func TestInterrupted(t *testing.T) {
 	folder := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(folder, "xdp"), nil, 0o600)) // as a link's pin is called
+	must(t, os.WriteFile(filepath.Join(folder, "xdp"), nil, 0o600)) // a link's pin has this name
 	t.Chdir(folder)
 	eachManner(t, func(t *testing.T, m manner) {
 		w := newWorld(t)
@@ -34,8 +34,8 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// TestNotPutBack has nobody be able to tell whether the device of an interrupted
-// container is there: gc does not say that all is well.
+// TestNotPutBack makes it impossible to find out whether the device of an interrupted
+// container exists. gc must not report success.
 func TestNotPutBack(t *testing.T) {
 	w := newWorld(t)
 	p := w.pod(t, "host0", 0)
@@ -62,21 +62,21 @@ func TestNotPutBack(t *testing.T) {
 	mustBeClean(t)
 }
 
-// interrupt leaves what a process leaves that took the container's rules off to attach
-// it in another way, and was killed before it could.
+// interrupt makes the state that a process leaves if it is killed after it has detached
+// a container to attach it in another mode.
 func (p *pod) interrupt(t *testing.T) {
 	t.Helper()
 	attachment := folder(t, p)
-	claim := filepath.Join(attachment, "../../../../claims/interrupted")
-	must(t, os.MkdirAll(claim, 0o700))
+	pending := filepath.Join(attachment, "../../../../claims/interrupted")
+	must(t, os.MkdirAll(pending, 0o700))
 	record := recordMap(t, p)
 	defer record.Close()
 	must(t, record.Unpin())
-	must(t, record.Pin(filepath.Join(claim, "kept")))
+	must(t, record.Pin(filepath.Join(pending, "kept")))
 	must(t, countersOf(t, p).Delete(uint32(p.index(t))))
 	p.strip(t)
 	must(t, os.RemoveAll(attachment))
-	if saw := p.look(t); saw != wanted(0) {
+	if saw := p.look(t); saw != sightOf(0) {
 		t.Fatalf("the packets of %s arrive at %+v without rules", p.id, saw)
 	}
 	if _, err := os.Stat(node.StateFolder); err != nil {

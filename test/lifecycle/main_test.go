@@ -1,6 +1,6 @@
-// Package lifecycle has containers come, go and change in every way, and their
-// devices too: a running container is under its rules and no others, and of one
-// that is gone nothing stays. Traffic decides that, and what the tools say.
+// Package lifecycle starts, changes and stops containers in every order, and their
+// devices too. A running container must have its own rules, and a container that has
+// gone must leave no state. The tests look at traffic and at the output of the tools.
 package lifecycle
 
 import (
@@ -10,11 +10,6 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-func TestMain(m *testing.M) { os.Exit(node.Main(m, node.Alone)) }
+func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = node.Must

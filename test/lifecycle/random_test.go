@@ -22,9 +22,9 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestRandomLife has containers come, go and change at random, and looks at all of
-// them after each step. The seed of a run is in its name; XDP_PORT_SEED is one to
-// run again. Seeds that failed once stay in the list.
+// TestRandomLife starts, changes and stops containers at random, and looks at all of
+// them after each step. The seed of a run is in its name, and XDP_PORT_SEED runs one
+// seed again. Seeds that once failed stay in the list.
 func TestRandomLife(t *testing.T) {
 	pods, steps := 6, 60
 	seeds := []uint64{1, 2}
@@ -58,7 +58,7 @@ type life struct {
 	*world
 	*rand.Rand
 	manners []manner
-	// running are the containers that run; gone those that went without DEL.
+	// running are the running containers; gone are those that stopped without DEL.
 	running, gone []*pod
 	names         int
 }
@@ -74,13 +74,13 @@ func (l *life) anyManner() manner { return l.manners[l.IntN(len(l.manners))] }
 
 func (l *life) anyVersion() int { return 1 + l.IntN(versions) }
 
-// step is something that happens.
+// step is one event.
 type step struct {
 	name string
 	do   func(*testing.T)
 }
 
-// step chooses the next one.
+// step chooses the next event.
 func (l *life) step() step {
 	p, m, version := l.any(), l.anyManner(), l.anyVersion()
 	steps := []step{
@@ -108,7 +108,7 @@ func (l *life) step() step {
 	return steps[l.IntN(len(steps))]
 }
 
-// applyRules changes the rules alone, of those that are in one manner.
+// applyRules changes only the rules, of containers with the same mode and hook.
 func (l *life) applyRules(t *testing.T, version int) {
 	for _, p := range l.running {
 		if p.version != 0 {
@@ -118,7 +118,7 @@ func (l *life) applyRules(t *testing.T, version int) {
 	}
 }
 
-// collectGone runs GC by a runtime that knows which containers run.
+// collectGone runs GC as a runtime that knows which containers are running.
 func (l *life) collectGone(t *testing.T) {
 	l.collect(t, l.running...)
 	l.gone = slices.DeleteFunc(l.gone, func(p *pod) bool { return !slices.Contains(l.running, p) })
@@ -140,8 +140,8 @@ func (l *life) swap(t *testing.T) {
 	a.rename(t, nameB)
 }
 
-// renew gives the container another device, without rules: its runtime would start
-// it anew.
+// renew gives the container another device, without rules. Its runtime would re-create
+// the container.
 func (l *life) renew(t *testing.T, p *pod, index int) {
 	l.leave(p)
 	p.removeDevice(t)
@@ -149,14 +149,14 @@ func (l *life) renew(t *testing.T, p *pod, index int) {
 	p.version = 0
 }
 
-// leave notes what is left of a container whose device goes.
+// leave records the stale state of a container whose device has gone.
 func (l *life) leave(p *pod) {
 	if p.version != 0 {
 		l.gone = append(l.gone, p)
 	}
 }
 
-// die takes the device of a container away, and has another one begin.
+// die removes the device of a container and starts another container.
 func (l *life) die(t *testing.T, p *pod) {
 	l.replace(t, p, l.newName(), 0)
 }
@@ -173,7 +173,7 @@ func (l *life) replace(t *testing.T, p *pod, device string, index int) {
 	l.running[slices.Index(l.running, p)] = next
 }
 
-// enslave moves the host side to a bridge, and away from it.
+// enslave attaches the host side to a bridge and detaches it again.
 func (l *life) enslave(t *testing.T, p *pod) {
 	must(t, p.NS.Do(func(ns.NetNS) error {
 		attrs := netlink.NewLinkAttrs()
@@ -190,11 +190,11 @@ func (l *life) enslave(t *testing.T, p *pod) {
 	}))
 }
 
-// killADD kills ADD at any of its calls, and has somebody follow.
+// killADD kills ADD at any of its calls, and runs another operation.
 func (l *life) killADD(t *testing.T, p *pod, version int, m manner) {
 	stdin := jsonOf(t, entry(p.network, version, m))
 	_, err := p.Call(node.Call{
-		Verb: "ADD", ContainerID: p.id, NetNS: p.c.NS.Path(), IfName: "eth0", Stdin: stdin, Run: l.killed(),
+		Operation: "ADD", ContainerID: p.id, NetNS: p.c.NS.Path(), IfName: "eth0", Stdin: stdin, Run: l.killed(),
 	})
 	must(t, err)
 	l.follow(t, []*pod{p}, version, m)
@@ -215,8 +215,8 @@ func (l *life) killApply(t *testing.T, version int, m manner) {
 	l.follow(t, touched, version, m)
 }
 
-// killed returns what runs a command, and kills it at one of its system calls that
-// change something, or behind the last one.
+// killed returns a function that runs a command and kills it at one of the system calls
+// that change something, or after the last one.
 func (l *life) killed() func(*exec.Cmd) error {
 	n := l.IntN(150)
 	return func(command *exec.Cmd) error {
@@ -239,18 +239,18 @@ func (l *life) killed() func(*exec.Cmd) error {
 	}
 }
 
-// follow has somebody come behind one who was killed: each of the containers is
-// under its old rules then, or under the new ones. One that had none may have none,
-// and one that was not yet wholly attached is its runtime's to remove.
+// follow runs an operation after a kill. Each container must then have its old or its
+// new rules. A container that had none may have none, and its runtime removes an
+// incomplete attachment.
 func (l *life) follow(t *testing.T, touched []*pod, version int, m manner) {
 	l.gc(t)
 	for _, p := range touched {
 		switch saw := p.look(t); {
-		case p.version != 0 && saw == wanted(p.version): // of the same version in another manner, too
+		case p.version != 0 && saw == sightOf(p.version): // also in another mode or at another hook
 			p.manner = l.mannerOf(t, p)
-		case saw == wanted(version):
+		case saw == sightOf(version):
 			p.version, p.manner = version, m
-		case p.version == 0 && saw == wanted(0):
+		case p.version == 0 && saw == sightOf(0):
 			p.del(t)
 		default:
 			t.Fatalf("%s, of rules %d, was to get rules %d, and its packets arrive at %+v", p.id, p.version, version, saw)
@@ -258,7 +258,7 @@ func (l *life) follow(t *testing.T, touched []*pod, version int, m manner) {
 	}
 }
 
-// mannerOf is what list says.
+// mannerOf returns the container's mode and hook in list.
 func (l *life) mannerOf(t *testing.T, p *pod) manner {
 	listed := p.listedAs(t)
 	if listed == nil {
@@ -267,8 +267,8 @@ func (l *life) mannerOf(t *testing.T, p *pod) manner {
 	return manner{listed.Mode, listed.TCHook}
 }
 
-// mustBeRight looks at the traffic of all containers that run, and at what the tools
-// say of them, and of those that are gone.
+// mustBeRight looks at the traffic of all running containers, and at the tools' reports
+// of all containers.
 func (l *life) mustBeRight(t *testing.T) {
 	t.Helper()
 	list := l.list(t)
@@ -299,7 +299,7 @@ func (l *life) mustBeRight(t *testing.T) {
 	}
 }
 
-// end removes all containers, and wants nothing to be left.
+// end removes all containers and expects no state.
 func (l *life) end(t *testing.T) {
 	t.Helper()
 	for _, p := range l.running {

@@ -12,8 +12,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestLocked has somebody hold the lock: whoever cannot read says so, names who has
-// it, and does not take what it cannot read for nothing.
+// TestLocked holds the lock. Operations that cannot read must report that and name the
+// process that holds the lock. They must not report that there is nothing.
 func TestLocked(t *testing.T) {
 	w := newWorld(t)
 	p := w.pod(t, "host0", 0)
@@ -48,11 +48,11 @@ func TestLocked(t *testing.T) {
 			}
 		})
 	}
-	for verb, want := range map[string]uint{"STATUS": 50, "CHECK": 11, "DEL": 11, "ADD": 11} {
+	for operation, want := range map[string]uint{"STATUS": 50, "CHECK": 11, "DEL": 11, "ADD": 11} {
 		group.Go(func() {
-			code, message := p.verb(t, verb, entry("lab", 1, manners(t)[0]))
+			code, message := p.operation(t, operation, entry("lab", 1, manners(t)[0]))
 			if code != want || !strings.Contains(message, holder) {
-				t.Errorf("%s answers %d: %s", verb, code, message)
+				t.Errorf("%s answers %d: %s", operation, code, message)
 			}
 		})
 	}
@@ -63,20 +63,20 @@ func TestLocked(t *testing.T) {
 	mustBeClean(t)
 }
 
-// TestReadOnly has the BPF file system be mounted read-only: nobody says that all is
-// well who has something to write, and nobody takes off half of what there is.
+// TestReadOnly mounts the BPF file system read-only. No operation that has to write may
+// report success, and none may detach half of an attachment.
 func TestReadOnly(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		w := newWorld(t)
 		p := w.pod(t, "host0", 0)
 		p.add(t, 1, m)
 		remount(t, "ro")
-		for verb, config := range map[string]map[string]any{
+		for operation, config := range map[string]map[string]any{
 			"ADD": entry("lab", 2, m), "DEL": entry("lab", 1, m), "STATUS": entry("lab", 1, m),
 			"GC": {"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", "rules": []any{}, "cni.dev/valid-attachments": []any{}},
 		} {
-			if code, message := p.verb(t, verb, config); code != 105 && code != 50 {
-				t.Errorf("%s answers %d: %s", verb, code, message)
+			if code, message := p.operation(t, operation, config); code != 105 && code != 50 {
+				t.Errorf("%s answers %d: %s", operation, code, message)
 			}
 			p.mustBeRight(t)
 		}
@@ -106,7 +106,7 @@ func TestReadOnly(t *testing.T) {
 	})
 }
 
-// remount changes this process's BPF file system, until the test is over.
+// remount remounts this process's BPF file system until the test ends.
 func remount(t *testing.T, how string) {
 	t.Helper()
 	flags := uintptr(unix.MS_REMOUNT)

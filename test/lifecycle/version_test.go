@@ -9,8 +9,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestVersionNamesRulesets has two builds with the same programs, one of which is
-// without tracing: their rulesets differ, and so does what --version says.
+// TestVersionNamesRulesets compares builds with and without tracing. Their rulesets
+// differ, so --version must differ too.
 func TestVersionNamesRulesets(t *testing.T) {
 	bin, err := node.BinDir()
 	must(t, err)

@@ -1,15 +1,11 @@
 package lifecycle
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -26,7 +22,7 @@ type manner struct{ mode, hook string }
 
 func (m manner) String() string { return m.mode + "-" + m.hook }
 
-// manners are all that this kernel has.
+// manners are all that this kernel supports.
 func manners(t testing.TB) []manner {
 	hooks := []string{"clsact"}
 	if node.HasTCX(t) {
@@ -41,7 +37,7 @@ func manners(t testing.TB) []manner {
 	return all
 }
 
-// eachManner runs a test in each.
+// eachManner runs a test with each mode and hook.
 func eachManner(t *testing.T, test func(*testing.T, manner)) {
 	t.Helper()
 	for _, m := range manners(t) {
@@ -49,14 +45,14 @@ func eachManner(t *testing.T, test func(*testing.T, manner)) {
 	}
 }
 
-// Ports of the rules: 7999 and 80 become one more than these and the version.
+// Ports of the rules. The target of a rule is this target plus the version.
 const (
 	egressPort, egressTarget   = 7999, 8000
 	ingressPort, ingressTarget = 80, 8080
 	versions                   = 3
 )
 
-// rules are those of a version; 0 is none.
+// rules returns the rules of a version. Version 0 has none.
 func rules(version int) []any {
 	if version == 0 {
 		return []any{}
@@ -69,29 +65,23 @@ func rules(version int) []any {
 	}
 }
 
-// world is a node whose own address the containers talk to.
+// world is a node. The containers talk to its own address.
 type world struct {
 	*node.Node
-	// containers is the node that has the containers' namespaces, and removes them.
+	// containers is the node that owns the containers' namespaces.
 	containers *node.Node
 	pods       []*pod
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	n, err := node.New()
-	must(t, err)
+	n := node.ForTest(t)
 	w := &world{Node: n, containers: n}
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	serve(t, n.NS, egressPort, egressTarget)
 	return w
 }
 
-// serve answers at a port, and at those that it may become, with the port's number.
+// serve answers at a port and at the targets of all versions with the port's number.
 func serve(t testing.TB, in ns.NetNS, port, target int) {
 	t.Helper()
 	for _, port := range []int{port, target + 1, target + 2, target + 3} {
@@ -107,17 +97,16 @@ type pod struct {
 	id     string
 	c      *node.Container
 	number int
-	// network is the name of its network.
+	// network is the name of the container's network.
 	network string
-	// device is what its host side is called now.
+	// device is the present name of the host side.
 	device string
-	// version are the rules that it is to be under, in this manner.
+	// version is the version of the rules that the container should have.
 	version int
 	manner  manner
 }
 
-// pod makes a container, whose host side gets an index of its own choice if that
-// is 0.
+// pod makes a container. If index is 0, the kernel chooses the index of the host side.
 func (w *world) pod(t testing.TB, device string, index int) *pod {
 	t.Helper()
 	c, err := w.containers.Container()
@@ -132,7 +121,7 @@ func (w *world) pod(t testing.TB, device string, index int) *pod {
 	return p
 }
 
-// lay makes the pair of devices.
+// lay makes the veth pair.
 func (p *pod) lay(t testing.TB, index int) {
 	t.Helper()
 	must(t, p.NS.Do(func(ns.NetNS) error {
@@ -159,12 +148,12 @@ func setUp(device string, address netip.Addr) error {
 	return netlink.LinkSetUp(link)
 }
 
-// address is that of the host side, 1, or of the container, 2.
+// address is the address of the host side, 1, or of the container, 2.
 func (p *pod) address(end byte) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 78, byte(p.number), end})
 }
 
-// onHost does something with the host side.
+// onHost calls a function with the host side.
 func (p *pod) onHost(t testing.TB, do func(netlink.Link) error) {
 	t.Helper()
 	must(t, p.NS.Do(func(ns.NetNS) error {
@@ -196,7 +185,7 @@ func (p *pod) removeDevice(t testing.TB) {
 	p.onHost(t, netlink.LinkDel)
 }
 
-// entry is the plugin's configuration.
+// entry is the plugin's entry in the configuration.
 func entry(network string, version int, m manner) map[string]any {
 	return map[string]any{
 		"cniVersion": "1.1.0", "name": network, "type": "xdp-port", "mode": m.mode, "tcHook": m.hook, "rules": rules(version),
@@ -204,14 +193,14 @@ func entry(network string, version int, m manner) map[string]any {
 	}
 }
 
-// verb runs a verb of the plugin, and returns the code that it answers, 0 if it
-// succeeds, and what it says.
-func (p *pod) verb(t testing.TB, verb string, config map[string]any) (code uint, message string) {
+// operation runs an operation of the plugin. It returns the code and the message of its
+// error, or 0.
+func (p *pod) operation(t testing.TB, operation string, config map[string]any) (code uint, message string) {
 	t.Helper()
 	stdin := jsonOf(t, config)
-	call := node.Call{Verb: verb, ContainerID: p.id, NetNS: p.c.NS.Path(), IfName: "eth0", Stdin: stdin}
-	if verb == "GC" {
-		call = node.Call{Verb: verb, Stdin: stdin}
+	call := node.Call{Operation: operation, ContainerID: p.id, NetNS: p.c.NS.Path(), IfName: "eth0", Stdin: stdin}
+	if operation == "GC" {
+		call = node.Call{Operation: operation, Stdin: stdin}
 	}
 	answer, err := p.Call(call)
 	must(t, err)
@@ -228,10 +217,10 @@ func jsonOf(t testing.TB, value any) []byte {
 	return text
 }
 
-func (p *pod) must(t testing.TB, verb string, config map[string]any) {
+func (p *pod) must(t testing.TB, operation string, config map[string]any) {
 	t.Helper()
-	if code, message := p.verb(t, verb, config); code != 0 {
-		t.Fatalf("%s of %s: code %d: %s", verb, p.id, code, message)
+	if code, message := p.operation(t, operation, config); code != 0 {
+		t.Fatalf("%s of %s: code %d: %s", operation, p.id, code, message)
 	}
 }
 
@@ -243,7 +232,7 @@ func (p *pod) add(t testing.TB, version int, m manner) {
 
 func (p *pod) check(t testing.TB) (code uint, message string) {
 	t.Helper()
-	return p.verb(t, "CHECK", entry(p.network, p.version, p.manner))
+	return p.operation(t, "CHECK", entry(p.network, p.version, p.manner))
 }
 
 func (p *pod) del(t testing.TB) {
@@ -252,7 +241,7 @@ func (p *pod) del(t testing.TB) {
 	p.version = 0
 }
 
-// collect runs GC of the network lab, to which these are valid.
+// collect runs GC of the network lab with these valid attachments.
 func (w *world) collect(t testing.TB, valid ...*pod) {
 	t.Helper()
 	list := []any{}
@@ -263,14 +252,14 @@ func (w *world) collect(t testing.TB, valid ...*pod) {
 		"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", "rules": []any{}, "cni.dev/valid-attachments": list,
 	})
 	must(t, err)
-	answer, err := w.Call(node.Call{Verb: "GC", Stdin: stdin})
+	answer, err := w.Call(node.Call{Operation: "GC", Stdin: stdin})
 	must(t, err)
 	if answer.Refusal != nil {
 		t.Fatal(answer.Refusal)
 	}
 }
 
-// sight is which ports packets to 7999 and to 80 arrive at.
+// sight is the ports that packets to 7999 and to 80 arrive at.
 type sight struct{ egress, ingress string }
 
 func (p *pod) look(t testing.TB) (s sight) {
@@ -280,8 +269,8 @@ func (p *pod) look(t testing.TB) (s sight) {
 	return s
 }
 
-// ask sends until somebody answers. The answer has to come from the port that was
-// asked, or it is not heard.
+// ask sends until an answer arrives. The socket is connected, so the answer must come
+// from the port that ask sends to.
 func ask(t testing.TB, from ns.NetNS, to netip.AddrPort) string {
 	t.Helper()
 	conn, err := node.DialUDP(from, to)
@@ -299,29 +288,29 @@ func ask(t testing.TB, from ns.NetNS, to netip.AddrPort) string {
 	return "nothing"
 }
 
-func wanted(version int) sight {
+func sightOf(version int) sight {
 	if version == 0 {
 		return sight{fmt.Sprint(egressPort), fmt.Sprint(ingressPort)}
 	}
 	return sight{fmt.Sprint(egressTarget + version), fmt.Sprint(ingressTarget + version)}
 }
 
-// mustBeRight wants the container to be under the rules that it is to be under.
+// mustBeRight expects the container to have its rules.
 func (p *pod) mustBeRight(t testing.TB) {
 	t.Helper()
-	if saw := p.look(t); saw != wanted(p.version) {
-		t.Fatalf("the packets of %s on %s arrive at %+v, should at %+v", p.id, p.device, saw, wanted(p.version))
+	if saw := p.look(t); saw != sightOf(p.version) {
+		t.Fatalf("the packets of %s on %s arrive at %+v, should at %+v", p.id, p.device, saw, sightOf(p.version))
 	}
 }
 
-// listed is what list says of an attachment.
+// listed is an attachment in list.
 type listed struct {
 	Network, Container, Device, Mode, TCHook string
 	Healthy, Gone                            bool
 	Problems                                 []string
 }
 
-// list returns what list says, in an order of its own.
+// list returns the attachments in list.
 func (w *world) list(t testing.TB) []listed {
 	t.Helper()
 	stdout, _, code := w.tool(t, "list", "-o", "json")
@@ -336,7 +325,7 @@ func (w *world) list(t testing.TB) []listed {
 	return document.Attachments
 }
 
-// listedAs returns what list says of a container, nil if that is nothing.
+// listedAs returns the container's attachment in list, or nil.
 func (p *pod) listedAs(t testing.TB) *listed {
 	t.Helper()
 	list := p.list(t)
@@ -347,7 +336,7 @@ func (p *pod) listedAs(t testing.TB) *listed {
 	return &list[i]
 }
 
-// mustList wants list to have these, all of them healthy.
+// mustList expects list to have these containers, all of them healthy.
 func (w *world) mustList(t testing.TB, want ...*pod) {
 	t.Helper()
 	list := w.list(t)
@@ -364,17 +353,7 @@ func (w *world) mustList(t testing.TB, want ...*pod) {
 // tool runs the operator's tool.
 func (w *world) tool(t testing.TB, args ...string) (stdout, stderr []byte, code int) {
 	t.Helper()
-	bin, err := node.BinDir()
-	must(t, err)
-	command := exec.Command(filepath.Join(bin, "xdp-portctl"), args...)
-	var out, errs bytes.Buffer
-	command.Stdout, command.Stderr = &out, &errs
-	err = node.Run(w.NS, command, node.ToolTimeout)
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return out.Bytes(), errs.Bytes(), command.ProcessState.ExitCode()
+	return w.RunTool(t, node.ToolCommand(t, args...))
 }
 
 func (w *world) mustTool(t testing.TB, args ...string) []byte {
@@ -386,7 +365,7 @@ func (w *world) mustTool(t testing.TB, args ...string) []byte {
 	return stdout
 }
 
-// apply gives all containers of a network a version of the rules.
+// apply applies a version of the rules to all containers of the network.
 func (w *world) apply(t testing.TB, version int, m manner) {
 	t.Helper()
 	w.mustTool(t, "apply", conflist(t, version, m))
@@ -399,24 +378,14 @@ func (w *world) apply(t testing.TB, version int, m manner) {
 
 func conflist(t testing.TB, version int, m manner) string {
 	t.Helper()
-	text, err := json.Marshal(map[string]any{
-		"cniVersion": "1.1.0", "name": "lab",
-		"plugins": []any{
-			map[string]any{"type": "ptp"},
-			map[string]any{"type": "xdp-port", "mode": m.mode, "tcHook": m.hook, "rules": rules(version)},
-		},
-	})
-	must(t, err)
-	path := filepath.Join(t.TempDir(), "lab.conflist")
-	must(t, os.WriteFile(path, text, 0o600))
-	return path
+	return node.ConflistOf(t, entry("lab", version, m))
 }
 
-// mustBeClean wants no state.
+// mustBeClean expects no state.
 func mustBeClean(t testing.TB) {
 	t.Helper()
 	if left := node.State(); len(left) > 0 {
-		must(t, os.RemoveAll(node.StateFolder)) // the next test is to have none of it
+		must(t, os.RemoveAll(node.StateFolder)) // do not disturb the next test
 		t.Fatalf("%d paths are left, the last one %s", len(left), left[len(left)-1])
 	}
 }

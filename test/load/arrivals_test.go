@@ -13,15 +13,15 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// arrivals counts the UDP datagrams over IPv4 that come to the far host, by their
-// destination port. No socket could take so many without losing any.
+// arrivals counts the UDP datagrams over IPv4 that arrive at the far host, by destination
+// port. A socket would drop some of so many.
 type arrivals struct {
 	t      *testing.T
 	counts *ebpf.Map
 }
 
-// countedFrom and countedTo are the ports that are counted. Their datagrams go no
-// further.
+// countedFrom and countedTo are the first and last counted port. The program drops the
+// datagrams after counting them.
 const countedFrom, countedTo = 7990, 8000
 
 func countArrivals(t *testing.T, n *node.Node) arrivals {
@@ -56,7 +56,7 @@ func (a arrivals) at(port uint32) (count uint64) {
 	return count
 }
 
-// counting is the program: Ethernet, an IPv4 header without options, UDP.
+// counting is the program. It parses Ethernet, an IPv4 header without options, and UDP.
 func counting(counts *ebpf.Map) asm.Instructions {
 	const pass, drop = 2, 1
 	ethertype := int32(binary.NativeEndian.Uint16([]byte{8, 0}))

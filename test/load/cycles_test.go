@@ -16,30 +16,30 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestCycles attaches and detaches containers again and again, a few at the same
-// time, so that their ruleset now stays and now goes. Nothing may pile up.
+// TestCycles attaches and detaches containers repeatedly, some at the same time, so that
+// their ruleset is sometimes unloaded. Memory must not grow.
 func TestCycles(t *testing.T) {
 	const workers = 4
 	cycles := size(240, 10000) / workers
 	n, containers := newNode(t, workers)
 	group := enterGroup(t)
-	must(t, cycle(n, containers[0], "tcx", 5)) // what is only ever taken once
-	// What piles up does so each time; what others take meanwhile, they take once.
+	must(t, cycle(n, containers[0], "tcx", 5)) // some memory is allocated only once
+	// A leak grows each time. Other processes allocate only once.
 	const attempts = 3
 	for range attempts {
 		before, charged := takeStock(t), group.usage()
 		cycleAll(t, n, containers, cycles)
-		after, settled := settle(t, before)
+		after, isAsBefore := waitForCleanUp(t, before)
 		t.Logf("%d cycles of ADD and DEL\nbefore: %s, charged %d KiB\nafter:  %s, charged %d KiB",
 			workers*cycles, before, charged>>10, after, group.usage()>>10)
-		if settled {
+		if isAsBefore {
 			return
 		}
 	}
 	t.Errorf("memory was not as before, %d times", attempts)
 }
 
-// cycleAll wants nothing of xdp-port left afterwards.
+// cycleAll runs the cycles and expects no state of xdp-port afterwards.
 func cycleAll(t *testing.T, n *node.Node, containers []*node.Container, cycles int) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -58,8 +58,8 @@ func cycleAll(t *testing.T, n *node.Node, containers []*node.Container, cycles i
 
 func cycle(n *node.Node, c *node.Container, hook string, cycles int) error {
 	for i := range cycles {
-		for _, verb := range []string{"ADD", "DEL"} {
-			if err := run(n, c, verb, config(hook)); err != nil {
+		for _, operation := range []string{"ADD", "DEL"} {
+			if err := run(c, operation, config(hook)); err != nil {
 				return fmt.Errorf("cycle %d: %w", i, err)
 			}
 		}
@@ -67,8 +67,8 @@ func cycle(n *node.Node, c *node.Container, hook string, cycles int) error {
 	return nil
 }
 
-// stock is what the whole machine has of what the plugin uses. Other processes
-// change it, too.
+// stock counts the kernel objects of the whole machine that the plugin uses. Other
+// processes change it too.
 type stock struct {
 	programs, maps, links int
 	files                 int64 // open ones
@@ -125,20 +125,19 @@ func memoryInfo(t *testing.T) map[string]int64 {
 	return info
 }
 
-// slack is how much more memory may be in use after the cycles than before, by
-// other processes and the kernel's caches. What the plugin makes in the kernel
-// is counted exactly; this is for what hangs on it.
+// slack is the growth of memory that other processes and the kernel's caches may cause.
+// The plugin's own objects are counted exactly; this is for memory behind them.
 const slack = 24 << 10 // KiB
 
-// settle waits for the kernel to clean up, and tells whether the memory is as
+// waitForCleanUp waits for the kernel to clean up, and reports whether the memory is as
 // before.
-func settle(t *testing.T, before stock) (after stock, settled bool) {
+func waitForCleanUp(t *testing.T, before stock) (after stock, isAsBefore bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
 		after = takeStock(t)
-		settled = after.slab-before.slab < slack && after.perCPU-before.perCPU < slack
-		if settled || time.Now().After(deadline) {
-			return after, settled
+		isAsBefore = after.slab-before.slab < slack && after.perCPU-before.perCPU < slack
+		if isAsBefore || time.Now().After(deadline) {
+			return after, isAsBefore
 		}
 	}
 }

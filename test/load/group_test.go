@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// group is a memory control group that this process and the plugins which it
-// starts are in, so that the kernel counts its memory for them apart. It has no
-// folder where the machine has no such groups.
+// group is a memory control group with this process and the plugins that it starts, so
+// that the kernel counts their memory separately. folder is empty if the machine has no
+// memory groups.
 type group struct{ folder string }
 
-// enterGroup goes into a new group until the test ends.
+// enterGroup enters a new group until the test ends.
 func enterGroup(t *testing.T) group {
 	t.Helper()
 	top, own := memoryGroup()
@@ -51,7 +51,7 @@ func (g group) join() error {
 	return os.WriteFile(filepath.Join(g.folder, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0)
 }
 
-// usage is how much kernel memory is charged to the group, in bytes.
+// usage is the kernel memory charged to the group, in bytes.
 func (g group) usage() int64 {
 	if text, err := os.ReadFile(filepath.Join(g.folder, "memory.kmem.usage_in_bytes")); err == nil {
 		return number(string(text))
@@ -70,8 +70,8 @@ func number(text string) int64 {
 	return n
 }
 
-// memoryGroup returns where memory control groups are, version 1 or 2, and
-// which one this process is in.
+// memoryGroup returns the folder of memory control groups, version 1 or 2, and the group
+// of this process.
 func memoryGroup() (top, own string) {
 	text, _ := os.ReadFile("/proc/self/cgroup")
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {

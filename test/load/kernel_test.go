@@ -14,8 +14,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// objects are what the kernel has of this test's rulesets, whether anything of
-// it is pinned or not.
+// objects are the kernel objects of this test's rulesets, pinned or not.
 type objects struct {
 	programs []ebpf.ProgramID
 	maps     []ebpf.MapID
@@ -26,8 +25,8 @@ func (o objects) String() string {
 	return fmt.Sprintf("%d programs, %d maps, %d links", len(o.programs), len(o.maps), o.links)
 }
 
-// ownObjects asks the kernel for all that it has, and sorts out what belongs to
-// a map of flows of this test's size.
+// ownObjects lists all objects in the kernel, and selects those that belong to a flow
+// table of this test's size.
 func ownObjects() (own objects, err error) {
 	flowMaps, err := ownFlows()
 	if err != nil || len(flowMaps) == 0 {
@@ -62,7 +61,7 @@ func ownFlows() (ids []ebpf.MapID, err error) {
 		}
 		m, err := ebpf.NewMapFromID(id)
 		if err != nil {
-			continue // it went meanwhile
+			continue // it has gone meanwhile
 		}
 		if info, err := m.Info(); err == nil && info.Name == "flows" && info.MaxEntries == uint32(flowElements) {
 			ids = append(ids, id)
@@ -97,8 +96,8 @@ func countLinks(programs []ebpf.ProgramID) (count int, err error) {
 	return count, links.Err()
 }
 
-// mustGo wants the kernel to have forgotten all of this test's rulesets, and
-// bpffs too. It does so some time after the last DEL.
+// mustGo expects the kernel and bpffs to contain nothing of this test's rulesets. That
+// takes some time after the last DEL.
 func mustGo(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(pace.Patience(time.Minute)); ; time.Sleep(50 * time.Millisecond) {

@@ -1,9 +1,7 @@
-// Package load attaches many containers: at once, at the same time, and one
-// after the other for long.
+// Package load attaches many containers: at once, at the same time, and repeatedly.
 package load
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,12 +10,12 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-func TestMain(m *testing.M) { os.Exit(node.Main(m, node.Alone)) }
+func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
-// isNightly asks for the sizes that take long.
+// isNightly selects the sizes that take long.
 var isNightly = os.Getenv("XDP_PORT_NIGHTLY") != ""
 
-// size is the one for every day, or the whole one.
+// size is the daily size, or the nightly one.
 func size(daily, nightly int) int {
 	if isNightly {
 		return nightly
@@ -25,33 +23,23 @@ func size(daily, nightly int) int {
 	return daily
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = node.Must
 
-// newNode makes a node that the test removes, with so many containers.
+// newNode makes a node with containers, for as long as the test runs.
 func newNode(t testing.TB, containers int) (*node.Node, []*node.Container) {
 	t.Helper()
-	n, err := node.New()
-	must(t, err)
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	n := node.ForTest(t)
 	cs := make([]*node.Container, containers)
 	for i := range cs {
+		var err error
 		cs[i], err = n.Routed()
 		must(t, err)
 	}
 	return n, cs
 }
 
-// flows tells the rulesets of this test from all others in the kernel, by the
-// number of elements in their map of flows, which no other process is likely to have.
+// flows identifies the rulesets of this test among all others in the kernel, by the size
+// of their flow table, which no other process is likely to use.
 var (
 	flowElements = 257 + os.Getpid()%15000
 	flows        = 4 * (flowElements - 1)
@@ -68,22 +56,16 @@ func config(tcHook string) map[string]any {
 	}
 }
 
-// run runs a verb for the container, which has to succeed.
-func run(n *node.Node, c *node.Container, verb string, config map[string]any) error {
-	stdin, err := json.Marshal(config)
-	if err != nil {
-		return err
-	}
-	answer, err := n.Call(node.Call{
-		Verb: verb, ContainerID: c.PluginID(), NetNS: c.NS.Path(), IfName: c.IfName, Stdin: stdin,
-	})
-	if err == nil && answer.Refusal != nil {
-		err = fmt.Errorf("%s of %s: code %d: %w", verb, c.HostSide, answer.Refusal.Code, answer.Refusal)
+// run runs an operation for the container, which must succeed.
+func run(c *node.Container, operation string, config map[string]any) error {
+	refusal, err := c.Plugin(operation, config)
+	if err == nil && refusal != nil {
+		err = fmt.Errorf("%s of %s: code %d: %w", operation, c.HostSide, refusal.Code, refusal)
 	}
 	return err
 }
 
-// exchange has the container's datagrams rewritten, and their answers restored.
+// exchange sends datagrams that are rewritten, and expects restored replies.
 func exchange(c *node.Container) error {
 	return node.ExchangeUDP(c.NS, netip.AddrPortFrom(netip.MustParseAddr(node.FarIPv4), 7999), node.Sizes(3, 0, 1000))
 }

@@ -41,7 +41,7 @@ func startSenders(t *testing.T, c *node.Container, address string, port int) *se
 	return s
 }
 
-// burst is how many datagrams go by one system call.
+// burst is the number of datagrams in one system call.
 const burst = 64
 
 // message is struct mmsghdr of the kernel.
@@ -68,7 +68,7 @@ func (s *senders) send(socket int) {
 	}
 }
 
-// stop returns how many were sent.
+// stop returns the number of sent datagrams.
 func (s *senders) stop(t *testing.T) int64 {
 	t.Helper()
 	s.done.Store(true)

@@ -9,15 +9,16 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestThousand has many containers at the same time. What the last one costs,
-// beside the first, is printed: times depend on the machine.
+// TestThousand attaches many containers at the same time. It prints the cost of the last
+// one relative to the first, because times depend on the machine.
 func TestThousand(t *testing.T) {
 	for _, hook := range []string{"tcx", "clsact"} {
 		t.Run(hook, func(t *testing.T) { testThousand(t, hook, size(100, 1000)) })
 	}
 }
 
-// few is the crowd that a large one is compared with, rounds how often.
+// few is the number of containers that a large crowd is compared with, and rounds the
+// number of repetitions.
 const few, rounds = 10, 25
 
 func testThousand(t *testing.T, hook string, many int) {
@@ -27,7 +28,7 @@ func testThousand(t *testing.T, hook string, many int) {
 	group := enterGroup(t)
 	add := func(containers []*node.Container) {
 		for _, c := range containers {
-			must(t, run(n, c, "ADD", config(hook)))
+			must(t, run(c, "ADD", config(hook)))
 		}
 	}
 	add(others[:few])
@@ -50,21 +51,21 @@ func testThousand(t *testing.T, hook string, many int) {
 	}
 	must(t, errors.Join(errs...))
 	for _, c := range others {
-		must(t, run(n, c, "DEL", config(hook)))
+		must(t, run(c, "DEL", config(hook)))
 	}
 	must(t, node.Snapshot{}.Unchanged())
 	mustGo(t)
 }
 
-// medianADD attaches and detaches a container some times.
+// medianADD attaches and detaches a container several times.
 func medianADD(t *testing.T, n *node.Node, c *node.Container, hook string) time.Duration {
 	t.Helper()
 	times := make([]time.Duration, rounds)
 	for i := range times {
 		begin := time.Now()
-		must(t, run(n, c, "ADD", config(hook)))
+		must(t, run(c, "ADD", config(hook)))
 		times[i] = time.Since(begin)
-		must(t, run(n, c, "DEL", config(hook)))
+		must(t, run(c, "DEL", config(hook)))
 	}
 	slices.Sort(times)
 	return times[rounds/2]

@@ -21,8 +21,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// BinDir is where the plugin and cnitool are, with the reference plugins in
-// cni below it: XDP_PORT_BIN, or bin of the repository that this is run in.
+// BinDir is the folder of the plugin and cnitool; its folder cni has the reference
+// plugins. It is XDP_PORT_BIN, or bin in the current repository.
 func BinDir() (string, error) {
 	if dir := os.Getenv("XDP_PORT_BIN"); dir != "" {
 		return dir, nil
@@ -44,29 +44,28 @@ type Container struct {
 	NS ns.NetNS
 	// IfName is the interface that Attach makes.
 	IfName string
-	// HostSide is the name of the interface's other end, where Routed made it.
+	// HostSide is the name of the interface's other end, if Routed made the container.
 	HostSide string
-	// CapArgs is what a runtime would pass as runtimeConfig, as JSON.
+	// CapArgs is the JSON that a runtime would pass as runtimeConfig.
 	CapArgs string
 
 	node     *Node
-	borrowed bool // NS is another's to remove
+	borrowed bool // another Container removes NS
 	attached []string
 }
 
-// Interface returns another interface of the same container, to attach to
-// networks of its own.
+// Interface returns another interface of the same container, for networks of its own.
 func (c *Container) Interface(name string) *Container {
 	other := &Container{NS: c.NS, IfName: name, node: c.node, borrowed: true}
 	c.node.containers = append(c.node.containers, other)
 	return other
 }
 
-// ToolTimeout bounds one run of cnitool.
+// ToolTimeout limits one run of cnitool.
 var ToolTimeout = pace.Patience(30 * time.Second)
 
-// Conflist writes a network configuration list where cnitool of this node
-// finds it. IPAM state is kept in the node's folder.
+// Conflist writes a network configuration list to the folder that this node's cnitool
+// reads. IPAM keeps its state in the node's folder.
 func (n *Node) Conflist(list map[string]any) error {
 	for _, plugin := range list["plugins"].([]any) {
 		if ipam, ok := plugin.(map[string]any)["ipam"].(map[string]any); ok {
@@ -83,7 +82,7 @@ func (n *Node) Conflist(list map[string]any) error {
 	return os.WriteFile(n.path("net.d", fmt.Sprint(list["name"], ".conflist")), text, 0o600)
 }
 
-// ConflistFile is Conflist of a file.
+// ConflistFile reads the list from a file and calls Conflist.
 func (n *Node) ConflistFile(path string) error {
 	list, err := readConflist(path)
 	if err != nil {
@@ -92,8 +91,8 @@ func (n *Node) ConflistFile(path string) error {
 	return n.Conflist(list)
 }
 
-// ConflistWithout is Conflist of a file, but for the plugins of one type and
-// under another name.
+// ConflistWithout does the same, without the plugins of one type and under another
+// name.
 func (n *Node) ConflistWithout(path, plugin, name string) error {
 	list, err := readConflist(path)
 	if err != nil {
@@ -117,7 +116,7 @@ func readConflist(path string) (list map[string]any, err error) {
 	return list, nil
 }
 
-// Attach runs ADD of the network for the container, and has Close run DEL.
+// Attach runs ADD of the network for the container. Close runs DEL.
 func (c *Container) Attach(network string) (result []byte, err error) {
 	world.RLock()
 	defer world.RUnlock()
@@ -140,22 +139,22 @@ func (c *Container) detachAll() error {
 	return errors.Join(errs...)
 }
 
-// CNITool runs a verb of cnitool on the node, and returns what it printed. The
-// error has what it printed to stderr.
-func (c *Container) CNITool(verb, network string) ([]byte, error) {
+// CNITool runs an operation of cnitool on the node and returns its stdout. The error
+// contains its stderr.
+func (c *Container) CNITool(operation, network string) ([]byte, error) {
 	world.RLock()
 	defer world.RUnlock()
-	return c.cnitool(verb, network)
+	return c.cnitool(operation, network)
 }
 
-// cnitool is CNITool for who has the world locked. The tool and its plugins
-// are a process group of their own: Ctrl-C must not stop them half-way.
-func (c *Container) cnitool(verb, network string) ([]byte, error) {
+// cnitool is CNITool for callers that have locked the world. The tool and its plugins
+// have their own process group, so that Ctrl-C does not stop them halfway.
+func (c *Container) cnitool(operation, network string) ([]byte, error) {
 	bin, err := BinDir()
 	if err != nil {
 		return nil, err
 	}
-	tool := exec.Command(filepath.Join(bin, "cnitool"), verb, network, c.NS.Path())
+	tool := exec.Command(filepath.Join(bin, "cnitool"), operation, network, c.NS.Path())
 	tool.Env = append(os.Environ(),
 		"CNI_PATH="+bin+":"+filepath.Join(bin, "cni"),
 		"NETCONFPATH="+c.node.path("net.d"),
@@ -166,14 +165,14 @@ func (c *Container) cnitool(verb, network string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	tool.Stdout, tool.Stderr = &stdout, &stderr
 	if err := Run(c.node.NS, tool, ToolTimeout); err != nil {
-		return nil, fmt.Errorf("cnitool %s %s: %w: %s%s", verb, network, err, stderr.Bytes(), stdout.Bytes())
+		return nil, fmt.Errorf("cnitool %s %s: %w: %s%s", operation, network, err, stderr.Bytes(), stdout.Bytes())
 	}
 	return stdout.Bytes(), nil
 }
 
-// Run runs a command in a namespace, and kills it, with its process group if it
-// has its own, when the time is over. It enters by setns alone: ip-netns(8)
-// would hide bpffs from it.
+// Run runs a command in a namespace. After the timeout it kills the command, or the
+// whole process group if the command has its own. It enters with setns only, because
+// ip-netns(8) would hide bpffs.
 func Run(in ns.NetNS, command *exec.Cmd, timeout time.Duration) error {
 	if err := in.Do(func(ns.NetNS) error { return command.Start() }); err != nil {
 		return err
@@ -210,15 +209,15 @@ func (c *Container) Addr(family int) (addr netip.Addr, err error) {
 	return addr, err
 }
 
-// ID returns the container ID that cnitool gives the container: it names it
-// after the path of its namespace.
+// ID returns the container ID of cnitool, which derives it from the path of the
+// namespace.
 func (c *Container) ID() string {
 	sum := sha512.Sum512([]byte(c.NS.Path()))
 	return fmt.Sprintf("cnitool-%x", sum[:10])
 }
 
-// RemoveInterface removes the container's interface, and with it the host side,
-// as the end of its network namespace does.
+// RemoveInterface removes the container's interface and thereby the host side, as the
+// end of the network namespace does.
 func (c *Container) RemoveInterface() error {
 	return c.NS.Do(func(ns.NetNS) error {
 		link, err := netlinksafe.LinkByName(c.IfName)

@@ -25,13 +25,13 @@ func NeedMode(t testing.TB, mode string) {
 	}
 }
 
-// HasMode tells whether the kernel has an exact data path in the mode.
+// HasMode reports whether the kernel has an exact data path in the mode.
 func HasMode(t testing.TB, mode string) bool {
 	t.Helper()
 	return refusal(t, mode) == ""
 }
 
-// refusal is why a mode is refused on this kernel, or empty.
+// refusal returns why this kernel refuses a mode, or nothing.
 func refusal(t testing.TB, mode string) string {
 	t.Helper()
 	switch {
@@ -43,7 +43,7 @@ func refusal(t testing.TB, mode string) string {
 	return ""
 }
 
-// hasNative tells whether XDP can read the skb behind a packet of a veth.
+// hasNative reports whether XDP can read the skb of a packet on a veth.
 func hasNative(t testing.TB) bool {
 	t.Helper()
 	has, err := kernelHas(6, 3)
@@ -53,7 +53,7 @@ func hasNative(t testing.TB) bool {
 	return has && ReadsSKB(t)
 }
 
-// modes are those that a veth can have.
+// modes are the modes that a veth can have.
 var modes = []string{"native", "generic", "tc"}
 
 // EachMode runs a test in each mode that a veth can have.
@@ -73,7 +73,7 @@ func EachOf(t *testing.T, modes []string, test func(t *testing.T, mode string)) 
 	}
 }
 
-// OtherMode is a mode to change to from another.
+// OtherMode returns a mode other than the given one.
 func OtherMode(t testing.TB, than string) string {
 	t.Helper()
 	for _, mode := range modes {
@@ -85,7 +85,7 @@ func OtherMode(t testing.TB, than string) string {
 	return ""
 }
 
-// AutoMode is the mode that auto stands for.
+// AutoMode is the mode that auto chooses.
 func AutoMode(t testing.TB) string {
 	t.Helper()
 	if IsRealTime(t) {
@@ -94,7 +94,7 @@ func AutoMode(t testing.TB) string {
 	return "generic"
 }
 
-// IsRealTime tells whether the kernel is built with PREEMPT_RT.
+// IsRealTime reports whether the kernel is built with PREEMPT_RT.
 func IsRealTime(t testing.TB) bool {
 	t.Helper()
 	var name unix.Utsname
@@ -104,8 +104,8 @@ func IsRealTime(t testing.TB) bool {
 	return bytes.Contains(name.Version[:], []byte("PREEMPT_RT"))
 }
 
-// NeedBandwidth skips the test where xdp-port cannot be in a chain with the
-// bandwidth plugin.
+// NeedBandwidth skips the test if xdp-port and the bandwidth plugin cannot be in one
+// chain.
 func NeedBandwidth(t testing.TB) {
 	t.Helper()
 	if !HasTCX(t) {
@@ -113,7 +113,7 @@ func NeedBandwidth(t testing.TB) {
 	}
 }
 
-// HasTCX tells whether the kernel is to have tcx.
+// HasTCX reports whether the kernel's version has tcx.
 func HasTCX(t testing.TB) bool {
 	t.Helper()
 	has, err := kernelHas(6, 6)
@@ -123,7 +123,7 @@ func HasTCX(t testing.TB) bool {
 	return has
 }
 
-// NeedTooOld skips the test on kernels that xdp-port is made for.
+// NeedTooOld skips the test on kernels that xdp-port supports.
 func NeedTooOld(t testing.TB) {
 	t.Helper()
 	supported, err := kernelHas(5, 15)
@@ -135,7 +135,7 @@ func NeedTooOld(t testing.TB) {
 	}
 }
 
-// ReadsSKB tells whether programs can read the kernel's struct sk_buff.
+// ReadsSKB reports whether programs can read the kernel's struct sk_buff.
 func ReadsSKB(t testing.TB) bool {
 	t.Helper()
 	has, err := kernelHas(6, 2)
@@ -146,8 +146,8 @@ func ReadsSKB(t testing.TB) bool {
 	return has && noBTF == nil
 }
 
-// TCHook is what xdp-port attaches tc programs by where the configuration does
-// not say: "tcx", or "clsact" where the kernel has no tcx.
+// TCHook is the default hook for tc programs: "tcx", or "clsact" if the kernel has no
+// tcx.
 func TCHook(t testing.TB) string {
 	t.Helper()
 	if HasTCX(t) {
@@ -156,8 +156,8 @@ func TCHook(t testing.TB) string {
 	return "clsact"
 }
 
-// kernelHas tells whether the running kernel is of a version or a later one. It
-// goes by the number, so that a test finds what a probe would hide.
+// kernelHas reports whether the running kernel has at least this version. It compares
+// numbers and does not probe, so tests find features that a probe misses.
 func kernelHas(major, minor int) (bool, error) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {

@@ -12,7 +12,7 @@ import (
 // StateFolder is where xdp-port keeps its state.
 const StateFolder = "/sys/fs/bpf/xdp-port"
 
-// Snapshot is all that xdp-port had pinned at some time, as paths.
+// Snapshot is the list of all paths that xdp-port had pinned at some time.
 type Snapshot []string
 
 // State takes a snapshot.
@@ -27,8 +27,8 @@ func State() Snapshot {
 	return paths
 }
 
-// Unchanged returns an error that names what came since. What went is of no
-// concern: it was somebody else's.
+// Unchanged returns an error that names new paths. It ignores missing ones, because
+// other processes remove their own.
 func (s Snapshot) Unchanged() error {
 	var came []string
 	for _, path := range State() {

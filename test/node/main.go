@@ -7,16 +7,13 @@ import (
 	"testing"
 )
 
-// Main runs the tests of a package, on a machine that it removes the remains of
-// killed tests from, and fails if they leave something behind. Preparations,
-// such as Alone, come before all else. A package's TestMain exits with the code
-// that Main returns.
-func Main(m *testing.M, preparations ...func() error) (code int) {
-	for _, prepare := range append(preparations, Sweep) {
-		if err := prepare(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+// Main runs the tests of a package with a BPF file system of their own. It first
+// removes what killed tests left behind, and fails if the tests leave something
+// themselves. A package's TestMain exits with the code that Main returns.
+func Main(m *testing.M) (code int) {
+	if err := errors.Join(isolate(), Sweep()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	CloseOnSignal()
 	found := State()

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// namePrefix marks the namespaces of this package; the process's number comes
-// next, so that parallel tests do not meet and Sweep knows what is left over.
+// namePrefix begins the names of this package's namespaces. The number of the process
+// follows, so that parallel tests do not collide and Sweep finds stale namespaces.
 const namePrefix = "xdp-port-"
 
 const namespaceDir = "/run/netns"
@@ -44,8 +44,8 @@ func newNamespace(role string) (ns.NetNS, error) {
 	})
 }
 
-// createNamed makes the namespace on a thread of its own, which ends with the
-// goroutine since it stays locked to it.
+// createNamed makes the namespace on its own thread. The goroutine keeps the thread
+// locked, so the thread ends with it.
 func createNamed(name string) error {
 	failed := make(chan error, 1)
 	go func() {
@@ -76,8 +76,8 @@ func removeNamed(path string) error {
 	return nil
 }
 
-// Sweep removes the namespaces of processes that are gone. A process calls it
-// before it makes any.
+// Sweep removes the namespaces of dead processes. A process calls it before it makes
+// any.
 func Sweep() error {
 	paths, err := filepath.Glob(filepath.Join(namespaceDir, namePrefix+"*"))
 	if err != nil {
@@ -87,7 +87,7 @@ func Sweep() error {
 	for _, path := range paths {
 		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), namePrefix), "-")
 		number, err := strconv.Atoi(pid)
-		isAlive := number != os.Getpid() && unix.Kill(number, 0) == nil // numbers are used again
+		isAlive := number != os.Getpid() && unix.Kill(number, 0) == nil // the kernel reuses numbers
 		if err != nil || isAlive {
 			continue
 		}
@@ -104,7 +104,7 @@ func Forward() error {
 	)
 }
 
-// withoutDAD lets IPv6 addresses be used at once.
+// withoutDAD makes IPv6 addresses usable at once.
 func withoutDAD() error {
 	return errors.Join(
 		SetSysctl("net/ipv6/conf/all/accept_dad", "0"),
@@ -117,7 +117,7 @@ func SetSysctl(name, value string) error {
 	return os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0)
 }
 
-// configure gives a device addresses and sets it up.
+// configure gives a device addresses and brings it up.
 func configure(device string, addresses ...string) error {
 	link, err := netlink.LinkByName(device)
 	if err != nil {

@@ -1,10 +1,10 @@
-// Package node makes a machine of network namespaces for tests: a node that
-// runs CNI plugins, containers on it, and a host that is one hop further.
+// Package node makes a machine out of network namespaces for tests: a node that runs
+// CNI plugins, containers on it, and a far host that is one hop away.
 //
 //	container eth0 ── host-side veth [ node ] to-far ── to-node [ far ]
 //
-// Nothing in it is mocked but the size of the world. Whoever makes a Node must
-// Close it; Sweep removes what a killed process could not.
+// Only the size of the network is simulated. The caller must Close each Node. Sweep
+// removes the nodes of killed processes.
 package node
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Addresses of the far host, and names of the link that leads there.
+// Addresses of the far host, and names of the link between node and far host.
 const (
 	FarIPv4 = "10.99.0.2"
 	FarIPv6 = "fd00:99::2"
@@ -33,7 +33,7 @@ const (
 type Node struct {
 	// NS and Far are the namespaces of the node and of the far host.
 	NS, Far ns.NetNS
-	// Dir is for files of this node; it goes with it.
+	// Dir is a folder for files of this node. Close removes it.
 	Dir string
 
 	containers []*Container
@@ -46,7 +46,7 @@ func New() (n *Node, err error) {
 	world.RLock()
 	defer world.RUnlock()
 	n = &Node{}
-	remember(n)
+	register(n)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -65,7 +65,7 @@ func New() (n *Node, err error) {
 	return n, n.connect()
 }
 
-// connect lays the link between node and far host.
+// connect makes the link between node and far host.
 func (n *Node) connect() error {
 	return errors.Join(
 		n.NS.Do(func(ns.NetNS) error {
@@ -92,9 +92,9 @@ func addVeth(name, peer string, peerNS ns.NetNS) error {
 	})
 }
 
-// SetTxOffload says whether a device of this namespace is trusted to complete
-// checksums; without, the stack does it before the device. It also takes
-// segmentation offload with it.
+// SetTxOffload sets whether the stack leaves checksums to a device of this namespace.
+// Without, the stack completes them before the device. Segmentation offload follows
+// the setting.
 func SetTxOffload(in ns.NetNS, device string, on bool) error {
 	return in.Do(func(ns.NetNS) error {
 		handle, err := ethtool.NewEthtool()
@@ -123,13 +123,13 @@ func (n *Node) SetMTU(mtu int) error {
 	return errors.Join(n.NS.Do(set(ToFar)), n.Far.Do(set(ToNode)))
 }
 
-// FarAddress returns the i-th IPv4 address of the far host; AddFarAddresses
-// gives it those from the second on.
+// FarAddress returns the i-th IPv4 address of the far host. AddFarAddresses adds all
+// but the first.
 func FarAddress(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 99, 0, byte(2 + i)})
 }
 
-// AddFarAddresses gives the far host so many IPv4 addresses.
+// AddFarAddresses raises the number of the far host's IPv4 addresses to count.
 func (n *Node) AddFarAddresses(count int) error {
 	return n.Far.Do(func(ns.NetNS) error {
 		for i := 1; i < count; i++ {
@@ -141,15 +141,14 @@ func (n *Node) AddFarAddresses(count int) error {
 	})
 }
 
-// Container makes a network namespace for a container, without any interface
-// but lo.
+// Container makes a network namespace for a container. Its only interface is lo.
 func (n *Node) Container() (*Container, error) {
 	world.RLock()
 	defer world.RUnlock()
 	return n.container()
 }
 
-// container is Container for who has the world locked.
+// container is Container for callers that have locked the world.
 func (n *Node) container() (*Container, error) {
 	namespace, err := newNamespace("ctr")
 	if err != nil {
@@ -160,17 +159,17 @@ func (n *Node) container() (*Container, error) {
 	return c, nil
 }
 
-// Close removes the containers' attachments and all namespaces. It does so
-// once, also when a signal and a test's end meet.
+// Close removes the containers' attachments and all namespaces. It does so once, even
+// if a signal arrives at the end of a test.
 func (n *Node) Close() error {
 	world.RLock()
 	defer world.RUnlock()
 	return n.close()
 }
 
-// close is Close for who has the world locked.
+// close is Close for callers that have locked the world.
 func (n *Node) close() error {
-	if !forget(n) {
+	if !unregister(n) {
 		return nil
 	}
 	errs := []error{n.deleteAdded()}

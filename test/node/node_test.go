@@ -12,41 +12,24 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = node.Must
 
 const port = 7999
 
-// TestChainsWithoutXDPPort shows that the world itself loses and changes
-// nothing: whatever another test misses, a rule took.
+// TestChainsWithoutXDPPort shows that the network itself neither loses nor changes
+// packets: whatever is missing in another test, a rule dropped.
 func TestChainsWithoutXDPPort(t *testing.T) {
 	for conflist, plugin := range map[string]string{"10-bridge": "bridge", "20-ptp": "ptp"} {
 		for _, offload := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/offload=%t", plugin, offload), func(t *testing.T) {
 				t.Parallel()
-				n := newNode(t)
+				n := node.ForTest(t)
 				must(t, n.ConflistWithout("../../conf/"+conflist+".conflist", "xdp-port", "plain"))
 				must(t, node.SetTxOffload(n.NS, node.ToFar, offload))
 				reachFar(t, n, attach(t, n))
 			})
 		}
 	}
-}
-
-func newNode(t *testing.T) *node.Node {
-	t.Helper()
-	n, err := node.New()
-	must(t, err)
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return n
 }
 
 func attach(t *testing.T, n *node.Node) *node.Container {
@@ -58,8 +41,8 @@ func attach(t *testing.T, n *node.Node) *node.Container {
 	return c
 }
 
-// reachFar has the container talk to the far host in all the ways that the
-// tests use.
+// reachFar exchanges packets between the container and the far host in all ways that
+// the tests use.
 func reachFar(t *testing.T, n *node.Node, c *node.Container) {
 	t.Helper()
 	udp, err := node.UDPEcho(n.Far, port)
@@ -85,9 +68,9 @@ func reachFar(t *testing.T, n *node.Node, c *node.Container) {
 	}
 }
 
-// TestCloseTwice is what a signal during a test's end does.
+// TestCloseTwice closes a node as a signal at the end of a test does.
 func TestCloseTwice(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Close())
 	must(t, n.Close())
 	must(t, node.Leftovers())

@@ -14,42 +14,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Call is one run of the plugin itself, as a runtime makes it.
+// Call is one run of the plugin, as a runtime makes it.
 type Call struct {
-	Verb, ContainerID, NetNS, IfName string
-	// Args are what CNI_ARGS is.
+	Operation, ContainerID, NetNS, IfName string
+	// Args is the value of CNI_ARGS.
 	Args string
 	// Stdin is the network configuration.
 	Stdin []byte
-	// Through is a command that is to run the plugin, such as setpriv(1) with
-	// its options; none if empty.
+	// Through is a command that runs the plugin, such as setpriv(1) with its options.
+	// If it is empty, nothing does.
 	Through []string
-	// Run, if there is one, runs the command in place of exec.Cmd.Run, on a
-	// thread in the node's namespace.
+	// Run runs the command instead of exec.Cmd.Run, on a thread in the node's namespace.
+	// It may be nil.
 	Run func(*exec.Cmd) error
 }
 
-// Answer is what the plugin said to a Call.
+// Answer is the plugin's answer to a Call.
 type Answer struct {
 	Stdout, Stderr []byte
-	// Refusal is the CNI error that it failed with, nil if it succeeded.
+	// Refusal is the CNI error of the plugin, or nil if it succeeded.
 	Refusal *types.Error
 }
 
-// Call runs the plugin on the node. Close runs DEL for whatever ADD began.
+// Call runs the plugin on the node. Close runs DEL for each ADD.
 func (n *Node) Call(call Call) (*Answer, error) {
 	world.RLock()
 	defer world.RUnlock()
 	answer, err := n.call(call)
-	if call.Verb == "ADD" && !answer.isMalformed() {
-		n.remember(call)
+	if call.Operation == "ADD" && !answer.isMalformed() {
+		n.deleteLater(call)
 	}
 	return answer, err
 }
 
-// remember has Close undo an ADD; one DEL does for all of an interface.
-func (n *Node) remember(call Call) {
-	call.Verb, call.Through, call.Run = "DEL", nil, nil
+// deleteLater makes Close undo an ADD. One DEL removes all attachments of an interface.
+func (n *Node) deleteLater(call Call) {
+	call.Operation, call.Through, call.Run = "DEL", nil, nil
 	key := fmt.Sprintf("%q", []string{call.ContainerID, call.NetNS, call.IfName, call.Args, string(call.Stdin)})
 	n.addedLock.Lock()
 	defer n.addedLock.Unlock()
@@ -59,13 +59,13 @@ func (n *Node) remember(call Call) {
 	n.added[key] = call
 }
 
-// isMalformed tells whether the plugin refused a call as such, with one of the
-// codes that the specification has for that: DEL would be refused, too.
+// isMalformed reports whether the plugin refused the call with one of the
+// specification's codes for malformed calls. It would refuse DEL as well.
 func (a *Answer) isMalformed() bool {
 	return a != nil && a.Refusal != nil && a.Refusal.Code <= types.ErrInvalidNetNS
 }
 
-// call is Call for who has the world locked.
+// call is Call for callers that have locked the world.
 func (n *Node) call(call Call) (*Answer, error) {
 	bin, err := BinDir()
 	if err != nil {
@@ -74,7 +74,7 @@ func (n *Node) call(call Call) (*Answer, error) {
 	command := slices.Concat(call.Through, []string{filepath.Join(bin, "xdp-port")})
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = []string{
-		"CNI_COMMAND=" + call.Verb, "CNI_CONTAINERID=" + call.ContainerID, "CNI_NETNS=" + call.NetNS,
+		"CNI_COMMAND=" + call.Operation, "CNI_CONTAINERID=" + call.ContainerID, "CNI_NETNS=" + call.NetNS,
 		"CNI_IFNAME=" + call.IfName, "CNI_ARGS=" + call.Args, "CNI_PATH=" + bin,
 	}
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
@@ -88,7 +88,7 @@ func (n *Node) call(call Call) (*Answer, error) {
 	}
 	answer.Refusal = new(types.Error)
 	if err := json.Unmarshal(answer.Stdout, answer.Refusal); err != nil {
-		return nil, fmt.Errorf("stdout of %s is not an error: %w: %s%s", call.Verb, err, answer.Stdout, answer.Stderr)
+		return nil, fmt.Errorf("stdout of %s is not an error: %w: %s%s", call.Operation, err, answer.Stdout, answer.Stderr)
 	}
 	return answer, nil
 }
@@ -100,7 +100,7 @@ func (n *Node) run(call Call, cmd *exec.Cmd) error {
 	return n.NS.Do(func(ns.NetNS) error { return call.Run(cmd) })
 }
 
-// deleteAdded runs DEL for all that ADD began, whatever became of it.
+// deleteAdded runs DEL for each ADD, whatever its outcome was.
 func (n *Node) deleteAdded() error {
 	var errs []error
 	for _, call := range n.added {
@@ -116,18 +116,24 @@ func (n *Node) deleteAdded() error {
 // PluginID is the container ID that Plugin uses.
 func (c *Container) PluginID() string { return "direct-" + c.ID() }
 
-// Plugin runs a verb of the plugin itself for the container, and returns the
-// CNI error that it answers, or nil.
-func (c *Container) Plugin(verb string, config map[string]any) (*types.Error, error) {
-	stdin, err := json.Marshal(config)
+// Plugin runs an operation of the plugin for the container, and returns its CNI error
+// or nil.
+func (c *Container) Plugin(operation string, config map[string]any) (*types.Error, error) {
+	call, err := c.PluginCall(operation, config)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.node.Call(Call{
-		Verb: verb, ContainerID: c.PluginID(), NetNS: c.NS.Path(), IfName: c.IfName, Stdin: stdin,
-	})
+	answer, err := c.node.Call(call)
 	if err != nil {
 		return nil, err
 	}
 	return answer.Refusal, nil
+}
+
+// PluginCall returns the call that Plugin makes.
+func (c *Container) PluginCall(operation string, config map[string]any) (Call, error) {
+	stdin, err := json.Marshal(config)
+	return Call{
+		Operation: operation, ContainerID: c.PluginID(), NetNS: c.NS.Path(), IfName: c.IfName, Stdin: stdin,
+	}, err
 }

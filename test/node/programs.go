@@ -7,8 +7,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// TCPrograms returns the programs at a device's tc hooks, be they attached by
-// tcx or as filters of clsact.
+// TCPrograms returns the programs at a device's tc hooks, attached by tcx or as
+// filters of clsact.
 func TCPrograms(device netlink.Link) (ids []ebpf.ProgramID, err error) {
 	for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
 		attached, err := tcxPrograms(device, at)
@@ -33,8 +33,7 @@ func TCPrograms(device netlink.Link) (ids []ebpf.ProgramID, err error) {
 	return ids, nil
 }
 
-// tcxPrograms returns the programs at a tcx hook, which kernels before 6.6 do not
-// have.
+// tcxPrograms returns the programs at a tcx hook. Kernels before 6.6 have none.
 func tcxPrograms(device netlink.Link, at ebpf.AttachType) ([]link.AttachedProgram, error) {
 	if has, err := kernelHas(6, 6); !has {
 		return nil, err

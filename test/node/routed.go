@@ -7,9 +7,9 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 )
 
-// Routed makes a container with an eth0 that the node routes to: what the ptp
-// plugin would make, with IPv4 alone, but in no time. HostSide is the name of
-// its host side.
+// Routed makes a container with an eth0 that the node routes to. The result is that of
+// the ptp plugin with IPv4 only, but takes no time. HostSide is the name of the host
+// side.
 func (n *Node) Routed() (*Container, error) {
 	world.RLock()
 	defer world.RUnlock()
@@ -35,7 +35,7 @@ func (n *Node) Routed() (*Container, error) {
 	)
 }
 
-// routedAddresses returns those of a /30 of 10.64.0.0/10 for each number.
+// routedAddresses returns the addresses of one /30 of 10.64.0.0/10 for each number.
 func routedAddresses(number int) (gateway, address string) {
 	base := number * 4
 	text := func(host int) string {

@@ -9,25 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// world is read-locked while this process changes something outside of itself.
-// An interruption locks it for good: what is half made is made to its end
-// first, so that it can be removed, and nothing is begun after.
+// world is read-locked while this process changes something outside of itself. An
+// interruption locks it for good: changes in progress are completed first, so that
+// they can be removed, and no new ones begin.
 var world sync.RWMutex
 
-// open are the nodes that were not closed yet.
+// open are the nodes that are not closed yet.
 var (
 	openLock sync.Mutex
 	open     = map[*Node]bool{}
 )
 
-func remember(n *Node) {
+func register(n *Node) {
 	openLock.Lock()
 	defer openLock.Unlock()
 	open[n] = true
 }
 
-// forget tells whether the node was open.
-func forget(n *Node) bool {
+// unregister reports whether the node was open.
+func unregister(n *Node) bool {
 	openLock.Lock()
 	defer openLock.Unlock()
 	was := open[n]
@@ -35,8 +35,7 @@ func forget(n *Node) bool {
 	return was
 }
 
-// CloseOnSignal has SIGINT and SIGTERM close all nodes before the process
-// exits.
+// CloseOnSignal makes SIGINT and SIGTERM close all nodes before the process exits.
 func CloseOnSignal() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)

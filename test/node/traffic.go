@@ -17,11 +17,11 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// ioTimeout bounds every wait for a packet.
+// ioTimeout limits every wait for a packet.
 var ioTimeout = pace.Patience(5 * time.Second)
 
-// UDPEcho answers every datagram to the port, of either IP version, with its
-// own content until closed.
+// UDPEcho sends every datagram to the port, of either IP version, back to its sender
+// until it is closed.
 func UDPEcho(in ns.NetNS, port int) (io.Closer, error) {
 	conn, err := ListenUDP(in, port)
 	if err != nil {
@@ -60,8 +60,8 @@ func DialUDP(in ns.NetNS, to netip.AddrPort) (conn *net.UDPConn, err error) {
 	return conn, err
 }
 
-// ExchangeUDP sends datagrams of the given sizes from one connected socket, one
-// after the other, and wants each one back as it was.
+// ExchangeUDP sends datagrams of the given sizes from one connected socket, one by
+// one, and expects each to come back unchanged.
 func ExchangeUDP(from ns.NetNS, to netip.AddrPort, sizes []int) error {
 	conn, err := DialUDP(from, to)
 	if err != nil {
@@ -88,7 +88,7 @@ func ExchangeUDP(from ns.NetNS, to netip.AddrPort, sizes []int) error {
 	return nil
 }
 
-// Sizes returns count sizes that go evenly from least to most.
+// Sizes returns count sizes, evenly spaced from least to most.
 func Sizes(count, least, most int) []int {
 	sizes := make([]int, count)
 	for i := range sizes {
@@ -106,15 +106,15 @@ func Payload(size int, seed uint64) []byte {
 	return payload
 }
 
-// TCPEcho sends back all that each connection to the port sends, until closed.
+// TCPEcho sends all bytes of each connection to the port back, until it is closed.
 func TCPEcho(in ns.NetNS, port int) (io.Closer, error) {
 	return serveTCP(in, port, func(conn *net.TCPConn) {
 		_, _ = io.Copy(conn, conn)
 	})
 }
 
-// TCPHash answers each connection, once its sender is done, with the SHA-256
-// of what it sent.
+// TCPHash answers each connection with the SHA-256 of its bytes, once the sender has
+// finished.
 func TCPHash(in ns.NetNS, port int) (io.Closer, error) {
 	return serveTCP(in, port, func(conn *net.TCPConn) {
 		hash := sha256.New()
@@ -152,7 +152,7 @@ func DialTCP(from ns.NetNS, to netip.AddrPort) (*net.TCPConn, error) {
 	return DialTCPWithin(from, to, ioTimeout)
 }
 
-// DialTCPWithin is DialTCP for who does not expect an answer.
+// DialTCPWithin is DialTCP for callers that expect no answer.
 func DialTCPWithin(from ns.NetNS, to netip.AddrPort, timeout time.Duration) (conn *net.TCPConn, err error) {
 	err = from.Do(func(ns.NetNS) error {
 		dialled, err := (&net.Dialer{Timeout: timeout}).Dial("tcp", to.String())
@@ -164,8 +164,8 @@ func DialTCPWithin(from ns.NetNS, to netip.AddrPort, timeout time.Duration) (con
 	return conn, err
 }
 
-// ConnectTCP makes a number of connections, one after the other, each of which
-// sends a few bytes to a TCPEcho and wants them back.
+// ConnectTCP makes connections one after the other. Each sends a few bytes to a
+// TCPEcho and expects them back.
 func ConnectTCP(from ns.NetNS, to netip.AddrPort, connections int) error {
 	for i := range connections {
 		if err := pingTCP(from, to, Payload(1+i%1460, uint64(i))); err != nil {
@@ -184,7 +184,7 @@ func pingTCP(from ns.NetNS, to netip.AddrPort, question []byte) error {
 	if err := conn.SetDeadline(time.Now().Add(ioTimeout)); err != nil {
 		return err
 	}
-	// No TIME-WAIT: a thousand of them would use up the ports.
+	// Without TIME-WAIT: a thousand of them would exhaust the ports.
 	if err := conn.SetLinger(0); err != nil {
 		return err
 	}
@@ -201,10 +201,10 @@ func pingTCP(from ns.NetNS, to netip.AddrPort, question []byte) error {
 	return nil
 }
 
-// bulkTimeout bounds a bulk transfer.
+// bulkTimeout limits a bulk transfer.
 var bulkTimeout = pace.Patience(2 * time.Minute)
 
-// SendTCP sends so many bytes to a TCPHash and compares the hash.
+// SendTCP sends size bytes to a TCPHash and compares the hash.
 func SendTCP(from ns.NetNS, to netip.AddrPort, size int64) error {
 	conn, err := DialTCP(from, to)
 	if err != nil {
@@ -224,7 +224,7 @@ func SendTCP(from ns.NetNS, to netip.AddrPort, size int64) error {
 	return wantHash(conn, hash.Sum(nil))
 }
 
-// noise returns a reader of so many random bytes.
+// noise returns a reader of size random bytes.
 func noise(size int64) io.Reader {
 	return io.LimitReader(rand.NewChaCha8([32]byte{}), size)
 }
@@ -240,8 +240,8 @@ func wantHash(from io.Reader, want []byte) error {
 	return nil
 }
 
-// ExchangeTCP sends so many bytes to a TCPEcho while it reads as many back, and
-// compares the hashes.
+// ExchangeTCP sends size bytes to a TCPEcho while it reads them back, and compares
+// the hashes.
 func ExchangeTCP(from ns.NetNS, to netip.AddrPort, size int64) error {
 	conn, err := DialTCP(from, to)
 	if err != nil {

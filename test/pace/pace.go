@@ -1,4 +1,4 @@
-// Package pace fits tests to machines that are slow, such as emulated ones.
+// Package pace adapts tests to slow machines, such as emulated ones.
 package pace
 
 import (
@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// slowness is how many times slower than usual the machine is: XDP_PORT_SLOW,
-// or 1.
+// slowness is the factor that the machine is slower by: XDP_PORT_SLOW, or 1.
 var slowness = func() int {
 	if times, err := strconv.Atoi(os.Getenv("XDP_PORT_SLOW")); err == nil && times > 0 {
 		return times
@@ -16,9 +15,9 @@ var slowness = func() int {
 	return 1
 }()
 
-// Patience is how long to wait for what takes no longer than usual elsewhere.
+// Patience is how long to wait for something that takes at most usual elsewhere.
 func Patience(usual time.Duration) time.Duration { return usual * time.Duration(slowness) }
 
-// Share is how much of a count is to be done: all of it on a usual machine, one
-// at least on any.
+// Share is the part of a count that a slow machine is to do: all of it on a usual
+// machine, and at least one on any.
 func Share[N int | int64](count N) N { return max(1, count/N(slowness)) }

@@ -51,7 +51,7 @@ func startAgent(o target, by ...string) *agent {
 	o.Helper()
 	const address = "127.0.0.1:9435"
 	a := &agent{target: o, url: "http://" + address}
-	a.command = command(o.T, o.args("agent", "--config", o.config, "--listen", address, "--interval", "2s")...)
+	a.command = node.ToolCommand(o.T, o.args("agent", "--config", o.config, "--listen", address, "--interval", "2s")...)
 	confine(o.T, a.command)
 	if len(by) > 0 {
 		path, err := exec.LookPath(by[0])
@@ -423,7 +423,7 @@ func TestAgentOwnRules(t *testing.T) {
 
 // TestAgentUsage refuses what does not go together.
 func TestAgentUsage(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	portctl(t, n, "agent").want(t, 2)
 	portctl(t, n, "agent", "--config", "x", "--configmap", "a/b").want(t, 2)
 	portctl(t, n, "agent", "--configmap", "a").want(t, 2)

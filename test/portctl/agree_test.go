@@ -18,6 +18,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/simulate"
 	"github.com/xdp-port/xdp-port/test/affinity"
+	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
@@ -26,7 +27,7 @@ import (
 // the kernel: one list in ten by XDP, whose test runs are slow.
 func TestTellsWhatTheKernelDoes(t *testing.T) {
 	const lists, packets = 100, 100
-	n := newNode(t)
+	n := node.ForTest(t)
 	onOneCPU(t)
 	random := rand.New(rand.NewPCG(10, 0o00))
 	seen := map[string]int{}
@@ -42,7 +43,7 @@ func TestTellsWhatTheKernelDoes(t *testing.T) {
 			asked = append(asked, p)
 			lines = append(lines, p.String())
 		}
-		tool := command(t, "test", path, "--packet", "-", "-o", "json")
+		tool := node.ToolCommand(t, "test", path, "--packet", "-", "-o", "json")
 		tool.Stdin = strings.NewReader(strings.Join(lines, "\n"))
 		told := decodeList[verdict](t, runTool(t, n, tool).want(t, 0), "results")
 		kernel := load(t, list)

@@ -31,7 +31,7 @@ type applied struct {
 
 func TestApplyUnderTraffic(t *testing.T) {
 	const containers = 100
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	attached := attachAll(t, n, containers)
 	arrivals := watchArrivals(t, n, 7997, 7998, 7999)
@@ -214,7 +214,7 @@ func (a *arrivals) wantOneSwitch(t *testing.T, containers []*node.Container, bef
 // TestInvalidChangesNothing applies what has mistakes, and what goes against a
 // container's own rules.
 func TestInvalidChangesNothing(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	before := showJSON(t, n, c)
@@ -242,7 +242,7 @@ func TestInvalidChangesNothing(t *testing.T) {
 
 // TestTotalsGoOn applies other rules, and wants what was counted to be there.
 func TestTotalsGoOn(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	rules := func(port int) object {
 		return conflist("lab", rewriteTo(port), object{"protocol": "udp", "port": 25, "action": "drop", "name": fmt.Sprint("drop-", port)})
 	}
@@ -266,7 +266,7 @@ func TestTotalsGoOn(t *testing.T) {
 // TestContainersRulesStay applies other rules to a network whose container has
 // rules of its own.
 func TestContainersRulesStay(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	list := func(rules ...object) object {
 		list := conflist("lab", rules...)
 		list["plugins"].([]any)[1].(object)["capabilities"] = object{"xdpPortRules": true}
@@ -296,7 +296,7 @@ func TestContainersRulesStay(t *testing.T) {
 
 // TestGC removes a container's veth behind the plugin's back.
 func TestGC(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	stays, goes := attach(t, n), attach(t, n)
 	must(t, goes.RemoveInterface())
@@ -319,7 +319,7 @@ func TestGC(t *testing.T) {
 // TestDamageIsMended takes a link off, which apply puts back, and then the
 // record, which it cannot do without.
 func TestDamageIsMended(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	list := write(t, conflist("lab", rewriteTo(7998)))
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
@@ -341,7 +341,7 @@ func TestDamageIsMended(t *testing.T) {
 
 // TestDeviceRenamed gives the host side another name, and wants that told.
 func TestDeviceRenamed(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	before := showJSON(t, n, c)
@@ -362,7 +362,7 @@ func TestDeviceRenamed(t *testing.T) {
 
 // TestHalfDead shows what is left when pins are removed one after the other.
 func TestHalfDead(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	a := showJSON(t, n, c)
@@ -394,7 +394,7 @@ func TestHalfDead(t *testing.T) {
 
 // TestApplyToAnotherNetwork wants to hear which networks have containers.
 func TestApplyToAnotherNetwork(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	before := showJSON(t, n, c)

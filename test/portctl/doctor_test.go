@@ -22,7 +22,7 @@ import (
 // TestDoctorKnowsKernel wants what the running kernel lacks named, with the way
 // around it and the kernel that has it.
 func TestDoctorKnowsKernel(t *testing.T) {
-	out := portctl(t, newNode(t), "doctor", "-o", "json")
+	out := portctl(t, node.ForTest(t), "doctor", "-o", "json")
 	findings := decodeList[doctor.Finding](t, out.stdout, "findings")
 	wantFinding(t, findings, "programs", doctor.Fine)
 	wantFinding(t, findings, "xdp.frags", doctor.Fine)
@@ -35,7 +35,7 @@ func TestDoctorKnowsKernel(t *testing.T) {
 
 // TestDoctorOnOldKernel has the kernel refuse what older ones do not know.
 func TestDoctorOnOldKernel(t *testing.T) {
-	tool := command(t, "doctor", "-o", "json")
+	tool := node.ToolCommand(t, "doctor", "-o", "json")
 	var stdout bytes.Buffer
 	tool.Stdout = &stdout
 	err := ptrace.Run(tool, pace.Patience(time.Minute), func(c ptrace.Call) ptrace.Verdict {
@@ -56,7 +56,7 @@ func TestDoctorOnOldKernel(t *testing.T) {
 // TestDoctorBelowMinimum runs on a kernel that is too old, for real.
 func TestDoctorBelowMinimum(t *testing.T) {
 	node.NeedTooOld(t)
-	out := portctl(t, newNode(t), "doctor", "-o", "json")
+	out := portctl(t, node.ForTest(t), "doctor", "-o", "json")
 	findings := decodeList[doctor.Finding](t, out.stdout, "findings")
 	wantFinding(t, findings, "kernel", doctor.Warning, "Linux 5.15")
 	wantFinding(t, findings, "programs", doctor.Wrong, "Linux 5.12", "Linux 5.15")
@@ -83,7 +83,7 @@ func wantFinding(t *testing.T, findings []doctor.Finding, check string, status d
 
 // TestDoctorKnowsBPFFS wants what stands in ADD's way, and the command that helps.
 func TestDoctorKnowsBPFFS(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	const check = "BPF file system"
 	for name, tt := range map[string]struct {
 		mount  string

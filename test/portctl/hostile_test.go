@@ -7,12 +7,13 @@ import (
 	"unicode"
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/test/node"
 )
 
 // TestHostileNames has an interface with a name that drives a terminal, and looks
 // at all that the tool prints of it: as data it stays what it is.
 func TestHostileNames(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c, err := n.Container()
 	must(t, err)

@@ -36,7 +36,7 @@ type target struct {
 }
 
 func newTarget(t *testing.T) target {
-	n := newNode(t)
+	n := node.ForTest(t)
 	folder := filepath.Join(n.Dir, "net.d")
 	must(t, os.MkdirAll(folder, 0o700))
 	o := target{t, n, t.TempDir(), filepath.Join(folder, "lab.conflist"), filepath.Join(t.TempDir(), "rules.json")}
@@ -217,7 +217,7 @@ func TestInstallOwners(t *testing.T) {
 		must(t, os.Chown(o.conflist, owner.uid, owner.gid))
 		must(t, os.Chmod(o.conflist, fs.FileMode(owner.mode)))
 		run := func(capabilities []string, args ...string) outcome {
-			tool := command(t, o.args(args[0], args[1:]...)...)
+			tool := node.ToolCommand(t, o.args(args[0], args[1:]...)...)
 			confineTo(t, tool, capabilities)
 			return runTool(t, o.Node, tool)
 		}

@@ -20,7 +20,7 @@ type flow struct {
 
 // TestFlowsNameTheContainer wants the container's ID beside its address.
 func TestFlowsNameTheContainer(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	send(t, c, 7999, 1)
@@ -43,7 +43,7 @@ func TestFlowsNameTheContainer(t *testing.T) {
 // TestMovedFlowsAreShown has one socket use a port of the rules, and the one that it
 // becomes: list, trace and counters tell which source port was changed.
 func TestMovedFlowsAreShown(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	conn, err := node.ListenUDP(c.NS, 4000)
@@ -79,7 +79,7 @@ func TestMovedFlowsAreShown(t *testing.T) {
 // TestDocumentsAreDocumented takes the documents of all commands, wants the
 // version of the schema in each, and each key in docs/json.md.
 func TestDocumentsAreDocumented(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c, gone := attach(t, n), attach(t, n)
 	send(t, c, 7999, 1)
@@ -140,7 +140,7 @@ func keysOf(value any) []string {
 
 // TestHooksHaveOneOrder wants the programs of the table in the order of the JSON.
 func TestHooksHaveOneOrder(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	var order, ids []string

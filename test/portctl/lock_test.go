@@ -16,19 +16,21 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/test/internal/ptrace"
 	"github.com/xdp-port/xdp-port/test/pace"
+
+	"github.com/xdp-port/xdp-port/test/node"
 )
 
 // TestReadersHoldNoLock wants the state free for a change whenever a reader looks
 // into a map of the kernel: with many containers, and many readers, ADD would wait
 // for all of that.
 func TestReadersHoldNoLock(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	attach(t, n)
 	send(t, c, 7999, 3)
 	for _, args := range []string{"list", "stats", "metrics", "gc"} {
-		tool := command(t, strings.Fields(args)...)
+		tool := node.ToolCommand(t, strings.Fields(args)...)
 		var out bytes.Buffer
 		tool.Stdout, tool.Stderr = &out, &out
 		lookups, locked := 0, 0

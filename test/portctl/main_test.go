@@ -3,42 +3,21 @@
 package portctl
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/test/node"
-	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func newNode(t *testing.T) *node.Node {
-	t.Helper()
-	n, err := node.New()
-	must(t, err)
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return n
-}
+var must = node.Must
 
 // attach attaches a new container to the network lab.
 func attach(t *testing.T, n *node.Node) *node.Container {
@@ -89,26 +68,13 @@ type outcome struct {
 // portctl runs the tool on a node.
 func portctl(t *testing.T, n *node.Node, args ...string) outcome {
 	t.Helper()
-	return runTool(t, n, command(t, args...))
-}
-
-func command(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	bin, err := node.BinDir()
-	must(t, err)
-	return exec.Command(filepath.Join(bin, "xdp-portctl"), args...)
+	return runTool(t, n, node.ToolCommand(t, args...))
 }
 
 func runTool(t *testing.T, n *node.Node, tool *exec.Cmd) outcome {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	tool.Stdout, tool.Stderr = &stdout, &stderr
-	err := node.Run(n.NS, tool, pace.Patience(3*time.Minute))
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	out := outcome{stdout.String(), stderr.String(), tool.ProcessState.ExitCode()}
+	stdout, stderr, code := n.RunTool(t, tool)
+	out := outcome{string(stdout), string(stderr), code}
 	if strings.Contains(out.stderr, "panic") || strings.Contains(out.stderr, "goroutine") {
 		t.Errorf("%v panics: %s", tool.Args, out.stderr)
 	}

@@ -23,7 +23,7 @@ import (
 // TestMetrics wants the same true numbers on stdout, in a textfile and by HTTP,
 // in a form that the client library's linter accepts.
 func TestMetrics(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	send(t, c, 7999, 123)
@@ -55,7 +55,7 @@ func TestMetrics(t *testing.T) {
 // scrape serves on the node's loopback, and asks there.
 func scrape(t *testing.T, n *node.Node) (text string) {
 	t.Helper()
-	server := command(t, "metrics", "--listen", "127.0.0.1:0")
+	server := node.ToolCommand(t, "metrics", "--listen", "127.0.0.1:0")
 	stderr, err := server.StderrPipe()
 	must(t, err)
 	must(t, n.NS.Do(func(ns.NetNS) error { return server.Start() }))

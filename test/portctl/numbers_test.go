@@ -21,7 +21,7 @@ func TestNumbersAreTrue(t *testing.T) {
 			{"protocol": "udp", "port": 7000, "action": "pass", "name": names[2]},
 		}, more...)...)
 	}
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(rules()))
 	c := attach(t, n)
 	for _, port := range []uint16{7999, 25, 7000} {

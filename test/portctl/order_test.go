@@ -61,7 +61,7 @@ func getAheadAtTCX(t *testing.T, n *node.Node, ifindex int, side string, program
 // TestForeignProgramAhead has a foreign program keep packets from the rules: each
 // command reports it, names it, and exits with 1.
 func TestForeignProgramAhead(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	list := conflist("lab", rewriteTo(7998))
 	must(t, n.Conflist(list))
 	c := attach(t, n)

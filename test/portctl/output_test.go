@@ -43,7 +43,7 @@ func everyOutput(t *testing.T, c *node.Container) [][]string {
 // TestReaderClosesThePipe has nobody read what is printed, as behind head, and
 // wants it to be no error.
 func TestReaderClosesThePipe(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	send(t, c, 7999, 1)
@@ -68,7 +68,7 @@ func TestReaderClosesThePipe(t *testing.T) {
 
 // TestDiskIsFull wants to hear of what could not be printed.
 func TestDiskIsFull(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	send(t, c, 7999, 1)
@@ -88,7 +88,7 @@ func TestDiskIsFull(t *testing.T) {
 // runInto runs the tool with its output going to a file.
 func runInto(t *testing.T, n *node.Node, stdout *os.File, args ...string) (stderr string, code int) {
 	t.Helper()
-	tool := command(t, args...)
+	tool := node.ToolCommand(t, args...)
 	var said bytes.Buffer
 	tool.Stdout, tool.Stderr = stdout, &said
 	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Start() }))
@@ -98,7 +98,7 @@ func runInto(t *testing.T, n *node.Node, stdout *os.File, args ...string) (stder
 
 // TestTraceIntoAFIFO ends a trace whose capture nobody reads any more.
 func TestTraceIntoAFIFO(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	path := t.TempDir() + "/fifo"

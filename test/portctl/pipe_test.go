@@ -10,13 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // TestReadPipe ends in time where a configuration is a pipe that nobody writes to,
 // and reads one that somebody writes to.
 func TestReadPipe(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	valid, err := os.ReadFile(write(t, conflist("lab", rewriteTo(7998))))
 	must(t, err)
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -28,7 +29,7 @@ func TestReadPipe(t *testing.T) {
 		{"install", "--best-effort", "--config", pipe, "--net-dir", t.TempDir(), "--bin-dir", t.TempDir()},
 	} {
 		t.Run(strings.Join(args[:1], " "), func(t *testing.T) {
-			tool := command(t, args...)
+			tool := node.ToolCommand(t, args...)
 			must(t, tool.Start())
 			defer time.AfterFunc(pace.Patience(20*time.Second), func() { _ = tool.Process.Kill() }).Stop()
 			writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // once the tool reads
@@ -42,22 +43,22 @@ func TestReadPipe(t *testing.T) {
 		})
 	}
 	for _, path := range []string{"-", "/dev/stdin", "/dev/fd/0"} {
-		tool := command(t, "validate", path)
+		tool := node.ToolCommand(t, "validate", path)
 		tool.Stdin = strings.NewReader(string(valid))
 		runTool(t, n, tool).want(t, 0)
 	}
 	if shell, err := exec.LookPath("bash"); err == nil {
-		tool := command(t)
+		tool := node.ToolCommand(t)
 		tool.Args = []string{shell, "-c", `printf %s "$1" | "$2" validate <(cat)`, "bash", string(valid), tool.Path}
 		tool.Path = shell
 		runTool(t, n, tool).want(t, 0)
 	}
-	runTool(t, n, command(t, "validate", "/dev/zero")).want(t, 1)
+	runTool(t, n, node.ToolCommand(t, "validate", "/dev/zero")).want(t, 1)
 }
 
 // TestTextfileTarget leaves what is no regular file as it is, and a link in its place.
 func TestTextfileTarget(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	folder := t.TempDir()
 	at := func(name string) string { return filepath.Join(folder, name) }
 	must(t, unix.Mkfifo(at("pipe"), 0o600))
@@ -89,7 +90,7 @@ func TestTextfileTarget(t *testing.T) {
 
 // TestListenUsage wants 2 for what is no address.
 func TestListenUsage(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	for _, address := range []string{"", "foo", "127.0.0.300:1", "a b:1", "[::1:9435", "127.0.0.1:99999", "127.0.0.1:"} {
 		portctl(t, n, "metrics", "--listen", address).want(t, 2)
 		portctl(t, n, "agent", "--config", "x", "--listen", address).want(t, 2)

@@ -33,13 +33,13 @@ var everyCommand = [][]string{
 // TestUnprivileged wants a clear error of each command, and of those that need
 // no privileges none.
 func TestUnprivileged(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	valid := write(t, conflist("lab", rewriteTo(7998)))
 	must(t, os.Chmod(valid, 0o644))
 	must(t, os.Chmod(filepath.Dir(valid), 0o755))
 	must(t, os.Chmod(filepath.Dir(filepath.Dir(valid)), 0o755))
 	asNobody := func(args ...string) outcome {
-		tool := command(t, args...)
+		tool := node.ToolCommand(t, args...)
 		tool.Path = openToAll(t, tool.Path)
 		tool.SysProcAttr = &unix.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		return runTool(t, n, tool)
@@ -74,7 +74,7 @@ func openToAll(t *testing.T, path string) string {
 
 // TestNothingAttached wants sense where there is no state.
 func TestNothingAttached(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	valid := write(t, conflist("lab", rewriteTo(7998)))
 	unshared := func(args ...string) outcome {
 		return behindMount(t, n, "mount -t bpf none /sys/fs/bpf", args...)
@@ -113,7 +113,7 @@ func TestNothingAttached(t *testing.T) {
 // TestNothingVisible mounts a sysfs above the one with the state, and wants nobody to
 // say that nothing is attached, and doctor to know what to do.
 func TestNothingVisible(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	valid := write(t, conflist("lab", rewriteTo(7998)))
@@ -134,7 +134,7 @@ func TestNothingVisible(t *testing.T) {
 	} {
 		for _, format := range []string{"table", "json"} {
 			out := hidden(append(args, "-o", format)...)
-			if out.code != 1 || out.stdout != "" || !strings.Contains(out.stderr, "what is attached cannot be read") ||
+			if out.code != 1 || out.stdout != "" || !strings.Contains(out.stderr, "the attachments of running containers cannot be read") ||
 				strings.Contains(out.stderr, "Desc{") {
 				t.Errorf("%v -o %s: %+v", args, format, out)
 			}
@@ -150,7 +150,7 @@ func TestNothingVisible(t *testing.T) {
 // was mounted before.
 func behindMount(t *testing.T, n *node.Node, mount string, args ...string) outcome {
 	t.Helper()
-	tool := command(t, args...)
+	tool := node.ToolCommand(t, args...)
 	tool.Args = append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", mount + ` && exec "$@"`, "sh"}, tool.Args...)
 	path, err := exec.LookPath("unshare")
 	must(t, err)
@@ -161,7 +161,7 @@ func behindMount(t *testing.T, n *node.Node, mount string, args ...string) outco
 // TestReadOnly wants the mend of a bpffs that is there, but cannot be written.
 func TestReadOnly(t *testing.T) {
 	const mount = "mount -t bpf none /sys/fs/bpf && mount -o remount,ro /sys/fs/bpf"
-	if text := behindMount(t, newNode(t), mount, "doctor").want(t, 1); !strings.Contains(text, "-> mount -o remount,rw /sys/fs/bpf") {
+	if text := behindMount(t, node.ForTest(t), mount, "doctor").want(t, 1); !strings.Contains(text, "-> mount -o remount,rw /sys/fs/bpf") {
 		t.Errorf("%s", text)
 	}
 }
@@ -169,7 +169,7 @@ func TestReadOnly(t *testing.T) {
 // TestUsage wants 2 for each wrong call, with a hint, and no words of the
 // libraries that read it.
 func TestUsage(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	for _, args := range [][]string{
 		{"lst"},
 		{"list", "more"},
@@ -228,7 +228,7 @@ func TestUsage(t *testing.T) {
 
 // TestEveryCommandHasAnExample wants help that helps.
 func TestEveryCommandHasAnExample(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	for _, name := range []string{
 		"list", "show", "stats", "trace", "flows", "apply", "validate", "test", "gc", "doctor", "metrics", "docs", "version",
 		"install", "uninstall", "agent",
@@ -247,7 +247,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 
 // TestForeignProgram takes our XDP link off and puts another in its place.
 func TestForeignProgram(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	a := showJSON(t, n, c)
@@ -263,7 +263,7 @@ func TestForeignProgram(t *testing.T) {
 
 // TestAmbiguous wants the IDs that a beginning may mean.
 func TestAmbiguous(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	one, two := attach(t, n), attach(t, n)
 	out := portctl(t, n, "show", "cnitool-")
@@ -278,7 +278,7 @@ func TestAmbiguous(t *testing.T) {
 // TestStateBelowAnotherMount wants nobody to say that nothing is attached where
 // another file system hides what is.
 func TestStateBelowAnotherMount(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	for _, args := range [][]string{{"list"}, {"show", c.ID()}, {"gc"}, {"stats", "-o", "json"}} {

@@ -18,7 +18,7 @@ import (
 // each table within 80 columns, with the last of them; and more with -o wide.
 func TestTablesFit(t *testing.T) {
 	const network = "a-network-with-a-name-that-is-longer-than-most"
-	n := newNode(t)
+	n := node.ForTest(t)
 	long := object{
 		"protocol": "udp", "port": 25, "action": "drop", "name": strings.Repeat("long-", 12),
 		"cidrs": []string{"10.99.0.0/16", "10.98.0.0/16", "10.97.0.0/16", "10.96.0.0/16", "fd00:1234:5678:9abc::/64"},
@@ -74,7 +74,7 @@ func TestTablesFit(t *testing.T) {
 // them out on 80 columns.
 func TestManPagesHaveAFooter(t *testing.T) {
 	folder := t.TempDir()
-	portctl(t, newNode(t), "docs", folder).want(t, 0)
+	portctl(t, node.ForTest(t), "docs", folder).want(t, 0)
 	pages, err := filepath.Glob(folder + "/*.8")
 	must(t, err)
 	heading := regexp.MustCompile(`(?m)^\.TH "(.*)" "8" "(.*)" "(.*)" "(.*)"$`)
@@ -98,13 +98,13 @@ func TestManPagesHaveAFooter(t *testing.T) {
 
 // TestWatchFits wants the drops on a terminal of 80 columns.
 func TestWatchFits(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998), object{"protocol": "udp", "port": 25, "action": "drop", "name": "no-smtp"})))
 	c := attach(t, n)
 	send(t, c, 25, 123)
 	near, shown := openTerminal(t)
 	must(t, unix.IoctlSetWinsize(int(near.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
-	tool := command(t, "stats", "--watch", "--interval", "100ms")
+	tool := node.ToolCommand(t, "stats", "--watch", "--interval", "100ms")
 	tool.Env = append(os.Environ(), "TERM=xterm")
 	tool.Stdin, tool.Stdout, tool.Stderr = near, near, near
 	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Start() }))
@@ -116,11 +116,11 @@ func TestWatchFits(t *testing.T) {
 
 // TestWatchOnADumbTerminal wants reports one after the other, and no escapes.
 func TestWatchOnADumbTerminal(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	attach(t, n)
 	near, shown := openTerminal(t)
-	tool := command(t, "stats", "--watch", "--interval", "100ms", "--count", "2")
+	tool := node.ToolCommand(t, "stats", "--watch", "--interval", "100ms", "--count", "2")
 	tool.Env = append(os.Environ(), "TERM=dumb")
 	tool.Stdin, tool.Stdout, tool.Stderr = near, near, near
 	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Start() }))

@@ -38,7 +38,7 @@ type tracing struct {
 // startTrace returns when the trace listens.
 func startTrace(t *testing.T, n *node.Node, args ...string) *tracing {
 	t.Helper()
-	r := &tracing{Cmd: command(t, append([]string{"trace"}, args...)...)}
+	r := &tracing{Cmd: node.ToolCommand(t, append([]string{"trace"}, args...)...)}
 	r.Stdout = &r.stdout
 	pipe, err := r.StderrPipe()
 	must(t, err)
@@ -93,7 +93,7 @@ func decisions(t *testing.T, text string) (list []inspect.Decision) {
 // each told once, in order.
 func TestTraceTellsEachOnce(t *testing.T) {
 	const packets = 1000
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c, other := attach(t, n), attach(t, n)
 	file := filepath.Join(t.TempDir(), "trace.pcap")
@@ -162,7 +162,7 @@ func wantPcap(t *testing.T, path string, ports []uint16) {
 
 // TestTraceFilters wants only what each filter asks for.
 func TestTraceFilters(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998),
 		object{"protocol": "udp", "port": 25, "action": "drop", "name": "no-smtp"},
 		object{"protocol": "udp", "port": 26, "action": "pass", "name": "fine"})))
@@ -194,7 +194,7 @@ func TestTraceFilters(t *testing.T) {
 // TestTraceUnderFlood wants told and left out to be all.
 func TestTraceUnderFlood(t *testing.T) {
 	const packets = 100_000
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	r := startTrace(t, n, "-o", "json", "--buffer", "4") // room for some 20 packets
@@ -229,7 +229,7 @@ func lastLine(text string) string {
 
 // TestTraceRefuses wants one trace at a time, and words that mean something.
 func TestTraceRefuses(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	r := startTrace(t, n)
@@ -264,13 +264,13 @@ func TestTraceRefuses(t *testing.T) {
 // TestTraceInAClosedPipe ends a trace as head does, and wants the next one to
 // begin at once: one that was killed would keep it waiting.
 func TestTraceInAClosedPipe(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	near, far, err := os.Pipe()
 	must(t, err)
 	defer far.Close()
-	tool := command(t, "trace", "--protocol", "udp")
+	tool := node.ToolCommand(t, "trace", "--protocol", "udp")
 	tool.Stdout = far
 	stderr, err := tool.StderrPipe()
 	must(t, err)
@@ -308,7 +308,7 @@ func TestTraceLosesItsTerminal(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, unix.SIGHUP)
 	defer signal.Stop(caught)
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	attach(t, n)
 	for range 2 {

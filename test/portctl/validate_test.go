@@ -35,7 +35,7 @@ func TestAllRefuseTheSame(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "net.conflist")
 		must(t, os.WriteFile(path, []byte(`{ "cniVersion": "1.1.0", "name": "lab", "plugins": [{ "type": "ptp" }, `+chained(entry, "")+`] }`), 0o600))
 		validated := portctl(t, o.Node, "validate", path)
-		status, err := o.Call(node.Call{Verb: "STATUS", Stdin: []byte(chained(entry, `"cniVersion": "1.1.0", "name": "lab", `))})
+		status, err := o.Call(node.Call{Operation: "STATUS", Stdin: []byte(chained(entry, `"cniVersion": "1.1.0", "name": "lab", `))})
 		must(t, err)
 		if says == "" {
 			installed.want(t, 0)
@@ -123,7 +123,7 @@ func TestValidateKnowsTheChain(t *testing.T) {
 
 // TestValidateIsBounded has more mistakes than anybody reads.
 func TestValidateIsBounded(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	rules := make([]object, 500)
 	for i := range rules {
 		rules[i] = object{"\u202e\u009b": strings.Repeat("\x7f", 1000)}

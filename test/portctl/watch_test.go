@@ -19,7 +19,7 @@ import (
 // TestWatchInAPipe prints a report each interval, whose rates are of the
 // packets in between.
 func TestWatchInAPipe(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	stop := sendAlways(t, []*node.Container{c})
@@ -48,12 +48,12 @@ func TestWatchInAPipe(t *testing.T) {
 // TestWatchOnATerminal redraws on the alternate screen, sorts by another column
 // on s, ends on q, and leaves the terminal as it was.
 func TestWatchOnATerminal(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	send(t, c, 7999, 42)
 	near, shown := openTerminal(t)
-	tool := command(t, "stats", "--watch", "--interval", "100ms")
+	tool := node.ToolCommand(t, "stats", "--watch", "--interval", "100ms")
 	tool.Env = append(os.Environ(), "TERM=xterm")
 	tool.Stdin, tool.Stdout, tool.Stderr = near, near, near
 	before, err := unix.IoctlGetTermios(int(near.Fd()), unix.TCGETS)
@@ -77,9 +77,9 @@ func TestWatchOnATerminal(t *testing.T) {
 // TestTerminalIsAskedNothing wants what is said on a terminal, and at once:
 // whoever asks a terminal about itself waits for long where none answers.
 func TestTerminalIsAskedNothing(t *testing.T) {
-	n := newNode(t)
+	n := node.ForTest(t)
 	near, shown := openTerminal(t)
-	tool := command(t, "version")
+	tool := node.ToolCommand(t, "version")
 	tool.Env = append(os.Environ(), "TERM=xterm-256color")
 	tool.Stdin, tool.Stdout, tool.Stderr = near, near, near
 	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Run() }))

@@ -12,7 +12,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/config"
 )
 
-// replacements are put in the place of every value in turn.
+// replacements replace every value in turn.
 var replacements = []any{
 	nil, true, false, 0, 1, 80, 1024, 70000, -1, 1.5, json.Number("80.0"), json.Number("8e1"),
 	"", "x", "80", "80-90", "90-80", "8001-8000", "7998-8000", ":::/64", "1.0.0", "bandwidth", "macvlan", "clsact",
@@ -23,8 +23,8 @@ var replacements = []any{
 	[]any{map[string]any{"protocol": "udp", "action": "drop"}},
 }
 
-// TestBothJudgeAlike changes every value of every good example in many ways.
-// Whatever the parser alone refuses, it must do by a mistake of parser.json.
+// TestBothJudgeAlike changes every value of every good example in many ways. If only the
+// parser refuses an example, its error must be listed in parser.json.
 func TestBothJudgeAlike(t *testing.T) {
 	schemas := compile(t)
 	var alone []string
@@ -94,8 +94,8 @@ func mutants(t *testing.T, e example) iter.Seq[example] {
 	}
 }
 
-// changeWithin changes what an object or list holds, one thing at a time, tells
-// of each change and undoes it.
+// changeWithin changes what an object or list contains, one thing at a time. It reports
+// each change and then undoes it.
 func changeWithin(v any, changed func()) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -116,8 +116,7 @@ func changeWithin(v any, changed func()) {
 	}
 }
 
-// change puts every replacement in the place of a value, and changes what it
-// holds.
+// change replaces a value by every replacement, and changes what it contains.
 func change(v any, set func(any), changed func()) {
 	for _, replacement := range replacements {
 		set(replacement)

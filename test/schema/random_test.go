@@ -10,8 +10,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// TestRandomRanges has the schema tell ranges that run backwards, which it does
-// digit by digit.
+// TestRandomRanges expects the schema to find ranges that run backwards. The schema
+// compares them digit by digit.
 func TestRandomRanges(t *testing.T) {
 	ports := part(t, "ports")
 	random := rand.New(rand.NewPCG(1, 2))
@@ -28,7 +28,7 @@ func TestRandomRanges(t *testing.T) {
 	}
 }
 
-// TestRandomPrefixes has the schema tell addresses from what looks like some.
+// TestRandomPrefixes expects the schema to distinguish addresses from similar text.
 func TestRandomPrefixes(t *testing.T) {
 	prefix := part(t, "prefix")
 	random := rand.New(rand.NewPCG(3, 4))

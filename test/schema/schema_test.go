@@ -1,7 +1,7 @@
-// Package schema holds the JSON Schema of the configuration against the parser
-// that the plugin has: both must take, and refuse, the same.
+// Package schema compares the JSON Schema of the configuration with the plugin's parser:
+// both must accept and refuse the same.
 //
-// It is a module of its own, so that the product need not know the library.
+// It is a module of its own, so that the product does not depend on the library.
 package schema
 
 import (
@@ -23,12 +23,12 @@ const (
 	schemaFile = conf + "/xdp-port.schema.json"
 )
 
-// example is a whole conflist, xdp-port's entry of one, rules for one container, or
-// the latter both.
+// example is a conflist, an entry of xdp-port, rules for one container, or the last two
+// together.
 type example struct {
 	Case                   string
 	List, Entry, Container json.RawMessage
-	// Says is what the parser says, where the schema has nothing to say.
+	// Says is the error of the parser if the schema accepts the example.
 	Says string
 }
 
@@ -49,8 +49,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// parse hands the example to the parser as a runtime would, with the head of
-// the network around it, or as validate does.
+// parse passes the example to the parser as a runtime would, inside a network, or as
+// validate does.
 func (e *example) parse() error {
 	if e.List != nil {
 		_, err := config.ParseList(e.List)
@@ -75,7 +75,7 @@ func (e *example) parse() error {
 			members = append(members, fmt.Sprintf("%q: %s", key, value))
 		}
 	}
-	// The text stays as it is: a map would not keep a key given twice.
+	// The text stays unchanged: a map would drop a duplicate key.
 	inside := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(string(entry)), "{"), "}")
 	if strings.TrimSpace(inside) != "" {
 		members = append(members, inside)
@@ -84,8 +84,7 @@ func (e *example) parse() error {
 	return err
 }
 
-// schemas are the one of an entry or a conflist, and the one of rules for a
-// container.
+// schemas are the schema of an entry or a conflist, and that of rules for a container.
 type schemas struct{ file, container *jsonschema.Schema }
 
 func compile(t *testing.T) schemas {
@@ -152,7 +151,7 @@ func TestBothRefuse(t *testing.T) {
 	}
 }
 
-// rules is a list of so many.
+// rules is a list of count rules.
 func rules(count int) string {
 	return "[" + strings.Repeat(`{"protocol": "tcp", "action": "drop"}, `, count-1) + `{"protocol": "udp", "action": "drop"}]`
 }
@@ -169,7 +168,7 @@ func TestAsManyAsMayBe(t *testing.T) {
 	}
 }
 
-// TestParserAlone lists what a schema cannot express.
+// TestParserAlone lists errors that a schema cannot express.
 func TestParserAlone(t *testing.T) {
 	schemas := compile(t)
 	for _, e := range examples(t, "parser.json") {

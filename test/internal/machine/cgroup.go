@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupPrefix marks the cgroups of machines; the number of the process that
-// made them comes next.
+// cgroupPrefix begins the names of machines' cgroups. The number of the process that
+// made them follows.
 const cgroupPrefix = "xdp-port-machine-"
 
-// cgroups are a machine's, one a hierarchy, by path.
+// cgroups are the paths of a machine's cgroups, one in each hierarchy.
 type cgroups struct {
 	byThread []string // version 1
 	unified  string   // version 2, or empty
@@ -48,8 +48,8 @@ func newCgroups(name string) (c cgroups, err error) {
 	return c, nil
 }
 
-// inheritCPUs fills in what a cgroup of the cpuset controller must have before
-// it takes a process.
+// inheritCPUs fills in what a cgroup of the cpuset controller needs before it
+// accepts a process.
 func inheritCPUs(parent, path string) error {
 	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 		value, err := os.ReadFile(filepath.Join(parent, name))

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Patience bounds every command.
+// Patience is the time limit of every command.
 const Patience = time.Minute
 
 // Run runs a command in the machine and returns what it printed to stdout. The
@@ -30,7 +30,7 @@ func (m *Machine) Run(command ...string) (string, error) {
 // RunIn is Run in a folder, within the time of the context.
 func (m *Machine) RunIn(ctx context.Context, folder string, command ...string) (string, error) {
 	cmd := m.command(ctx, folder, command)
-	// What goes on in the background keeps the output open.
+	// A program in the background keeps the output open.
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -44,8 +44,8 @@ func (m *Machine) RunIn(ctx context.Context, folder string, command ...string) (
 	return stdout.String(), nil
 }
 
-// command leaves it to env(1) to find the program: the machine's files are not
-// the host's.
+// command lets env(1) find the program, because the machine's files are not the
+// host's.
 func (m *Machine) command(ctx context.Context, folder string, command []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/usr/bin/env", command...)
 	cmd.Dir = folder
@@ -56,8 +56,8 @@ func (m *Machine) command(ctx context.Context, folder string, command []string) 
 	return cmd
 }
 
-// start starts a command in the machine, by a thread that enters it and never
-// comes back.
+// start starts a command in the machine, on a thread that enters it and never
+// returns.
 func (m *Machine) start(cmd *exec.Cmd) error {
 	started := make(chan error, 1)
 	go func() {
@@ -75,7 +75,7 @@ func (m *Machine) startHere(cmd *exec.Cmd) error {
 	if m.cgroups.unified == "" {
 		return cmd.Start()
 	}
-	// What the first process is in, it may have moved into a leaf.
+	// The first process may have moved its cgroup's processes into a leaf.
 	leaf, err := unix.Open(m.leaf(), unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (m *Machine) startHere(cmd *exec.Cmd) error {
 	return cmd.Start()
 }
 
-// leaf is where processes go in the unified hierarchy, as the machine sees it.
+// leaf is the cgroup for processes in the unified hierarchy, as the machine sees it.
 func (m *Machine) leaf() string {
 	if isUnified(cgroupTop) {
 		return filepath.Join(cgroupTop, "machine")
@@ -93,8 +93,8 @@ func (m *Machine) leaf() string {
 	return filepath.Join(cgroupTop, "unified")
 }
 
-// enter moves this thread into the machine's cgroups and namespaces; the
-// namespace of processes counts for its children.
+// enter moves this thread into the machine's cgroups and namespaces. The PID
+// namespace applies to its children.
 func (m *Machine) enter() error {
 	if err := m.cgroups.addThread(); err != nil {
 		return err

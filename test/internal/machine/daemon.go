@@ -41,7 +41,7 @@ func (m *Machine) StartDaemon(log string, command ...string) (*Daemon, error) {
 // Ended is closed when the daemon has ended.
 func (d *Daemon) Ended() <-chan struct{} { return d.ended }
 
-// Stop ends the daemon by a signal, and waits for it. What it started goes on.
+// Stop ends the daemon with a signal and waits for it. Its children keep running.
 func (d *Daemon) Stop(signal os.Signal) error {
 	if err := d.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err

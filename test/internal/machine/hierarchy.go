@@ -51,9 +51,9 @@ func isUnified(path string) bool {
 	return unix.Statfs(path, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
-// parent is where a machine's cgroup goes: below this process's, but at the top of
-// the unified hierarchy, where only a cgroup without processes, or the top, has
-// controllers to give.
+// parent is the cgroup that a machine's cgroup goes into: this process's own, or the
+// top in the unified hierarchy. There, only the top or a cgroup without processes can
+// pass on controllers.
 func (h hierarchy) parent() string {
 	if h.unified {
 		return h.mount
@@ -88,8 +88,8 @@ func mountCgroups() error {
 	return nil
 }
 
-// mountUnified unmounts the host's first: one cgroup file system does not go on
-// another.
+// mountUnified first unmounts the host's, because one cgroup file system cannot be
+// mounted on another.
 func mountUnified() error {
 	if err := unix.Unmount(cgroupTop, unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmount %s: %w", cgroupTop, err)
@@ -100,8 +100,8 @@ func mountUnified() error {
 	return delegate()
 }
 
-// delegate lets runtimes use the controllers: for that the top cgroup must hold
-// no process itself.
+// delegate lets runtimes use the controllers. For that, the top cgroup must not
+// contain a process.
 func delegate() error {
 	leaf := filepath.Join(cgroupTop, "machine")
 	if err := os.Mkdir(leaf, 0o755); err != nil {
@@ -114,8 +114,8 @@ func delegate() error {
 	return nil
 }
 
-// enableControllers gives what controllers there are to the cgroups below. What
-// cannot be had is for the runtime to do without.
+// enableControllers passes all available controllers on to the cgroups below.
+// Runtimes work without the missing ones.
 func enableControllers(path string) {
 	controllers, _ := os.ReadFile(filepath.Join(path, "cgroup.controllers"))
 	for _, name := range bytes.Fields(controllers) {

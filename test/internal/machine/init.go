@@ -13,15 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// initName is what the program is called when it is a machine's first process.
+// initName is the name of the program when it is a machine's first process.
 const initName = "xdp-port-machine"
 
-// The main thread is the main goroutine's alone: the first process must be in
-// the machine with it, and nobody else may enter a machine by it, since it
-// cannot end like other threads.
+// Only the main goroutine runs on the main thread. The first process of a machine
+// must enter it with this thread, and no other goroutine may do so, because the main
+// thread cannot end like other threads.
 func init() { runtime.LockOSThread() }
 
-// Main does not return where the program is the first process of a machine.
+// Main runs the first process of a machine if the program is one, and then does not
+// return.
 func Main() {
 	if os.Args[0] != initName {
 		return
@@ -33,12 +34,12 @@ func Main() {
 	fmt.Println("ready")
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0) // and the kernel ends all other processes
+		os.Exit(0) // the kernel then ends all other processes
 	}()
 	reap()
 }
 
-// reap waits for the processes that lost their parent.
+// reap waits for processes without a parent.
 func reap() {
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, unix.SIGCHLD)
@@ -51,7 +52,7 @@ func reap() {
 	}
 }
 
-// layOut makes the machine out of the host's, once the process is in the
+// layOut changes the host's file system into the machine's, once the process is in the
 // machine's cgroups.
 func layOut() error {
 	if _, err := os.Stdin.Read(make([]byte, len("go\n"))); err != nil {
@@ -94,8 +95,8 @@ func mountAll() error {
 	return mount("bpf", "/sys/fs/bpf", "mode=700")
 }
 
-// mountOverlay has all changes below the folder go to /run, which is the
-// machine's.
+// mountOverlay directs all changes below the folder to /run, which belongs to the
+// machine.
 func mountOverlay(folder string) error {
 	store := filepath.Join("/run/machine", folder)
 	upper, work := filepath.Join(store, "upper"), filepath.Join(store, "work")
@@ -118,7 +119,7 @@ func writeFiles() error {
 		"/etc/resolv.conf": "# no name server\n",
 		"/etc/hosts":       "127.0.0.1 localhost\n",
 	} {
-		_ = os.Remove(path) // it may be a link to what is not there
+		_ = os.Remove(path) // it may be a dangling link
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			return err
 		}

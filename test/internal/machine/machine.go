@@ -1,8 +1,8 @@
-// Package machine makes a clean machine for a container runtime to run on: it
-// has its own processes, network, cgroups and BPF file system, empty /run,
-// /etc/cni and /opt/cni, and whatever is written below /etc, /opt, /usr, /var/lib
-// and /var/log stays in it. All of it goes when Close is called, or when the
-// process that made it ends, however it ends.
+// Package machine makes a clean machine that a container runtime can run on. The
+// machine has its own processes, network, cgroups and BPF file system. Its /run,
+// /etc/cni and /opt/cni are empty, and files written below /etc, /opt, /usr, /var/lib
+// and /var/log stay in it. Close removes the machine; so does the end of the process
+// that made it.
 //
 // It is no sandbox: the rest of the file system is the host's.
 package machine
@@ -23,7 +23,7 @@ import (
 
 // Machine is a running machine.
 type Machine struct {
-	// Path are folders that programs are looked for in before the usual ones.
+	// Path are folders to look for programs in before the usual ones.
 	Path []string
 
 	init    *exec.Cmd
@@ -34,8 +34,8 @@ type Machine struct {
 
 var made atomic.Int64
 
-// New starts a machine. The calling program must call Main first of all, since
-// it is also the first process of its machines.
+// New starts a machine. The calling program must call Main before anything else,
+// because it is also the first process of its machines.
 func New() (m *Machine, err error) {
 	m = &Machine{}
 	defer func() {
@@ -102,8 +102,7 @@ func (m *Machine) Close() error {
 	return m.cgroups.remove()
 }
 
-// File returns the path by which a file of the machine can be reached from
-// outside.
+// File returns the path of a machine's file outside of the machine.
 func (m *Machine) File(path string) string {
 	return filepath.Join("/proc", strconv.Itoa(m.init.Process.Pid), "root", path)
 }

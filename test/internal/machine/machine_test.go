@@ -43,7 +43,7 @@ func newMachine(t *testing.T) *Machine {
 	return m
 }
 
-// TestMachine looks around in a machine.
+// TestMachine expects a machine to have its own files, processes and network.
 func TestMachine(t *testing.T) {
 	m := newMachine(t)
 	for _, look := range []struct{ command, want string }{
@@ -68,7 +68,7 @@ func TestMachine(t *testing.T) {
 	}
 }
 
-// TestClose leaves what daemons started, and wants all of it gone.
+// TestClose expects Close to remove everything that daemons started.
 func TestClose(t *testing.T) {
 	m := newMachine(t)
 	daemon, err := m.StartDaemon(filepath.Join(t.TempDir(), "log"), "sleep", "1000")
@@ -97,7 +97,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestRunEnds bounds a command that does not end by itself.
+// TestRunEnds expects Run to stop a command that does not end by itself.
 func TestRunEnds(t *testing.T) {
 	m := newMachine(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)

@@ -1,4 +1,4 @@
-// Package need has tests say which programs of Debian they cannot do without.
+// Package need lets tests name the Debian programs that they need.
 package need
 
 import (
@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// packages of Debian, by the programs that tests run.
+// packages are the Debian packages of the programs that tests run.
 var packages = map[string]string{
 	"git":          "git",
 	"ip":           "iproute2",
@@ -28,8 +28,8 @@ var packages = map[string]string{
 	"nc":           "netcat-openbsd",
 }
 
-// Program skips the test where a program is missing, and says what helps. In CI,
-// which installs all, that fails.
+// Program skips the test if a program is missing, and names the package to install.
+// CI installs all packages, so there the test fails.
 func Program(t testing.TB, programs ...string) {
 	t.Helper()
 	missing := slices.DeleteFunc(slices.Clone(programs), isThere)
@@ -44,8 +44,7 @@ func Program(t testing.TB, programs ...string) {
 	}
 }
 
-// Missing are the packages of Debian that the tests need, and that have programs
-// which are not there, to run make test.
+// Missing returns the Debian packages of missing programs, which make test installs.
 func Missing() []string {
 	programs := slices.Sorted(maps.Keys(packages))
 	return packagesOf(slices.DeleteFunc(programs, isThere))

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestMissing has one program, and wants the packages of all others.
+// TestMissing provides one program and expects the packages of all others.
 func TestMissing(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "iptables"), []byte("#!/bin/sh\n"), 0o755); err != nil {
@@ -15,7 +15,7 @@ func TestMissing(t *testing.T) {
 	}
 	t.Setenv("PATH", folder)
 	missing := Missing()
-	for _, name := range []string{"iptables", "nftables", "dnsmasq-base", "nginx-light"} { // iptables has iptables-nft too
+	for _, name := range []string{"iptables", "nftables", "dnsmasq-base", "nginx-light"} { // iptables is missing because iptables-nft is
 		if !slices.Contains(missing, name) {
 			t.Errorf("%s is not among %v", name, missing)
 		}
@@ -28,16 +28,16 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestProgram skips where a program is missing, and fails in CI.
+// TestProgram expects a skip if a program is missing, and a failure in CI.
 func TestProgram(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for _, ci := range []string{"", "true"} {
 		t.Setenv("CI", ci)
 		skipped, failed := false, false
 		t.Run("dig", func(t *testing.T) {
-			n := &noting{TB: t}
+			n := &recorder{TB: t}
 			Program(n, "dig", "nc", "unheard-of")
-			skipped, failed = n.skipped == wanted, n.failed == wanted
+			skipped, failed = n.skipped == missing, n.failed == missing
 		})
 		if skipped != (ci == "") || failed != (ci == "true") {
 			t.Errorf("with CI=%q: skipped %t, failed %t", ci, skipped, failed)
@@ -45,13 +45,13 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-const wanted = "missing: dig, nc, unheard-of; apt-get install bind9-dnsutils netcat-openbsd unheard-of"
+const missing = "missing: dig, nc, unheard-of; apt-get install bind9-dnsutils netcat-openbsd unheard-of"
 
-// noting notes what becomes of a test, and goes on.
-type noting struct {
+// recorder records the end of a test and continues.
+type recorder struct {
 	testing.TB
 	skipped, failed string
 }
 
-func (n *noting) Skip(args ...any)  { n.skipped = args[0].(string) }
-func (n *noting) Fatal(args ...any) { n.failed = args[0].(string) }
+func (n *recorder) Skip(args ...any)  { n.skipped = args[0].(string) }
+func (n *recorder) Fatal(args ...any) { n.failed = args[0].(string) }

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Creates tells whether the call makes a BPF map of that type.
+// Creates reports whether the call creates a BPF map of that type.
 func (c Call) Creates(kind ebpf.MapType) bool { return c.isBPF(unix.BPF_MAP_CREATE, uint32(kind)) }
 
-// Loads tells whether the call loads a BPF program of that type.
+// Loads reports whether the call loads a BPF program of that type.
 func (c Call) Loads(kind ebpf.ProgramType) bool { return c.isBPF(unix.BPF_PROG_LOAD, uint32(kind)) }
 
-// isBPF looks at the command and at the type, which comes first in what the
-// second argument of bpf(2) points to.
+// isBPF compares the command and the type. The type is the first word of the
+// attributes, which the second argument of bpf(2) points to.
 func (c Call) isBPF(command uint64, kind uint32) bool {
 	if c.Number != unix.SYS_BPF || c.Args[0] != command {
 		return false

@@ -20,43 +20,42 @@ type Call struct {
 	// Number is one of unix.SYS_*.
 	Number uint64
 	Args   [6]uint64
-	// PID is the process, whose memory Args may point to.
+	// PID is the process. Args may point to its memory.
 	PID int
 }
 
-// Verdict is what is to become of a Call.
+// Verdict is what to do with a Call.
 type Verdict struct {
 	kill  bool
 	errno unix.Errno
 	edit  Edit
 }
 
-// Edit changes what the kernel answers to a call: its result, which it returns,
-// and the memory of the process by its addresses.
+// Edit changes the kernel's answer to a call: it returns another result, and may
+// write to the memory of the process by address.
 type Edit func(memory *os.File, result int64) int64
 
-// The verdicts, beside Fail.
+// Verdicts without a parameter.
 var (
-	// Proceed has the kernel serve the call.
+	// Proceed lets the kernel serve the call.
 	Proceed = Verdict{}
-	// Kill ends the process by SIGKILL; the call is not served any more.
+	// Kill ends the process with SIGKILL before the kernel serves the call.
 	Kill = Verdict{kill: true}
 )
 
-// Fail has the process see an error as the answer to the call, which is not
-// served.
+// Fail returns an error to the process. The kernel does not serve the call.
 func Fail(errno unix.Errno) Verdict { return Verdict{errno: errno} }
 
-// Change has the kernel serve the call, and edits the answer.
+// Change lets the kernel serve the call and edits the answer.
 func Change(edit Edit) Verdict { return Verdict{edit: edit} }
 
-// ErrTimeout is returned when the process did not end in time. It was killed.
+// ErrTimeout is the error if the process did not end in time and was killed.
 var ErrTimeout = errors.New("it took too long and was killed")
 
-// Run starts the command and asks judge about each system call of all of its
-// threads, which wait while it judges. It returns what exec.Cmd.Wait does.
+// Run starts the command and asks judge about each system call of each thread, which
+// waits for the verdict. It returns the error of exec.Cmd.Wait.
 func Run(cmd *exec.Cmd, timeout time.Duration, judge func(Call) Verdict) error {
-	runtime.LockOSThread() // only the thread that traces may do so
+	runtime.LockOSThread() // only the tracing thread may use ptrace
 	defer runtime.UnlockOSThread()
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(unix.SysProcAttr)
@@ -80,10 +79,10 @@ func Run(cmd *exec.Cmd, timeout time.Duration, judge func(Call) Verdict) error {
 	return cmd.Wait()
 }
 
-// IsKilled tells whether an error of Run says that the process ended by Kill,
-// and by nothing else.
+// IsKilled reports whether an error of Run means that Kill, and nothing else, ended
+// the process.
 func IsKilled(err error) bool {
-	exit, ok := err.(*exec.ExitError) //nolint:errorlint // what is joined to it is another matter
+	exit, ok := err.(*exec.ExitError) //nolint:errorlint // a joined error has another cause
 	return ok && exit.Sys().(syscall.WaitStatus).Signal() == unix.SIGKILL
 }
 
@@ -94,13 +93,13 @@ type tracer struct {
 }
 
 type thread struct {
-	// edit is for the call that the thread is in; nil for none.
+	// edit is for the call that the thread is in, or nil.
 	edit Edit
 }
 
 const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
 
-// trace ends when the process has, and leaves its status for exec.Cmd.Wait.
+// trace ends when the process has ended. exec.Cmd.Wait collects its status.
 func (t *tracer) trace() error {
 	for begun := false; ; begun = true {
 		tid, ended, err := t.next()
@@ -112,7 +111,7 @@ func (t *tracer) trace() error {
 		case err != nil:
 			return fmt.Errorf("wait for thread %d: %w", tid, err)
 		case waited == 0:
-			continue // it was killed since; if it is the first, it ends when all others were waited for
+			continue // it was killed meanwhile; the first thread ends after all others
 		case !status.Stopped():
 			continue // one thread of several has ended
 		}
@@ -127,8 +126,8 @@ func (t *tracer) trace() error {
 	}
 }
 
-// next waits until something happens to a thread, or the process has ended.
-// Other children of this process are none of its business.
+// next waits until something happens to a thread or the process ends. It ignores
+// other children of this process.
 func (t *tracer) next() (tid int, ended bool, err error) {
 	var info struct {
 		signo, errno, code, _ int32
@@ -144,19 +143,19 @@ func (t *tracer) next() (tid int, ended bool, err error) {
 		if err != nil {
 			return 0, false, fmt.Errorf("wait for process %d: %w", t.pid, err)
 		}
-		const exited, dumped = 1, 3 // CLD_EXITED, CLD_DUMPED; CLD_KILLED between them
+		const exited, dumped = 1, 3 // CLD_EXITED and CLD_DUMPED; CLD_KILLED is between them
 		ended := int(info.pid) == t.pid && exited <= info.code && info.code <= dumped
 		return int(info.pid), ended, nil
 	}
 }
 
-// resume judges the call that a thread has stopped at, if that is the cause,
-// and lets it go on.
+// resume judges the call that stopped a thread, if a call did, and continues the
+// thread.
 func (t *tracer) resume(tid int, status unix.WaitStatus) error {
 	this := t.threads[tid]
 	if this == nil {
-		// Its first stop is the beginning of a trace: SIGTRAP of the process,
-		// SIGSTOP of each thread behind.
+		// The first stop of a thread begins its trace: SIGTRAP for the process, SIGSTOP
+		// for each further thread.
 		t.threads[tid] = new(thread)
 		return proceed(tid, 0)
 	}
@@ -180,7 +179,7 @@ type stop struct {
 	_      [3]byte
 	arch   uint32
 	_      [2]uint64 // instruction and stack pointer
-	number uint64    // at the entry, and so is what follows
+	number uint64    // valid at the entry, like the fields below
 	args   [6]uint64
 	_      [8]byte
 }
@@ -221,14 +220,14 @@ func (t *tracer) atCall(tid int, this *thread) error {
 	return proceed(tid, 0)
 }
 
-// suppress has the kernel answer with the error to the call that a thread is
-// about to make, and not serve it.
+// suppress returns an error for the call that the thread is about to make. The
+// kernel does not serve it.
 func (t *thread) suppress(tid int, errno unix.Errno) error {
 	t.edit = func(*os.File, int64) int64 { return -int64(errno) }
 	return unlessKilled(skipCall(tid))
 }
 
-// answer edits the answer to the call that a thread is about to return from.
+// answer edits the answer to the call that the thread is returning from.
 func (t *tracer) answer(tid int, edit Edit) error {
 	return unlessKilled(changeResult(tid, func(result int64) (int64, error) {
 		memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", t.pid), os.O_RDWR, 0)
@@ -240,7 +239,7 @@ func (t *tracer) answer(tid int, edit Edit) error {
 	}))
 }
 
-// unlessKilled does not mind a thread that was killed while it stood still.
+// unlessKilled ignores the error for a thread that was killed while it was stopped.
 func unlessKilled(err error) error {
 	if errors.Is(err, unix.ESRCH) {
 		return nil

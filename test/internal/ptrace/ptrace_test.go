@@ -40,7 +40,7 @@ func TestProceed(t *testing.T) {
 	}
 }
 
-// TestKill wants the call at which the process is killed not to be served.
+// TestKill expects the kernel not to serve the call that the process is killed at.
 func TestKill(t *testing.T) {
 	cmd, out := echo()
 	err := ptrace.Run(cmd, timeout, func(c ptrace.Call) ptrace.Verdict {
@@ -72,7 +72,7 @@ func TestFail(t *testing.T) {
 	}
 }
 
-// TestChange has the process read something else than was written to it.
+// TestChange expects the process to read something other than what was written.
 func TestChange(t *testing.T) {
 	cmd, out := echo()
 	err := ptrace.Run(cmd, timeout, func(c ptrace.Call) ptrace.Verdict {

@@ -2,10 +2,10 @@ package ptrace
 
 import "golang.org/x/sys/unix"
 
-// noCall is the number of no system call.
+// noCall is a number that no system call has.
 const noCall = ^uint64(0)
 
-// skipCall has the kernel serve no call, at the entry of one.
+// skipCall makes the kernel serve no call. The thread must be at the entry of one.
 func skipCall(tid int) error {
 	return changeRegisters(tid, func(r *unix.PtraceRegs) error {
 		r.Orig_rax = noCall
@@ -13,7 +13,7 @@ func skipCall(tid int) error {
 	})
 }
 
-// changeResult edits the result of a call, at its exit.
+// changeResult edits the result of a call. The thread must be at its exit.
 func changeResult(tid int, edit func(int64) (int64, error)) error {
 	return changeRegisters(tid, func(r *unix.PtraceRegs) error {
 		result, err := edit(int64(r.Rax))

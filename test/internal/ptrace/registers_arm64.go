@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// skipCall has the kernel serve no call, at the entry of one.
+// skipCall makes the kernel serve no call. The thread must be at the entry of one.
 //
-// The number of the call is a register set of its own: the kernel has read x8
-// by then.
+// The number of the call has its own register set, because the kernel has already
+// read x8.
 func skipCall(tid int) error {
 	number := int32(-1)
 	set := unix.Iovec{Base: (*byte)(unsafe.Pointer(&number)), Len: uint64(unsafe.Sizeof(number))}
@@ -21,7 +21,7 @@ func skipCall(tid int) error {
 	return nil
 }
 
-// changeResult edits the result of a call, at its exit.
+// changeResult edits the result of a call. The thread must be at its exit.
 func changeResult(tid int, edit func(int64) (int64, error)) error {
 	var registers unix.PtraceRegsArm64
 	if err := unix.PtraceGetRegSetArm64(tid, unix.NT_PRSTATUS, &registers); err != nil {

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// install installs packages of Debian, asks nothing, and lets no service of theirs
-// run: the tests run nginx themselves.
+// install installs Debian packages without questions. It lets none of their services
+// run, because the tests run nginx themselves.
 func install(packages []string, out io.Writer) (err error) {
 	fmt.Fprintf(out, "installing what tests need: %s\n", strings.Join(packages, " "))
 	allow, err := forbidServices()
@@ -21,14 +21,14 @@ func install(packages []string, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, allow()) }()
 	args := append([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages...)
-	if err = apt(args...); err != nil { // the lists may be missing, or old
+	if err = apt(args...); err != nil { // the package lists may be missing or old
 		if updated := apt("update", "-qq"); updated != nil {
 			return updated
 		}
 		err = apt(args...)
 	}
 	if err == nil && slices.Contains(packages, "nginx-light") {
-		_ = exec.Command("update-rc.d", "nginx", "disable").Run() // nor when the machine starts
+		_ = exec.Command("update-rc.d", "nginx", "disable").Run() // do not start it with the machine either
 	}
 	return err
 }
@@ -46,8 +46,8 @@ func apt(args ...string) error {
 	return err
 }
 
-// forbidServices has Debian's own switch for it say no to services that begin when
-// they are installed, unless the machine has one.
+// forbidServices stops new services from starting when they are installed, with
+// Debian's switch for it. A machine with its own switch keeps it.
 func forbidServices() (allow func() error, err error) {
 	const policy = "/usr/sbin/policy-rc.d"
 	file, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)

@@ -15,33 +15,33 @@ type event struct {
 	Action, Package, Test, Output string
 }
 
-// report tells of tests as go test does without -v, and remembers those that were
-// skipped.
+// report prints the results of tests as go test does without -v, and collects the
+// skipped tests.
 type report struct {
 	out io.Writer
-	// said is what each test has said that did not end yet.
-	said                    map[testName][]string
+	// output is the output of each test that has not ended.
+	output                  map[testName][]string
 	passed, failed, skipped int
 	reasons                 []*reason
-	// broken says that a package failed, be it without a test, or that tests could
-	// not be run.
+	// broken is set if a package failed, even without a failed test, or if tests could
+	// not run.
 	broken bool
 }
 
 type testName struct{ pkg, test string }
 
-// ofKernel are the reasons that only another kernel helps with, which is for make
-// test-kernels: a run is complete without those tests.
+// ofKernel matches reasons that only another kernel solves. make test-kernels runs
+// those tests, so a run is complete without them.
 var ofKernel = regexp.MustCompile(`^the kernel |Linux \d`)
 
-// reason is one, and the tests that were skipped for it.
+// reason is why some tests were skipped.
 type reason struct {
 	text  string
 	tests []string
 }
 
 func newReport(out io.Writer) *report {
-	return &report{out: out, said: map[testName][]string{}}
+	return &report{out: out, output: map[testName][]string{}}
 }
 
 func (r *report) read(from io.Reader) error {
@@ -65,7 +65,7 @@ func (r *report) ofTest(e event) {
 	switch e.Action {
 	case "output":
 		if !strings.HasPrefix(e.Output, "=== ") { // RUN, PAUSE, CONT, NAME
-			r.said[name] = append(r.said[name], e.Output)
+			r.output[name] = append(r.output[name], e.Output)
 		}
 		return
 	case "pass":
@@ -79,7 +79,7 @@ func (r *report) ofTest(e event) {
 	default:
 		return
 	}
-	delete(r.said, name)
+	delete(r.output, name)
 }
 
 func (r *report) ofPackage(e event) {
@@ -90,18 +90,18 @@ func (r *report) ofPackage(e event) {
 		}
 	case "fail":
 		r.broken = true
-		for name := range r.said { // a panic or a timeout has kept them from their end
+		for name := range r.output { // a panic or a timeout ended them
 			if name.pkg == e.Package {
 				r.print(name)
-				delete(r.said, name)
+				delete(r.output, name)
 			}
 		}
 	}
 }
 
-// print prints what a test has said, its outcome first.
+// print prints the output of a test, its result first.
 func (r *report) print(name testName) {
-	lines := r.said[name]
+	lines := r.output[name]
 	isOutcome := func(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "--- ") }
 	if at := slices.IndexFunc(lines, isOutcome); at > 0 {
 		lines = append([]string{lines[at]}, slices.Delete(slices.Clone(lines), at, at+1)...)
@@ -109,10 +109,10 @@ func (r *report) print(name testName) {
 	fmt.Fprintf(r.out, "%s", strings.Join(lines, ""))
 }
 
-// skip notes why a test was skipped: what it has said last before its outcome.
+// skip records why a test was skipped: its last message before the result.
 func (r *report) skip(name testName) {
 	text := "no reason is given"
-	for _, line := range r.said[name] {
+	for _, line := range r.output[name] {
 		line = strings.TrimSpace(line)
 		if _, message, found := strings.Cut(line, ".go:"); found && !strings.HasPrefix(line, "--- ") {
 			_, text, _ = strings.Cut(message, ": ")
@@ -128,13 +128,13 @@ func (r *report) skip(name testName) {
 	r.reasons = append(r.reasons, &reason{text, []string{test}})
 }
 
-// summarise says what was not tested, and returns the exit code.
+// summarise prints the skipped tests and returns the exit code.
 func (r *report) summarise() int {
 	if len(r.reasons) > 0 {
 		fmt.Fprintf(r.out, "\nskipped:\n")
 		for _, reason := range r.reasons {
 			fmt.Fprintf(r.out, "  %s\n", reason.text)
-			slices.Sort(reason.tests) // packages may run at once
+			slices.Sort(reason.tests) // packages may run at the same time
 			for _, test := range reason.tests {
 				fmt.Fprintf(r.out, "      %s\n", test)
 			}

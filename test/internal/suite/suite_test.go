@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// module is one of which some tests can be skipped, or fail.
+// module is a module with tests that skip or fail on request.
 var module = map[string]string{
 	"go.mod": "module example.com/some\n\ngo 1.26\n",
 	"fine/fine_test.go": `package fine
@@ -42,10 +42,9 @@ func TestFails(t *testing.T) {
 `,
 }
 
-// TestSaysWhatWasSkipped has tests of a module skipped and fail.
-func TestSaysWhatWasSkipped(t *testing.T) {
-	folder := t.TempDir()
-	for name, text := range module {
+func writeModule(t *testing.T, folder string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
 		path := filepath.Join(folder, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -54,6 +53,12 @@ func TestSaysWhatWasSkipped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestSaysWhatWasSkipped runs a module with skipped and failing tests.
+func TestSaysWhatWasSkipped(t *testing.T) {
+	folder := t.TempDir()
+	writeModule(t, folder, module)
 	const skipped = `(?s)\nskipped:\n  missing: frob; apt-get install frob-utils\n` +
 		`      example.com/some/fine TestSkipped/part\n      example.com/some/other TestOther\n\n`
 	for _, test := range []struct {
@@ -84,14 +89,23 @@ func TestSaysWhatWasSkipped(t *testing.T) {
 	}
 }
 
-// TestDoesNotBuild wants a package that does not build to fail the run.
+// TestAlone expects packages that match to run after all others.
+func TestAlone(t *testing.T) {
+	folder := t.TempDir()
+	writeModule(t, folder, module)
+	var out, errs bytes.Buffer
+	if code := run([]string{"-alone", "/fine$", folder, "--", "-count=1", "./..."}, &out, &errs); code != exitFine {
+		t.Errorf("it exits with %d: %s", code, errs.Bytes())
+	}
+	if !regexp.MustCompile(`(?s)^ok [^\n]*/other\t.*\nok [^\n]*/fine\t.*5 passed`).Match(out.Bytes()) {
+		t.Errorf("fine is not last:\n%s%s", out.Bytes(), errs.Bytes())
+	}
+}
+
+// TestDoesNotBuild expects a run to fail if a package does not build.
 func TestDoesNotBuild(t *testing.T) {
 	folder := t.TempDir()
-	for name, text := range map[string]string{"go.mod": module["go.mod"], "a_test.go": "package a\n\nvar x int = nothing\n"} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	writeModule(t, folder, map[string]string{"go.mod": module["go.mod"], "a_test.go": "package a\n\nvar x int = nothing\n"})
 	var out, errs bytes.Buffer
 	if code := run([]string{folder, "--", "./..."}, &out, &errs); code != exitFailed || !strings.Contains(out.String(), "undefined: nothing") {
 		t.Errorf("exit code %d:\n%s%s", code, out.Bytes(), errs.Bytes())

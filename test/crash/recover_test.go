@@ -18,8 +18,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// halfway are calls at which an ADD that exchanges rules is killed; each is used
-// for one ADD.
+// halfway are calls to kill an ADD at that replaces rules. Each function serves one ADD.
 func halfway() map[string]func(ptrace.Call) bool {
 	updates := 0
 	return map[string]func(ptrace.Call) bool{
@@ -29,16 +28,16 @@ func halfway() map[string]func(ptrace.Call) bool {
 			}
 			return updates == 3
 		},
-		"on": func(c ptrace.Call) bool { // counters are not carried yet
+		"on": func(c ptrace.Call) bool { // counters are not accumulated yet
 			return c.Number == unix.SYS_MEMBARRIER && c.Args[0] != 0
 		},
 	}
 }
 
-// TestSettle kills an ADD that exchanges rules, and then kills who comes to settle
-// that, or has a call of that one fail: the one after settles it all the same, and
-// nothing is counted twice.
-func TestSettle(t *testing.T) {
+// TestRecover kills an ADD that replaces rules. Then it kills the operation that
+// recovers the replacement, or makes a call of it fail. The operation after that must
+// recover it and count nothing twice.
+func TestRecover(t *testing.T) {
 	step := 24
 	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
 		step = 1
@@ -54,13 +53,13 @@ func TestSettle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, newStage(t))
 			for i, more := 0, true; more; i += step {
-				more = settleAfter(t, w, tt.hook, halfway()[tt.where], i, tt.meet)
+				more = recoverAfter(t, w, tt.hook, halfway()[tt.where], i, tt.meet)
 			}
 		})
 	}
 }
 
-// fail has a call fail as where too many files are open, unless it cannot.
+// fail makes a call fail as if too many files were open, if the call can fail.
 func fail(c ptrace.Call) ptrace.Verdict {
 	if !canFail(c) {
 		return ptrace.Proceed
@@ -68,9 +67,9 @@ func fail(c ptrace.Call) ptrace.Verdict {
 	return failing(c, unix.ENFILE)
 }
 
-// TestSettleRenamed kills an ADD that exchanges rules, and the device gets another
-// name: whose it is does not hang on that.
-func TestSettleRenamed(t *testing.T) {
+// TestRecoverRenamed kills an ADD that replaces rules, and renames the device. The
+// attachment does not depend on the name.
+func TestRecoverRenamed(t *testing.T) {
 	w := newWorld(t, newStage(t))
 	from, to := second("tcx", "auto"), first("tcx", "auto")
 	w.must(t, "ADD", from.config)
@@ -96,8 +95,8 @@ func (w *world) rename(t *testing.T, from, to string) {
 	}))
 }
 
-// TestDetached takes a link away from a container: ADD puts that right, and other
-// containers come under the same rules whatever became of that.
+// TestDetached detaches one link of a container. ADD must attach it again, and other
+// containers must get the same rules in any case.
 func TestDetached(t *testing.T) {
 	node.NeedTCX(t)
 	for _, pin := range []string{"xdp", "tc_ingress", "tc_egress"} {
@@ -119,7 +118,7 @@ func TestDetached(t *testing.T) {
 	}
 }
 
-// TestDetachedMeanwhile takes a link away while ADD exchanges rules.
+// TestDetachedMeanwhile detaches a link while ADD replaces rules.
 func TestDetachedMeanwhile(t *testing.T) {
 	node.NeedTCX(t)
 	w := newWorld(t, newStage(t))
@@ -142,7 +141,7 @@ func TestDetachedMeanwhile(t *testing.T) {
 	w.must(t, "DEL", from.config)
 }
 
-// detach takes one of an attachment's links off its device.
+// detach detaches one of an attachment's links.
 func detach(t *testing.T, from state.Listed, pin string) {
 	t.Helper()
 	l, err := link.LoadPinnedLink(filepath.Join(from.Folder, pin), nil)
@@ -151,8 +150,8 @@ func detach(t *testing.T, from state.Listed, pin string) {
 	must(t, l.Detach())
 }
 
-// TestSettleGone kills an ADD that exchanges rules, and the container dies.
-func TestSettleGone(t *testing.T) {
+// TestRecoverGone kills an ADD that replaces rules, and removes the container.
+func TestRecoverGone(t *testing.T) {
 	for _, where := range []string{"back", "on"} {
 		t.Run(where, func(t *testing.T) {
 			w := newWorld(t, newStage(t))
@@ -178,9 +177,9 @@ func killAt(reached func(ptrace.Call) bool) func(ptrace.Call) ptrace.Verdict {
 	}
 }
 
-// settleAfter has the one who comes to settle meet with something at its n-th
-// call, and tells whether it makes so many.
-func settleAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call) bool, n int, meet func(ptrace.Call) ptrace.Verdict) bool {
+// recoverAfter disturbs the operation that recovers a replacement at its n-th call, and
+// reports whether it makes that many.
+func recoverAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call) bool, n int, meet func(ptrace.Call) ptrace.Verdict) bool {
 	t.Helper()
 	from, to := second(hook, "auto"), first(hook, "auto")
 	w.must(t, "ADD", from.config)
@@ -202,7 +201,7 @@ func settleAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call) 
 		at = describe(c)
 		return meet(c)
 	})
-	t.Logf("who settles is killed: %t, meets something at call %d: %s, answers: %v", killed, n, at, refused)
+	t.Logf("recovery is killed: %t, meets something at call %d: %s, answers: %v", killed, n, at, refused)
 	w.mustSee(t, saw)
 	w.runForAnother(t)
 	w.mustSee(t, saw)
@@ -211,7 +210,7 @@ func settleAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call) 
 		inForce = to
 	}
 	w.must(t, "CHECK", inForce.config)
-	// Each look has two datagrams that either rules drop.
+	// Each look sends two datagrams that either rules drop.
 	const looks = 4
 	if dropped := w.counters(t).Dropped; dropped != 2*looks {
 		t.Errorf("%d packets were counted as dropped, should be %d", dropped, 2*looks)

@@ -28,9 +28,9 @@ const (
 	tcxWait         = "(the kernel's wait for two tcx links)"
 )
 
-// verbs compares ADD and DEL as whole processes: of a container whose rules are
+// operations compares ADD and DEL as whole processes: of a container whose rules are
 // loaded, but for those that are called the first.
-func verbs(b *bench) error {
+func operations(b *bench) error {
 	v := &verbBench{bench: b}
 	if err := v.setUp(); err != nil {
 		return err
@@ -44,8 +44,8 @@ func verbs(b *bench) error {
 		Note: "One rule, or one mapping, if nothing else is said; the ruleset is loaded, but for the first one.",
 	}, append(v.adds[:len(v.adds):len(v.adds)], v.wait), floor)
 	b.report(result.Table{Name: "del", Title: "DEL, as a whole process", Unit: "ms"}, v.dels, find(v.dels, floorPlugin))
-	b.claimVerb("ADD", v.adds)
-	b.claimVerb("DEL", v.dels)
+	b.claimOperation("ADD", v.adds)
+	b.claimOperation("DEL", v.dels)
 	for _, hook := range []string{ownClsact, ownTCX} {
 		b.claim(result.Claim{What: hook + ": the first ADD, of a later one", Bound: 2},
 			ratio(find(v.adds, hook+firstOne), find(v.adds, hook)))
@@ -53,19 +53,19 @@ func verbs(b *bench) error {
 	return nil
 }
 
-func (b *bench) claimVerb(verb string, contenders []*contender) {
+func (b *bench) claimOperation(operation string, contenders []*contender) {
 	c := func(name string) *contender { return find(contenders, name) }
 	for _, own := range []string{ownClsact, ownTC} {
-		b.claim(result.Claim{What: own + ": " + verb + ", of tuning's", Bound: 2.5}, ratio(c(own), c(floorPlugin)))
+		b.claim(result.Claim{What: own + ": " + operation + ", of tuning's", Bound: 2.5}, ratio(c(own), c(floorPlugin)))
 		for _, portmap := range []string{portmapIPTables, portmapNFTables} {
-			b.claim(result.Claim{What: own + ": " + verb + ", of that of " + portmap, Bound: 0.2}, ratio(c(own), c(portmap)))
+			b.claim(result.Claim{What: own + ": " + operation + ", of that of " + portmap, Bound: 0.2}, ratio(c(own), c(portmap)))
 		}
 	}
 	for _, portmap := range []string{portmapIPTables, portmapNFTables} {
-		b.claim(result.Claim{What: ownTCX + ": " + verb + ", of that of " + portmap, Bound: 1}, ratio(c(ownTCX), c(portmap)))
+		b.claim(result.Claim{What: ownTCX + ": " + operation + ", of that of " + portmap, Bound: 1}, ratio(c(ownTCX), c(portmap)))
 	}
 	for _, own := range []string{ownClsact, ownTCX} {
-		b.claim(result.Claim{What: own + ": " + verb + " with 1,024 rules, of one with 1", Bound: 1.5}, ratio(c(own+manyRules), c(own)))
+		b.claim(result.Claim{What: own + ": " + operation + " with 1,024 rules, of one with 1", Bound: 1.5}, ratio(c(own+manyRules), c(own)))
 	}
 }
 
