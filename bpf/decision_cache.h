@@ -25,19 +25,11 @@ enum hook {
 	AT_XDP,
 };
 
-/* Identifies a packet in the cache. */
-struct packet_key {
-	__be32 source;
-	__be32 destination;
-	__be32 ports; /* both, as they are in the packet */
-	__u32 ifindex;
-	__u32 kind;
-};
-
-/* Combines the packet's protocol and the hook. */
-static __always_inline __u8 kind_of(__u8 protocol, enum hook hook)
+/* Combines the packet's family and protocol with the hook. */
+static __always_inline __u8 kind_of(__u8 family, __u8 protocol, enum hook hook)
 {
-	return protocol | hook << 6; /* TCP is 6, UDP 17 */
+	/* TCP is 6, UDP 17 */
+	return protocol | (family == 6) << 5 | hook << 6;
 }
 
 /* An epoch lasts several seconds. User space knows how many jiffies that is. */
@@ -48,11 +40,11 @@ static __always_inline __u8 epoch_of(__u32 now)
 	return now >> epoch_shift;
 }
 
-/* Half a cache line. */
+/* A cache line. */
 struct cached_decision {
-	__be32 source;
-	__be32 destination;
-	__be32 ports;
+	struct address source; /* as in struct packet */
+	struct address destination;
+	__be32 ports; /* both, as they are in the packet */
 	__u32 ifindex;
 	/* The decision, and the flow that it depends on. */
 	__be32 to; /* both ports */
@@ -63,6 +55,7 @@ struct cached_decision {
 	__u16 flow_slot : 3;
 	__u8 kind;  /* see kind_of() */
 	__u8 epoch; /* of `used` in struct flow_bucket, see epoch_of() */
+	__u64 pad;
 };
 
 #define CACHED_DECISIONS 512
@@ -78,28 +71,41 @@ struct {
 /* Whether programs on a CPU never preempt each other: false on PREEMPT_RT. */
 const volatile __u8 caches_decisions = 1;
 
-/* Returns the only entry that may hold this packet. */
-static __always_inline struct cached_decision *
-cache_slot(const struct packet_key *key)
+static __always_inline __u64 mix_addresses(const struct address *source,
+					   const struct address *destination)
 {
-	__u64 hash = (__u64)key->source << 32 | key->destination;
+	return source->word[0] + destination->word[0] * 0x94d049bb133111eb +
+	       (source->word[1] + destination->word[1] * 0xbf58476d1ce4e5b9) *
+		       0x9e3779b97f4a7c15;
+}
+
+/* The same for an IPv4 packet, of whose addresses only one half differs. */
+static __always_inline __u64 mix_ipv4(__be32 source, __be32 destination)
+{
+	return ((__u64)source << 32 | destination) * 0x9e3779b97f4a7c15;
+}
+
+/*
+ * Returns the only entry that may hold a packet with these addresses, see
+ * mix_addresses(), and these ports.
+ */
+static __always_inline struct cached_decision *
+cache_slot(__u64 addresses, __be32 ports, __u32 ifindex, __u8 kind)
+{
+	__u64 hash = fold(addresses);
 	__u32 place;
 
-	hash = fold(hash * 0x9e3779b97f4a7c15);
-	hash += (__u64)key->ifindex << 32 | key->ports;
-	hash = (hash + key->kind) * 0xd6e8feb86659fd93;
+	hash += (__u64)ifindex << 32 | ports;
+	hash = (hash + kind) * 0xd6e8feb86659fd93;
 	place = bpf_get_smp_processor_id() * CACHED_DECISIONS +
 		(hash >> 32) % CACHED_DECISIONS;
 	return bpf_map_lookup_elem(&cached_decisions, &place);
 }
 
-static __always_inline int is_for(const struct cached_decision *cached,
-				  const struct packet_key *key)
+/* The IPv4 address of a v4-mapped one. */
+static __always_inline __be32 ipv4_of(const struct address *address)
 {
-	return cached->source == key->source &&
-	       cached->destination == key->destination &&
-	       cached->ports == key->ports && cached->ifindex == key->ifindex &&
-	       cached->kind == key->kind;
+	return address->word[1] >> 32;
 }
 
 __noinline int insert_decision(const struct packet *pkt, __u32 hook,
@@ -107,31 +113,31 @@ __noinline int insert_decision(const struct packet *pkt, __u32 hook,
 			       __u32 flow_slot)
 {
 	const struct decision *decision = pkt ? &pkt->decision : NULL;
-	struct packet_key key = {};
+	const struct address *source, *destination;
 	struct cached_decision *cached;
-	__be32 container, peer;
+	__u8 kind;
 
 	if (!pkt)
 		return 0;
-	container = pkt->container.word[1] >> 32;
-	peer = pkt->peer.word[1] >> 32;
-	key.source = pkt->direction == EGRESS ? container : peer;
-	key.destination = pkt->direction == EGRESS ? peer : container;
-	key.ports = pkt->ports.word;
-	key.ifindex = pkt->ifindex;
-	key.kind = kind_of(pkt->protocol, hook);
-	cached = cache_slot(&key);
+	source = pkt->direction == EGRESS ? &pkt->container : &pkt->peer;
+	destination = pkt->direction == EGRESS ? &pkt->peer : &pkt->container;
+	kind = kind_of(pkt->family, pkt->protocol, hook);
+	cached =
+		cache_slot(pkt->family == 6 ? mix_addresses(source, destination)
+					    : mix_ipv4(ipv4_of(source),
+						       ipv4_of(destination)),
+			   pkt->ports.word, pkt->ifindex, kind);
 	if (!cached)
 		return 0;
-	cached->source = key.source;
-	cached->destination = key.destination;
-	cached->ports = key.ports;
-	cached->ifindex = key.ifindex;
-	cached->kind = key.kind;
+	cached->source = *source;
+	cached->destination = *destination;
+	cached->ports = pkt->ports.word;
+	cached->ifindex = pkt->ifindex;
+	cached->kind = kind;
 	cached->verdict = decision->verdict;
 	cached->flow_slot = flow_slot - 1;
 	cached->rule = decision->rule;
-	cached->to = decision->ports ? decision->to : key.ports;
+	cached->to = decision->ports ? decision->to : pkt->ports.word;
 	cached->epoch = epoch_of(bpf_jiffies64());
 	cached->flow_bucket = flow_bucket;
 	cached->flow_version = flow_version;
@@ -149,8 +155,7 @@ static __always_inline void cache_decision(const struct packet *pkt,
 {
 	if (hook == AT_XDP && is_native) /* it never uses the cache */
 		return;
-	if (caches_decisions && flow->place.slot && pkt->family == 4 &&
-	    is_stable(flow->state))
+	if (caches_decisions && flow->place.slot && is_stable(flow->state))
 		insert_decision(pkt, hook, flow->place.bucket,
 				flow->place.version, flow->place.slot);
 }
@@ -176,21 +181,60 @@ static __always_inline int is_valid(const struct cached_decision *cached)
 	return 1;
 }
 
+static __always_inline const struct address *
+source_of(const struct fast_packet *fast)
+{
+	return fast->ip + offsetof(struct ipv6hdr, saddr);
+}
+
+static __always_inline const struct address *
+destination_of(const struct fast_packet *fast)
+{
+	return fast->ip + offsetof(struct ipv6hdr, daddr);
+}
+
+static __always_inline int has_addresses(const struct cached_decision *cached,
+					 const struct fast_packet *fast)
+{
+	const struct iphdr *ipv4 = fast->ip;
+
+	if (fast->family == 6)
+		return same_address(&cached->source, source_of(fast)) &&
+		       same_address(&cached->destination, destination_of(fast));
+	return ipv4_of(&cached->source) == ipv4->saddr &&
+	       ipv4_of(&cached->destination) == ipv4->daddr;
+}
+
 /* Returns the valid cached decision for this packet, or NULL. */
 static __always_inline struct cached_decision *
 look_up_decision(const struct fast_packet *fast, __u32 ifindex, enum hook hook)
 {
-	struct packet_key key = {
-		.source = fast->ip->saddr,
-		.destination = fast->ip->daddr,
-		.ports = fast->ports->word,
-		.ifindex = ifindex,
-		.kind = kind_of(fast->ip->protocol, hook),
-	};
-	struct cached_decision *cached = cache_slot(&key);
+	__u8 kind = kind_of(fast->family, fast->protocol, hook);
+	const struct iphdr *ipv4 = fast->ip;
+	__be32 ports = fast->ports->word;
+	struct cached_decision *cached;
 
-	return cached && is_for(cached, &key) && is_valid(cached) ? cached
-								  : NULL;
+	cached = cache_slot(fast->family == 6
+				    ? mix_addresses(source_of(fast),
+						    destination_of(fast))
+				    : mix_ipv4(ipv4->saddr, ipv4->daddr),
+			    ports, ifindex, kind);
+	if (!cached || cached->kind != kind || cached->ports != ports ||
+	    cached->ifindex != ifindex || !has_addresses(cached, fast))
+		return NULL;
+	return is_valid(cached) ? cached : NULL;
+}
+
+/* The sum of the 32-bit words of both addresses, see pseudo_header_sum(). */
+static __always_inline __u64 sum_addresses(const struct fast_packet *fast)
+{
+	const struct iphdr *ipv4 = fast->ip;
+	const __be32 *word = (void *)source_of(fast);
+
+	if (fast->family == 4)
+		return (__u64)ipv4->saddr + ipv4->daddr;
+	return (__u64)word[0] + word[1] + word[2] + word[3] + word[4] +
+	       word[5] + word[6] + word[7];
 }
 
 /* Changes the ports and returns what that means for the checksum. */
@@ -198,16 +242,15 @@ static __always_inline struct checksum_change
 apply_cached(const struct cached_decision *cached,
 	     const struct fast_packet *fast)
 {
-	const struct iphdr *ip = fast->ip;
 	struct checksum_change change = {
 		.offset = fast->checksum,
 		.from = cached->ports,
 		.to = cached->to,
-		.protocol = ip->protocol,
+		.protocol = fast->protocol,
 	};
 
-	if (!reads_skb && ip->protocol == IPPROTO_UDP && fast->checksum)
-		change.pseudo = pseudo_header_sum((__u64)ip->saddr + ip->daddr,
+	if (!reads_skb && fast->protocol == IPPROTO_UDP && fast->checksum)
+		change.pseudo = pseudo_header_sum(sum_addresses(fast),
 						  fast->length, IPPROTO_UDP);
 	fast->ports->word = cached->to;
 	return change;

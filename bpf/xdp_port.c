@@ -125,45 +125,92 @@ __noinline int process_frame(struct xdp_md *ctx, struct hint *hint)
 static __always_inline int is_unmatched(const struct fast_packet *fast,
 					__u8 direction)
 {
-	__u8 protocol = fast->ip->protocol;
+	return matches_no_rule(look_up_port(direction, fast->protocol,
+					    fast->ports->destination),
+			       look_up_port(!direction, fast->protocol,
+					    fast->ports->source));
+}
 
-	return matches_no_rule(
-		look_up_port(direction, protocol, fast->ports->destination),
-		look_up_port(!direction, protocol, fast->ports->source));
+/* Whether XDP in generic mode only drops, see decides_drops_only(). */
+static __always_inline int is_for_drops_only(const struct fast_packet *fast)
+{
+	return unlikely(!fast->checksum || fast->network != HINT_NETWORK);
+}
+
+/*
+ * Whether XDP in generic mode leaves the packet to tc ingress: no rule matches,
+ * or XDP only drops and no rule does that.
+ */
+static __always_inline int is_left_to_tc(const struct fast_packet *fast)
+{
+	__u16 forward =
+		look_up_port(EGRESS, fast->protocol, fast->ports->destination);
+	__u16 reply =
+		look_up_port(INGRESS, fast->protocol, fast->ports->source);
+	struct rule *rule;
+
+	if (matches_no_rule(forward, reply))
+		return 1;
+	if (!is_for_drops_only(fast))
+		return 0;
+	if (reply & PORT_IS_TARGET) /* it may be a reply */
+		return 1;
+	if (forward & PORT_BY_ADDRESS)
+		return 0;
+	rule = rule_at(forward & PORT_ID_MASK);
+	return !rule || rule->action != RULE_DROP;
 }
 
 /*
  * Processes a fast-path packet that has a cached decision or matches no rule.
- * Returns 0 if process_frame() must handle the packet: for all others, for
- * interfaces that are not enabled, and while a listener wants events.
+ * Returns 0 if process_frame() must handle the packet: for all others, and for
+ * interfaces that are not enabled. Compiled once per family, for speed.
  */
+static __always_inline int process_fast_family(const struct frame *frame,
+					       struct fast_packet *fast,
+					       __u8 family, struct hint *hint,
+					       __u32 ifindex)
+{
+	struct cached_decision *cached;
+	struct counters *counters;
+
+	if (!read_fast_packet(frame, fast, family))
+		return 0;
+	cached = is_for_drops_only(fast)
+			 ? NULL
+			 : look_up_decision(fast, ifindex, AT_XDP);
+	if (!cached) /* tc ingress counts what is left to it */
+		return is_left_to_tc(fast);
+	counters = fast_counters_of(ifindex);
+	if (unlikely(!counters))
+		return 0;
+	hint->transport = transport_of(fast);
+	hint->family = family;
+	hint->protocol = fast->protocol;
+	hint->checksum = apply_cached(cached, fast);
+	hint->decision.verdict = COUNTED;
+	count_cached(counters, cached, frame->length);
+	write_hint(hint, frame, ifindex);
+	return 1;
+}
+
+/* While a listener wants events, process_frame() handles all packets. */
 static __always_inline int process_fast_frame(struct xdp_md *ctx,
 					      struct hint *hint)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
 	struct frame frame = xdp_frame(ctx);
-	struct cached_decision *cached;
-	struct counters *counters;
 	struct fast_packet fast;
 
-	if (is_tracing() || !read_fast_packet(&frame, &fast))
+	if (is_tracing())
 		return 0;
-	cached = likely(fast.checksum)
-			 ? look_up_decision(&fast, ifindex, AT_XDP)
-			 : NULL;
-	if (!cached) /* tc ingress passes and counts it */
-		return is_unmatched(&fast, EGRESS);
-	counters = fast_counters_of(ifindex);
-	if (unlikely(!counters))
-		return 0;
-	hint->transport = FAST_TRANSPORT;
-	hint->family = 4;
-	hint->protocol = fast.ip->protocol;
-	hint->checksum = apply_cached(cached, &fast);
-	hint->decision.verdict = COUNTED;
-	count_cached(counters, cached, frame.length);
-	write_hint(hint, &frame, ifindex);
-	return 1;
+	switch (find_fast_ip(&frame, &fast)) {
+	case 4:
+		return process_fast_family(&frame, &fast, 4, hint, ifindex);
+	case 6:
+		return process_fast_family(&frame, &fast, 6, hint, ifindex);
+	}
+	return 0;
 }
 
 SEC("xdp.frags")
@@ -264,31 +311,52 @@ __noinline int process_skb(struct __sk_buff *skb, __u32 direction)
 	return pkt.decision.verdict == DROPPED ? TCX_DROP : TCX_NEXT;
 }
 
+/* Like process_fast_family(), for an enabled interface. */
+static __always_inline int process_fast_skb_family(struct __sk_buff *skb,
+						   const struct frame *frame,
+						   struct fast_packet *fast,
+						   __u8 family, __u8 direction,
+						   struct counters *counters)
+{
+	struct cached_decision *cached;
+	struct checksum_change change;
+
+	if (!read_fast_packet(frame, fast, family))
+		return 0;
+	cached = look_up_decision(fast, skb->ifindex, direction);
+	if (cached) {
+		count_cached(counters, cached, frame->length);
+		if (unlikely(cached->verdict == PASSED))
+			return 1;
+		change = apply_cached(cached, fast);
+		fix_up_skb_checksum(skb, &change);
+		return 1;
+	}
+	if (!is_unmatched(fast, direction))
+		return 0;
+	counters->passed++;
+	return 1;
+}
+
 /* Like process_fast_frame(), for an enabled interface. */
 static __always_inline int process_fast_skb(struct __sk_buff *skb,
 					    __u8 direction,
 					    struct counters *counters)
 {
 	struct frame frame = skb_frame(skb);
-	struct cached_decision *cached;
-	struct checksum_change change;
 	struct fast_packet fast;
 
-	if (is_tracing() || !read_fast_packet(&frame, &fast))
+	if (is_tracing())
 		return 0;
-	cached = look_up_decision(&fast, skb->ifindex, direction);
-	if (cached) {
-		count_cached(counters, cached, frame.length);
-		if (unlikely(cached->verdict == PASSED))
-			return 1;
-		change = apply_cached(cached, &fast);
-		fix_up_skb_checksum(skb, &change);
-		return 1;
+	switch (find_fast_ip(&frame, &fast)) {
+	case 4:
+		return process_fast_skb_family(skb, &frame, &fast, 4, direction,
+					       counters);
+	case 6:
+		return process_fast_skb_family(skb, &frame, &fast, 6, direction,
+					       counters);
 	}
-	if (!is_unmatched(&fast, direction))
-		return 0;
-	counters->passed++;
-	return 1;
+	return 0;
 }
 
 /* Does the whole work at a tc hook. */

@@ -20,8 +20,8 @@ type programsAddress struct {
 
 type programsCachedDecision struct {
 	_           structs.HostLayout
-	Source      uint32
-	Destination uint32
+	Source      programsAddress
+	Destination programsAddress
 	Ports       uint32
 	Ifindex     uint32
 	To          uint32
@@ -30,6 +30,7 @@ type programsCachedDecision struct {
 	_           [2]byte /* unsupported bitfield */
 	Kind        uint8
 	Epoch       uint8
+	Pad         uint64
 }
 
 type programsCounters struct {

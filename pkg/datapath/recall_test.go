@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -297,4 +298,66 @@ func TestCachedDecisionOffTheFastPath(t *testing.T) {
 		}
 		want(t, "plain", sent(t, p, ask), after)
 	})
+}
+
+// fastForms are the kinds of packets that the fast path reads, with the offsets of their
+// IP and UDP headers.
+var fastForms = map[string]struct {
+	inside, outside netip.Addr
+	tags            []packet.Tag
+	ip, udp         int
+}{
+	"IPv4":              {inside, outside, nil, 14, 34},
+	"IPv6":              {insideV6, outsideV6, nil, 14, 54},
+	"IPv4 behind a tag": {inside, outside, []packet.Tag{{EtherType: packet.EtherTypeVLAN, ID: 7}}, 18, 38},
+	"IPv6 behind a tag": {insideV6, outsideV6, []packet.Tag{{EtherType: packet.EtherTypeProvider, ID: 7}}, 18, 58},
+}
+
+var insideV6, outsideV6 = netip.MustParseAddr("fd00:88::2"), netip.MustParseAddr("fd00:99::2")
+
+// TestFastPathForms sends packets of each kind again and again: the decision is cached,
+// and never applied to a packet that differs in what the cache or the parser looks at.
+func TestFastPathForms(t *testing.T) {
+	for name, form := range fastForms {
+		t.Run(name, func(t *testing.T) {
+			hooks(t, func(t *testing.T, mode Mode) {
+				rs := flowPorts(1024)
+				rs.Mode = mode
+				p, dir := pinned(t, rs, Shared{})
+				between := func(source netip.Addr, from uint16, destination netip.Addr, to uint16) packet.Packet {
+					of := udp(source, from, destination, to)
+					of.Tags = form.tags
+					return of
+				}
+				ask, asked := between(form.inside, 4000, form.outside, 7999), between(form.inside, 4000, form.outside, 7998)
+				reply, restored := between(form.outside, 7998, form.inside, 4000), between(form.outside, 7999, form.inside, 4000)
+				for range 3 {
+					want(t, "forward", sent(t, p, ask), asked)
+					want(t, "reply", received(t, p, reply), restored)
+				}
+				if !isKnown(t, dir, 4000, 7999) || !isKnown(t, dir, 7998, 4000) {
+					t.Error("the decisions are not cached")
+				}
+				for at := form.ip; at < form.udp; at++ {
+					// Any other address is another peer's, without a flow to reply to.
+					frame := reply.Bytes()
+					frame[at] ^= 0x11
+					_, out := run(t, p.ToContainer, frame)
+					if isOfReply := bytes.Equal(out[form.udp:form.udp+2], restored.Bytes()[form.udp:form.udp+2]); isOfReply && isIdentity(at-form.ip, form.inside) {
+						t.Errorf("byte %d of the IP header does not matter", at-form.ip)
+					}
+				}
+				want(t, "reply", received(t, p, reply), restored)
+			})
+		})
+	}
+}
+
+// isIdentity tells whether the byte of the IP header is part of the version, the
+// protocol or an address.
+func isIdentity(at int, addr netip.Addr) bool {
+	if addr.Is4() {
+		return at == 0 || at == 9 || at >= 12
+	}
+	return at == 0 || at == 6 || at >= 8
 }

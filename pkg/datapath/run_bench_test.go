@@ -20,6 +20,11 @@ func BenchmarkRun(b *testing.B) {
 	v6 := udp(netip.MustParseAddr("fd00:88::2"), 4000, netip.MustParseAddr("fd00:99::2"), 7999)
 	tcp := v4
 	tcp.Load = packet.TCP{Source: 4000, Destination: 7999, Flags: 16}
+	missV6, tagged, missTagged := v6, v4, v4
+	missV6.Load = packet.UDP{Source: 4000, Destination: 53}
+	missTagged.Load = packet.UDP{Source: 4000, Destination: 53}
+	tagged.Tags = []packet.Tag{{EtherType: packet.EtherTypeVLAN, ID: 7}}
+	missTagged.Tags = tagged.Tags
 	miss, near := udp(inside, 4000, outside, 53), udp(inside, 4000, outside, 7990)
 	reply := udp(outside, 7998, inside, 4000)
 	for _, mode := range []Mode{Generic, TC} {
@@ -35,6 +40,9 @@ func BenchmarkRun(b *testing.B) {
 		b.Run(mode.String()+"/hit TCP", func(b *testing.B) { benchmark(b, program, tcp) })
 		b.Run(mode.String()+"/first of a flow", func(b *testing.B) { firstOfFlow(b, program, v4) })
 		b.Run(mode.String()+"/miss", func(b *testing.B) { benchmark(b, program, miss) })
+		b.Run(mode.String()+"/miss IPv6", func(b *testing.B) { benchmark(b, program, missV6) })
+		b.Run(mode.String()+"/hit VLAN", func(b *testing.B) { benchmark(b, program, tagged) })
+		b.Run(mode.String()+"/miss VLAN", func(b *testing.B) { benchmark(b, program, missTagged) })
 		b.Run(mode.String()+"/miss, same page", func(b *testing.B) { benchmark(b, program, near) })
 		if mode == TC {
 			moved := udp(inside, 4000, outside, 7998) // 7999 has those ports
