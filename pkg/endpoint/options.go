@@ -3,6 +3,8 @@ package endpoint
 import (
 	"errors"
 	"fmt"
+
+	"github.com/xdp-port/xdp-port/pkg/cluster"
 )
 
 // Options say where to serve, and to whom.
@@ -41,3 +43,16 @@ func (o Options) Check() error {
 func (o Options) IsPublic() bool { return o.ClientCAFile == "" && !o.RequireToken }
 
 func (o Options) hasTLS() bool { return o.CertFile != "" || o.RequireToken }
+
+// Authorizer returns what decides about tokens: the API server of the cluster. It returns nil
+// if no tokens are required.
+func (o Options) Authorizer() (Authorize, error) {
+	if !o.RequireToken {
+		return nil, nil
+	}
+	client, err := cluster.InCluster(cluster.ServiceAccountFolder)
+	if err != nil {
+		return nil, err
+	}
+	return client.MayGet, nil
+}

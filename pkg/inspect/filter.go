@@ -1,8 +1,13 @@
 package inspect
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
 // Filter selects decisions. A field that is not set matches all.
@@ -16,6 +21,77 @@ type Filter struct {
 	Rule string
 	// Verdicts are alternatives.
 	Verdicts []string
+}
+
+// Directions and Protocols are the words that decisions have for them.
+var (
+	Directions = []string{"egress", "ingress"}
+	Protocols  = []string{"tcp", "udp", "icmp", "icmpv6"}
+)
+
+// VerdictWords are the words that decisions have for verdicts.
+func VerdictWords() []string {
+	words := make([]string, len(Verdicts))
+	for i, verdict := range Verdicts {
+		words[i] = verdict.String()
+	}
+	return words
+}
+
+// Check returns an error for a word that no decision has. The error begins with the name of
+// the field.
+func (f *Filter) Check() error {
+	for _, field := range []struct {
+		name         string
+		words, known []string
+	}{
+		{"direction", []string{f.Direction}, Directions},
+		{"protocol", []string{f.Protocol}, Protocols},
+		{"verdict", f.Verdicts, VerdictWords()},
+	} {
+		for _, word := range field.words {
+			if !slices.Contains(field.known, word) && (word != "" || field.name == "verdict") {
+				return fmt.Errorf("%s %s: there is %s", field.name, quote(word), strings.Join(field.known, ", "))
+			}
+		}
+	}
+	return nil
+}
+
+// CheckRule returns an error if none of the rules has the name of the filter.
+func (f *Filter) CheckRule(known []string) error {
+	if f.Rule == "" || slices.Contains(known, f.Rule) {
+		return nil
+	}
+	const most = 20
+	names := known
+	if len(known) > most {
+		names = append(known[:most:most], fmt.Sprintf("and %d more", len(known)-most))
+	}
+	return fmt.Errorf("rule %s: no rule of these containers has this name; there are %s", quote(f.Rule), strings.Join(names, ", "))
+}
+
+// SetAddress sets Address from an address or a prefix. An empty text matches all.
+func (f *Filter) SetAddress(text string) (err error) {
+	if text == "" {
+		f.Address = netip.Prefix{}
+		return nil
+	}
+	if f.Address, err = netip.ParsePrefix(text); err == nil {
+		return nil
+	}
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return fmt.Errorf("address %s is neither an address nor a prefix such as 10.0.0.0/8", quote(text))
+	}
+	address = address.Unmap() // packets never have an IPv4 address in IPv6 form
+	f.Address = netip.PrefixFrom(address, address.BitLen())
+	return nil
+}
+
+func quote(text string) string {
+	const most = 60
+	return strconv.Quote(printable.Cut(text, most))
 }
 
 // Matches reports whether the decision matches all fields.

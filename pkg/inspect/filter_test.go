@@ -1,7 +1,9 @@
 package inspect
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -33,5 +35,33 @@ func TestFilter(t *testing.T) {
 		if test.Matches(d) != test.want {
 			t.Errorf("%+v: want %v", test.Filter, test.want)
 		}
+	}
+}
+
+// TestFilterErrors wants errors that name the field and what it takes.
+func TestFilterErrors(t *testing.T) {
+	var names []string
+	for i := range 30 {
+		names = append(names, fmt.Sprint("rule-", i))
+	}
+	var f Filter
+	for want, err := range map[string]error{
+		`direction "sideways": there is egress, ingress`: (&Filter{Direction: "sideways"}).Check(),
+		`protocol "sctp": there is tcp, udp`:             (&Filter{Protocol: "sctp"}).Check(),
+		`verdict "": there is passed`:                    (&Filter{Verdicts: []string{""}}).Check(),
+		`rule "web": no rule of these containers`:        (&Filter{Rule: "web"}).CheckRule(names),
+		`rule-19, and 10 more`:                           (&Filter{Rule: "web"}).CheckRule(names),
+		`address "x" is neither`:                         f.SetAddress("x"),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	good := Filter{Direction: "ingress", Protocol: "icmpv6", Verdicts: []string{"dropped"}, Rule: "rule-29"}
+	if err := good.Check(); err != nil || good.CheckRule(names) != nil {
+		t.Errorf("%v, %v", err, good.CheckRule(names))
+	}
+	if err := f.SetAddress("::ffff:10.0.0.2"); err != nil || f.Address.String() != "10.0.0.2/32" {
+		t.Errorf("%s, %v", f.Address, err)
 	}
 }

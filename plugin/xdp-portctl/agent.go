@@ -91,8 +91,8 @@ func checkConfigMap(path string) error {
 }
 
 func (t *tool) runAgent(ctx context.Context, o agent.Options) (err error) {
-	if o.Authorize, err = authorizer(o.Serving); err != nil {
-		return err
+	if o.Authorize, err = o.Serving.Authorizer(); err != nil {
+		return fmt.Errorf("--require-token: %w", err)
 	}
 	o.Log, o.OnServing = slog.New(slog.NewTextHandler(t.err, nil)), t.printServing
 	return agent.Run(ctx, o)

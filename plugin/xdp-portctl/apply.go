@@ -144,7 +144,7 @@ func (t *tool) printAlike(changes []*apply.Change) {
 	case c.Error != "":
 		fmt.Fprintln(t.out, t.wrap(terminal.Gap+c.Error))
 	case c.Difference != "":
-		fmt.Fprintf(t.out, "%s", t.paintDiff(c.Difference))
+		fmt.Fprintf(t.out, "%s", t.out.PaintDiff(c.Difference))
 	}
 }
 
@@ -164,23 +164,4 @@ func predict(c *apply.Change) string {
 	default:
 		return "would be " + string(c.Outcome)
 	}
-}
-
-// paintDiff colours the lines of a diff and leaves out its headings.
-func (t *tool) paintDiff(difference string) string {
-	var b strings.Builder
-	for line := range strings.Lines(difference) {
-		bare := strings.TrimSuffix(line, "\n")
-		switch {
-		case strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "@@"),
-			strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
-			continue
-		case strings.HasPrefix(line, "+"):
-			bare = t.out.Paint(terminal.Green, bare)
-		case strings.HasPrefix(line, "-"):
-			bare = t.out.Paint(terminal.Red, bare)
-		}
-		b.WriteString("  " + bare + "\n")
-	}
-	return b.String()
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
 	"github.com/xdp-port/xdp-port/pkg/build"
+	"github.com/xdp-port/xdp-port/pkg/cli"
 )
 
 func (t *tool) docs() *cobra.Command {
@@ -20,31 +20,14 @@ if it is missing.`,
   xdp-portctl docs man && man -l man/xdp-portctl-trace.8`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return err
-			}
-			root := command.Root()
-			root.DisableAutoGenTag = true
-			hideShells(root)
 			b := build.Read()
-			err := doc.GenManTree(root, &doc.GenManHeader{
-				Section: "8", Source: manSource(b), Manual: "xdp-port", Date: b.Time,
-			}, args[0])
+			header := doc.GenManHeader{Section: "8", Source: manSource(b), Manual: "xdp-port", Date: b.Time}
+			err := cli.WriteManPages(command.Root(), args[0], header)
 			if err == nil {
 				fmt.Fprintf(t.err, "man pages are in %s\n", args[0])
 			}
 			return err
 		},
-	}
-}
-
-// hideShells leaves out the pages of completion's subcommands. Their titles are too long for
-// a page of 80 columns, and the page of completion says the same.
-func hideShells(root *cobra.Command) {
-	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		for _, shell := range completion.Commands() {
-			shell.Hidden = true
-		}
 	}
 }
 

@@ -140,7 +140,7 @@ func (t *tool) installEntry(ctx context.Context, o installOptions, entry conflis
 	switch {
 	case errors.Is(err, install.ErrNoNetwork) && o.wait:
 		fmt.Fprintf(t.err, "%v: waiting for one\n", err)
-		path, changed, err = addWhenThere(ctx, o.networks, entry)
+		path, changed, err = o.networks.AddWhenThere(ctx, entry.Text, conflist.Check)
 	case err != nil:
 		err = o.explainMissing(err)
 	}
@@ -189,23 +189,6 @@ func (t *tool) installPrograms(from, to string) error {
 		fmt.Fprintf(t.out, "%s: installed\n", path)
 	}
 	return err
-}
-
-// addWhenThere waits for a network that can be read, and adds the entry.
-func addWhenThere(ctx context.Context, networks install.Networks, entry conflist.EntryFile) (path string, changed bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	changes, _ := install.Watch(ctx, networks.Folder) // polls if inotify is not available
-	for {
-		select {
-		case <-ctx.Done():
-			return "", false, ctx.Err()
-		case <-changes:
-		}
-		if path, changed, err = networks.Add(entry.Text, conflist.Check); err == nil {
-			return path, changed, nil
-		}
-	}
 }
 
 func (t *tool) uninstall() *cobra.Command {

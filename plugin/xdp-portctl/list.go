@@ -68,8 +68,8 @@ func (t *tool) printList(list []inspect.Attachment, whole bool) error {
 		column("rules", right), column("age", right), column("health", 0), column("problems", wide))
 	for i := range list {
 		a := &list[i]
-		w.Row(a.Network, id(a.Container), a.Interface, orDash(a.Device), orDash(a.Mode), orDash(a.TCHook),
-			id(a.Ruleset), programs(a), fmt.Sprint(a.RuleCount), age(a.AttachedAt), t.health(a), strings.Join(a.Problems, "; "))
+		w.Row(a.Network, id(a.Container), a.Interface, terminal.OrDash(a.Device), terminal.OrDash(a.Mode), terminal.OrDash(a.TCHook),
+			id(a.Ruleset), programs(a), fmt.Sprint(a.RuleCount), terminal.Age(a.AttachedAt), t.health(a), strings.Join(a.Problems, "; "))
 	}
 	if err := t.printTable(w); err != nil || w.IsWide() {
 		return err

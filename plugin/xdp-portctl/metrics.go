@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/xdp-port/xdp-port/pkg/cli"
-	"github.com/xdp-port/xdp-port/pkg/cluster"
 	"github.com/xdp-port/xdp-port/pkg/endpoint"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/metrics"
@@ -114,9 +113,9 @@ func (t *tool) printMetrics(gatherer prometheus.Gatherer) error {
 
 // serveMetrics serves until the context is done.
 func (t *tool) serveMetrics(ctx context.Context, o endpoint.Options, gatherer prometheus.Gatherer) error {
-	authorize, err := authorizer(o)
+	authorize, err := o.Authorizer()
 	if err != nil {
-		return err
+		return fmt.Errorf("--require-token: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", endpoint.Guard(o, authorize, metrics.NewHandler(gatherer)))
@@ -157,16 +156,4 @@ func checkServing(o endpoint.Options) error {
 		return fmt.Errorf("--listen %s: %w", cli.Quote(o.Address), err)
 	}
 	return o.Check()
-}
-
-// authorizer returns what decides about tokens, nil if none are required.
-func authorizer(o endpoint.Options) (endpoint.Authorize, error) {
-	if !o.RequireToken {
-		return nil, nil
-	}
-	client, err := cluster.InCluster(cluster.ServiceAccountFolder)
-	if err != nil {
-		return nil, fmt.Errorf("--require-token: %w", err)
-	}
-	return client.MayGet, nil
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"strconv"
-	"time"
 
 	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
@@ -73,28 +71,4 @@ const idLength = 12
 
 func shortID(id string) string {
 	return id[:min(len(id), idLength)]
-}
-
-// age returns the time since then in its largest unit: "3d".
-func age(since time.Time) string {
-	if since.IsZero() {
-		return "-"
-	}
-	switch d := max(0, time.Since(since)); { // the clock may have been set back
-	case d < 2*time.Minute:
-		return strconv.Itoa(int(d.Seconds())) + "s"
-	case d < 2*time.Hour:
-		return strconv.Itoa(int(d.Minutes())) + "m"
-	case d < 48*time.Hour:
-		return strconv.Itoa(int(d.Hours())) + "h"
-	default:
-		return strconv.Itoa(int(d.Hours()/24)) + "d"
-	}
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

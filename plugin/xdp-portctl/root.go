@@ -125,7 +125,7 @@ is wrong, 2 wrong usage.`,
 	t.add(root, groupCheck, t.validate(), t.test(), t.doctor())
 	t.add(root, groupNode, t.install(), t.uninstall(), t.agent())
 	t.add(root, "", t.docs(), t.version())
-	refuseUnknownWords(root)
+	cli.RefuseUnknown(root)
 	return root
 }
 
@@ -138,24 +138,6 @@ func (t *tool) prepare(command *cobra.Command) error {
 		t.out.JSON()
 	}
 	return cli.CheckFlags(command)
-}
-
-// refuseUnknownWords makes cobra's own commands refuse unknown arguments. By default they
-// print their help and succeed.
-func refuseUnknownWords(root *cobra.Command) {
-	root.InitDefaultCompletionCmd()
-	root.InitDefaultHelpCmd()
-	for _, command := range root.Commands() {
-		switch command.Name() {
-		case "completion":
-			command.RunE = func(command *cobra.Command, _ []string) error { return command.Help() }
-		case "help":
-			command.Args = func(_ *cobra.Command, args []string) error {
-				_, _, err := root.Find(args)
-				return err
-			}
-		}
-	}
 }
 
 // add adds commands. Their errors are failures, not wrong usage.

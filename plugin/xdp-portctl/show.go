@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
 
 func (t *tool) show() *cobra.Command {
@@ -61,7 +62,7 @@ func (t *tool) printShow(list []inspect.Attachment) error {
 func (t *tool) printAttachment(a *inspect.Attachment) error {
 	fmt.Fprintln(t.out, t.wrap(fmt.Sprintf("%s of container %s in network %s", a.Interface, a.Container, a.Network)))
 	fmt.Fprintln(t.out, t.wrap(fmt.Sprintf("host side %s, mode %s, attached %s ago, %s",
-		orDash(a.Device), mode(a), age(a.AttachedAt), t.health(a))))
+		terminal.OrDash(a.Device), mode(a), terminal.Age(a.AttachedAt), t.health(a))))
 	fmt.Fprintf(t.out, "ruleset %s\n", shortID(a.Ruleset))
 	for _, problem := range a.Problems {
 		fmt.Fprintln(t.out, t.wrap(problem))

@@ -57,7 +57,7 @@ reads a packet from each line of stdin.`,
 		"egress (sent by the container) or ingress, for packets that do not say it")
 	_ = command.MarkFlagRequired("packet")
 	_ = command.RegisterFlagCompletionFunc("direction",
-		cobra.FixedCompletions(directions, cobra.ShellCompDirectiveNoFileComp))
+		cobra.FixedCompletions(inspect.Directions, cobra.ShellCompDirectiveNoFileComp))
 	return command
 }
 

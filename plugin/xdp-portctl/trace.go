@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,12 +19,13 @@ import (
 // traceOptions are the flags of trace.
 type traceOptions struct {
 	container string
-	filterOptions
-	selected inspect.Filter
-	count    int
-	pcap     string
-	sample   int
-	buffer   int // in KiB
+	filter    inspect.Filter
+	address   string
+	ports     []uint
+	count     int
+	pcap      string
+	sample    int
+	buffer    int // in KiB
 }
 
 func (t *tool) trace() *cobra.Command {
@@ -43,7 +41,7 @@ Without one, tracing costs nothing.
 If packets come faster than they can be printed, some are left out; their number
 goes to stderr. --sample traces fewer.
 
-Verdicts: ` + strings.Join(verdictWords(), ", ") + `.`,
+Verdicts: ` + strings.Join(inspect.VerdictWords(), ", ") + `.`,
 		Example: `  xdp-portctl trace
   xdp-portctl trace 3f4a --protocol udp --port 53
   xdp-portctl trace --verdict dropped --count 10 -o json
@@ -57,7 +55,7 @@ Verdicts: ` + strings.Join(verdictWords(), ", ") + `.`,
 		},
 		RunE: func(command *cobra.Command, _ []string) error { return t.runTrace(command.Context(), o) },
 	}
-	o.addFlags(command)
+	o.addFilter(command)
 	flags := command.Flags()
 	flags.IntVarP(&o.count, "count", "n", 0, "end after this many packets")
 	flags.StringVar(&o.pcap, "pcap", "", "write the first 128 bytes of each packet, as it was sent on, into a file; - is stdout, which then has nothing else")
@@ -66,8 +64,24 @@ Verdicts: ` + strings.Join(verdictWords(), ", ") + `.`,
 	return command
 }
 
-// check returns an error for values out of range, and sets selected.
-func (o *traceOptions) check() (err error) {
+func (o *traceOptions) addFilter(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringVarP(&o.filter.Direction, "direction", "d", "", "egress (sent by the container) or ingress")
+	flags.StringVar(&o.filter.Protocol, "protocol", "", "one of "+strings.Join(inspect.Protocols, ", "))
+	flags.UintSliceVarP(&o.ports, "port", "p", nil, "a port of either end, before or after; of several, one must match")
+	flags.StringVarP(&o.address, "address", "a", "", "an address of either end, or a prefix such as 10.0.0.0/8")
+	flags.StringVarP(&o.filter.Rule, "rule", "r", "", "the name of the rule that decided")
+	flags.StringSliceVar(&o.filter.Verdicts, "verdict", nil, "a verdict; of several, one must match")
+	for flag, words := range map[string][]string{
+		"direction": inspect.Directions, "protocol": inspect.Protocols, "verdict": inspect.VerdictWords(),
+	} {
+		_ = command.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// check returns an error for values that are out of range or can never match, and completes
+// the filter.
+func (o *traceOptions) check() error {
 	const mostBuffer = 1 << 20 // in KiB, the kernel's limit
 	switch {
 	case o.count < 0:
@@ -77,8 +91,21 @@ func (o *traceOptions) check() (err error) {
 	case o.buffer < 1 || o.buffer > mostBuffer:
 		return fmt.Errorf("--buffer %d is not a size in KiB (1 to %d)", o.buffer, mostBuffer)
 	}
-	o.selected, err = o.filter()
-	return err
+	for _, port := range o.ports {
+		if port < 1 || port > 65535 {
+			return fmt.Errorf("--port %d is not a port (1-65535)", port)
+		}
+		o.filter.Ports = append(o.filter.Ports, uint16(port))
+	}
+	return asFlag(errors.Join(o.filter.Check(), o.filter.SetAddress(o.address)))
+}
+
+// asFlag turns the field that an error begins with into a flag.
+func asFlag(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("--%w", err)
 }
 
 func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
@@ -87,8 +114,8 @@ func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
 		return err
 	}
 	defer trace.Close()
-	if err := o.checkRule(trace.RuleNames()); err != nil {
-		return err
+	if err := o.filter.CheckRule(trace.RuleNames()); err != nil {
+		return asFlag(err)
 	}
 	s, err := t.newSink(o) // last, since it empties the file
 	if err != nil {
@@ -100,68 +127,12 @@ func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
 	}
 	fmt.Fprintf(t.err, "tracing %d interfaces, press Ctrl-C to stop\n", trace.Interfaces)
 	trace.CloseOn(ctx)
-	l := &listening{Trace: trace, sink: s, filter: o.selected, count: o.count, err: t.err}
-	err = errors.Join(l.run(), s.flush())
-	l.summarise()
+	written, err := trace.Run(&o.filter, o.count, s)
+	fmt.Fprintf(t.err, "%d packets reported, %d left out\n", written, trace.LeftOut())
 	return err
 }
 
-// listening prints a running trace.
-type listening struct {
-	*inspect.Trace
-	*sink
-	filter   inspect.Filter
-	count    int
-	err      io.Writer
-	printed  int
-	leftOut  uint64
-	warnedAt time.Time
-}
-
-// run prints until it is interrupted or has printed enough. It buffers output only while
-// more packets are waiting.
-func (l *listening) run() error {
-	const patience = 200 * time.Millisecond
-	for l.count == 0 || l.printed < l.count {
-		decision, err := l.Next(time.Now())
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if err := l.flush(); err != nil {
-				return err
-			}
-			l.warnLeftOut()
-			decision, err = l.Next(time.Now().Add(patience))
-		}
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			continue
-		case err != nil && inspect.IsOver(err):
-			return nil
-		case err != nil:
-			return err
-		case !l.filter.Matches(decision):
-			continue
-		}
-		if err := l.print(decision); err != nil {
-			return err
-		}
-		l.printed++
-	}
-	return nil
-}
-
-// warnLeftOut prints at most once per second how many packets were left out.
-func (l *listening) warnLeftOut() {
-	if leftOut := l.LeftOut(); leftOut > l.leftOut && time.Since(l.warnedAt) > time.Second {
-		fmt.Fprintf(l.err, "%d packets left out: they came faster than they can be printed\n", leftOut)
-		l.leftOut, l.warnedAt = leftOut, time.Now()
-	}
-}
-
-func (l *listening) summarise() {
-	fmt.Fprintf(l.err, "%d packets reported, %d left out\n", l.printed, l.LeftOut())
-}
-
-// sink formats decisions.
+// sink prints decisions. It implements inspect.Sink.
 type sink struct {
 	*tool
 	buffer *bufio.Writer
@@ -194,7 +165,8 @@ func (s *sink) openPcap(path string) (err error) {
 	return err
 }
 
-func (s *sink) print(d *inspect.Decision) error {
+// Write writes a decision in all formats that were asked for.
+func (s *sink) Write(d *inspect.Decision) error {
 	if s.pcap != nil {
 		if err := s.pcap.Write(d.Time, d.Headers, d.Length); err != nil || s.isPcap {
 			return err
@@ -207,7 +179,7 @@ func (s *sink) print(d *inspect.Decision) error {
 		}{schemaNow, d})
 	}
 	_, err := fmt.Fprintf(s.buffer, "%s %-*s %-7s %s  %s\n", d.Time.Format("15:04:05.000000"),
-		idLength, shortID(orDash(d.Container)), d.Direction, d, s.verdictOf(d))
+		idLength, shortID(terminal.OrDash(d.Container)), d.Direction, d, s.verdictOf(d))
 	return err
 }
 
@@ -223,7 +195,7 @@ func (s *sink) verdictOf(d *inspect.Decision) string {
 		out += " (source port changed)"
 	}
 	if d.NoPort {
-		out += " (no source port is free)"
+		out += " (no free source port)"
 	}
 	return out
 }
@@ -234,7 +206,8 @@ var verdictColours = map[string]terminal.Colour{
 	datapath.Malformed.String(): terminal.Magenta,
 }
 
-func (s *sink) flush() error {
+// Flush writes out what is buffered.
+func (s *sink) Flush() error {
 	if s.pcap != nil {
 		if err := s.pcap.Flush(); err != nil {
 			return err
@@ -243,8 +216,13 @@ func (s *sink) flush() error {
 	return s.buffer.Flush()
 }
 
+// LeftOut prints how many packets were left out.
+func (s *sink) LeftOut(count uint64) {
+	fmt.Fprintf(s.err, "%d packets left out: they came faster than they can be printed\n", count)
+}
+
 func (s *sink) close() error {
-	err := s.flush()
+	err := s.Flush()
 	if s.pcap != nil {
 		err = errors.Join(err, s.pcap.Close())
 	}

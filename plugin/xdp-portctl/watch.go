@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -105,21 +104,7 @@ func (v *statsView) View() tea.View {
 		v.stats.Time.Format(time.TimeOnly), len(v.stats.Attachments), v.stats.Total.Packets(), v.order)
 	const otherLines = 7 // head, two table heads, the total and empty lines
 	rows := max(1, (v.height-otherLines)/2)
-	view := tea.NewView(cut(head+v.out.Clean(v.statsText(&v.stats, rows)), v.width))
+	view := tea.NewView(terminal.CutLines(head+v.out.Clean(v.statsText(&v.stats, rows)), v.width))
 	view.AltScreen = true
 	return view
-}
-
-// cut shortens lines: one that wraps would push others off the screen.
-func cut(text string, width int) string {
-	if width <= 0 {
-		return text
-	}
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		if runes := []rune(line); len(runes) > width {
-			lines[i] = string(runes[:width])
-		}
-	}
-	return strings.Join(lines, "\n")
 }
