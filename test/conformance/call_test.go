@@ -10,8 +10,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// run makes a call, and looks at what must hold of every answer: stdout has
-// the result or the error and nothing else, stderr nothing at all.
+// run makes a call and checks its answer: stdout must contain the result or the error
+// and nothing else, and stderr must be empty.
 func run(t *testing.T, n *node.Node, call node.Call) *node.Answer {
 	t.Helper()
 	answer, err := n.Call(call)
@@ -29,7 +29,7 @@ func run(t *testing.T, n *node.Node, call node.Call) *node.Answer {
 	return answer
 }
 
-// countValues also fails the test if there is anything but JSON.
+// countValues counts the JSON values. It fails the test if there is anything else.
 func countValues(t *testing.T, stdout []byte) (count int) {
 	t.Helper()
 	for decoder := json.NewDecoder(bytes.NewReader(stdout)); ; count++ {
@@ -54,7 +54,7 @@ func succeed(t *testing.T, n *node.Node, call node.Call) *node.Answer {
 	return answer
 }
 
-// fail makes a call that must fail with a code, and a message that has the
+// fail makes a call that must fail with the code, and with a message that contains the
 // parts.
 func fail(t *testing.T, n *node.Node, call node.Call, code uint, parts ...string) {
 	t.Helper()
@@ -72,8 +72,8 @@ func fail(t *testing.T, n *node.Node, call node.Call, code uint, parts ...string
 	}
 }
 
-// inShell is a command that runs the plugin in a mount namespace of its own,
-// behind a preparation.
+// inShell returns a command that runs the plugin after a preparation, in its own mount
+// namespace.
 func inShell(preparation string) []string {
 	return []string{"unshare", "--mount", "sh", "-c", preparation + ` && exec "$0"`}
 }

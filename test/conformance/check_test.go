@@ -16,11 +16,11 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestCheckFindsDamage does something to an attachment behind the plugin's
-// back: CHECK must name it, and ADD must put it right.
+// TestCheckFindsDamage damages an attachment without the plugin. CHECK must name the
+// damage, and ADD must fix it.
 func TestCheckFindsDamage(t *testing.T) {
 	tests := map[string]struct {
-		hook   string // "" where either will do
+		hook   string // "" for either
 		damage func(*testing.T, *line)
 		parts  []string
 	}{
@@ -38,19 +38,19 @@ func TestCheckFindsDamage(t *testing.T) {
 		},
 		"other program by XDP link": {
 			"", func(t *testing.T, l *line) {
-				l.withLink(t, "xdp", func(pinned link.Link) error { return pinned.Update(somebody(t, ebpf.XDP, xdpPass)) })
+				l.withLink(t, "xdp", func(pinned link.Link) error { return pinned.Update(foreign(t, ebpf.XDP, xdpPass)) })
 			},
-			[]string{`the XDP program on host1 is "somebody" (id `},
+			[]string{`the XDP program on host1 is "foreign" (id `},
 		},
 		"other program by tc link": {
 			"tcx", func(t *testing.T, l *line) {
-				l.withLink(t, "tc_egress", func(pinned link.Link) error { return pinned.Update(somebody(t, ebpf.SchedCLS, tcNext)) })
+				l.withLink(t, "tc_egress", func(pinned link.Link) error { return pinned.Update(foreign(t, ebpf.SchedCLS, tcNext)) })
 			},
-			[]string{`the tc egress program on host1 is "somebody" (id `},
+			[]string{`the tc egress program on host1 is "foreign" (id `},
 		},
-		"interface made anew":                     {"", makeAnew, []string{"host1 with index"}},
-		"interface made anew with the same index": {"tcx", makeAnewSameIndex, []string{"the XDP program is not on host1", "tc ingress", "tc egress"}},
-		"clsact, made anew with the same index":   {"clsact", makeAnewSameIndex, []string{"the XDP program is not on host1", "filter"}},
+		"interface re-created":                     {"", recreate, []string{"host1 with index"}},
+		"interface re-created, same index": {"tcx", recreateSameIndex, []string{"the XDP program is not on host1", "tc ingress", "tc egress"}},
+		"clsact, re-created, same index":   {"clsact", recreateSameIndex, []string{"the XDP program is not on host1", "filter"}},
 		"record unpinned":                         {"", unpin("record"), []string{"record", "no such file"}},
 		"XDP link unpinned":                       {"", unpin("xdp"), []string{"the link of the XDP program is not pinned at /sys/fs/bpf/"}},
 		"tc ingress link unpinned":                {"tcx", unpin("tc_ingress"), []string{"the link of the tc ingress program is not pinned"}},
@@ -63,7 +63,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		"everything unpinned":                     {"", unpin("../../../.."), []string{"nothing is attached"}},
 		"out of the counters":                     {"", deactivate, []string{"the programs are not enabled for host1", "counters"}},
 		"clsact filter removed":                   {"clsact", func(t *testing.T, l *line) { l.dropFilter(t, netlink.HANDLE_MIN_EGRESS) }, []string{"the filter of the tc egress program is not at host1's clsact"}},
-		"clsact filter has another program":       {"clsact", otherProgramInFilter, []string{`the tc ingress program on host1 is "somebody" (id `}},
+		"clsact filter has another program":       {"clsact", otherProgramInFilter, []string{`the tc ingress program on host1 is "foreign" (id `}},
 		"clsact qdisc removed":                    {"clsact", dropQdisc, []string{"tc ingress", "tc egress", "host1's clsact"}},
 	}
 	n := answering(t)
@@ -74,7 +74,7 @@ func TestCheckFindsDamage(t *testing.T) {
 				node.NeedTCX(t)
 			}
 			if strings.Contains(strings.Join(tt.parts, " "), "XDP") {
-				node.NeedMode(t, "generic") // auto has no XDP program without it
+				node.NeedMode(t, "generic") // without it, auto has no XDP program
 			}
 			l := lay(t, n, c, "a", "eth0", 1)
 			defer l.remove(t)
@@ -93,22 +93,22 @@ func TestCheckFindsDamage(t *testing.T) {
 	}
 }
 
-// TestCheckFindsFilterOfSomebody has a filter where only ours should be, which
-// is not to be taken for it, nor to be removed.
-func TestCheckFindsFilterOfSomebody(t *testing.T) {
+// TestCheckFindsForeignFilter adds a foreign filter next to ours. CHECK must not take it
+// for ours, and DEL must not remove it.
+func TestCheckFindsForeignFilter(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	configured := lab().with("tcHook", "clsact")
 	l.succeed(t, "ADD", configured)
 	l.dropFilter(t, netlink.HANDLE_MIN_INGRESS)
-	other := somebody(t, ebpf.SchedCLS, tcNext)
+	other := foreign(t, ebpf.SchedCLS, tcNext)
 	l.onHost(t, func(device netlink.Link) error {
 		return netlink.FilterAdd(&netlink.BpfFilter{
 			FilterAttrs: netlink.FilterAttrs{
 				LinkIndex: device.Attrs().Index, Parent: netlink.HANDLE_MIN_INGRESS,
 				Handle: 1, Priority: 2, Protocol: unix.ETH_P_ALL,
 			},
-			Fd: other.FD(), Name: "somebody", DirectAction: true,
+			Fd: other.FD(), Name: "foreign", DirectAction: true,
 		})
 	})
 	fail(t, n, l.call(t, "CHECK", configured), 100, "the filter of the tc ingress program is not at host1's clsact")
@@ -120,13 +120,13 @@ func TestCheckFindsFilterOfSomebody(t *testing.T) {
 	must(t, err)
 	id, _ := info.ID()
 	if left := l.programs(t); !slices.Equal(left, []ebpf.ProgramID{id}) {
-		t.Errorf("the programs %v are left, should be the one of somebody, %d", left, id)
+		t.Errorf("the programs %v are left, should be the foreign one, %d", left, id)
 	}
 }
 
-// TestLostFilters has the pins gone that alone tell of clsact filters: ADD again
-// finds them, by whatever hook it attaches, and leaves those of others.
-func TestLostFilters(t *testing.T) {
+// TestOrphanedFilters removes the pins that name the clsact filters. ADD must find the
+// filters, whatever hook it attaches to, and leave foreign ones alone.
+func TestOrphanedFilters(t *testing.T) {
 	hooks := []string{"clsact"}
 	if node.HasTCX(t) {
 		hooks = append(hooks, "tcx")
@@ -156,7 +156,7 @@ func TestLostFilters(t *testing.T) {
 	neighbour.wantRules(t)
 }
 
-// TestCheckNamesSuccessor has somebody's XDP program where ours was.
+// TestCheckNamesSuccessor replaces our XDP program by a foreign one.
 func TestCheckNamesSuccessor(t *testing.T) {
 	node.NeedMode(t, "generic")
 	n := answering(t)
@@ -166,22 +166,22 @@ func TestCheckNamesSuccessor(t *testing.T) {
 	var other link.Link
 	l.onHost(t, func(device netlink.Link) (err error) {
 		other, err = link.AttachXDP(link.XDPOptions{
-			Program: somebody(t, ebpf.XDP, xdpPass), Interface: device.Attrs().Index, Flags: link.XDPGenericMode,
+			Program: foreign(t, ebpf.XDP, xdpPass), Interface: device.Attrs().Index, Flags: link.XDPGenericMode,
 		})
 		return err
 	})
 	defer other.Close()
-	fail(t, n, l.call(t, "CHECK", lab()), 100, "the XDP program is not on host1 any more", `"somebody" (id `)
-	fail(t, n, l.call(t, "ADD", lab().with("mode", "generic")), 104, `"somebody" (id `)
+	fail(t, n, l.call(t, "CHECK", lab()), 100, "the XDP program is not on host1 any more", `"foreign" (id `)
+	fail(t, n, l.call(t, "ADD", lab().with("mode", "generic")), 104, `"foreign" (id `)
 	l.succeed(t, "DEL", lab())
 	info, err := other.Info()
 	must(t, err)
 	if info.XDP().Ifindex == 0 {
-		t.Error("DEL took somebody else's program off")
+		t.Error("DEL detached a foreign program")
 	}
 }
 
-// TestCheckFindsOtherConfiguration changes what CHECK is asked for.
+// TestCheckFindsOtherConfiguration runs CHECK with another configuration than ADD.
 func TestCheckFindsOtherConfiguration(t *testing.T) {
 	hook := node.TCHook(t)
 	otherHook := map[string]string{"tcx": "clsact", "clsact": "tcx"}[hook]
@@ -231,8 +231,8 @@ func TestCheckFindsOtherConfiguration(t *testing.T) {
 	}
 }
 
-// TestCheckTakesEarlierBuild gives the ruleset the name that another build of
-// the programs would have: the container keeps it, ADD again moves it on.
+// TestCheckTakesEarlierBuild gives the ruleset the name that another build of the
+// programs would use. CHECK must accept it, and ADD must move the container on.
 func TestCheckTakesEarlierBuild(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -257,14 +257,14 @@ func TestCheckTakesEarlierBuild(t *testing.T) {
 	l.wantNoPrograms(t)
 }
 
-// makeOfEarlierBuild gives the flows of a ruleset the number of another build, and
-// removes maps that builds before these did not have.
+// makeOfEarlierBuild gives the flows of a ruleset another build's number, and removes
+// maps that earlier builds did not have.
 func makeOfEarlierBuild(t *testing.T, ruleset string) {
 	t.Helper()
 	flows, err := ebpf.LoadPinnedMap(filepath.Join(ruleset, "flows"), nil)
 	must(t, err)
 	defer flows.Close()
-	const buildAt = 16 // in the element behind the flows; datapath.seedOf
+	const buildAt = 16 // in the element after the flows; see datapath.seedOf
 	last := flows.MaxEntries() - 1
 	element, err := flows.LookupBytes(last)
 	must(t, err)
@@ -275,7 +275,7 @@ func makeOfEarlierBuild(t *testing.T, ruleset string) {
 	}
 }
 
-// TestCheckWithoutAttachment has nothing to compare with.
+// TestCheckWithoutAttachment runs CHECK without an attachment.
 func TestCheckWithoutAttachment(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// config is a network configuration as the plugin gets it.
+// config is a network configuration on the plugin's stdin.
 type config map[string]any
 
 // lab is a configuration that rewrites UDP port 7999 to 7998.
@@ -27,7 +27,7 @@ func rule(pairs ...any) map[string]any {
 	return out
 }
 
-// with returns a copy with other values: with("mode", "native").
+// with returns a copy with changed values: with("mode", "native").
 func (c config) with(pairs ...any) config {
 	changed := maps.Clone(c)
 	maps.Copy(changed, rule(pairs...))

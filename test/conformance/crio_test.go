@@ -19,7 +19,7 @@ type crio struct {
 	list    *libcni.NetworkConfigList
 }
 
-// pod is what CRI-O knows of a pod, whose own rule leads from port 6999.
+// pod is CRI-O's data about a pod. The pod's own rule rewrites port 6999.
 func pod(c *node.Container, id string) *libcni.RuntimeConf {
 	return &libcni.RuntimeConf{
 		ContainerID: id, NetNS: c.NS.Path(), IfName: "eth0",
@@ -39,8 +39,8 @@ func pod(c *node.Container, id string) *libcni.RuntimeConf {
 	}
 }
 
-// remembered is what CRI-O goes by after ADD: what libcni keeps of it.
-func (h *crio) remembered(conf *libcni.RuntimeConf) (*libcni.NetworkConfigList, *libcni.RuntimeConf) {
+// cached returns what libcni has cached at ADD, which CRI-O uses afterwards.
+func (h *crio) cached(conf *libcni.RuntimeConf) (*libcni.NetworkConfigList, *libcni.RuntimeConf) {
 	h.t.Helper()
 	text, conf, err := h.runtime.GetNetworkListCachedConfig(h.list, conf)
 	must(h.t, err)
@@ -49,39 +49,39 @@ func (h *crio) remembered(conf *libcni.RuntimeConf) (*libcni.NetworkConfigList, 
 	return list, conf
 }
 
-// setUp runs ADD, and CHECK right after.
+// setUp runs ADD, then CHECK.
 func (h *crio) setUp(conf *libcni.RuntimeConf) {
 	h.t.Helper()
 	_, err := h.runtime.AddNetworkList(context.Background(), h.list, conf)
 	must(h.t, err)
-	list, conf := h.remembered(conf)
+	list, conf := h.cached(conf)
 	must(h.t, h.runtime.CheckNetworkList(context.Background(), list, conf))
 }
 
-// tearDown runs DEL with what is remembered, which it forgets; the kubelet has
-// it run again until all is gone.
+// tearDown runs DEL with the cached data, which DEL removes. The kubelet repeats it until
+// everything is gone.
 func (h *crio) tearDown(conf *libcni.RuntimeConf) {
 	h.t.Helper()
-	list, known := h.remembered(conf)
+	list, known := h.cached(conf)
 	must(h.t, h.runtime.DelNetworkList(context.Background(), list, known))
 	must(h.t, h.runtime.DelNetworkList(context.Background(), h.list, conf))
 }
 
-// start runs STATUS, and GC with the pods that are still there.
+// start runs STATUS, and GC with the pods that still exist.
 func (h *crio) start(valid ...types.GCAttachment) {
 	h.t.Helper()
 	must(h.t, h.runtime.GetStatusNetworkList(context.Background(), h.list))
 	must(h.t, h.runtime.GCNetworkList(context.Background(), h.list, &libcni.GCArgs{ValidAttachments: valid}))
 }
 
-// TestCRIO has a pod come and go, and CRI-O start again after some of its pods
-// went while it was away.
+// TestCRIO starts and stops a pod, and restarts CRI-O after some pods have gone in its
+// absence.
 func TestCRIO(t *testing.T) {
 	n := node.ForTest(t)
 	serveFar(t, n)
 	list := parsed(t, chain("1.1.0", "lab", bridge(n), annotated()))
 	h := &crio{t, newRuntime(t, n, "cache"), list}
-	forgetful := &crio{t, newRuntime(t, n, "lost"), list}
+	forgetful := &crio{t, newRuntime(t, n, "without-cache"), list}
 	h.start()
 
 	kept, known, unknown := newContainer(t, n), newContainer(t, n), newContainer(t, n)
@@ -102,14 +102,14 @@ func TestCRIO(t *testing.T) {
 	wantNothingOf(t, "kept")
 }
 
-// annotated is the plugin's entry where pods have a say.
+// annotated is an entry of the plugin that accepts rules of pods.
 func annotated() map[string]any {
 	entry := own()
 	entry["capabilities"] = map[string]any{"io.kubernetes.cri.pod-annotations": true}
 	return entry
 }
 
-// wantOwnRule wants the network's rules to work, and the pod's.
+// wantOwnRule expects the rules of the network and of the pod to work.
 func wantOwnRule(t *testing.T, c *node.Container) {
 	t.Helper()
 	must(t, node.ExchangeUDP(c.NS, farPort, node.Sizes(10, 0, 1000)))
@@ -117,7 +117,7 @@ func wantOwnRule(t *testing.T, c *node.Container) {
 	must(t, node.ExchangeUDP(c.NS, own, node.Sizes(10, 0, 1000)))
 }
 
-// wantAttached wants so many attachments of a container.
+// wantAttached expects count attachments of a container.
 func wantAttached(t *testing.T, id string, count int) {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(node.StateFolder, "rulesets", "*", "attachments", "*", id, "*"))

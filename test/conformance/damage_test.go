@@ -15,7 +15,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// folder returns where the attachment of the interface is pinned.
+// folder returns the folder of the interface's attachment.
 func (l *line) folder(t *testing.T) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(node.StateFolder, "rulesets", "*", "attachments", "*", l.id, l.ifname))
@@ -26,17 +26,17 @@ func (l *line) folder(t *testing.T) string {
 	return found[0]
 }
 
-// ruleset returns the folder of the ruleset that the interface is under.
+// ruleset returns the folder of the interface's ruleset.
 func (l *line) ruleset(t *testing.T) string {
 	t.Helper()
 	return filepath.Join(l.folder(t), "../../../..")
 }
 
-// somebody is a program of somebody else's that lets everything pass.
-func somebody(t *testing.T, kind ebpf.ProgramType, pass int32) *ebpf.Program {
+// foreign is a foreign program that lets every packet pass.
+func foreign(t *testing.T, kind ebpf.ProgramType, pass int32) *ebpf.Program {
 	t.Helper()
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "somebody", Type: kind, AttachType: attachType(kind), License: "GPL",
+		Name: "foreign", Type: kind, AttachType: attachType(kind), License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, pass), asm.Return()},
 	})
 	must(t, err)
@@ -44,7 +44,7 @@ func somebody(t *testing.T, kind ebpf.ProgramType, pass int32) *ebpf.Program {
 	return program
 }
 
-// attachType is what a link that is updated compares.
+// attachType is the attach type that an update of a link compares.
 func attachType(kind ebpf.ProgramType) ebpf.AttachType {
 	if kind == ebpf.XDP {
 		return ebpf.AttachXDP
@@ -57,7 +57,7 @@ const (
 	tcNext  = -1
 )
 
-// withLink opens one of the pinned links, does something to it and closes it.
+// withLink opens one of the pinned links, calls do and closes the link.
 func (l *line) withLink(t *testing.T, pin string, do func(link.Link) error) {
 	t.Helper()
 	pinned, err := link.LoadPinnedLink(filepath.Join(l.folder(t), pin), nil)
@@ -65,13 +65,13 @@ func (l *line) withLink(t *testing.T, pin string, do func(link.Link) error) {
 	must(t, errors.Join(do(pinned), pinned.Close()))
 }
 
-func makeAnew(t *testing.T, l *line) {
+func recreate(t *testing.T, l *line) {
 	t.Helper()
 	l.remove(t)
 	l.make(t, 0)
 }
 
-func makeAnewSameIndex(t *testing.T, l *line) {
+func recreateSameIndex(t *testing.T, l *line) {
 	t.Helper()
 	var index int
 	l.onHost(t, func(device netlink.Link) error {
@@ -81,8 +81,8 @@ func makeAnewSameIndex(t *testing.T, l *line) {
 	l.make(t, index)
 }
 
-// unpin returns a damage that removes a pin, or a folder of pins, by its path
-// from the attachment.
+// unpin returns a function that removes a pin, or a folder of pins. The path is relative
+// to the attachment.
 func unpin(path string) func(*testing.T, *line) {
 	return func(t *testing.T, l *line) {
 		t.Helper()
@@ -102,7 +102,7 @@ func deactivate(t *testing.T, l *line) {
 	l.onHost(t, func(device netlink.Link) error { return counters.Delete(uint32(device.Attrs().Index)) })
 }
 
-// ownFilter returns the filter at one side of the host side's clsact.
+// ownFilter returns our filter at one side of the host side's clsact.
 func ownFilter(device netlink.Link, parent uint32) (*netlink.BpfFilter, error) {
 	filters, err := netlinksafe.FilterList(device, parent)
 	if err != nil {
@@ -132,7 +132,7 @@ func otherProgramInFilter(t *testing.T, l *line) {
 		if err != nil {
 			return err
 		}
-		filter.Fd = somebody(t, ebpf.SchedCLS, tcNext).FD()
+		filter.Fd = foreign(t, ebpf.SchedCLS, tcNext).FD()
 		return netlink.FilterReplace(filter)
 	})
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestDel removes an attachment in all the ways that runtimes ask for it, and
-// after all that may have happened before.
+// TestDel removes an attachment in all ways that runtimes use, and after everything that
+// may have happened before.
 func TestDel(t *testing.T) {
 	asIs := func(*testing.T, *line, *node.Call) {}
 	asked := func(c config) func(*testing.T, *line, *node.Call) {
@@ -47,7 +47,7 @@ func TestDel(t *testing.T) {
 			must(t, unix.Unmount(l.container.NS.Path(), unix.MNT_DETACH))
 		},
 		"interface gone": func(t *testing.T, l *line, _ *node.Call) { l.remove(t) },
-		"interface made anew": func(t *testing.T, l *line, _ *node.Call) {
+		"interface re-created": func(t *testing.T, l *line, _ *node.Call) {
 			l.remove(t)
 			l.make(t, 0)
 		},
@@ -97,7 +97,7 @@ func TestDel(t *testing.T) {
 	}
 }
 
-// TestDelOfNothing has nothing to remove.
+// TestDelOfNothing runs DEL without an attachment.
 func TestDelOfNothing(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -109,7 +109,7 @@ func TestDelOfNothing(t *testing.T) {
 		"another":         `mount -t tmpfs none /sys/fs/bpf`,
 		"read-only":       `mount -t bpf -o ro bpf /sys/fs/bpf`,
 		"no place for it": `mount -t tmpfs none /sys/fs`,
-		"somebody else's": `mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port`,
+		"foreign": `mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port`,
 		"a link":          `mount -t bpf bpf /sys/fs/bpf && ln -s /tmp /sys/fs/bpf/xdp-port`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,21 +123,20 @@ func TestDelOfNothing(t *testing.T) {
 	l.wantRules(t)
 }
 
-// TestDelInOpenFolder lets the state folder be open to other users: the container
-// must be removable all the same, and the advice must not be to remove the state.
+// TestDelInOpenFolder opens the state folder to other users. DEL must still work, and the
+// message must not advise to remove the state.
 func TestDelInOpenFolder(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	l.succeed(t, "ADD", lab())
 	must(t, os.Chmod(bpffs.Folder, 0o770))
-	t.Cleanup(func() { _ = os.Chmod(bpffs.Folder, 0o700) }) // it may be gone
+	t.Cleanup(func() { _ = os.Chmod(bpffs.Folder, 0o700) }) // the folder may be gone
 	fail(t, n, status(t), 50, "0770", "chmod 0700 "+bpffs.Folder)
 	l.succeed(t, "DEL", lab())
 	l.wantNoPrograms(t)
 }
 
-// TestDelTouchesNothingElse has four interfaces that only one part of the key
-// tells apart.
+// TestDelTouchesNothingElse attaches four interfaces whose keys differ in one part only.
 func TestDelTouchesNothingElse(t *testing.T) {
 	n := answering(t)
 	a, b := newContainer(t, n), newContainer(t, n)
@@ -154,11 +153,11 @@ func TestDelTouchesNothingElse(t *testing.T) {
 		attached[l] = l.programs(t)
 	}
 
-	// Keys that are near, but nobody's.
+	// Similar keys that have no attachment.
 	succeed(t, n, victim.call(t, "DEL", other))
-	for _, near := range []struct{ id, ifname string }{{"a", "eth"}, {"a", "eth00"}, {"aa", "eth0"}, {"A", "eth0"}, {"a.eth0", "eth0"}} {
+	for _, similar := range []struct{ id, ifname string }{{"a", "eth"}, {"a", "eth00"}, {"aa", "eth0"}, {"A", "eth0"}, {"a.eth0", "eth0"}} {
 		del := victim.call(t, "DEL", lab())
-		del.ContainerID, del.IfName = near.id, near.ifname
+		del.ContainerID, del.IfName = similar.id, similar.ifname
 		succeed(t, n, del)
 	}
 	for _, name := range []string{"la", "labb", "lab.", "Lab"} {
@@ -188,7 +187,7 @@ func wantUntouched(t *testing.T, networks map[*line]config, attached map[*line][
 	}
 }
 
-// TestLastDelTakesTheRulesetAlong looks at what is pinned for two containers.
+// TestLastDelTakesTheRulesetAlong looks at the pins of two containers.
 func TestLastDelTakesTheRulesetAlong(t *testing.T) {
 	n := answering(t)
 	c := newContainer(t, n)

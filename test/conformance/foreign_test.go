@@ -20,25 +20,25 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// In these tests somebody's program ends the chain of a tc hook, ahead of ours or
-// not. The rules are about UDP: 7999 becomes 7998, 25 is dropped both ways.
+// In these tests a foreign program ends the chain of a tc hook, before or after ours. The
+// rules are for UDP: they rewrite 7999 to 7998 and drop 25 in both directions.
 var (
 	rewriting   = rule("protocol", "udp", "port", 7999, "toPort", 7998)
 	droppingOut = rule("protocol", "udp", "port", 25, "action", "drop", "name", "none-out")
 	droppingIn  = rule("direction", "ingress", "protocol", "udp", "port", 25, "action", "drop", "name", "none-in")
 )
 
-// parents are the sides of clsact, by the words for them.
+// parents are the sides of clsact, by name.
 var parents = map[string]uint32{"ingress": netlink.HANDLE_MIN_INGRESS, "egress": netlink.HANDLE_MIN_EGRESS}
 
 // tcOK ends the chain, at clsact and at tcx.
 const tcOK = 0
 
-// addFilter adds somebody's clsact filter, whose program ends the chain, until
-// the returned function is called.
+// addFilter adds a foreign clsact filter that ends the chain. The returned function
+// removes it.
 func (l *line) addFilter(t *testing.T, side string, priority, protocol uint16) (remove func()) {
 	t.Helper()
-	program := somebody(t, ebpf.SchedCLS, tcOK)
+	program := foreign(t, ebpf.SchedCLS, tcOK)
 	filter := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{Parent: parents[side], Handle: 1, Priority: priority, Protocol: protocol},
 		Fd:          program.FD(), Name: "stranger", DirectAction: true,
@@ -47,7 +47,7 @@ func (l *line) addFilter(t *testing.T, side string, priority, protocol uint16) (
 		filter.LinkIndex = device.Attrs().Index
 		_ = netlink.QdiscAdd(&netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 			LinkIndex: filter.LinkIndex, Parent: netlink.HANDLE_CLSACT, Handle: netlink.MakeHandle(0xffff, 0),
-		}}) // it may be there
+		}}) // the qdisc may exist
 		return netlink.FilterAdd(filter)
 	})
 	return func() {
@@ -56,22 +56,22 @@ func (l *line) addFilter(t *testing.T, side string, priority, protocol uint16) (
 	}
 }
 
-// addTCX puts somebody's program, which ends the chain, at the head of tcx.
+// addTCX puts a foreign program that ends the chain at the head of tcx.
 func (l *line) addTCX(t *testing.T, side string) {
 	t.Helper()
 	at := map[string]ebpf.AttachType{"ingress": ebpf.AttachTCXIngress, "egress": ebpf.AttachTCXEgress}[side]
 	var attached link.Link
 	l.onHost(t, func(device netlink.Link) (err error) {
 		attached, err = link.AttachTCX(link.TCXOptions{
-			Interface: device.Attrs().Index, Program: somebody(t, ebpf.SchedCLS, tcOK), Attach: at, Anchor: link.Head(),
+			Interface: device.Attrs().Index, Program: foreign(t, ebpf.SchedCLS, tcOK), Attach: at, Anchor: link.Head(),
 		})
 		return err
 	})
 	t.Cleanup(func() { attached.Close() })
 }
 
-// lets tells whether a datagram to port 25 gets through. One to a port that no
-// rule is about follows it.
+// lets reports whether a datagram to port 25 arrives. A datagram to a port without a rule
+// follows it, so that lets need not wait.
 func lets(t *testing.T, from, to ns.NetNS, address netip.Addr) bool {
 	t.Helper()
 	stay(t)
@@ -103,7 +103,7 @@ func lets(t *testing.T, from, to ns.NetNS, address netip.Addr) bool {
 	return came
 }
 
-// stay keeps the sender on its CPU, and so packets in their order.
+// stay keeps the sender on its CPU, and thereby its packets in order.
 func stay(t *testing.T) {
 	t.Helper()
 	leave, err := affinity.Stay()
@@ -111,7 +111,7 @@ func stay(t *testing.T) {
 	t.Cleanup(leave)
 }
 
-// letsOut and letsIn tell whether the rules that drop are without effect.
+// letsOut and letsIn report whether the dropping rules have no effect.
 func (l *line) letsOut(t *testing.T) bool {
 	t.Helper()
 	return lets(t, l.container.NS, l.node.NS, l.address(1))
@@ -122,8 +122,8 @@ func (l *line) letsIn(t *testing.T) bool {
 	return lets(t, l.node.NS, l.container.NS, l.address(2))
 }
 
-// exchange sends a datagram to port 7999, and returns the port that it arrives
-// at, and the one that the answer seems to come from.
+// exchange sends a datagram to port 7999. It returns the port where it arrives and the
+// source port of the answer.
 func (l *line) exchange(t *testing.T) (arrivedAt string, answeredFrom uint16) {
 	t.Helper()
 	conn, err := node.ListenUDP(l.container.NS, 0)
@@ -138,8 +138,8 @@ func (l *line) exchange(t *testing.T) (arrivedAt string, answeredFrom uint16) {
 	return string(answer[:n]), from.Port()
 }
 
-// wantExchange fails the test unless packets to 7999 arrive, and are answered,
-// by these ports.
+// wantExchange expects packets to 7999 to arrive at one port, and their answers to come
+// from the other.
 func (l *line) wantExchange(t *testing.T, arrivedAt string, answeredFrom uint16) {
 	t.Helper()
 	if at, from := l.exchange(t); at != arrivedAt || from != answeredFrom {
@@ -147,7 +147,7 @@ func (l *line) wantExchange(t *testing.T, arrivedAt string, answeredFrom uint16)
 	}
 }
 
-// wantAllRules wants all three rules in force.
+// wantAllRules expects all three rules to be in force.
 func (l *line) wantAllRules(t *testing.T) {
 	t.Helper()
 	l.wantExchange(t, "7998", 7999)
@@ -156,7 +156,7 @@ func (l *line) wantAllRules(t *testing.T) {
 	}
 }
 
-// addWarned runs ADD, which must succeed, and returns what it wrote to stderr.
+// addWarned runs ADD, which must succeed, and returns its stderr.
 func (l *line) addWarned(t *testing.T, c config) string {
 	t.Helper()
 	answer, err := l.node.Call(l.call(t, "ADD", c))
@@ -176,11 +176,11 @@ func wantParts(t *testing.T, text string, parts ...string) {
 	}
 }
 
-// noPlaceAhead is the protocol of filters that ours cannot have the priority of.
+// noPlaceAhead is a protocol of filters whose priority ours cannot use.
 const noPlaceAhead = unix.ETH_P_IP
 
-// TestForeignFilterBeforeADD has a filter at priority 1, ahead of which there is
-// no place, end the chain: what ADD makes of each kind of rule.
+// TestForeignFilterBeforeADD puts a filter that ends the chain at priority 1, so that
+// ours cannot precede it. It runs ADD with each kind of rule.
 func TestForeignFilterBeforeADD(t *testing.T) {
 	n := answering(t)
 	c := newContainer(t, n)
@@ -191,7 +191,7 @@ func TestForeignFilterBeforeADD(t *testing.T) {
 				defer l.remove(t)
 				remove := l.addFilter(t, side, 1, noPlaceAhead)
 				isIn := side == "ingress" // from the container
-				names := []string{"host1", "tc " + side, "stranger", "somebody", "priority 1", "id "}
+				names := []string{"host1", "tc " + side, "stranger", "foreign", "priority 1", "id "}
 				with := func(rule any) config { return lab().with("mode", mode, "tcHook", "clsact", "rules", []any{rule}) }
 
 				rewrites := with(rewriting)
@@ -251,7 +251,7 @@ func TestForeignFilterBeforeADD(t *testing.T) {
 	}
 }
 
-// wantOnlyStranger wants no program on the device but the one of somebody.
+// wantOnlyStranger expects only the foreign program on the device.
 func (l *line) wantOnlyStranger(t *testing.T) {
 	t.Helper()
 	if left := l.programs(t); len(left) != 1 {
@@ -259,9 +259,9 @@ func (l *line) wantOnlyStranger(t *testing.T) {
 	}
 }
 
-// TestForeignProgramAfterADD has a program end the chain ahead of ours, which was
-// first: CHECK names it. ADD again puts ours first; where it cannot it refuses,
-// since drops cannot be enforced.
+// TestForeignProgramAfterADD puts a program that ends the chain ahead of ours. CHECK must
+// name it. ADD must put ours first again. If it cannot, it must refuse, because rules that
+// drop would not be enforced.
 func TestForeignProgramAfterADD(t *testing.T) {
 	n := answering(t)
 	c := newContainer(t, n)
@@ -280,7 +280,7 @@ func TestForeignProgramAfterADD(t *testing.T) {
 					l.succeed(t, "CHECK", configured)
 					l.wantAllRules(t)
 
-					names := []string{"host1", "tc " + side, "somebody", "id "}
+					names := []string{"host1", "tc " + side, "foreign", "id "}
 					remove := func() {}
 					if hook == "tcx" {
 						l.addTCX(t, side)
@@ -309,9 +309,9 @@ func TestForeignProgramAfterADD(t *testing.T) {
 	}
 }
 
-// TestAheadOfForeignPrograms has programs that end the chain at places where ours
-// can be ahead of them, or that no packet of a rule gets to: nothing is reported,
-// and all rules are in force.
+// TestAheadOfForeignPrograms puts programs that end the chain where ours can precede
+// them, or where no packet of a rule reaches them. Nothing must be reported, and all
+// rules must be in force.
 func TestAheadOfForeignPrograms(t *testing.T) {
 	n := answering(t)
 	c := newContainer(t, n)
@@ -369,19 +369,18 @@ func TestAheadOfForeignPrograms(t *testing.T) {
 	}
 }
 
-// TestForeignTCXAheadOfClsact has a configuration ask for clsact, which all of
-// tcx runs before.
+// TestForeignTCXAheadOfClsact configures clsact, which runs after all tcx programs.
 func TestForeignTCXAheadOfClsact(t *testing.T) {
 	node.NeedTCX(t)
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	l.addTCX(t, "egress")
 	configured := lab().with("tcHook", "clsact", "rules", []any{rewriting, droppingIn})
-	fail(t, n, l.call(t, "ADD", configured), 104, "tcx", "somebody", `"tcHook"`, "none-in")
+	fail(t, n, l.call(t, "ADD", configured), 104, "tcx", "foreign", `"tcHook"`, "none-in")
 	l.wantOnlyStranger(t)
 	rewrites := configured.with("rules", []any{rewriting})
-	wantParts(t, l.addWarned(t, rewrites), "tcx", "somebody", `"tcHook"`)
-	// What the message says helps.
+	wantParts(t, l.addWarned(t, rewrites), "tcx", "foreign", `"tcHook"`)
+	// The advice of the message helps.
 	anyHook := configured.with("tcHook", "auto")
 	l.succeed(t, "ADD", anyHook)
 	l.succeed(t, "CHECK", anyHook)
@@ -389,15 +388,15 @@ func TestForeignTCXAheadOfClsact(t *testing.T) {
 	if l.letsIn(t) {
 		t.Error("datagrams to the container are not dropped")
 	}
-	// What is attached stays where what is asked for cannot be had.
-	fail(t, n, l.call(t, "ADD", configured), 104, "tcx", "somebody")
+	// The attachment stays if the new one is impossible.
+	fail(t, n, l.call(t, "ADD", configured), 104, "tcx", "foreign")
 	l.succeed(t, "CHECK", anyHook)
 	l.wantExchange(t, "7998", 7999)
 	l.succeed(t, "DEL", anyHook)
 }
 
-// TestOwnProgramsThatGoAreNotForeign has ADD ask for clsact right after DEL, while
-// the kernel still has a tcx program of ours in place.
+// TestOwnProgramsThatGoAreNotForeign runs ADD with clsact right after DEL, while the
+// kernel has not yet detached our tcx program.
 func TestOwnProgramsThatGoAreNotForeign(t *testing.T) {
 	node.NeedTCX(t)
 	n := answering(t)

@@ -40,8 +40,8 @@ func TestOldKernel(t *testing.T) {
 	}
 }
 
-// TestBelowMinimum runs on a kernel that is too old, for real: STATUS and ADD say
-// which is needed, nothing misleading besides, and leave nothing behind.
+// TestBelowMinimum needs a kernel that is too old. STATUS and ADD must name the kernel to
+// use, say nothing misleading, and leave no state.
 func TestBelowMinimum(t *testing.T) {
 	node.NeedTooOld(t)
 	n := node.ForTest(t)
@@ -58,8 +58,8 @@ func TestBelowMinimum(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-// TestInexactMode asks for each mode: where the kernel does not let it be exact,
-// STATUS and ADD say so, and which mode to take.
+// TestInexactMode configures each mode. If the kernel cannot make a mode exact, STATUS
+// and ADD must say so and name another mode.
 func TestInexactMode(t *testing.T) {
 	n := node.ForTest(t)
 	before := node.State()
@@ -79,8 +79,7 @@ func TestInexactMode(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-// onKernelWithout runs the plugin on a kernel that answers such calls with
-// EINVAL.
+// onKernelWithout runs the plugin on a kernel that answers these calls with EINVAL.
 func onKernelWithout(lacks func(ptrace.Call) bool) func(*exec.Cmd) error {
 	return func(plugin *exec.Cmd) error {
 		return ptrace.Run(plugin, pace.Patience(time.Minute), func(c ptrace.Call) ptrace.Verdict {

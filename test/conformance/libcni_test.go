@@ -18,10 +18,10 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// farPort is where rules lead from port 7999 of the far host.
+// farPort is port 7999 of the far host. The rules rewrite it.
 var farPort = netip.AddrPortFrom(netip.MustParseAddr(node.FarIPv4), 7999)
 
-// serveFar has the far host answer at port 7998 alone.
+// serveFar lets the far host answer at port 7998 only.
 func serveFar(t *testing.T, n *node.Node) {
 	t.Helper()
 	server, err := node.UDPEcho(n.Far, 7998)
@@ -29,7 +29,7 @@ func serveFar(t *testing.T, n *node.Node) {
 	t.Cleanup(func() { server.Close() })
 }
 
-// TestLibcni runs what libcni has for lists, in every version.
+// TestLibcni runs libcni's functions for lists in every version.
 func TestLibcni(t *testing.T) {
 	ctx := context.Background()
 	for _, version := range versions {
@@ -48,7 +48,7 @@ func TestLibcni(t *testing.T) {
 			cached, err := runtime.GetNetworkListCachedResult(list, conf)
 			must(t, err)
 			if !reflect.DeepEqual(cached, result) {
-				t.Errorf("libcni remembers %v, got %v", cached, result)
+				t.Errorf("libcni caches %v, got %v", cached, result)
 			}
 			must(t, node.ExchangeUDP(c.NS, farPort, node.Sizes(10, 0, 1000)))
 
@@ -71,7 +71,7 @@ func TestLibcni(t *testing.T) {
 	}
 }
 
-// wantResult wants a result of the version that has the container's address.
+// wantResult expects a result of the version with the container's address.
 func wantResult(t *testing.T, result types.Result, version string, c *node.Container) {
 	t.Helper()
 	if result.Version() != version {
@@ -98,7 +98,7 @@ func wantResult(t *testing.T, result types.Result, version string, c *node.Conta
 	}
 }
 
-// wantNothingOf wants no attachment of a container.
+// wantNothingOf expects no attachment of a container.
 func wantNothingOf(t *testing.T, id string) {
 	t.Helper()
 	left, err := filepath.Glob(filepath.Join(node.StateFolder, "rulesets", "*", "*", "*", id))
@@ -108,7 +108,7 @@ func wantNothingOf(t *testing.T, id string) {
 	}
 }
 
-// TestLibcniSingle runs what libcni has for a plugin alone.
+// TestLibcniSingle runs libcni's functions for one plugin.
 func TestLibcniSingle(t *testing.T) {
 	ctx := context.Background()
 	for _, version := range versions {
@@ -144,8 +144,8 @@ func TestLibcniSingle(t *testing.T) {
 	}
 }
 
-// TestLibcniGC has a runtime that remembers nothing itself, so that all depends
-// on the plugin's GC.
+// TestLibcniGC runs a runtime without a cache, so that everything depends on the
+// plugin's GC.
 func TestLibcniGC(t *testing.T) {
 	ctx := context.Background()
 	n := answering(t)
@@ -198,8 +198,8 @@ func TestCNITool(t *testing.T) {
 	}
 }
 
-// TestCNIToolGC sends no list. cnitool runs DEL for what it remembers itself;
-// what it does not remember must stay.
+// TestCNIToolGC sends no list. cnitool runs DEL for everything in its cache. All other
+// attachments must stay.
 func TestCNIToolGC(t *testing.T) {
 	name := uniqueName("conformance-gc")
 	n := answering(t)
@@ -215,8 +215,8 @@ func TestCNIToolGC(t *testing.T) {
 	wantNothingOf(t, c.ID())
 }
 
-// TestPluginsBehind has CHECK pass right after ADD, whatever the plugins behind
-// xdp-port changed.
+// TestPluginsBehind expects CHECK to succeed right after ADD, whatever later plugins in
+// the chain have changed.
 func TestPluginsBehind(t *testing.T) {
 	need.Program(t, "iptables")
 	behind := []any{

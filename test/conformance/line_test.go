@@ -15,17 +15,17 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// line is an interface of a container, with an address on its host side to
-// talk to. No CNI plugin made it, so that a test can call it what it likes.
+// line is an interface of a container, and an address on its host side. No CNI plugin
+// made it, so that a test can choose its names.
 type line struct {
 	node      *node.Node
 	container *node.Container
 	id        string // of the container
 	ifname    string
-	number    int // tells the lines of a node apart
+	number    int // distinguishes the lines of a node
 }
 
-// answering has servers on the node name the port that a packet arrives at.
+// answering makes a node whose servers answer with the port that a packet arrived at.
 func answering(t *testing.T) *node.Node {
 	t.Helper()
 	n := node.ForTest(t)
@@ -45,8 +45,7 @@ func lay(t *testing.T, n *node.Node, c *node.Container, id, ifname string, numbe
 	return l
 }
 
-// make makes the pair of devices; the host side gets an index of its own
-// choice if that is 0.
+// make makes the veth pair. If index is 0, the kernel chooses the index of the host side.
 func (l *line) make(t *testing.T, index int) {
 	t.Helper()
 	must(t, l.node.NS.Do(func(ns.NetNS) error {
@@ -80,7 +79,7 @@ func (l *line) address(end byte) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 77, byte(l.number), end})
 }
 
-// call is a call of the plugin for the interface.
+// call returns a call of the plugin for the interface.
 func (l *line) call(t *testing.T, operation string, c config) node.Call {
 	t.Helper()
 	return node.Call{
@@ -93,7 +92,7 @@ func (l *line) succeed(t *testing.T, operation string, c config) {
 	succeed(t, l.node, l.call(t, operation, c))
 }
 
-// arrivesAt sends a packet to port 7999 and returns the port that it arrives at.
+// arrivesAt sends a packet to port 7999 and returns the port where it arrives.
 func (l *line) arrivesAt(t *testing.T) string {
 	t.Helper()
 	conn, err := node.DialUDP(l.container.NS, netip.AddrPortFrom(l.address(1), 7999))
@@ -108,7 +107,7 @@ func (l *line) arrivesAt(t *testing.T) string {
 	return string(answer[:n])
 }
 
-// wantPort fails the test unless packets to port 7999 arrive at a port.
+// wantPort expects packets to port 7999 to arrive at a port.
 func (l *line) wantPort(t *testing.T, want string) {
 	t.Helper()
 	if got := l.arrivesAt(t); got != want {
@@ -136,8 +135,8 @@ func (l *line) remove(t *testing.T) {
 	l.onHost(t, netlink.LinkDel)
 }
 
-// forgetFilters makes the devices anew where the kernel has no tcx: links go with
-// their pins, but nobody knows of clsact filters then, until the next ADD.
+// forgetFilters re-creates the devices if the kernel has no tcx. There the filters of
+// clsact stay when their pins go, until the next ADD.
 func (l *line) forgetFilters(t *testing.T) {
 	t.Helper()
 	if !node.HasTCX(t) {
@@ -146,8 +145,8 @@ func (l *line) forgetFilters(t *testing.T) {
 	}
 }
 
-// programs returns the ids of all programs on the host side, and of how many
-// filters and qdiscs there are besides the device's own.
+// programs returns the IDs of all programs on the host side, and an ID of 0 for each
+// further filter and qdisc.
 func (l *line) programs(t *testing.T) (ids []ebpf.ProgramID) {
 	t.Helper()
 	l.onHost(t, func(device netlink.Link) error {
@@ -161,8 +160,8 @@ func (l *line) programs(t *testing.T) (ids []ebpf.ProgramID) {
 	return ids
 }
 
-// wantNoPrograms waits for the programs to go, which links that are merely
-// unpinned take some time for.
+// wantNoPrograms waits until the kernel has detached all programs. That takes some time
+// for links that are only unpinned.
 func (l *line) wantNoPrograms(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(pace.Patience(5 * time.Second)); ; time.Sleep(10 * time.Millisecond) {

@@ -15,7 +15,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// whileLoading runs f once while the plugin loads a program, which then waits.
+// whileLoading runs f once while the plugin is loading a program, which then waits.
 func whileLoading(t *testing.T, f func()) (run func(*exec.Cmd) error) {
 	var once sync.Once
 	loads := false
@@ -35,16 +35,16 @@ func whileLoading(t *testing.T, f func()) (run func(*exec.Cmd) error) {
 	}
 }
 
-// TestLoadingHoldsNobodyUp has other networks' containers come and go while the
-// rules of one are loaded, which takes seconds for long lists of addresses. With
-// the lock held they would fail.
+// TestLoadingHoldsNobodyUp starts and stops containers of other networks while one loads
+// its rules, which takes seconds for long lists of addresses. They would fail if loading
+// held the lock.
 func TestLoadingHoldsNobodyUp(t *testing.T) {
 	n := answering(t)
 	c := newContainer(t, n)
 	slow, other := lay(t, n, c, "a", "eth0", 1), lay(t, n, c, "b", "eth1", 2)
 	others := lab().with("name", "other", "flows", 2048)
 	before := node.State()
-	for _, first := range []bool{true, false} { // the shared maps are there already, or not
+	for _, first := range []bool{true, false} { // whether the shared maps exist already
 		if !first {
 			other.succeed(t, "ADD", others)
 		}
@@ -82,8 +82,8 @@ func TestLoadingHoldsNobodyUp(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-// TestLoadingOnce has two containers want the same rules at once: the second waits
-// for the first to load them.
+// TestLoadingOnce runs ADD for two containers with the same rules at once. The second must
+// wait for the first to load them.
 func TestLoadingOnce(t *testing.T) {
 	n := answering(t)
 	c := newContainer(t, n)
@@ -114,8 +114,7 @@ func TestLoadingOnce(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-// TestDelWhileLoading has DEL come while an ADD loads: what is not wanted any more
-// does not come to be.
+// TestDelWhileLoading runs DEL while an ADD loads. The ADD must not attach anything.
 func TestDelWhileLoading(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -129,7 +128,7 @@ func TestDelWhileLoading(t *testing.T) {
 	fail(t, n, add, 11, "DEL came before ADD was done")
 	l.wantNoPrograms(t)
 	must(t, before.Unchanged())
-	// A change of rules is ended by DEL, too.
+	// DEL ends a change of rules, too.
 	l.succeed(t, "ADD", lab())
 	change := l.call(t, "ADD", lab().with("flows", 2048))
 	change.Run = whileLoading(t, func() { l.succeed(t, "DEL", lab()) })

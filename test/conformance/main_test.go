@@ -1,6 +1,6 @@
-// Package conformance tests each operation of the plugin against the CNI
-// specification: through the plugin itself, through libcni and cnitool, on
-// nodes made of network namespaces.
+// Package conformance tests each operation of the plugin against the CNI specification:
+// with the plugin itself, with libcni and with cnitool, on nodes made of network
+// namespaces.
 package conformance
 
 import (
@@ -22,6 +22,6 @@ func newContainer(t *testing.T, n *node.Node) *node.Container {
 	return c
 }
 
-// uniqueName is the name of a network that no other process has: cnitool has one
-// memory for the whole machine.
+// uniqueName returns the name of a network that no other process uses. cnitool has one
+// cache for the whole machine.
 func uniqueName(prefix string) string { return fmt.Sprintf("%s-%d", prefix, os.Getpid()) }

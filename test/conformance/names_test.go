@@ -13,8 +13,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// odd are container IDs and network names that CNI allows, though one may not
-// expect it. It sets no limit to their length.
+// odd are unusual container IDs and network names that CNI allows. It does not limit their
+// length.
 var odd = []string{
 	"a", "0", "A.b-C_d", "a.", "a..", "a.b", "a_b", "a-b", "a-2Eb", "a2Eb",
 	strings.Repeat("0123456789abcdef", 4),
@@ -23,9 +23,9 @@ var odd = []string{
 	"y" + strings.Repeat(".-", 2000),
 }
 
-// everyByte returns names of interfaces that together have every byte that both
-// CNI and the kernel allow. The kernel's white space includes 0xA0; with a %
-// it takes a name for a template.
+// everyByte returns names of interfaces that together contain every byte that both CNI and
+// the kernel allow. The kernel's white space includes 0xA0, and it takes a name with a %
+// for a template.
 func everyByte() (names []string) {
 	var legal []byte
 	for b := 1; b < 256; b++ {
@@ -39,13 +39,13 @@ func everyByte() (names []string) {
 	return names
 }
 
-// named is an interface, and the network that it is attached to.
+// named is an interface and its network.
 type named struct {
 	*line
 	network string
 }
 
-// config has the tc hook that attaches faster: names do not depend on it.
+// config uses the tc hook that attaches faster. Names do not depend on it.
 func (n named) config() config { return lab().with("name", n.network, "tcHook", "clsact") }
 
 func (n named) key() state.Key {
@@ -82,7 +82,7 @@ func TestOddInterfaceNames(t *testing.T) {
 	testNames(t, all)
 }
 
-// testNames has all attached at a time, and removes one after the other.
+// testNames attaches all interfaces at the same time, and then removes one by one.
 func testNames(t *testing.T, all []named) {
 	t.Helper()
 	before := outside(t)
@@ -99,8 +99,8 @@ func testNames(t *testing.T, all []named) {
 	wantListed(t, nil)
 }
 
-// wantListed wants these attachments of the node to be listed, and to work, and
-// no others.
+// wantListed expects exactly these attachments of the node to be listed, and their rules
+// to work.
 func wantListed(t *testing.T, want []named) {
 	t.Helper()
 	got := listed(t)
@@ -115,7 +115,7 @@ func wantListed(t *testing.T, want []named) {
 	}
 }
 
-// listed returns what is attached, as the state lists it.
+// listed returns the attachments in the state.
 func listed(t *testing.T) (keys []state.Key) {
 	t.Helper()
 	reader, err := state.OpenForReading()
@@ -132,8 +132,8 @@ func listed(t *testing.T) (keys []state.Key) {
 	return keys
 }
 
-// wantPlain wants every path in the state folder to be one that no name can
-// have led elsewhere, and nothing new beside the folder.
+// wantPlain expects that no name has led to a path outside of the state folder, and that
+// there is nothing new outside of it.
 func wantPlain(t *testing.T, before []string) {
 	t.Helper()
 	for _, path := range node.State() {
@@ -146,7 +146,7 @@ func wantPlain(t *testing.T, before []string) {
 	}
 }
 
-// outside returns what is in bpffs beside the state.
+// outside returns the paths in bpffs outside of the state.
 func outside(t *testing.T) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(node.StateFolder))
@@ -159,8 +159,7 @@ func outside(t *testing.T) (names []string) {
 	return names
 }
 
-// TestIllegalNames has what could lead out of a folder, or what CNI forbids
-// otherwise.
+// TestIllegalNames uses names that could lead out of a folder, or that CNI forbids.
 func TestIllegalNames(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -182,7 +181,7 @@ func TestIllegalNames(t *testing.T) {
 	wantPlain(t, before)
 }
 
-// TestGCKnowsOddNames has a list of names that JSON cannot spell.
+// TestGCKnowsOddNames runs GC with names that JSON cannot represent.
 func TestGCKnowsOddNames(t *testing.T) {
 	n := answering(t)
 	c := newContainer(t, n)

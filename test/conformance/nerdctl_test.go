@@ -14,8 +14,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// process is a container as nerdctl sees it: its namespace has no other name
-// than that of its process, and goes with it.
+// process is a container as nerdctl sees it. The only name of its namespace is the
+// process, and the namespace ends with it.
 type process struct{ cmd *exec.Cmd }
 
 func newProcess(t *testing.T) *process {
@@ -34,7 +34,7 @@ func (p *process) kill() {
 	_ = p.cmd.Wait()
 }
 
-// nerdctl calls plugins as its hooks do, for a container on several networks.
+// nerdctl calls plugins as nerdctl's hooks do, for a container on several networks.
 type nerdctl struct {
 	t       *testing.T
 	runtime *libcni.CNIConfig
@@ -50,8 +50,8 @@ func (h *nerdctl) conf(i int, netns string) *libcni.RuntimeConf {
 	}
 }
 
-// createRuntime first runs DEL, whatever there was before, without a
-// namespace; then ADD of all networks at once.
+// createRuntime first runs DEL without a namespace, whatever the state is, and then ADD of
+// all networks at once.
 func (h *nerdctl) createRuntime(netns string) {
 	h.t.Helper()
 	h.remove()
@@ -74,8 +74,8 @@ func (h *nerdctl) remove() {
 	}
 }
 
-// TestNerdctl starts a container, has it end without anybody being told, as
-// when containerd is restarted, starts it again and stops it.
+// TestNerdctl starts a container, ends it without a hook as a restart of containerd does,
+// starts it again and stops it.
 func TestNerdctl(t *testing.T) {
 	n := node.ForTest(t)
 	serveFar(t, n)

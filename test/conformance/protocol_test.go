@@ -10,7 +10,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestVersion reads what runtimes choose a version by.
+// TestVersion reads the versions that runtimes choose from.
 func TestVersion(t *testing.T) {
 	n := node.ForTest(t)
 	for _, stdin := range []string{`{"cniVersion": "1.1.0"}`, ``} {
@@ -26,8 +26,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestOperationsByVersion has each operation in each version, also in those that do not
-// have it. Removing must not fail for a version: of those to come GC, of all DEL.
+// TestOperationsByVersion runs each operation in each version, even if the version lacks
+// it. Removing must not fail because of a version: GC accepts all later ones, DEL all.
 func TestOperationsByVersion(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -49,7 +49,7 @@ func TestOperationsByVersion(t *testing.T) {
 	}
 }
 
-// TestMalformedCalls has what no runtime should send.
+// TestMalformedCalls makes calls that no runtime should make.
 func TestMalformedCalls(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -84,7 +84,7 @@ func TestMalformedCalls(t *testing.T) {
 				if answer.Refusal == nil {
 					t.Fatalf("it succeeded, should fail with code %d", tt.code)
 				}
-				// CHECK may find that nothing is attached before it comes to the interface.
+				// CHECK may first find that nothing is attached.
 				if got := answer.Refusal.Code; got != tt.code && (operation == "ADD" || tt.code < 8 || got != 100) {
 					t.Errorf("the code is %d, should be %d: %s", got, tt.code, answer.Refusal)
 				}
@@ -105,7 +105,7 @@ func TestMalformedCalls(t *testing.T) {
 	} {
 		for _, operation := range []string{"ADD", "CHECK", "DEL", "GC", "STATUS"} {
 			if operation == "DEL" && strings.Contains(stdin, `"lab"`) {
-				continue // which reads no version
+				continue // DEL reads no version
 			}
 			call := l.call(t, operation, lab())
 			call.Stdin = []byte(stdin)
@@ -116,15 +116,15 @@ func TestMalformedCalls(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-// TestErrorsNameTheVersion looks at what the CNI library leaves out of an error,
-// and skips where it reads one.
+// TestErrorsNameTheVersion expects the version that the CNI library leaves out of an error,
+// also where the library skips reading one.
 func TestErrorsNameTheVersion(t *testing.T) {
 	n := node.ForTest(t)
 	for stdin, want := range map[string]string{
 		`{"cniVersion": "0.4.0", "name": "lab", "rules": 5}`:  "0.4.0",
 		`{"cniVersion": "1.0.0", "name": "lab"}`:              "1.0.0",
 		`{"cniVersion": "1.1.0", "name": "lab"}`:              "1.1.0",
-		`{"cniVersion": "9.9.9", "name": "lab"}`:              "1.1.0", // an error of that version nobody knows
+		`{"cniVersion": "9.9.9", "name": "lab"}`:              "1.1.0", // no library knows an error of that version
 		`{"cniVersion": "1.0.0", "name": "lab", "rules": [} `: "1.1.0",
 	} {
 		answer := run(t, n, node.Call{
@@ -142,7 +142,7 @@ func TestErrorsNameTheVersion(t *testing.T) {
 	}
 }
 
-// TestPathIsOptional leaves out what the specification lets runtimes leave out.
+// TestPathIsOptional leaves out what runtimes may leave out.
 func TestPathIsOptional(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)

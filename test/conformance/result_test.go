@@ -13,12 +13,12 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// versions are those that the plugin knows.
+// versions are the versions that the plugin supports.
 var versions = []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 
-// TestPrevResultPassesThrough gives the plugin results with every field that
-// the CNI library knows, and one that it does not, and wants them back as they
-// were, in JSON and as the library decodes them.
+// TestPrevResultPassesThrough passes results with every field that the CNI library knows,
+// and one that it does not know. They must come back unchanged, in JSON and as the library
+// decodes them.
 func TestPrevResultPassesThrough(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -45,8 +45,8 @@ func TestPrevResultPassesThrough(t *testing.T) {
 	}
 }
 
-// TestResultThatCannotBePrinted has stdout on a full disk: what such an ADD has
-// attached it takes off again, what was attached before stays.
+// TestResultThatCannotBePrinted runs ADD with stdout on a full disk. ADD must detach what it
+// has attached; earlier attachments stay.
 func TestResultThatCannotBePrinted(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -68,8 +68,8 @@ func TestResultThatCannotBePrinted(t *testing.T) {
 	l.succeed(t, "CHECK", lab())
 }
 
-// TestPrevResultIsConverted gives results of another version than the
-// configuration's, as plugins that do not keep to it make them.
+// TestPrevResultIsConverted passes results of another version than the configuration's, as
+// careless plugins do.
 func TestPrevResultIsConverted(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -103,8 +103,8 @@ func toJSON(t *testing.T, value any) (decoded map[string]any) {
 	return decoded
 }
 
-// fullResult makes a result with every field set; a field that the library gets
-// later fails the test until it is set here.
+// fullResult makes a result with every field set. The test fails if the library gets a new
+// field, until it is set here.
 func fullResult(t *testing.T, version string) types.Result {
 	t.Helper()
 	var result types.Result
@@ -167,7 +167,7 @@ func dns() types.DNS {
 	}
 }
 
-// wantAllSet fails the test at a field, in whatever depth, that is zero.
+// wantAllSet fails the test if a field is zero, at any depth.
 func wantAllSet(t *testing.T, v reflect.Value, place string) {
 	t.Helper()
 	switch v.Kind() {

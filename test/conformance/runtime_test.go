@@ -15,8 +15,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// newRuntime makes a libcni that works on a node, as a container runtime has
-// it. What it remembers of attachments goes into a folder of the node.
+// newRuntime makes a libcni that works on a node as in a container runtime. Its cache is in a
+// folder of the node.
 func newRuntime(t *testing.T, n *node.Node, cache string) *libcni.CNIConfig {
 	t.Helper()
 	bin, err := node.BinDir()
@@ -25,8 +25,7 @@ func newRuntime(t *testing.T, n *node.Node, cache string) *libcni.CNIConfig {
 	return libcni.NewCNIConfigWithCacheDir(path, filepath.Join(n.Dir, cache), &onNode{t: t, node: n})
 }
 
-// onNode runs plugins on the node. Those of xdp-port are looked at as all
-// others of this test.
+// onNode runs plugins on the node. It checks xdp-port's answers like those of other calls.
 type onNode struct {
 	version.PluginDecoder
 	t    *testing.T
@@ -67,7 +66,7 @@ func (e *onNode) callOwn(stdin []byte, environ []string) ([]byte, error) {
 	return answer.Stdout, nil
 }
 
-// interfaceOf is what a runtime knows of a container's interface.
+// interfaceOf is a runtime's data about a container's interface.
 func interfaceOf(c *node.Container, id string) *libcni.RuntimeConf {
 	return &libcni.RuntimeConf{
 		ContainerID: id, NetNS: c.NS.Path(), IfName: c.IfName,
@@ -80,7 +79,7 @@ func chain(version, name string, plugins ...any) map[string]any {
 	return map[string]any{"cniVersion": version, "name": name, "plugins": plugins}
 }
 
-// parsed is a configuration list as libcni has it.
+// parsed is a configuration list of libcni.
 func parsed(t *testing.T, list map[string]any) *libcni.NetworkConfigList {
 	t.Helper()
 	text, err := json.Marshal(list)
@@ -90,7 +89,7 @@ func parsed(t *testing.T, list map[string]any) *libcni.NetworkConfigList {
 	return conf
 }
 
-// single is the configuration of one plugin as libcni has it.
+// single is libcni's configuration of one plugin.
 func single(t *testing.T, c config) *libcni.PluginConfig {
 	t.Helper()
 	conf, err := libcni.NetworkPluginConfFromBytes(c.bytes(t))
@@ -98,7 +97,7 @@ func single(t *testing.T, c config) *libcni.PluginConfig {
 	return conf
 }
 
-// bridge is a main plugin whose addresses are remembered in the node's folder.
+// bridge is a main plugin that keeps its addresses in the node's folder.
 func bridge(n *node.Node) map[string]any {
 	return map[string]any{
 		"type": "bridge", "bridge": "cni0", "isGateway": true,

@@ -13,12 +13,12 @@ func status(t *testing.T) node.Call {
 	return node.Call{Operation: "STATUS", Stdin: lab().without("prevResult").bytes(t)}
 }
 
-// without is a command that runs the plugin with fewer capabilities.
+// without returns a command that runs the plugin with fewer capabilities.
 func without(capabilities string) []string {
 	return []string{"setpriv", "--bounding-set", capabilities, "--inh-caps", capabilities}
 }
 
-// TestStatusChangesNothing has a node that is as it should be.
+// TestStatusChangesNothing runs STATUS on a healthy node.
 func TestStatusChangesNothing(t *testing.T) {
 	n := node.ForTest(t)
 	before := node.State()
@@ -28,23 +28,21 @@ func TestStatusChangesNothing(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-// inMountsThatStay is a command that runs the plugin, behind a preparation, in a
-// mount namespace, where nobody else mounts anything, and fails if the mounts are
-// others afterwards.
+// inMountsThatStay returns a command that runs the plugin after a preparation, in its own
+// mount namespace. The command fails if the mounts have changed afterwards.
 func inMountsThatStay(preparation string) []string {
 	return []string{"unshare", "--mount", "sh", "-c", preparation +
 		`mounts=$(cat /proc/self/mountinfo) && "$0" && [ "$mounts" = "$(cat /proc/self/mountinfo)" ]`}
 }
 
-// TestStatusKnowsPrivileges takes capabilities away: what STATUS promises, ADD
-// must keep.
+// TestStatusKnowsPrivileges removes capabilities. If STATUS succeeds, ADD must succeed.
 func TestStatusKnowsPrivileges(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	for capabilities, missing := range map[string][]string{
 		"-wake_alarm":                        nil,
 		"-all,+net_admin,+sys_admin":         nil,
-		"-bpf,-perfmon":                      nil, // CAP_SYS_ADMIN stands for them
+		"-bpf,-perfmon":                      nil, // CAP_SYS_ADMIN includes them
 		"-net_admin":                         {"CAP_NET_ADMIN"},
 		"-sys_admin":                         {"CAP_SYS_ADMIN"},
 		"-bpf,-sys_admin":                    {"CAP_SYS_ADMIN", "CAP_BPF"},
@@ -57,7 +55,7 @@ func TestStatusKnowsPrivileges(t *testing.T) {
 		t.Run(capabilities, func(t *testing.T) {
 			ask := status(t)
 			ask.Through = without(capabilities)
-			add := l.call(t, "ADD", lab().with("tcHook", "clsact")) // that takes more than tcx
+			add := l.call(t, "ADD", lab().with("tcHook", "clsact")) // clsact needs more than tcx
 			add.Through = ask.Through
 			if missing == nil {
 				succeed(t, n, ask)
@@ -75,7 +73,7 @@ func TestStatusKnowsPrivileges(t *testing.T) {
 	}
 }
 
-// TestStatusInUserNamespace has all capabilities, but none that counts.
+// TestStatusInUserNamespace has all capabilities, but only in a user namespace.
 func TestStatusInUserNamespace(t *testing.T) {
 	n := node.ForTest(t)
 	ask := status(t)
@@ -83,13 +81,13 @@ func TestStatusInUserNamespace(t *testing.T) {
 	fail(t, n, ask, 50)
 }
 
-// TestStatusKnowsBPFFS takes the BPF file system away, or makes it useless.
+// TestStatusKnowsBPFFS removes the BPF file system, or makes it unusable.
 func TestStatusKnowsBPFFS(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
 	for name, tt := range map[string]struct {
 		preparation string
-		parts       []string // of the message; none where STATUS succeeds
+		parts       []string // of the message; none if STATUS succeeds
 	}{
 		"there":       {`mount -t bpf bpf /sys/fs/bpf`, nil},
 		"not mounted": {`while umount /sys/fs/bpf 2>/dev/null; do :; done`, nil},
@@ -97,7 +95,7 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 		"no folder":   {`mount -t tmpfs none /sys/fs`, []string{"/sys/fs/bpf", "no such file"}},
 		"a file":      {`mount -t tmpfs none /sys/fs && touch /sys/fs/bpf`, []string{"/sys/fs/bpf", "not a"}},
 		"read-only":   {`mount -t bpf -o ro bpf /sys/fs/bpf`, []string{"/sys/fs/bpf", "read-only"}},
-		"somebody else's": {
+		"foreign": {
 			`mount -t bpf bpf /sys/fs/bpf && mkdir -p /sys/fs/bpf/xdp-port/x && chown 1000 /sys/fs/bpf/xdp-port`,
 			[]string{"/sys/fs/bpf/xdp-port", "user 1000", "rm -r /sys/fs/bpf/xdp-port", "chmod 0700 /sys/fs/bpf"},
 		},
@@ -108,7 +106,7 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 		"open to others, but empty": {
 			`mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chmod 0777 /sys/fs/bpf/xdp-port`, nil,
 		},
-		"somebody else's, but empty": {
+		"foreign, but empty": {
 			`mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port`, nil,
 		},
 		"a link": {
@@ -124,7 +122,7 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 				succeed(t, n, ask)
 				succeed(t, n, add)
 				l.forgetFilters(t)
-				l.wantNoPrograms(t) // they went with the file system
+				l.wantNoPrograms(t) // they have gone with the file system
 				return
 			}
 			fail(t, n, ask, 50, tt.parts...)
@@ -134,9 +132,9 @@ func TestStatusKnowsBPFFS(t *testing.T) {
 	}
 }
 
-// TestStatusKnowsHiddenState mounts another file system above the one with the
-// state of a running container: of that nothing is known any more, and what would
-// be attached by the new one goes as soon as somebody takes that off again.
+// TestStatusKnowsHiddenState mounts another file system over the state of a running
+// container. The old state is invisible then, and a new one would disappear with the file
+// system.
 func TestStatusKnowsHiddenState(t *testing.T) {
 	n := answering(t)
 	c := newContainer(t, n)
@@ -147,7 +145,7 @@ func TestStatusKnowsHiddenState(t *testing.T) {
 		"two":         `mount -t bpf bpf /sys/fs/bpf && mount -t bpf bpf /sys/fs/bpf`,
 		"a used one":  `mount -t bpf bpf /sys/fs/bpf && mkdir -m 0700 /sys/fs/bpf/xdp-port`,
 		"another":     `mount -t tmpfs none /sys/fs/bpf`,
-		"not visible": `umount --lazy /sys && mount -t sysfs ` + filepath.Base(n.NS.Path()) + ` /sys`, // as ip netns exec does
+		"not visible": `umount --lazy /sys && mount -t sysfs ` + filepath.Base(n.NS.Path()) + ` /sys`, // like ip netns exec
 	} {
 		t.Run(name, func(t *testing.T) {
 			ask, add := status(t), l.call(t, "ADD", lab())
@@ -168,8 +166,8 @@ func TestStatusKnowsHiddenState(t *testing.T) {
 	l.wantRules(t)
 }
 
-// TestStatusKnowsWhatHidesTheState mounts something above a parent of the BPF file
-// system, and wants the advice to bring back the state.
+// TestStatusKnowsWhatHidesTheState mounts a file system over a parent of the BPF file
+// system. The advice must bring back the state.
 func TestStatusKnowsWhatHidesTheState(t *testing.T) {
 	n := answering(t)
 	c := newContainer(t, n)
@@ -198,8 +196,8 @@ func TestStatusKnowsWhatHidesTheState(t *testing.T) {
 	}
 }
 
-// TestStatusKnowsNetNSExec has ip-netns(8) hide the BPF file system, and whatever
-// is pinned in one that is mounted there.
+// TestStatusKnowsNetNSExec uses ip-netns(8), which hides the BPF file system and the pins
+// of another one that is mounted there.
 func TestStatusKnowsNetNSExec(t *testing.T) {
 	need.Program(t, "ip")
 	n := answering(t)
@@ -218,16 +216,16 @@ func TestStatusKnowsNetNSExec(t *testing.T) {
 	l.wantRules(t)
 }
 
-// TestStatusKnowsMistakes has a configuration that each ADD would refuse.
-func TestStatusKnowsMistakes(t *testing.T) {
+// TestStatusKnowsErrors uses a configuration that each ADD would refuse.
+func TestStatusKnowsErrors(t *testing.T) {
 	n := node.ForTest(t)
 	ask := status(t)
 	ask.Stdin = lab().without("prevResult").with("rules", []any{rule("protocol", "udp", "port", 70000, "toPort", 1)}).bytes(t)
 	fail(t, n, ask, 7, "rules[0].port: 70000 is not a port")
 }
 
-// TestStatusKnowsTCX asks for each tc hook: what the kernel lacks is chosen
-// around unless it was asked for by name.
+// TestStatusKnowsTCX configures each tc hook. If the kernel lacks a hook, the plugin uses
+// another, unless the configuration names the hook.
 func TestStatusKnowsTCX(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -248,8 +246,7 @@ func TestStatusKnowsTCX(t *testing.T) {
 	}
 }
 
-// TestStatusMountsNothing looks at the mounts behind STATUS, where one is
-// missing.
+// TestStatusMountsNothing compares the mounts before and after STATUS if a mount is missing.
 func TestStatusMountsNothing(t *testing.T) {
 	n := node.ForTest(t)
 	ask := status(t)

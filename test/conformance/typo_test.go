@@ -9,8 +9,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestTypoIsRefused has typos that would switch a drop off: whoever can, says so,
-// and removing goes on.
+// TestTypoIsRefused makes typos that would disable a rule that drops. Every operation but
+// DEL and GC must refuse them.
 func TestTypoIsRefused(t *testing.T) {
 	n := answering(t)
 	l := lay(t, n, newContainer(t, n), "a", "eth0", 1)
@@ -43,8 +43,8 @@ func TestTypoIsRefused(t *testing.T) {
 	}
 }
 
-// TestRulesThatNoTableHolds is known to STATUS, too: more prefixes than the
-// kernel's table has room for.
+// TestRulesThatNoTableHolds expects STATUS to know the limits, too: there are more prefixes
+// than the kernel's table can hold.
 func TestRulesThatNoTableHolds(t *testing.T) {
 	n := node.ForTest(t)
 	ask := status(t)
@@ -52,8 +52,8 @@ func TestRulesThatNoTableHolds(t *testing.T) {
 	fail(t, n, ask, 7, "rules: ", "prefixes")
 }
 
-// TestErrorsAreBounded has a pod with an annotation of the size that Kubernetes
-// allows, and names that drive a terminal.
+// TestErrorsAreBounded uses an annotation of the maximum size in Kubernetes, and names that
+// control a terminal.
 func TestErrorsAreBounded(t *testing.T) {
 	n := node.ForTest(t)
 	keys := strings.Repeat(`{"\u202e\u009b":"`+"\u202e\u009b\x7f"+`"},`, 10000)

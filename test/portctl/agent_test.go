@@ -19,7 +19,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// agent is one that runs.
+// agent is a running agent.
 type agent struct {
 	target
 	command *exec.Cmd
@@ -27,7 +27,7 @@ type agent struct {
 	url     string
 }
 
-// buffer is written by one and read by others.
+// buffer has one writer and several readers.
 type buffer struct {
 	mutex sync.Mutex
 	text  bytes.Buffer
@@ -45,8 +45,7 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// startAgent starts one, perhaps by way of another program that has it as its last
-// arguments.
+// startAgent starts an agent. If by is not empty, that command runs the agent.
 func startAgent(o target, by ...string) *agent {
 	o.Helper()
 	const address = "127.0.0.1:9435"
@@ -71,8 +70,7 @@ func startAgent(o target, by ...string) *agent {
 	return a
 }
 
-// confine leaves a command the capabilities alone that the DaemonSet gives the
-// agent.
+// confine gives a command only the capabilities that the DaemonSet gives the agent.
 func confine(t *testing.T, command *exec.Cmd) {
 	t.Helper()
 	confineTo(t, command, capabilities(t, "agent"))
@@ -90,7 +88,7 @@ func confineTo(t *testing.T, command *exec.Cmd, capabilities []string) {
 	command.Path = path
 }
 
-// capabilities returns those that the manifest gives a container.
+// capabilities returns the capabilities that the manifest gives a container.
 func capabilities(t *testing.T, container string) []string {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/kubernetes/daemonset.yaml")
@@ -112,7 +110,7 @@ func capabilities(t *testing.T, container string) []string {
 	return names
 }
 
-// eventually waits until there is nothing to complain about.
+// eventually waits until there is no complaint.
 func eventually(t *testing.T, complaint func() string) {
 	t.Helper()
 	deadline := time.Now().Add(node.ToolTimeout)
@@ -128,11 +126,11 @@ func eventually(t *testing.T, complaint func() string) {
 	}
 }
 
-// eventuallySays waits until a path has this answer.
+// eventuallySays waits until a path gives this answer.
 func (a *agent) eventuallySays(path string, code int, words string) {
 	a.Helper()
 	eventually(a.T, func() string {
-		// It may not serve yet.
+		// It may not be listening yet.
 		conn, err := node.DialTCP(a.NS, netip.MustParseAddrPort(a.url[len("http://"):]))
 		if err != nil {
 			return err.Error()
@@ -146,7 +144,7 @@ func (a *agent) eventuallySays(path string, code int, words string) {
 	})
 }
 
-// eventuallyHas waits until the conflist has xdp-port, with this in it.
+// eventuallyHas waits until the conflist has an entry of xdp-port with these words.
 func (a *agent) eventuallyHas(words ...string) {
 	a.Helper()
 	eventually(a.T, func() string {
@@ -160,8 +158,8 @@ func (a *agent) eventuallyHas(words ...string) {
 	})
 }
 
-// TestAgent is started before there is a network, gives running containers new
-// rules, and keeps its entry against another installer.
+// TestAgent starts the agent before there is a network. It must give running containers new
+// rules, and restore its entry after another installer.
 func TestAgent(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -187,7 +185,7 @@ func TestAgent(t *testing.T) {
 	}
 
 	for what, rules := range map[string]string{
-		"a mistake": `{"protocol": "udp", "port": 70000, "action": "drop"}`, "no JSON": `]`,
+		"an error": `{"protocol": "udp", "port": 70000, "action": "drop"}`, "no JSON": `]`,
 	} {
 		before := o.read(o.conflist)
 		o.configure(rules)
@@ -201,7 +199,7 @@ func TestAgent(t *testing.T) {
 	o.configure(to7997)
 	a.eventuallySays("/readyz", http.StatusOK, "ready")
 
-	// Another installer writes its version in pieces, as some do.
+	// Another installer writes its version in pieces.
 	must(t, os.WriteFile(o.conflist, []byte(original[:len(original)/2]), 0o640))
 	time.Sleep(50 * time.Millisecond)
 	must(t, os.WriteFile(o.conflist, []byte(original), 0o640))
@@ -219,9 +217,9 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-// TestAgentQuarrel has another installer put its version back each time: the agent
-// gives in, and says so. Containers keep their rules all the same.
-func TestAgentQuarrel(t *testing.T) {
+// TestAgentBackoff makes another installer restore its version each time. The agent must
+// give up and say so. Containers keep their rules.
+func TestAgentBackoff(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
 	original := o.writeNetwork()
@@ -230,7 +228,7 @@ func TestAgentQuarrel(t *testing.T) {
 	a := startAgent(o)
 	rewritten := 0
 	eventually(t, func() string {
-		// First: it may write once more before it says so.
+		// The agent may write once more before it gives up.
 		hasGivenIn := strings.Contains(a.log.String(), "another installer has rewritten it")
 		if text, err := os.ReadFile(o.conflist); err == nil && strings.Contains(string(text), `"xdp-port"`) {
 			must(t, os.WriteFile(o.conflist, []byte(original), 0o640))
@@ -251,12 +249,12 @@ func TestAgentQuarrel(t *testing.T) {
 	detachLink(t, c)
 	a.eventuallyHeals(c)
 	must(t, c.Detach("lab"))
-	portctl(t, o.Node, "gc").want(t, 0) // the network that DEL read has no xdp-port
+	portctl(t, o.Node, "gc").want(t, 0) // DEL read a network without xdp-port
 }
 
-// TestAgentMends finds out of itself what nobody told it of: a container whose
-// rules somebody changed, and one that is gone.
-func TestAgentMends(t *testing.T) {
+// TestAgentFixes expects the agent to find changes that nothing reports: a container whose
+// rules have changed, and one that has gone.
+func TestAgentFixes(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
 	o.writeNetwork()
@@ -268,7 +266,7 @@ func TestAgentMends(t *testing.T) {
 	arrivals := watchArrivals(t, o.Node, 7998)
 	wantArrival(t, o, c, arrivals, 7998)
 	a.eventuallySays("/metrics", http.StatusOK, `xdp_port_agent_changes_total{outcome="changed"} 1`)
-	eventually(t, func() string { // the log comes by a pipe
+	eventually(t, func() string { // the log arrives through a pipe
 		if text := a.log.String(); !strings.Contains(text, "-main: egress udp 7999 -> 7997") || !strings.Contains(text, "a container got the configured rules") {
 			return "the difference is not in the log: " + text
 		}
@@ -278,8 +276,8 @@ func TestAgentMends(t *testing.T) {
 	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
 }
 
-// TestAgentKeepsPrograms installs them where they are missing: without the plugin
-// that the conflist names no container would start.
+// TestAgentKeepsPrograms expects the agent to restore missing programs. No container could
+// start if the conflist named a missing plugin.
 func TestAgentKeepsPrograms(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -297,8 +295,8 @@ func TestAgentKeepsPrograms(t *testing.T) {
 	}
 }
 
-// TestAgentFolderRemoved ends the agent where it could not see another installer's
-// new folder, so that it is started again: its mount is of the old one.
+// TestAgentFolderRemoved expects the agent to exit if its mount is of a removed folder and
+// it could not see a new one. It is restarted then.
 func TestAgentFolderRemoved(t *testing.T) {
 	mounted := filepath.Join(t.TempDir(), "mounted")
 	must(t, os.Mkdir(mounted, 0o700))
@@ -325,9 +323,8 @@ func TestAgentFolderRemoved(t *testing.T) {
 	}
 }
 
-// TestAgentFolderMoved has another folder in the place of that of the networks, and
-// a symbolic link before that of the plugins lead elsewhere, as an upgrade of k3s
-// does.
+// TestAgentFolderMoved replaces the folder of the networks, and turns a symbolic link to the
+// folder of the plugins, as an upgrade of k3s does.
 func TestAgentFolderMoved(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -357,7 +354,7 @@ func TestAgentFolderMoved(t *testing.T) {
 	must(t, os.Mkdir(folder, 0o700))
 	must(t, os.WriteFile(o.conflist, []byte(original), 0o640))
 	a.eventuallyHas(`"xdp-port"`)
-	must(t, os.WriteFile(o.conflist, []byte(original), 0o640)) // that it is watched, too
+	must(t, os.WriteFile(o.conflist, []byte(original), 0o640)) // the agent watches this one, too
 	a.eventuallyHas(`"xdp-port"`)
 	a.eventuallySays("/readyz", http.StatusOK, "ready")
 	for _, what := range []string{"two/bin", folder} {
@@ -367,7 +364,7 @@ func TestAgentFolderMoved(t *testing.T) {
 	}
 }
 
-// TestAgentWithoutInotify finds changes by looking, where the kernel reports none.
+// TestAgentWithoutInotify expects the agent to poll if the kernel reports no changes.
 func TestAgentWithoutInotify(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -381,8 +378,8 @@ func TestAgentWithoutInotify(t *testing.T) {
 	}
 }
 
-// TestAgentOwnRules has one container whose own rules do not go with the new
-// ones of the network: it keeps the old ones, and is reported; others go on.
+// TestAgentOwnRules has a container whose own rules conflict with the network's new ones. It
+// must keep the old rules and be reported, and others must change.
 func TestAgentOwnRules(t *testing.T) {
 	o := newTarget(t)
 	open := `{ "capabilities": { "xdpPortRules": true }, "rules": [%s] }`
@@ -404,7 +401,7 @@ func TestAgentOwnRules(t *testing.T) {
 	wantArrival(t, o, own, arrivals, 7998)
 	a.eventuallySays("/readyz", http.StatusServiceUnavailable, own.ID()+" in network lab keeps other rules")
 	a.eventuallySays("/metrics", http.StatusOK, "xdp_port_agent_drifted_attachments 1")
-	eventually(t, func() string { // it goes on to try
+	eventually(t, func() string { // it keeps trying
 		_, text := fetch(t, a.Node, a.url+"/metrics")
 		_, text, _ = strings.Cut(text, "\nxdp_port_agent_changes_total{outcome=\"failed\"} ")
 		var times int
@@ -413,15 +410,15 @@ func TestAgentOwnRules(t *testing.T) {
 		}
 		return ""
 	})
-	if told := strings.Count(a.log.String(), "keeps other rules"); told != 1 {
-		t.Errorf("it is told %d times:\n%s", told, a.log.String())
+	if reported := strings.Count(a.log.String(), "keeps other rules"); reported != 1 {
+		t.Errorf("it is reported %d times:\n%s", reported, a.log.String())
 	}
 	must(t, own.Detach("lab"))
 	a.eventuallySays("/readyz", http.StatusOK, "ready")
 	must(t, plain.Detach("lab"))
 }
 
-// TestAgentUsage refuses what does not go together.
+// TestAgentUsage expects the agent to refuse contradictory flags.
 func TestAgentUsage(t *testing.T) {
 	n := node.ForTest(t)
 	portctl(t, n, "agent").want(t, 2)

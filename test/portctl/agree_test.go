@@ -22,10 +22,10 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// TestTellsWhatTheKernelDoes asks the tool what becomes of 10,000 random packets
-// under 100 random lists of rules, and runs the same through the programs in
-// the kernel: one list in ten by XDP, whose test runs are slow.
-func TestTellsWhatTheKernelDoes(t *testing.T) {
+// TestSimulatesTheKernel simulates 10,000 random packets under 100 random lists of rules,
+// and runs the same packets through the programs in the kernel. One list in ten runs in XDP,
+// whose test runs are slow.
+func TestSimulatesTheKernel(t *testing.T) {
 	const lists, packets = 100, 100
 	n := node.ForTest(t)
 	onOneCPU(t)
@@ -45,14 +45,14 @@ func TestTellsWhatTheKernelDoes(t *testing.T) {
 		}
 		tool := node.ToolCommand(t, "test", path, "--packet", "-", "-o", "json")
 		tool.Stdin = strings.NewReader(strings.Join(lines, "\n"))
-		told := decodeList[verdict](t, runTool(t, n, tool).want(t, 0), "results")
+		simulated := decodeList[verdict](t, runTool(t, n, tool).want(t, 0), "results")
 		kernel := load(t, list)
 		for j, p := range asked {
-			if got := kernel.verdict(t, p); got != told[j].asKernel() {
+			if got := kernel.verdict(t, p); got != simulated[j].asKernel() {
 				text, _ := json.MarshalIndent(list, "", " ")
-				t.Fatalf("%s: the tool says %+v, the kernel did %+v, under\n%s", p, told[j], got, text)
+				t.Fatalf("%s: the tool says %+v, the kernel did %+v, under\n%s", p, simulated[j], got, text)
 			}
-			seen[told[j].Verdict]++
+			seen[simulated[j].Verdict]++
 		}
 		kernel.Close()
 	}
@@ -64,15 +64,15 @@ func TestTellsWhatTheKernelDoes(t *testing.T) {
 	}
 }
 
-// verdict is what the tool says.
+// verdict is a result of the tool.
 type verdict struct {
 	Verdict    string
 	Definition *struct{ Index int }
 	After      inspect.Ends
 }
 
-// done is what the kernel did: which rule counted the packet, -1 for none, and
-// the destination port that it has now.
+// done is what the kernel did: the rule that counted the packet, or -1, and the destination
+// port afterwards.
 type done struct {
 	verdict string
 	rule    int
@@ -137,8 +137,8 @@ func randomRules(r *rand.Rand) []object {
 	return list
 }
 
-// randomPacket is mostly about a rule. It has a container's address of its own,
-// so that it is no reply of another one.
+// randomPacket mostly makes a packet that a rule matches. Each packet has a container address
+// of its own, so that it is not a reply to another one.
 func randomPacket(r *rand.Rand, about object, number int) simulate.Packet {
 	container, peer := netip.AddrFrom4([4]byte{10, 200, byte(number >> 8), byte(number)}), netip.AddrFrom4([4]byte{
 		pick(r, []byte{10, 200}), byte(1 + r.IntN(2)), byte(2 + r.IntN(2)), byte(3 + r.IntN(2)),
@@ -186,13 +186,13 @@ func firstPort(rule object) (port uint16) {
 	return port
 }
 
-// kernel is a loaded list of rules.
+// kernel is a loaded ruleset.
 type kernel struct {
 	*datapath.Programs
 	before *datapath.Counters
 }
 
-// testDevice is the device that a test run's packets come from, lo.
+// testDevice is the device of packets in test runs, lo.
 const testDevice = 1
 
 func load(t *testing.T, list object) *kernel {
@@ -201,15 +201,15 @@ func load(t *testing.T, list object) *kernel {
 	must(t, err)
 	parsed, err := config.ParseList(text)
 	must(t, err)
-	wanted, err := plan.Of(parsed.Entries[0].Network)
+	desired, err := plan.Of(parsed.Entries[0].Network)
 	must(t, err)
-	programs, err := datapath.Load(wanted.Ruleset, wanted.Table, datapath.Shared{})
+	programs, err := datapath.Load(desired.Ruleset, desired.Table, datapath.Shared{})
 	must(t, err)
 	must(t, programs.Activate(testDevice))
-	return &kernel{programs, &datapath.Counters{Rules: make([]datapath.RuleCounter, len(wanted.Ruleset.Rules))}}
+	return &kernel{programs, &datapath.Counters{Rules: make([]datapath.RuleCounter, len(desired.Ruleset.Rules))}}
 }
 
-// onOneCPU keeps XDP and tc of a packet on one CPU, as the kernel does.
+// onOneCPU runs XDP and tc for a packet on the same CPU, as the kernel does.
 func onOneCPU(t *testing.T) {
 	t.Helper()
 	leave, err := affinity.Stay()
@@ -217,8 +217,8 @@ func onOneCPU(t *testing.T) {
 	t.Cleanup(leave)
 }
 
-// verdict runs a packet through the programs, and looks what it became and
-// which rule counted it.
+// verdict runs a packet through the programs, and returns what became of it and which rule
+// counted it.
 func (k *kernel) verdict(t *testing.T, p simulate.Packet) done {
 	t.Helper()
 	description := packet.Packet{Source: p.Source.Addr(), Destination: p.Destination.Addr()}

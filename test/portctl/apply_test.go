@@ -18,12 +18,12 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// rewriteTo are the rules that the tests of apply exchange.
+// rewriteTo are the rules that the tests of apply replace.
 func rewriteTo(port int) object {
 	return object{"protocol": "udp", "port": 7999, "toPort": port, "name": "main"}
 }
 
-// applied is what apply says of one interface.
+// applied is apply's result for one interface.
 type applied struct {
 	Container, Outcome, Error, Difference string
 	DryRun                                bool
@@ -58,7 +58,7 @@ func TestApplyUnderTraffic(t *testing.T) {
 	}
 	arrivals.awaitEach(t, attached, 7997)
 	sent := stop()
-	time.Sleep(100 * time.Millisecond) // what is still to be read
+	time.Sleep(100 * time.Millisecond) // for what is not read yet
 	arrivals.wantOneSwitch(t, attached, 7998, 7997)
 	if got := arrivals.count(7999); got > 0 {
 		t.Errorf("%d of %d packets went under no rules", got, sent)
@@ -94,8 +94,8 @@ func attachAll(t *testing.T, n *node.Node, count int) []*node.Container {
 	return containers
 }
 
-// sendAlways has each container send datagrams to port 7999, numbered, one a
-// few milliseconds, until the result is called, which returns how many.
+// sendAlways sends numbered datagrams from each container to port 7999, one every few
+// milliseconds. The returned function stops them and returns how many there were.
 func sendAlways(t *testing.T, containers []*node.Container) (stop func() int) {
 	t.Helper()
 	end := make(chan struct{})
@@ -131,11 +131,10 @@ func sendAlways(t *testing.T, containers []*node.Container) (stop func() int) {
 	return stop
 }
 
-// arrivals are the numbers of the datagrams that reached the ports of the far
-// host.
+// arrivals are the numbers of the datagrams that arrived at the far host's ports.
 type arrivals struct {
 	mutex sync.Mutex
-	// at has, by port and container, the numbers of the first and the last one.
+	// at has the first and the last number, by port and container.
 	at     map[int]map[uint32][2]uint32
 	counts map[int]int
 }
@@ -155,7 +154,7 @@ func watchArrivals(t *testing.T, n *node.Node, ports ...int) *arrivals {
 				if count, err := conn.Read(message); err != nil {
 					return
 				} else if count == 8 {
-					a.note(port, binary.BigEndian.Uint32(message), binary.BigEndian.Uint32(message[4:]))
+					a.add(port, binary.BigEndian.Uint32(message), binary.BigEndian.Uint32(message[4:]))
 				}
 			}
 		}()
@@ -163,7 +162,7 @@ func watchArrivals(t *testing.T, n *node.Node, ports ...int) *arrivals {
 	return a
 }
 
-func (a *arrivals) note(port int, container, number uint32) {
+func (a *arrivals) add(port int, container, number uint32) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	a.counts[port]++
@@ -180,8 +179,8 @@ func (a *arrivals) count(port int) int {
 	return a.counts[port]
 }
 
-// awaitEach waits until a datagram of each container has arrived at a port. A
-// busy machine may let one of many senders wait for long.
+// awaitEach waits until a datagram of each container has arrived at a port. A busy machine may
+// delay one of many senders for long.
 func (a *arrivals) awaitEach(t *testing.T, containers []*node.Container, port int) {
 	t.Helper()
 	eventually(t, func() string {
@@ -196,8 +195,8 @@ func (a *arrivals) awaitEach(t *testing.T, containers []*node.Container, port in
 	})
 }
 
-// wantOneSwitch wants the last datagram of each container at the old port to be
-// before the first at the new one.
+// wantOneSwitch expects the last datagram of each container at the old port to precede the
+// first at the new port.
 func (a *arrivals) wantOneSwitch(t *testing.T, containers []*node.Container, before, after int) {
 	t.Helper()
 	a.mutex.Lock()
@@ -211,15 +210,15 @@ func (a *arrivals) wantOneSwitch(t *testing.T, containers []*node.Container, bef
 	}
 }
 
-// TestInvalidChangesNothing applies what has mistakes, and what goes against a
-// container's own rules.
+// TestInvalidChangesNothing applies invalid rules, and rules that conflict with a container's
+// own rules.
 func TestInvalidChangesNothing(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	before := showJSON(t, n, c)
 	for what, rules := range map[string][]object{
-		"a mistake in the last rule": {rewriteTo(7997), {"protocol": "udp", "port": 70000, "action": "drop"}},
+		"an error in the last rule": {rewriteTo(7997), {"protocol": "udp", "port": 70000, "action": "drop"}},
 		"no rules":                   {},
 	} {
 		out := portctl(t, n, "apply", write(t, conflist("lab", rules...)))
@@ -240,7 +239,7 @@ func TestInvalidChangesNothing(t *testing.T) {
 	portctl(t, n, "show", c.ID()).want(t, 1)
 }
 
-// TestTotalsGoOn applies other rules, and wants what was counted to be there.
+// TestTotalsGoOn applies other rules and expects the counts to continue.
 func TestTotalsGoOn(t *testing.T) {
 	n := node.ForTest(t)
 	rules := func(port int) object {
@@ -263,8 +262,8 @@ func TestTotalsGoOn(t *testing.T) {
 	}
 }
 
-// TestContainersRulesStay applies other rules to a network whose container has
-// rules of its own.
+// TestContainersRulesStay applies other rules to a network with a container that has its own
+// rules.
 func TestContainersRulesStay(t *testing.T) {
 	n := node.ForTest(t)
 	list := func(rules ...object) object {
@@ -283,7 +282,7 @@ func TestContainersRulesStay(t *testing.T) {
 	if len(a.Rules) != 2 || a.Rules[0].ToPort.First != 7997 || a.Rules[1].Name != "own" || a.Rules[1].ToPort.First != 6001 {
 		t.Errorf("%+v", a.Rules)
 	}
-	// A rule of the network that the container's would get around.
+	// The container's rule would bypass this rule of the network.
 	out := portctl(t, n, "apply", write(t, list(object{"protocol": "udp", "port": 6001, "action": "drop"})))
 	out.want(t, 1)
 	if !strings.Contains(out.stderr, "6001") {
@@ -294,7 +293,7 @@ func TestContainersRulesStay(t *testing.T) {
 	}
 }
 
-// TestGC removes a container's veth behind the plugin's back.
+// TestGC removes a container's veth without the plugin.
 func TestGC(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -316,9 +315,9 @@ func TestGC(t *testing.T) {
 	}
 }
 
-// TestDamageIsMended takes a link off, which apply puts back, and then the
-// record, which it cannot do without.
-func TestDamageIsMended(t *testing.T) {
+// TestDamageIsFixed detaches a link, which apply must attach again. Then it removes the record,
+// which apply cannot replace.
+func TestDamageIsFixed(t *testing.T) {
 	n := node.ForTest(t)
 	list := write(t, conflist("lab", rewriteTo(7998)))
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -339,7 +338,7 @@ func TestDamageIsMended(t *testing.T) {
 	portctl(t, n, "apply", list).want(t, 1)
 }
 
-// TestDeviceRenamed gives the host side another name, and wants that told.
+// TestDeviceRenamed renames the host side and expects the tool to report that.
 func TestDeviceRenamed(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -360,7 +359,7 @@ func TestDeviceRenamed(t *testing.T) {
 	}
 }
 
-// TestHalfDead shows what is left when pins are removed one after the other.
+// TestHalfDead removes pins one by one and expects the tool to show the rest.
 func TestHalfDead(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -382,7 +381,7 @@ func TestHalfDead(t *testing.T) {
 			}
 		}
 		if filepath.Base(pin) == "counters" {
-			stats = 1 // what cannot be read is not shown as zero
+			stats = 1 // unreadable counters are not shown as zero
 		}
 		for _, args := range [][]string{{"stats", "-i", "0"}, {"stats", "-i", "0", "-o", "json"}} {
 			portctl(t, n, args...).want(t, stats)
@@ -392,7 +391,7 @@ func TestHalfDead(t *testing.T) {
 	portctl(t, n, "gc").want(t, 0)
 }
 
-// TestApplyToAnotherNetwork wants to hear which networks have containers.
+// TestApplyToAnotherNetwork expects the names of the networks that have containers.
 func TestApplyToAnotherNetwork(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))

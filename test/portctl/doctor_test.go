@@ -19,8 +19,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestDoctorKnowsKernel wants what the running kernel lacks named, with the way
-// around it and the kernel that has it.
+// TestDoctorKnowsKernel expects doctor to name each missing feature, the workaround and the
+// kernel that has it.
 func TestDoctorKnowsKernel(t *testing.T) {
 	out := portctl(t, node.ForTest(t), "doctor", "-o", "json")
 	findings := decodeList[doctor.Finding](t, out.stdout, "findings")
@@ -33,7 +33,7 @@ func TestDoctorKnowsKernel(t *testing.T) {
 	}
 }
 
-// TestDoctorOnOldKernel has the kernel refuse what older ones do not know.
+// TestDoctorOnOldKernel makes the kernel refuse what older kernels do not know.
 func TestDoctorOnOldKernel(t *testing.T) {
 	tool := node.ToolCommand(t, "doctor", "-o", "json")
 	var stdout bytes.Buffer
@@ -53,7 +53,7 @@ func TestDoctorOnOldKernel(t *testing.T) {
 	wantFinding(t, findings, "xdp.frags", doctor.Warning, "MTU", "Linux 5.18")
 }
 
-// TestDoctorBelowMinimum runs on a kernel that is too old, for real.
+// TestDoctorBelowMinimum needs a kernel that is too old.
 func TestDoctorBelowMinimum(t *testing.T) {
 	node.NeedTooOld(t)
 	out := portctl(t, node.ForTest(t), "doctor", "-o", "json")
@@ -81,7 +81,7 @@ func wantFinding(t *testing.T, findings []doctor.Finding, check string, status d
 	t.Errorf("nothing is said of %s: %+v", check, findings)
 }
 
-// TestDoctorKnowsBPFFS wants what stands in ADD's way, and the command that helps.
+// TestDoctorKnowsBPFFS expects doctor to name what blocks ADD, and the command that helps.
 func TestDoctorKnowsBPFFS(t *testing.T) {
 	n := node.ForTest(t)
 	const check = "BPF file system"
@@ -93,7 +93,7 @@ func TestDoctorKnowsBPFFS(t *testing.T) {
 	}{
 		"private": {"mount -t bpf -o mode=0700 bpf /sys/fs/bpf", 0, doctor.Fine, nil},
 		"open":    {"mount -t bpf bpf /sys/fs/bpf", 0, doctor.Warning, []string{"chmod 0700 /sys/fs/bpf"}},
-		"somebody else's": {
+		"foreign": {
 			"mount -t bpf bpf /sys/fs/bpf && mkdir -p /sys/fs/bpf/xdp-port/x && chown 1000 /sys/fs/bpf/xdp-port", 1, doctor.Wrong,
 			[]string{"user 1000", "rm -r /sys/fs/bpf/xdp-port", "chmod 0700 /sys/fs/bpf"},
 		},

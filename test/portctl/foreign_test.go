@@ -11,8 +11,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// replaceXDP detaches a pinned link from a device, and attaches a program named
-// stranger that passes all, until the test ends.
+// replaceXDP detaches a pinned link from a device. Until the test ends, it attaches a program
+// named stranger that passes all packets.
 func replaceXDP(t *testing.T, n *node.Node, ifindex int, pin string) {
 	t.Helper()
 	ours, err := link.LoadPinnedLink(pin, nil)

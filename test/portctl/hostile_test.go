@@ -10,8 +10,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestHostileNames has an interface with a name that drives a terminal, and looks
-// at all that the tool prints of it: as data it stays what it is.
+// TestHostileNames uses an interface with a name that controls a terminal. The tool must print
+// it unchanged as data, and harmless everywhere else.
 func TestHostileNames(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -23,7 +23,7 @@ func TestHostileNames(t *testing.T) {
 	named := 0
 	for _, args := range everyOutput(t, c) {
 		if slices.Contains(args, "-w") || args[0] == "metrics" && len(args) == 1 {
-			continue // has no end; has escapes of its own
+			continue // the first has no end, the second prints escapes itself
 		}
 		out := portctl(t, n, args...)
 		hostile := func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }

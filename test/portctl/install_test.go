@@ -15,7 +15,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// plain is the network lab without xdp-port, as its own installer has it.
+// plain is the network lab without xdp-port, as its own installer writes it.
 const plain = `{
   "cniVersion": "1.0.0",
   "name": "lab",
@@ -51,7 +51,7 @@ func (o target) writeNetwork() string {
 	return text
 }
 
-// configure writes the rules that are to be installed.
+// configure writes the rules to install.
 func (o target) configure(rules string) {
 	o.Helper()
 	must(o.T, os.WriteFile(o.config, []byte(`{ "rules": [`+rules+`] }`), 0o600))
@@ -66,7 +66,7 @@ func (o target) read(path string) string {
 	return string(text)
 }
 
-// args adds where things are.
+// args adds the flags with the paths.
 func (o target) args(command string, more ...string) []string {
 	return append([]string{command, "--bin-dir", o.bin, "--net-dir", filepath.Dir(o.conflist)}, more...)
 }
@@ -76,8 +76,7 @@ const (
 	to7997 = `{ "name": "main", "protocol": "udp", "port": 7999, "toPort": 7997 }`
 )
 
-// TestInstall installs, has a container get its rules by that, and uninstalls
-// while it runs.
+// TestInstall installs, starts a container with the rules, and uninstalls while it runs.
 func TestInstall(t *testing.T) {
 	o := newTarget(t)
 	portctl(t, o.Node, o.args("install", "--config", o.config)...).want(t, 1)
@@ -117,7 +116,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("its mode is %v (%v)", info.Mode(), err)
 	}
 	wantArrival(t, o, c, arrivals, 7998)
-	must(t, c.Detach("lab")) // the network has no xdp-port any more, so that it is not asked
+	must(t, c.Detach("lab")) // the network has no xdp-port any more, so DEL does not run it
 	portctl(t, o.Node, "gc").want(t, 0)
 	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
 	for _, folder := range []string{o.bin, filepath.Dir(o.conflist)} {
@@ -131,7 +130,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// wantArrival wants a datagram to 7999 to arrive at another port.
+// wantArrival expects a datagram to 7999 to arrive at another port.
 func wantArrival(t *testing.T, o target, c *node.Container, a *arrivals, port int) {
 	t.Helper()
 	before := a.count(port)
@@ -148,8 +147,8 @@ func wantArrival(t *testing.T, o target, c *node.Container, a *arrivals, port in
 	})
 }
 
-// TestInstallMistakes changes nothing where there are any.
-func TestInstallMistakes(t *testing.T) {
+// TestInstallErrors expects install to change nothing if there is an error.
+func TestInstallErrors(t *testing.T) {
 	o := newTarget(t)
 	original := o.writeNetwork()
 	for rules, want := range map[string]string{
@@ -170,13 +169,12 @@ func TestInstallMistakes(t *testing.T) {
 	}
 }
 
-// TestInstallBestEffort installs the programs whatever else is wrong, and says
-// what is.
+// TestInstallBestEffort expects install to install the programs and report all other errors.
 func TestInstallBestEffort(t *testing.T) {
-	const mistake = `{"protocol": "udp", "port": 70000, "action": "drop"}`
+	const invalid = `{"protocol": "udp", "port": 70000, "action": "drop"}`
 	for _, test := range []struct{ rules, network, want string }{
 		{"", plain, "no such file"},
-		{mistake, plain, "rules[0].port: 70000 is not a port"},
+		{invalid, plain, "rules[0].port: 70000 is not a port"},
 		{to7998, "", "no network is configured"},
 		{to7998, plain[:len(plain)/2], "lab.conflist"},
 	} {
@@ -205,10 +203,9 @@ func TestInstallBestEffort(t *testing.T) {
 	}
 }
 
-// TestInstallOwners has a conflist that another user or group owns, as some
-// installers leave it: it can be edited with the capabilities of the manifest, and
-// keeps its owner. Without them install fails, also where it is to do only what it
-// can: an agent could do no more.
+// TestInstallOwners gives the conflist to another user or group, as some installers do. With
+// the capabilities of the manifest, install edits it and keeps its owner. Without them it must
+// fail, also in best-effort mode, because an agent could do no more.
 func TestInstallOwners(t *testing.T) {
 	for _, owner := range []struct{ uid, gid, mode int }{{0, 1000, 0o640}, {1000, 1000, 0o600}} {
 		o := newTarget(t)
@@ -261,7 +258,7 @@ func (o target) left() string {
 	return strings.Join(names, " ")
 }
 
-// TestInstallRefused says what stops root, and gives no advice that does not help.
+// TestInstallRefused expects the cause that stops root, and no useless advice.
 func TestInstallRefused(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -280,7 +277,7 @@ func TestInstallRefused(t *testing.T) {
 	}
 }
 
-// TestInstallPipe ends in time where a pipe is in the folder that nobody writes to.
+// TestInstallPipe puts a pipe without a writer into the folder. Install must end in time.
 func TestInstallPipe(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -302,7 +299,7 @@ func TestInstallPipe(t *testing.T) {
 	portctl(t, o.Node, o.args("uninstall")...).want(t, 0)
 }
 
-// TestInstallUsage refuses a file that uninstall would not find.
+// TestInstallUsage expects install to refuse a file that uninstall would not find.
 func TestInstallUsage(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -319,7 +316,7 @@ func TestInstallUsage(t *testing.T) {
 	}
 }
 
-// TestInstallMissing wants the flag of a path that is not there, or is no folder.
+// TestInstallMissing expects the flag of a path that is missing or no folder.
 func TestInstallMissing(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -335,7 +332,7 @@ func TestInstallMissing(t *testing.T) {
 			{"--conflist", "none.conflist", "none.conflist is not there: install a network first, or use --wait"},
 		} {
 			if command == "agent" && test.flag != "--bin-dir" && test.flag != "--net-dir" {
-				continue // it waits for what is not there, or has no such flag
+				continue // it waits for the path, or has no such flag
 			}
 			out := portctl(t, o.Node, o.args(command, "--config", o.config, test.flag, test.path)...)
 			out.want(t, 1)
@@ -351,8 +348,8 @@ func TestInstallMissing(t *testing.T) {
 	}
 }
 
-// TestInstallOverwritten has keys that the conflist's take the place of: install
-// says so as validate does.
+// TestInstallOverwritten has keys that the conflist overwrites. Install must report them as
+// validate does.
 func TestInstallOverwritten(t *testing.T) {
 	o := newTarget(t)
 	o.writeNetwork()
@@ -368,8 +365,8 @@ func TestInstallOverwritten(t *testing.T) {
 	}
 }
 
-// TestUninstallRenamed keeps the programs, and what the conflist was before, where
-// another installer has put the conflist aside, as Cilium does.
+// TestUninstallRenamed expects uninstall to keep the programs and the saved original if another
+// installer has renamed the conflist, as Cilium does.
 func TestUninstallRenamed(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -396,8 +393,8 @@ func TestUninstallRenamed(t *testing.T) {
 	}
 }
 
-// TestDropIns has a network whose plugins are files of their own, as libcni 1.3
-// takes them: the commands that read it know them, and say where a mistake is.
+// TestDropIns has a network whose plugins are files of their own, as libcni 1.3 allows. Commands
+// must read them and name the place of an error.
 func TestDropIns(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)

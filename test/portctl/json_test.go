@@ -13,12 +13,12 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// flow is one as the tool prints it.
+// flow is a flow in the tool's output.
 type flow struct {
 	Network, Container, Interface, Direction, Protocol, Local, Peer, Original, Rule string
 }
 
-// TestFlowsNameTheContainer wants the container's ID beside its address.
+// TestFlowsNameTheContainer expects the container's ID next to its address.
 func TestFlowsNameTheContainer(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -40,8 +40,8 @@ func TestFlowsNameTheContainer(t *testing.T) {
 	}
 }
 
-// TestMovedFlowsAreShown has one socket use a port of the rules, and the one that it
-// becomes: list, trace and counters tell which source port was changed.
+// TestMovedFlowsAreShown sends from one socket to a port of the rules and to its target. list,
+// trace and counters must show which source port changed.
 func TestMovedFlowsAreShown(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -76,8 +76,8 @@ func TestMovedFlowsAreShown(t *testing.T) {
 	}
 }
 
-// TestDocumentsAreDocumented takes the documents of all commands, wants the
-// version of the schema in each, and each key in docs/json.md.
+// TestDocumentsAreDocumented expects a schema version in the JSON of each command, and each of
+// its keys in docs/json.md.
 func TestDocumentsAreDocumented(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -118,7 +118,7 @@ func TestDocumentsAreDocumented(t *testing.T) {
 	}
 }
 
-// keysOf are the keys of an object and of all below it, but for a metric's labels.
+// keysOf returns the keys of a value at all depths, except a metric's labels.
 func keysOf(value any) []string {
 	var keys []string
 	switch v := value.(type) {
@@ -138,7 +138,7 @@ func keysOf(value any) []string {
 	return slices.Compact(keys)
 }
 
-// TestHooksHaveOneOrder wants the programs of the table in the order of the JSON.
+// TestHooksHaveOneOrder expects the table to list programs in the order of the JSON.
 func TestHooksHaveOneOrder(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))

@@ -20,9 +20,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestReadersHoldNoLock wants the state free for a change whenever a reader looks
-// into a map of the kernel: with many containers, and many readers, ADD would wait
-// for all of that.
+// TestReadersHoldNoLock expects the lock to be free whenever a reader reads a map of the kernel.
+// Otherwise ADD would wait for all readers and containers.
 func TestReadersHoldNoLock(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -54,7 +53,7 @@ func TestReadersHoldNoLock(t *testing.T) {
 	}
 }
 
-// isFree tells whether somebody could change the state now.
+// isFree reports whether the lock is free.
 func isFree(t *testing.T) bool {
 	t.Helper()
 	folder, err := os.Open(bpffs.Folder)

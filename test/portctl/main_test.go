@@ -1,5 +1,5 @@
-// Package portctl tests the operator's tool as its binary, on nodes made of
-// network namespaces with real containers and packets.
+// Package portctl tests the binary of the operator's tool, on nodes made of network namespaces
+// with real containers and packets.
 package portctl
 
 import (
@@ -49,7 +49,7 @@ func conflist(name string, rules ...object) object {
 	}
 }
 
-// write writes a conflist where the tool can read it, and returns its path.
+// write writes a conflist to a file that the tool can read, and returns its path.
 func write(t *testing.T, list object) string {
 	t.Helper()
 	text, err := json.MarshalIndent(list, "", "  ")
@@ -59,7 +59,7 @@ func write(t *testing.T, list object) string {
 	return path
 }
 
-// outcome is what a run of the tool came to.
+// outcome is the result of a run of the tool.
 type outcome struct {
 	stdout, stderr string
 	code           int
@@ -81,7 +81,7 @@ func runTool(t *testing.T, n *node.Node, tool *exec.Cmd) outcome {
 	return out
 }
 
-// want fails unless the tool exited with the code, and returns what it printed.
+// want expects the tool to exit with the code, and returns its stdout.
 func (o outcome) want(t *testing.T, code int) string {
 	t.Helper()
 	if o.code != code {
@@ -90,7 +90,7 @@ func (o outcome) want(t *testing.T, code int) string {
 	return o.stdout
 }
 
-// decode reads a JSON document that the tool printed.
+// decode reads a JSON document of the tool.
 func decode[T any](t *testing.T, text string) (value T) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), &value); err != nil {
@@ -99,7 +99,7 @@ func decode[T any](t *testing.T, text string) (value T) {
 	return value
 }
 
-// decodeList reads the list that a JSON document has under a key.
+// decodeList reads the list under a key of a JSON document.
 func decodeList[T any](t *testing.T, text, key string) (list []T) {
 	t.Helper()
 	document := decode[map[string]json.RawMessage](t, text)
@@ -112,7 +112,7 @@ func decodeList[T any](t *testing.T, text, key string) (list []T) {
 	return list
 }
 
-// showJSON returns what show says of the only attachment of a container.
+// showJSON returns the only attachment of a container in show.
 func showJSON(t *testing.T, n *node.Node, c *node.Container) inspect.Attachment {
 	t.Helper()
 	list := decodeList[inspect.Attachment](t, portctl(t, n, "show", c.ID(), "-o", "json").want(t, 0), "attachments")
@@ -126,10 +126,10 @@ func far(port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(node.FarIPv4), port)
 }
 
-// send sends so many datagrams to a port of the far host.
+// send sends count datagrams to a port of the far host.
 func send(t *testing.T, c *node.Container, port uint16, count int) {
 	t.Helper()
-	// Unconnected, so that nobody tells it that nobody listens.
+	// Unconnected, so that the socket ignores ICMP errors.
 	conn, err := node.ListenUDP(c.NS, 0)
 	must(t, err)
 	defer conn.Close()

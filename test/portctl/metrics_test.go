@@ -20,8 +20,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestMetrics wants the same true numbers on stdout, in a textfile and by HTTP,
-// in a form that the client library's linter accepts.
+// TestMetrics expects the same correct numbers on stdout, in a textfile and over HTTP, in a form
+// that the client library's linter accepts.
 func TestMetrics(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -52,7 +52,7 @@ func TestMetrics(t *testing.T) {
 	portctl(t, n, "metrics", "--listen", "127.0.0.1:1", "--textfile", file).want(t, 2)
 }
 
-// scrape serves on the node's loopback, and asks there.
+// scrape serves on the node's loopback and requests the metrics there.
 func scrape(t *testing.T, n *node.Node) (text string) {
 	t.Helper()
 	server := node.ToolCommand(t, "metrics", "--listen", "127.0.0.1:0")
@@ -74,7 +74,7 @@ func scrape(t *testing.T, n *node.Node) (text string) {
 	return body
 }
 
-// fetch asks a server on the node.
+// fetch sends a request to a server on the node.
 func fetch(t *testing.T, n *node.Node, url string) (code int, text string) {
 	t.Helper()
 	client := http.Client{Timeout: pace.Patience(time.Minute), Transport: &http.Transport{

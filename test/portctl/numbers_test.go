@@ -9,8 +9,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestNumbersAreTrue sends 10,000 packets through each of three rules and wants
-// them everywhere; also after other rules were applied.
+// TestNumbersAreTrue sends 10,000 packets through each of three rules and expects these numbers
+// in all outputs, also after apply.
 func TestNumbersAreTrue(t *testing.T) {
 	const packets = 10_000
 	names := []string{"rewritten", "dropped", "passed"}
@@ -69,7 +69,7 @@ func wantEverywhere(t *testing.T, n *node.Node, c *node.Container, names []strin
 	}
 }
 
-// hasRow tells whether a line has all the words.
+// hasRow reports whether a line has all the words.
 func hasRow(text string, words ...string) bool {
 	for line := range strings.Lines(text) {
 		found := 0

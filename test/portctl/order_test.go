@@ -17,9 +17,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// getAhead puts a foreign program that ends the chain ahead of xdp-port's at one
-// side of a device, by the kind of hook that xdp-port is attached by, until the
-// returned function is called.
+// getAhead puts a foreign program that ends the chain ahead of xdp-port's, at one side of a
+// device and the kind of hook that xdp-port uses. The returned function removes it.
 func getAhead(t *testing.T, n *node.Node, ifindex int, side string) (leave func()) {
 	t.Helper()
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
@@ -58,8 +57,8 @@ func getAheadAtTCX(t *testing.T, n *node.Node, ifindex int, side string, program
 	}
 }
 
-// TestForeignProgramAhead has a foreign program keep packets from the rules: each
-// command reports it, names it, and exits with 1.
+// TestForeignProgramAhead expects each command to report and name a foreign program ahead of
+// ours, and to exit with 1.
 func TestForeignProgramAhead(t *testing.T) {
 	n := node.ForTest(t)
 	list := conflist("lab", rewriteTo(7998))
@@ -101,9 +100,8 @@ func TestForeignProgramAhead(t *testing.T) {
 	}
 }
 
-// TestAgentForeignProgramAhead has the agent find a foreign program out of itself:
-// it is not ready until that goes. It runs without CAP_SYS_ADMIN, and so knows the
-// program by its number alone.
+// TestAgentForeignProgramAhead expects the agent to find a foreign program and not to be ready
+// until it has gone. Without CAP_SYS_ADMIN the agent knows only the number of the program.
 func TestAgentForeignProgramAhead(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)

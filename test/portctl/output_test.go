@@ -12,7 +12,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// everyOutput is what each command that prints something prints.
+// everyOutput is the arguments of all commands with output.
 func everyOutput(t *testing.T, c *node.Container) [][]string {
 	t.Helper()
 	valid := write(t, conflist("lab", rewriteTo(7998)))
@@ -40,33 +40,32 @@ func everyOutput(t *testing.T, c *node.Container) [][]string {
 	return commands
 }
 
-// TestReaderClosesThePipe has nobody read what is printed, as behind head, and
-// wants it to be no error.
+// TestReaderClosesThePipe closes the reading end, as head does. That must not be an error.
 func TestReaderClosesThePipe(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	send(t, c, 7999, 1)
 	for _, args := range everyOutput(t, c) {
-		near, far, err := os.Pipe()
+		reader, writer, err := os.Pipe()
 		must(t, err)
-		must(t, near.Close())
-		if stderr, code := runInto(t, n, far, args...); code != 0 || strings.Contains(stderr, "broken pipe") {
+		must(t, reader.Close())
+		if stderr, code := runInto(t, n, writer, args...); code != 0 || strings.Contains(stderr, "broken pipe") {
 			t.Errorf("%v exits with %d: %s", args, code, stderr)
 		}
-		must(t, far.Close())
+		must(t, writer.Close())
 	}
 	must(t, c.RemoveInterface())
-	near, far, err := os.Pipe()
+	reader, writer, err := os.Pipe()
 	must(t, err)
-	defer far.Close()
-	must(t, near.Close())
-	if _, code := runInto(t, n, far, "list"); code != 1 {
+	defer writer.Close()
+	must(t, reader.Close())
+	if _, code := runInto(t, n, writer, "list"); code != 1 {
 		t.Errorf("something is wrong, and list exits with %d", code)
 	}
 }
 
-// TestDiskIsFull wants to hear of what could not be printed.
+// TestDiskIsFull expects an error if the output cannot be written.
 func TestDiskIsFull(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -77,7 +76,7 @@ func TestDiskIsFull(t *testing.T) {
 	defer full.Close()
 	for _, args := range everyOutput(t, c) {
 		if args[0] == "gc" && len(args) == 1 {
-			continue // it has nothing to print
+			continue // it prints nothing
 		}
 		if stderr, code := runInto(t, n, full, args...); code != 1 || !strings.Contains(stderr, "no space left") {
 			t.Errorf("%v exits with %d: %s", args, code, stderr)
@@ -85,7 +84,7 @@ func TestDiskIsFull(t *testing.T) {
 	}
 }
 
-// runInto runs the tool with its output going to a file.
+// runInto runs the tool with its output in a file.
 func runInto(t *testing.T, n *node.Node, stdout *os.File, args ...string) (stderr string, code int) {
 	t.Helper()
 	tool := node.ToolCommand(t, args...)
@@ -96,7 +95,7 @@ func runInto(t *testing.T, n *node.Node, stdout *os.File, args ...string) (stder
 	return said.String(), tool.ProcessState.ExitCode()
 }
 
-// TestTraceIntoAFIFO ends a trace whose capture nobody reads any more.
+// TestTraceIntoAFIFO expects a trace to end if the reader of its capture closes it.
 func TestTraceIntoAFIFO(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))

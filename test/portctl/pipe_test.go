@@ -14,8 +14,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestReadPipe ends in time where a configuration is a pipe that nobody writes to,
-// and reads one that somebody writes to.
+// TestReadPipe reads a configuration from a pipe. Without a writer the tool must end in time.
 func TestReadPipe(t *testing.T) {
 	n := node.ForTest(t)
 	valid, err := os.ReadFile(write(t, conflist("lab", rewriteTo(7998))))
@@ -32,7 +31,7 @@ func TestReadPipe(t *testing.T) {
 			tool := node.ToolCommand(t, args...)
 			must(t, tool.Start())
 			defer time.AfterFunc(pace.Patience(20*time.Second), func() { _ = tool.Process.Kill() }).Stop()
-			writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // once the tool reads
+			writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // opens when the tool reads
 			must(t, err)
 			defer writer.Close()
 			must(t, tool.Process.Signal(unix.SIGTERM))
@@ -56,7 +55,7 @@ func TestReadPipe(t *testing.T) {
 	runTool(t, n, node.ToolCommand(t, "validate", "/dev/zero")).want(t, 1)
 }
 
-// TestTextfileTarget leaves what is no regular file as it is, and a link in its place.
+// TestTextfileTarget expects special files and links to stay as they are.
 func TestTextfileTarget(t *testing.T) {
 	n := node.ForTest(t)
 	folder := t.TempDir()
@@ -88,7 +87,7 @@ func TestTextfileTarget(t *testing.T) {
 	}
 }
 
-// TestListenUsage wants 2 for what is no address.
+// TestListenUsage expects exit code 2 for a wrong address.
 func TestListenUsage(t *testing.T) {
 	n := node.ForTest(t)
 	for _, address := range []string{"", "foo", "127.0.0.300:1", "a b:1", "[::1:9435", "127.0.0.1:99999", "127.0.0.1:"} {

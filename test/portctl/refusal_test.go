@@ -15,7 +15,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// everyCommand that looks at the state or at the kernel.
+// everyCommand is all commands that look at the state or the kernel.
 var everyCommand = [][]string{
 	{"list"},
 	{"show", "c"},
@@ -30,8 +30,8 @@ var everyCommand = [][]string{
 	{"agent", "--config", "c"},
 }
 
-// TestUnprivileged wants a clear error of each command, and of those that need
-// no privileges none.
+// TestUnprivileged expects a clear error from each command that needs privileges, and none from
+// the others.
 func TestUnprivileged(t *testing.T) {
 	n := node.ForTest(t)
 	valid := write(t, conflist("lab", rewriteTo(7998)))
@@ -58,7 +58,7 @@ func TestUnprivileged(t *testing.T) {
 	asNobody("version").want(t, 0)
 }
 
-// openToAll copies a program to where everybody may run it.
+// openToAll copies a program to a folder where every user may run it.
 func openToAll(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -72,7 +72,7 @@ func openToAll(t *testing.T, path string) string {
 	return program
 }
 
-// TestNothingAttached wants sense where there is no state.
+// TestNothingAttached expects sensible output without state.
 func TestNothingAttached(t *testing.T) {
 	n := node.ForTest(t)
 	valid := write(t, conflist("lab", rewriteTo(7998)))
@@ -110,8 +110,8 @@ func TestNothingAttached(t *testing.T) {
 	}
 }
 
-// TestNothingVisible mounts a sysfs above the one with the state, and wants nobody to
-// say that nothing is attached, and doctor to know what to do.
+// TestNothingVisible mounts a sysfs over the one with the state. No command may report that
+// nothing is attached, and doctor must know the fix.
 func TestNothingVisible(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -146,8 +146,7 @@ func TestNothingVisible(t *testing.T) {
 	showJSON(t, n, c)
 }
 
-// behindMount runs the tool in a mount namespace of its own, in which something
-// was mounted before.
+// behindMount runs the tool in its own mount namespace, after a mount.
 func behindMount(t *testing.T, n *node.Node, mount string, args ...string) outcome {
 	t.Helper()
 	tool := node.ToolCommand(t, args...)
@@ -158,7 +157,7 @@ func behindMount(t *testing.T, n *node.Node, mount string, args ...string) outco
 	return runTool(t, n, tool)
 }
 
-// TestReadOnly wants the mend of a bpffs that is there, but cannot be written.
+// TestReadOnly expects the fix for a read-only bpffs.
 func TestReadOnly(t *testing.T) {
 	const mount = "mount -t bpf none /sys/fs/bpf && mount -o remount,ro /sys/fs/bpf"
 	if text := behindMount(t, node.ForTest(t), mount, "doctor").want(t, 1); !strings.Contains(text, "-> mount -o remount,rw /sys/fs/bpf") {
@@ -166,8 +165,7 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestUsage wants 2 for each wrong call, with a hint, and no words of the
-// libraries that read it.
+// TestUsage expects exit code 2 and a hint for each wrong call, and no words of the libraries.
 func TestUsage(t *testing.T) {
 	n := node.ForTest(t)
 	for _, args := range [][]string{
@@ -226,7 +224,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestEveryCommandHasAnExample wants help that helps.
+// TestEveryCommandHasAnExample expects an example in each help text.
 func TestEveryCommandHasAnExample(t *testing.T) {
 	n := node.ForTest(t)
 	for _, name := range []string{
@@ -245,7 +243,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	}
 }
 
-// TestForeignProgram takes our XDP link off and puts another in its place.
+// TestForeignProgram replaces our XDP program by a foreign one.
 func TestForeignProgram(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -261,7 +259,7 @@ func TestForeignProgram(t *testing.T) {
 	}
 }
 
-// TestAmbiguous wants the IDs that a beginning may mean.
+// TestAmbiguous expects the IDs that an abbreviation may mean.
 func TestAmbiguous(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -275,8 +273,8 @@ func TestAmbiguous(t *testing.T) {
 	portctl(t, n, "show", one.ID()[:len(one.ID())-1]).want(t, 0)
 }
 
-// TestStateBelowAnotherMount wants nobody to say that nothing is attached where
-// another file system hides what is.
+// TestStateBelowAnotherMount mounts another file system over the state. No command may report
+// that nothing is attached.
 func TestStateBelowAnotherMount(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))

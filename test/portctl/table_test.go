@@ -14,8 +14,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestTablesFit has long names, long lists and something to complain of, and wants
-// each table within 80 columns, with the last of them; and more with -o wide.
+// TestTablesFit uses long names, long lists and problems. Each table must fit into 80 columns and
+// contain its last column; with -o wide it has more.
 func TestTablesFit(t *testing.T) {
 	const network = "a-network-with-a-name-that-is-longer-than-most"
 	n := node.ForTest(t)
@@ -40,8 +40,8 @@ func TestTablesFit(t *testing.T) {
 	must(t, os.Remove(filepath.Join(node.StateFolder, "rulesets", a.Ruleset, "attachments", network, id, "eth0", "xdp")))
 	for _, test := range []struct {
 		args  []string
-		last  string // column, or what else must not be missing
-		wider string // column
+		last  string // the last column, or another required word
+		wider string // a column of -o wide
 	}{
 		{[]string{"list"}, "HEALTH", "PROBLEMS"},
 		{[]string{"show", id}, "BYTES", ""},
@@ -70,8 +70,8 @@ func TestTablesFit(t *testing.T) {
 	}
 }
 
-// TestManPagesHaveAFooter wants source, date and title side by side, as man lays
-// them out on 80 columns.
+// TestManPagesHaveAFooter expects source, date and title side by side in man's layout for 80
+// columns.
 func TestManPagesHaveAFooter(t *testing.T) {
 	folder := t.TempDir()
 	portctl(t, node.ForTest(t), "docs", folder).want(t, 0)
@@ -85,7 +85,7 @@ func TestManPagesHaveAFooter(t *testing.T) {
 		if found == nil {
 			t.Fatalf("%s has no heading", page)
 		}
-		const width = 78 // of 80
+		const width = 78 // man's margin takes 2 of 80
 		title, date, source := len(found[1])+len("(8)"), len(found[2]), len(found[3])
 		if before, after := (width-date)/2, (width+date)/2; source >= before || width-title <= after {
 			t.Errorf("%s: what stands below overlaps: %q", page, found)
@@ -96,17 +96,17 @@ func TestManPagesHaveAFooter(t *testing.T) {
 	}
 }
 
-// TestWatchFits wants the drops on a terminal of 80 columns.
+// TestWatchFits expects the drops on a terminal of 80 columns.
 func TestWatchFits(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998), object{"protocol": "udp", "port": 25, "action": "drop", "name": "no-smtp"})))
 	c := attach(t, n)
 	send(t, c, 25, 123)
-	near, shown := openTerminal(t)
-	must(t, unix.IoctlSetWinsize(int(near.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
+	tty, shown := openTerminal(t)
+	must(t, unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
 	tool := node.ToolCommand(t, "stats", "--watch", "--interval", "100ms")
 	tool.Env = append(os.Environ(), "TERM=xterm")
-	tool.Stdin, tool.Stdout, tool.Stderr = near, near, near
+	tool.Stdin, tool.Stdout, tool.Stderr = tty, tty, tty
 	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Start() }))
 	t.Cleanup(func() { _ = tool.Process.Kill() })
 	shown.await(t, "DROPPED", "123", "no-smtp")
@@ -114,15 +114,15 @@ func TestWatchFits(t *testing.T) {
 	must(t, tool.Wait())
 }
 
-// TestWatchOnADumbTerminal wants reports one after the other, and no escapes.
+// TestWatchOnADumbTerminal expects reports one after the other, without escapes.
 func TestWatchOnADumbTerminal(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	attach(t, n)
-	near, shown := openTerminal(t)
+	tty, shown := openTerminal(t)
 	tool := node.ToolCommand(t, "stats", "--watch", "--interval", "100ms", "--count", "2")
 	tool.Env = append(os.Environ(), "TERM=dumb")
-	tool.Stdin, tool.Stdout, tool.Stderr = near, near, near
+	tool.Stdin, tool.Stdout, tool.Stderr = tty, tty, tty
 	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Start() }))
 	t.Cleanup(func() { _ = tool.Process.Kill() })
 	must(t, tool.Wait())

@@ -27,15 +27,15 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// tracing is a trace that runs.
+// tracing is a running trace.
 type tracing struct {
 	*exec.Cmd
 	stdout buffer
 	stderr *bufio.Reader
-	said   bytes.Buffer // on stderr
+	said   bytes.Buffer // its stderr
 }
 
-// startTrace returns when the trace listens.
+// startTrace starts a trace and returns when it is listening.
 func startTrace(t *testing.T, n *node.Node, args ...string) *tracing {
 	t.Helper()
 	r := &tracing{Cmd: node.ToolCommand(t, append([]string{"trace"}, args...)...)}
@@ -51,22 +51,21 @@ func startTrace(t *testing.T, n *node.Node, args ...string) *tracing {
 	return r
 }
 
-// awaitTold waits until the trace has told of a packet to a port of the far host,
-// and of all before it: what is not told when it is interrupted, it never tells.
-// Such packets are sent until one is not left out.
-func (r *tracing) awaitTold(t *testing.T, c *node.Container, port uint16) {
+// awaitReport waits until the trace has reported a packet to a port of the far host, and thereby
+// all packets before it: an interrupted trace drops what it has not reported. It sends packets
+// until one is reported.
+func (r *tracing) awaitReport(t *testing.T, c *node.Container, port uint16) {
 	t.Helper()
 	eventually(t, func() string {
 		send(t, c, port, 1)
 		if text := r.stdout.String(); !strings.Contains(text, far(port).String()) {
-			return fmt.Sprintf("no packet to port %d is told", port)
+			return fmt.Sprintf("no packet to port %d is reported", port)
 		}
 		return ""
 	})
 }
 
-// end waits until the trace ends by itself, or is interrupted if it is to be,
-// and returns what it printed.
+// end waits until the trace ends by itself, or interrupts it, and returns its stdout.
 func (r *tracing) end(t *testing.T, interrupt bool) string {
 	t.Helper()
 	if interrupt {
@@ -89,9 +88,9 @@ func decisions(t *testing.T, text string) (list []inspect.Decision) {
 	return list
 }
 
-// TestTraceTellsEachOnce sends 1,000 slow packets from as many ports, and wants
-// each told once, in order.
-func TestTraceTellsEachOnce(t *testing.T) {
+// TestTraceReportsEachOnce sends 1,000 packets slowly from as many ports, and expects one report
+// for each, in order.
+func TestTraceReportsEachOnce(t *testing.T) {
 	const packets = 1000
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -106,26 +105,26 @@ func TestTraceTellsEachOnce(t *testing.T) {
 	}
 	eventually(t, func() string {
 		if lines := strings.Count(r.stdout.String(), "\n"); lines < packets {
-			return fmt.Sprintf("%d packets were told, %d sent", lines, packets)
+			return fmt.Sprintf("%d packets were reported, %d sent", lines, packets)
 		}
 		return ""
 	})
-	time.Sleep(300 * time.Millisecond) // for more, of which there must not be any
-	told := decisions(t, r.end(t, true))
-	if len(told) != packets {
-		t.Fatalf("%d packets were told, %d sent; %s", len(told), packets, r.said.Bytes())
+	time.Sleep(300 * time.Millisecond) // for surplus reports
+	reported := decisions(t, r.end(t, true))
+	if len(reported) != packets {
+		t.Fatalf("%d packets were reported, %d sent; %s", len(reported), packets, r.said.Bytes())
 	}
-	for i, d := range told {
+	for i, d := range reported {
 		if d.Before.Source.Port() != ports[i] || d.Before.Destination.AddrPort != far(7999) ||
 			d.After.Destination.AddrPort != far(7998) || d.Verdict != "rewritten" || d.Rule != "main" ||
-			d.Container != c.ID() || d.Direction != "egress" || i > 0 && !d.Time.After(told[i-1].Time) {
-			t.Fatalf("packet %d, of port %d, is told as %+v", i, ports[i], d)
+			d.Container != c.ID() || d.Direction != "egress" || i > 0 && !d.Time.After(reported[i-1].Time) {
+			t.Fatalf("packet %d, of port %d, is reported as %+v", i, ports[i], d)
 		}
 	}
 	wantPcap(t, file, ports)
 }
 
-// sendOne sends a datagram from a new port, which it returns.
+// sendOne sends a datagram from a new port and returns that port.
 func sendOne(t *testing.T, c *node.Container, port uint16) uint16 {
 	t.Helper()
 	conn, err := node.DialUDP(c.NS, far(port))
@@ -139,7 +138,7 @@ func sendOne(t *testing.T, c *node.Container, port uint16) uint16 {
 	return uint16(own)
 }
 
-// wantPcap wants the packets in a file, as they went on.
+// wantPcap expects the packets in a file, as they left.
 func wantPcap(t *testing.T, path string, ports []uint16) {
 	t.Helper()
 	file, err := os.Open(path)
@@ -160,7 +159,7 @@ func wantPcap(t *testing.T, path string, ports []uint16) {
 	}
 }
 
-// TestTraceFilters wants only what each filter asks for.
+// TestTraceFilters expects each filter to select its packets only.
 func TestTraceFilters(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998),
@@ -168,7 +167,7 @@ func TestTraceFilters(t *testing.T) {
 		object{"protocol": "udp", "port": 26, "action": "pass", "name": "fine"})))
 	c := attach(t, n)
 	for _, test := range []struct{ filters, want string }{
-		// First, for the far host sends few errors in a short time.
+		// This test is first, because the far host limits its rate of errors.
 		{
 			"--direction ingress --protocol icmp --verdict icmp-error-restored",
 			`ingress icmp 10\.99\.0\.2 > 10\.88\.0\.2, quoting port 7999 instead of 7998  icmp-error-restored`,
@@ -191,7 +190,7 @@ func TestTraceFilters(t *testing.T) {
 	}
 }
 
-// TestTraceUnderFlood wants told and left out to be all.
+// TestTraceUnderFlood expects reported and omitted packets to add up to all packets.
 func TestTraceUnderFlood(t *testing.T) {
 	const packets = 100_000
 	n := node.ForTest(t)
@@ -199,23 +198,23 @@ func TestTraceUnderFlood(t *testing.T) {
 	c := attach(t, n)
 	r := startTrace(t, n, "-o", "json", "--buffer", "4") // room for some 20 packets
 	send(t, c, 7999, packets)
-	r.awaitTold(t, c, 26)
+	r.awaitReport(t, c, 26)
 	out := r.end(t, true)
-	told, leftOut := 0, 0
-	if _, err := fmt.Sscanf(lastLine(r.said.String()), "%d packets reported, %d left out", &told, &leftOut); err != nil {
+	reported, leftOut := 0, 0
+	if _, err := fmt.Sscanf(lastLine(r.said.String()), "%d packets reported, %d left out", &reported, &leftOut); err != nil {
 		t.Fatalf("%v: %s", err, r.said.Bytes())
 	}
-	t.Logf("%d packets reported, %d left out", told, leftOut)
+	t.Logf("%d packets reported, %d left out", reported, leftOut)
 	counted := 0
 	for _, d := range decisions(t, out) {
 		if d.Rule == "main" {
 			counted++
 		}
 	}
-	// The counters know how many there were, with neighbour discovery.
+	// The counters have the number of all packets, with neighbour discovery.
 	all := showJSON(t, n, c).Counters.Packets()
-	if leftOut == 0 || told < counted || told+leftOut < packets || uint64(told+leftOut) > all {
-		t.Errorf("%d told, %d of the rule, %d left out, %d packets in all", told, counted, leftOut, all)
+	if leftOut == 0 || reported < counted || reported+leftOut < packets || uint64(reported+leftOut) > all {
+		t.Errorf("%d reported, %d of the rule, %d left out, %d packets in all", reported, counted, leftOut, all)
 	}
 	if !strings.Contains(r.said.String(), "packets left out: they came faster") {
 		t.Errorf("only %q was said", r.said.String())
@@ -227,7 +226,7 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// TestTraceRefuses wants one trace at a time, and words that mean something.
+// TestTraceRefuses expects a second trace and wrong words to be refused.
 func TestTraceRefuses(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -261,25 +260,25 @@ func TestTraceRefuses(t *testing.T) {
 	must(t, c.Detach("lab"))
 }
 
-// TestTraceInAClosedPipe ends a trace as head does, and wants the next one to
-// begin at once: one that was killed would keep it waiting.
+// TestTraceInAClosedPipe closes the pipe of a trace as head does. The next trace must start at
+// once, which it could not after a killed trace.
 func TestTraceInAClosedPipe(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
-	near, far, err := os.Pipe()
+	reader, writer, err := os.Pipe()
 	must(t, err)
-	defer far.Close()
+	defer writer.Close()
 	tool := node.ToolCommand(t, "trace", "--protocol", "udp")
-	tool.Stdout = far
+	tool.Stdout = writer
 	stderr, err := tool.StderrPipe()
 	must(t, err)
 	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Start() }))
 	t.Cleanup(func() { _ = tool.Process.Kill() })
 	said := bufio.NewReader(stderr)
-	_, err = said.ReadString('\n') // it listens
+	_, err = said.ReadString('\n') // it is listening
 	must(t, err)
-	must(t, near.Close())
+	must(t, reader.Close())
 	ended := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, said)
@@ -301,10 +300,10 @@ func TestTraceInAClosedPipe(t *testing.T) {
 	startTrace(t, n).end(t, true)
 }
 
-// TestTraceLosesItsTerminal hangs up, and wants the next one to begin at once.
+// TestTraceLosesItsTerminal hangs up. The next trace must start at once.
 func TestTraceLosesItsTerminal(t *testing.T) {
-	// The tool goes on where nohup has this signal ignored, as tests may be started,
-	// too. A signal that is caught here is not ignored there.
+	// The tool ignores the signal if its parent does, as under nohup, and so may the tests. A signal
+	// that the tests catch is not ignored in the tool.
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, unix.SIGHUP)
 	defer signal.Stop(caught)

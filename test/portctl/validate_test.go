@@ -10,8 +10,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestAllRefuseTheSame has the plugin, validate and install judge the same
-// entries. The agent installs as install does.
+// TestAllRefuseTheSame expects the plugin, validate and install to judge entries alike. The agent
+// installs as install does.
 func TestAllRefuseTheSame(t *testing.T) {
 	o := newTarget(t)
 	o.configure("")
@@ -59,16 +59,16 @@ func TestAllRefuseTheSame(t *testing.T) {
 	}
 }
 
-// chained is an entry as it stands in a list; with a head, as the plugin gets it.
+// chained is an entry in a list, or with a head as the plugin receives it.
 func chained(entry, head string) string {
 	if strings.Contains(entry, `"name": "other"`) {
-		head = strings.Replace(head, `"name": "lab", `, "", 1) // libcni has the list's take its place
+		head = strings.Replace(head, `"name": "lab", `, "", 1) // libcni uses the list's
 	}
 	return strings.Replace(entry, "{ ", `{ "type": "xdp-port", `+head, 1)
 }
 
-// tooMuch is an entry that no table of the kernel holds: a long list of addresses
-// for each of many ports.
+// tooMuch is an entry that no table of the kernel can hold: a long list of addresses for each of
+// many ports.
 func tooMuch() string {
 	var rules, cidrs []string
 	for i := range 2000 {
@@ -81,8 +81,8 @@ func tooMuch() string {
 	return `{ "rules": [` + strings.Join(rules, ", ") + `] }`
 }
 
-// TestValidateKnowsTheChain has plugins beside xdp-port with which each ADD would
-// fail: install refuses them, too.
+// TestValidateKnowsTheChain uses plugins that make each ADD fail next to xdp-port. Install must
+// refuse them, too.
 func TestValidateKnowsTheChain(t *testing.T) {
 	const shaped = `{ "type": "bandwidth", "capabilities": { "bandwidth": true } }`
 	for name, tt := range map[string]struct{ plugins, hook, says string }{
@@ -121,7 +121,7 @@ func TestValidateKnowsTheChain(t *testing.T) {
 	}
 }
 
-// TestValidateIsBounded has more mistakes than anybody reads.
+// TestValidateIsBounded has more errors than a person reads.
 func TestValidateIsBounded(t *testing.T) {
 	n := node.ForTest(t)
 	rules := make([]object, 500)

@@ -16,8 +16,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestWatchInAPipe prints a report each interval, whose rates are of the
-// packets in between.
+// TestWatchInAPipe expects a report for each interval, with the rates of that interval.
 func TestWatchInAPipe(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
@@ -45,43 +44,43 @@ func TestWatchInAPipe(t *testing.T) {
 	}
 }
 
-// TestWatchOnATerminal redraws on the alternate screen, sorts by another column
-// on s, ends on q, and leaves the terminal as it was.
+// TestWatchOnATerminal expects watch to redraw on the alternate screen, to sort by another column
+// on s, to end on q, and to restore the terminal.
 func TestWatchOnATerminal(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	send(t, c, 7999, 42)
-	near, shown := openTerminal(t)
+	tty, shown := openTerminal(t)
 	tool := node.ToolCommand(t, "stats", "--watch", "--interval", "100ms")
 	tool.Env = append(os.Environ(), "TERM=xterm")
-	tool.Stdin, tool.Stdout, tool.Stderr = near, near, near
-	before, err := unix.IoctlGetTermios(int(near.Fd()), unix.TCGETS)
+	tool.Stdin, tool.Stdout, tool.Stderr = tty, tty, tty
+	before, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 	must(t, err)
 	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Start() }))
 	t.Cleanup(func() { _ = tool.Process.Kill() })
 	shown.await(t, "main", "42", "sorted by rate")
 	shown.press(t, "s")
-	shown.await(t, "packets  (s: sort") // behind "sorted by", which is there already
+	shown.await(t, "packets  (s: sort") // the text after "sorted by", which is already shown
 	shown.press(t, "q")
 	must(t, tool.Wait())
 	const leave = "\x1b[?1049l" // the alternate screen
 	shown.await(t, leave)
-	after, err := unix.IoctlGetTermios(int(near.Fd()), unix.TCGETS)
+	after, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 	must(t, err)
 	if *before != *after {
 		t.Errorf("the terminal was %+v and is %+v", before, after)
 	}
 }
 
-// TestTerminalIsAskedNothing wants what is said on a terminal, and at once:
-// whoever asks a terminal about itself waits for long where none answers.
+// TestTerminalIsAskedNothing expects output on a terminal at once. A program that queries a
+// terminal waits for long if there is no answer.
 func TestTerminalIsAskedNothing(t *testing.T) {
 	n := node.ForTest(t)
-	near, shown := openTerminal(t)
+	tty, shown := openTerminal(t)
 	tool := node.ToolCommand(t, "version")
 	tool.Env = append(os.Environ(), "TERM=xterm-256color")
-	tool.Stdin, tool.Stdout, tool.Stderr = near, near, near
+	tool.Stdin, tool.Stdout, tool.Stderr = tty, tty, tty
 	must(t, n.NS.Do(func(ns.NetNS) error { return tool.Run() }))
 	shown.await(t, "\n")
 	if text := shown.String(); !strings.HasPrefix(text, "xdp-portctl ") || strings.Contains(text, "\x1b") {
@@ -89,15 +88,15 @@ func TestTerminalIsAskedNothing(t *testing.T) {
 	}
 }
 
-// screen is what a terminal was told to show.
+// screen is what a terminal shows.
 type screen struct {
 	far   *os.File
 	mutex sync.Mutex
 	bytes bytes.Buffer
 }
 
-// openTerminal makes a pseudo-terminal of 24 lines, and reads what it is told.
-func openTerminal(t *testing.T) (near *os.File, shown *screen) {
+// openTerminal makes a pseudo-terminal of 24 lines and collects its output.
+func openTerminal(t *testing.T) (tty *os.File, shown *screen) {
 	t.Helper()
 	far, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	must(t, err)
@@ -106,9 +105,9 @@ func openTerminal(t *testing.T) (near *os.File, shown *screen) {
 	number, err := unix.IoctlGetInt(int(far.Fd()), unix.TIOCGPTN)
 	must(t, err)
 	must(t, unix.IoctlSetWinsize(int(far.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 160}))
-	near, err = os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	tty, err = os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	must(t, err)
-	t.Cleanup(func() { near.Close() })
+	t.Cleanup(func() { tty.Close() })
 	shown = &screen{far: far}
 	go func() {
 		buffer := make([]byte, 1<<16)
@@ -122,7 +121,7 @@ func openTerminal(t *testing.T) (near *os.File, shown *screen) {
 			shown.mutex.Unlock()
 		}
 	}()
-	return near, shown
+	return tty, shown
 }
 
 func (s *screen) String() string {
@@ -137,7 +136,7 @@ func (s *screen) press(t *testing.T, key string) {
 	must(t, err)
 }
 
-// await waits until all texts were shown.
+// await waits until the terminal has shown all texts.
 func (s *screen) await(t *testing.T, texts ...string) {
 	t.Helper()
 	var all string

@@ -18,10 +18,10 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// isNightly has tests take longer that find more then.
+// isNightly makes tests take longer to find more.
 var isNightly = os.Getenv("XDP_PORT_NIGHTLY") != ""
 
-// folderOf returns where a container's links are pinned.
+// folderOf returns the folder of a container's pinned links.
 func folderOf(t *testing.T, c *node.Container) string {
 	t.Helper()
 	listed, err := state.Snapshot()
@@ -35,7 +35,7 @@ func folderOf(t *testing.T, c *node.Container) string {
 	return ""
 }
 
-// detachLink takes a container's XDP program off, as bpftool link detach does.
+// detachLink detaches a container's XDP program, like bpftool link detach.
 func detachLink(t *testing.T, c *node.Container) {
 	t.Helper()
 	l, err := link.LoadPinnedLink(filepath.Join(folderOf(t, c), "xdp"), nil)
@@ -44,8 +44,8 @@ func detachLink(t *testing.T, c *node.Container) {
 	must(t, l.Detach())
 }
 
-// eventuallyHeals waits until all of a container's programs are in place, and wants
-// that to be in the log with the reason.
+// eventuallyHeals waits until all programs of a container are attached, and expects the log to
+// report that with the reason.
 func (a *agent) eventuallyHeals(c *node.Container) {
 	a.Helper()
 	eventually(a.T, func() string {
@@ -54,7 +54,7 @@ func (a *agent) eventuallyHeals(c *node.Container) {
 		}
 		return ""
 	})
-	eventually(a.T, func() string { // the log comes by a pipe
+	eventually(a.T, func() string { // the log arrives through a pipe
 		text := a.log.String()
 		if !strings.Contains(text, "a container was damaged: it was repaired") || strings.Contains(text, `problems=""`) ||
 			strings.Contains(text, `difference=""`) {
@@ -74,9 +74,9 @@ func (a *agent) writes() (count int) {
 	return count
 }
 
-// TestAgentWriters has two installers that read the conflist and write it again in
-// their own ways without end, jq's and that of a program in Go. They change nothing
-// in it: the agent must not either, nor may they keep it from its work.
+// TestAgentWriters has two installers that read and write the conflist forever, in the formats of
+// jq and of a Go program. They change nothing in it, so the agent must write nothing either, and
+// must keep working.
 func TestAgentWriters(t *testing.T) {
 	length := 5 * time.Second
 	if isNightly {
@@ -120,8 +120,8 @@ func TestAgentWriters(t *testing.T) {
 	must(t, c.Detach("lab"))
 }
 
-// writeAlways has each writer read the conflist and write it in pieces, one after
-// the other, until stop is called, which returns how often they did.
+// writeAlways lets each writer read the conflist and write it in pieces, one after the other. The
+// returned function stops them and returns how often they wrote.
 func (o target) writeAlways(every time.Duration, writers ...func([]byte) ([]byte, error)) (stop func() int) {
 	done := make(chan struct{})
 	var working sync.WaitGroup
