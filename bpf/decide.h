@@ -126,7 +126,8 @@ static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 	original.word = find_flow(pkt, &flow, ORIGINAL_PORTS);
 	if (may_defer(hook == AT_XDP) &&
 	    (original.destination == wire.destination ||
-	     has_alias(pkt, &flow, wire.word, wire.word))) {
+	     (may_have_alias(&flow) &&
+	      has_alias(pkt, &flow, wire.word, wire.word)))) {
 		pkt->decision.verdict = DEFERRED;
 		return 1;
 	}

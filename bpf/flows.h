@@ -210,6 +210,27 @@ static __always_inline __u32 slot_with(const struct flow_bucket *bucket,
 	return found;
 }
 
+/*
+ * Returns the number of a free slot, from 1 on; 0: none. The tags of flows are
+ * odd, so the bits of the free slots need no loop.
+ */
+static __always_inline __u32 free_slot(const struct flow_bucket *bucket)
+{
+	const __u64 ones = 0x0000000100000001;
+	__u64 tags[FLOWS_PER_BUCKET / 2], taken;
+	__u32 free;
+
+	__builtin_memcpy(tags, bucket->tag, sizeof(tags));
+	taken = (tags[0] & ones) | (tags[1] & ones) << 1 |
+		(tags[2] & ones) << 2 | (tags[3] & ones) << 3;
+	if (taken == 0xf * ones)
+		return 0;
+	free = ~(taken | taken >> 28) & 0xff; /* even slots, then odd ones */
+	free &= -free;
+	return 1 + 2 * (!!(free & 0xaa) | !!(free & 0xcc) << 1) +
+	       !!(free & 0xf0);
+}
+
 /* How many jiffies after `now` was read a flow may have been used. */
 #define MAX_CLOCK_LEAD (1 << 16)
 
@@ -273,33 +294,49 @@ static __always_inline __u64 bucket_shares(const struct flow_bucket *bucket,
 	return shares;
 }
 
+/* Whether all flows in a full bucket are of this container. */
+static __always_inline int has_one_owner(const struct flow_bucket *bucket,
+					 __u16 owner)
+{
+	const __u64 same = owner * (__u64)0x0001000100010001;
+	__u64 owners[FLOWS_PER_BUCKET / 4];
+
+	__builtin_memcpy(owners, bucket->owner, sizeof(owners));
+	return !((owners[0] ^ same) | (owners[1] ^ same));
+}
+
 /*
- * Returns the slot for a new flow, from 1 on. Preferred in this order:
+ * Returns the slot of a full bucket for a new flow, from 1 on. Preferred in
+ * this order:
  *
- * - a free slot,
  * - an expired flow,
  * - a flow of the container that would have the most flows in the bucket, on a
  *   tie the container of the new flow: a flood takes no more than its share,
  * - the flow with the highest rank,
  * - the flow with the longest idle time.
  */
-static __always_inline __u32 slot_to_fill(const struct flow_bucket *bucket,
-					  __u32 ifindex, __u32 now)
+static __always_inline __u32 slot_to_evict(const struct flow_bucket *bucket,
+					   __u32 ifindex, __u32 now)
 {
-	__u64 best = 0, shares = bucket_shares(bucket, ifindex);
+	__u64 best = 0, shares = 0;
 
+	if (!has_one_owner(bucket, ifindex))
+		shares = bucket_shares(bucket, ifindex);
 #pragma nounroll
 	for (__u32 slot = 0; slot < FLOWS_PER_BUCKET; slot++) {
 		const struct flow_bucket *flows = bucket;
+		__u32 age, state;
 		__u64 score;
 
 		barrier_var(flows); /* one pointer, not one per array */
-		score = is_zero(flows->tag[slot]) << 1;
-		score |= is_expired(flows, slot, now);
+		age = age_of(flows, slot, now);
+		state = flows->state[slot] % FLOW_STATES;
+		barrier_var(age); /* computed once */
+		barrier_var(state);
+		score = is_less(flow_lifetime[state % FLOW_STATES], age);
 		score = score << 8 | (shares & 0xff);
-		score = score << 8 |
-			flow_rank[flows->state[slot] % FLOW_STATES];
-		score = score << 32 | age_of(flows, slot, now);
+		score = score << 8 | flow_rank[state % FLOW_STATES];
+		score = score << 32 | age;
 		score = score << 8 | (slot + 1);
 		best += (score - best) & mask_if_less(best, score);
 		shares >>= 8;
@@ -432,7 +469,7 @@ static __always_inline __u32 version_of(const struct flow_bucket *bucket)
 static __always_inline void next_version(struct flow_bucket *bucket)
 {
 	barrier();
-	*(volatile __u32 *)&bucket->version += 1;
+	*(volatile __u32 *)&bucket->version += BUCKET_VERSION_STEP;
 	barrier();
 }
 
@@ -470,7 +507,7 @@ __noinline int find_flow(const struct packet *pkt, struct flow_id *id,
 		return 0;
 	version = version_of(bucket);
 	ports = look_up_in(bucket, pkt, id, what, now);
-	if (unlikely(!loads_in_order || version & 1 ||
+	if (unlikely(!loads_in_order || version & BUCKET_WRITING ||
 		     version_of(bucket) != version)) {
 		bpf_spin_lock(&bucket->lock);
 		ports = look_up_in(bucket, pkt, id, what, now);
@@ -479,6 +516,21 @@ __noinline int find_flow(const struct packet *pkt, struct flow_id *id,
 	}
 	id->place.version = version;
 	return ports;
+}
+
+/* The bit of the flow's key in the filter of its bucket. */
+static __always_inline __u32 alias_bit(const struct flow_id *id)
+{
+	return 1 << (id->tag >> 29);
+}
+
+/*
+ * Whether the key of a flow that was just looked up may have an alias. Nearly
+ * all have none, and so skip the look-up in another bucket.
+ */
+static __always_inline int may_have_alias(const struct flow_id *id)
+{
+	return id->place.version & BUCKET_ALIASES & alias_bit(id);
 }
 
 /* Returns the ports for a forward packet by an alias; 0: none. */
@@ -656,14 +708,16 @@ static __always_inline int follow_flow(const struct packet *pkt,
 	return 1;
 }
 
-/* Returns the slot with the flow's tag or else the one to fill, from 0 on. */
+/* Returns the slot with the flow's tag, or else one for it, from 0 on. */
 static __always_inline __u32 slot_for(const struct flow_bucket *bucket,
 				      const struct flow_id *id, __u32 now)
 {
 	__u32 slot = slot_with(bucket, id->tag);
-	__u32 fill = slot_to_fill(bucket, id->key.ifindex, now);
 
-	slot |= fill & mask_if_zero(slot);
+	if (!slot)
+		slot = free_slot(bucket);
+	if (!slot)
+		slot = slot_to_evict(bucket, id->key.ifindex, now);
 	return (slot - 1) % FLOWS_PER_BUCKET;
 }
 
@@ -729,6 +783,27 @@ __noinline int insert_flow(const struct packet *pkt, struct flow_id *id)
 }
 
 /*
+ * Marks the key of an alias in the bucket of the flows with that key, before
+ * the alias is inserted. Also invalidates the decisions that XDP cached for
+ * replies.
+ */
+static __always_inline void announce_alias(const struct packet *pkt,
+					   struct flow_id *id)
+{
+	struct flow_bucket *bucket;
+
+	locate_flow(pkt, id);
+	bucket = bucket_of(id);
+	if (!bucket)
+		return;
+	bpf_spin_lock(&bucket->lock);
+	next_version(bucket);
+	bucket->version |= alias_bit(id);
+	next_version(bucket);
+	bpf_spin_unlock(&bucket->lock);
+}
+
+/*
  * Inserts or renews the alias of a flow whose source port was translated, with
  * the state of the flow. Afterwards the flow must be looked up again.
  */
@@ -749,15 +824,7 @@ __noinline int insert_alias(const struct packet *pkt, struct flow_id *id)
 	alias.source = ports.source;
 	alias.destination = original.destination;
 	id->original = alias.word;
-	locate_flow(pkt, id);
-	bucket = bucket_of(id);
-	if (bucket) {
-		/* Invalidate the decisions that XDP cached for replies. */
-		bpf_spin_lock(&bucket->lock);
-		next_version(bucket);
-		next_version(bucket);
-		bpf_spin_unlock(&bucket->lock);
-	}
+	announce_alias(pkt, id);
 	locate_alias(pkt, id, original.destination);
 	bucket = bucket_of(id);
 	if (bucket) {
@@ -797,10 +864,12 @@ __noinline int import_record(const struct flow_record *record)
 	if (idle_for(used, now) > flow_lifetime[id.state % FLOW_STATES])
 		return 0;
 	original.word = id.original;
-	if (id.key.alias)
+	if (id.key.alias) {
+		announce_alias(&pkt, &id);
 		locate_alias(&pkt, &id, original.destination);
-	else
+	} else {
 		locate_flow(&pkt, &id);
+	}
 	bucket = bucket_of(&id);
 	if (!bucket)
 		return -1;

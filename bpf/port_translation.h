@@ -110,7 +110,7 @@ static __always_inline __be32 track_flow(const struct packet *pkt,
 		follow_flow(pkt, id);
 		return ports;
 	}
-	ports = find_alias(pkt, id);
+	ports = unlikely(may_have_alias(id)) ? find_alias(pkt, id) : 0;
 	if (ports) {
 		ports = reuse_alias(pkt, id, ports);
 		if (ports)

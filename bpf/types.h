@@ -137,12 +137,23 @@ enum flow_state {
 #define FLOWS_PER_BUCKET 8
 
 /*
+ * The word `version` of a bucket. The lower bits are a Bloom filter of the keys
+ * whose flows are in this bucket and that have had an alias. A bit is never
+ * cleared, since an alias may outlive the flow whose ports it avoids.
+ */
+enum bucket_version {
+	BUCKET_ALIASES = 0xff,
+	BUCKET_WRITING = 0x100,	     /* set during a write */
+	BUCKET_VERSION_STEP = 0x100, /* added before and after a write */
+};
+
+/*
  * Flows with the same upper hash bits. A look-up reads the arrays, which share
  * two cache lines, and one flow.
  */
 struct flow_bucket {
-	struct bpf_spin_lock lock; /* taken by writers */
-	__u32 version;		   /* odd during a write, different after it */
+	struct bpf_spin_lock lock;	/* taken by writers */
+	__u32 version;			/* see enum bucket_version */
 	__u32 tag[FLOWS_PER_BUCKET];	/* lower hash bits; 0: free */
 	__u32 used[FLOWS_PER_BUCKET];	/* time of last use in jiffies */
 	__u8 state[FLOWS_PER_BUCKET];	/* enum flow_state */
