@@ -16,11 +16,11 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/model"
 )
 
-// table is the flows of some programs, whose time can be turned back: nobody wants
-// to wait until they expire.
+// table gives access to the times of last use in the programs' flow table. A test turns
+// them back instead of waiting until flows expire.
 type table struct {
 	*ebpf.Map
-	// used is where in a bucket the times of last use are, and how many there are.
+	// used is the offset of the times of last use in a bucket, flows their number.
 	used, flows uint32
 }
 
@@ -49,10 +49,10 @@ func openTable(programs *datapath.Programs) (*table, error) {
 		}
 		m.Close()
 	}
-	return &table{}, nil // these rules keep none
+	return &table{}, nil // these rules need no flows
 }
 
-// tableOf finds the times of last use by the type of the map's values.
+// tableOf finds the times of last use through the BTF type of the map's values.
 func tableOf(m *ebpf.Map) (*table, error) {
 	handle, err := m.Handle()
 	if err != nil {
@@ -72,7 +72,7 @@ func tableOf(m *ebpf.Map) (*table, error) {
 			return &table{m, member.Offset.Bytes(), member.Type.(*btf.Array).Nelems}, nil
 		}
 	}
-	return nil, errors.New("a bucket of flows does not say when they were used")
+	return nil, errors.New("the type of a bucket has no times of last use")
 }
 
 func (t *table) Close() {
@@ -81,11 +81,12 @@ func (t *table) Close() {
 	}
 }
 
-// steps are how far time is moved on.
+// steps are the amounts by which a test advances the time.
 var steps = []time.Duration{7 * time.Second, 19 * time.Second, 37 * time.Second, 101 * time.Second, 190 * time.Second}
 
-// age moves time on for both, unless it would not be clear then whether some flow
-// has expired: the programs' time goes on by itself, too.
+// age advances the time of the programs and of the model. It does nothing if a flow
+// would be so close to its expiry that the two could disagree, since the programs'
+// clock also runs by itself.
 func age(flows *table, reference *model.Model, random *rand.Rand) error {
 	const margin = 3 * time.Second
 	step := steps[random.IntN(len(steps))]
@@ -102,13 +103,13 @@ func (t *table) turnBack(by time.Duration) error {
 		return err
 	}
 	jiffies := uint32(int64(by) / tick.Nano())
-	for number := range t.MaxEntries() - 1 { // the last one has the seed
+	for number := range t.MaxEntries() - 1 { // the last one holds the seed
 		bucket, err := t.LookupBytes(number)
 		if err != nil {
 			return fmt.Errorf("read a bucket: %w", err)
 		}
 		if isZero(bucket[t.used : t.used+4*t.flows]) {
-			continue // nothing is in it
+			continue // empty bucket
 		}
 		for i := range t.flows {
 			used := bucket[t.used+4*i:]

@@ -1,6 +1,6 @@
-// Package differential runs random packets through the programs in the kernel
-// and through the model in Go, and wants the same of both: the verdict, every
-// byte, every counter.
+// Package differential runs random packets through the programs in the kernel and
+// through the model in Go. Both must agree on the verdict, every byte and every
+// counter.
 package differential
 
 import (
@@ -30,7 +30,7 @@ const (
 	nightlyScenarios   = 4100 // more than 1,000,000 packets
 )
 
-// testDevice is the device that a test run's packets come from, lo.
+// testDevice is the interface that packets of a test run come from: lo.
 const testDevice = 1
 
 func TestProgramsDoWhatTheModelDoes(t *testing.T) {
@@ -49,7 +49,7 @@ func TestProgramsDoWhatTheModelDoes(t *testing.T) {
 	})
 }
 
-// eachMode runs a test in the modes with programs that a test run can feed.
+// eachMode runs a test in all modes whose programs support test runs.
 func eachMode(t *testing.T, test func(t *testing.T, mode datapath.Mode)) {
 	t.Helper()
 	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
@@ -61,8 +61,8 @@ func eachMode(t *testing.T, test func(t *testing.T, mode datapath.Mode)) {
 	}
 }
 
-// stayOnCPU keeps XDP and tc of a packet on one CPU, as the kernel does: the
-// hint between them is per CPU.
+// stayOnCPU keeps XDP and tc of a packet on one CPU, as in the kernel: the hint between
+// them is per CPU.
 func stayOnCPU(t *testing.T) {
 	t.Helper()
 	leave, err := affinity.Stay()
@@ -72,7 +72,7 @@ func stayOnCPU(t *testing.T) {
 	t.Cleanup(leave)
 }
 
-// compare plays one scenario on both.
+// compare runs one scenario through the programs and the model.
 func compare(seed uint64, mode datapath.Mode, packets *int) error {
 	scenario, reference, programs, err := stage(seed, mode)
 	if err != nil {
@@ -96,7 +96,7 @@ func compare(seed uint64, mode datapath.Mode, packets *int) error {
 			continue
 		}
 		if !fitsSKB(frame) {
-			if err := wantUntouched(programs, dir, frame); err != nil {
+			if err := wantUnchanged(programs, dir, frame); err != nil {
 				return err
 			}
 			continue
@@ -112,7 +112,7 @@ func compare(seed uint64, mode datapath.Mode, packets *int) error {
 	return nil
 }
 
-// stage makes a scenario, and both of whom it is played on.
+// stage creates a scenario, and the model and the programs to run it through.
 func stage(seed uint64, mode datapath.Mode) (*model.Scenario, *model.Model, *datapath.Programs, error) {
 	scenario := model.NewScenario(seed)
 	programs, err := load(scenario.Rules, mode)
@@ -131,7 +131,7 @@ func load(list []rules.Rule, mode datapath.Mode) (*datapath.Programs, error) {
 	return programs, programs.Activate(testDevice)
 }
 
-// runs tells whether the rules need a program for this direction.
+// runs reports whether the rules need a program for this direction.
 func runs(programs *datapath.Programs, dir rules.Direction) bool {
 	if dir == rules.Egress {
 		return programs.FromContainer != nil || programs.FromContainerTC != nil
@@ -139,8 +139,8 @@ func runs(programs *datapath.Programs, dir rules.Direction) bool {
 	return programs.ToContainer != nil
 }
 
-// adoptPort has the model take the source port that the programs picked by chance for
-// a frame: any that is free will do.
+// adoptPort makes the model use the source port that the programs chose at random for a
+// frame, if that port is free in the model.
 func adoptPort(reference *model.Model, got []byte) {
 	reference.PickPort = func(at int, source uint16, isFree func(uint16) bool) (uint16, bool) {
 		first, last := model.Choices(source)
@@ -192,7 +192,7 @@ func countersOf(reference *model.Model) *datapath.Counters {
 	return out
 }
 
-// Return values of the programs, include/uapi/linux/bpf.h.
+// Return values of the programs (include/uapi/linux/bpf.h).
 const (
 	xdpDrop = 1
 	xdpPass = 2
@@ -220,8 +220,9 @@ func process(programs *datapath.Programs, dir rules.Direction, frame []byte) ([]
 	return runTC(programs.FixUpChecksum, out)
 }
 
-// wantUntouched runs a frame that tc cannot be tested with through XDP alone.
-func wantUntouched(programs *datapath.Programs, dir rules.Direction, frame []byte) error {
+// wantUnchanged runs a frame through XDP alone, if the kernel cannot test tc with it.
+// XDP must pass the frame unchanged.
+func wantUnchanged(programs *datapath.Programs, dir rules.Direction, frame []byte) error {
 	if dir == rules.Ingress || programs.FromContainer == nil {
 		return nil
 	}
@@ -232,8 +233,8 @@ func wantUntouched(programs *datapath.Programs, dir rules.Direction, frame []byt
 	return err
 }
 
-// fitsSKB tells whether the kernel makes an skb of the frame for a test run. It
-// refuses a cut IP header (net/bpf/test_run.c, bpf_prog_test_run_skb).
+// fitsSKB reports whether the kernel builds an skb from the frame for a test run. It
+// rejects truncated IP headers (net/bpf/test_run.c, bpf_prog_test_run_skb).
 func fitsSKB(frame []byte) bool {
 	switch binary.BigEndian.Uint16(frame[12:]) {
 	case unix.ETH_P_IP:
@@ -257,7 +258,7 @@ func runTC(program *ebpf.Program, frame []byte) ([]byte, model.Verdict, error) {
 	return out, model.Pass, nil
 }
 
-// run does a test run of the kernel.
+// run performs one test run in the kernel.
 func run(program *ebpf.Program, frame []byte) (out []byte, result uint32, err error) {
 	options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256)}
 	result, err = program.Run(&options)

@@ -21,13 +21,12 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// otherDevice is a device without rules.
+// otherDevice is an interface without rules.
 const otherDevice = 7
 
-// TestSkippedHooksDoWhatTheModelDoes has XDP and tc ingress see different packets,
-// as the stack does in company: packets that were redirected before come to tc
-// alone, what an ifb gives back comes to XDP alone, and what the stack drops in
-// between leaves a hint that nobody takes.
+// TestSkippedHooksDoWhatTheModelDoes checks packets that only one of XDP and tc ingress
+// sees. Redirected packets reach tc alone, and packets from an ifb device reach XDP
+// alone. A packet that the stack drops between the two leaves a hint that nobody takes.
 func TestSkippedHooksDoWhatTheModelDoes(t *testing.T) {
 	node.NeedMode(t, "generic")
 	stayOnCPU(t)
@@ -47,10 +46,10 @@ func TestSkippedHooksDoWhatTheModelDoes(t *testing.T) {
 	}
 }
 
-// addOtherDevice adds the device in a network namespace of the test's own.
+// addOtherDevice adds the interface in a network namespace of the test's own.
 func addOtherDevice(t *testing.T) {
 	t.Helper()
-	runtime.LockOSThread() // and never unlocks: the thread ends with the test
+	runtime.LockOSThread() // never unlocked: the thread ends with the test
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index = "other", otherDevice
 	device := &netlink.Veth{LinkAttrs: attrs, PeerName: "peer"}
@@ -62,7 +61,7 @@ func addOtherDevice(t *testing.T) {
 	}
 }
 
-// way is how an egress packet comes by the hooks.
+// way is the path of an egress packet through the hooks.
 type way struct {
 	name string
 	walk func(s *skipping, frame []byte) error
@@ -78,7 +77,7 @@ var ways = []way{
 	{"XDP twice, then tc", (*skipping).xdpTwice},
 }
 
-// skipping plays a scenario on programs in mode generic and on the model.
+// skipping runs a scenario through the programs in mode generic and through the model.
 type skipping struct {
 	programs  *datapath.Programs
 	reference *model.Model
@@ -119,7 +118,8 @@ func (s *skipping) both(frame []byte) error {
 	return comparePacket(s.programs, s.reference, rules.Egress, frame)
 }
 
-// again has an ifb give a packet back behind tc ingress: XDP lets it be.
+// again returns a packet through an ifb device behind tc ingress. XDP must leave it
+// alone.
 func (s *skipping) again(frame []byte) error {
 	got, verdict, err := process(s.programs, rules.Egress, frame)
 	if err := errors.Join(err, s.same(frame, got, verdict)); err != nil || verdict == model.Drop {
@@ -132,21 +132,21 @@ func (s *skipping) again(frame []byte) error {
 	return errors.Join(err, s.sameCounters())
 }
 
-// tcAlone is a packet that was redirected before: generic XDP does not run.
+// tcAlone handles a packet that was redirected before: generic XDP does not run.
 func (s *skipping) tcAlone(frame []byte) error {
 	got, verdict, err := runTC(s.programs.FixUpChecksum, frame)
 	return errors.Join(err, s.same(frame, got, verdict))
 }
 
-// xdpAlone is a packet that the stack drops behind XDP, or whose tc ingress is
-// skipped.
+// xdpAlone handles a packet that the stack drops behind XDP, or that skips tc ingress.
 func (s *skipping) xdpAlone(frame []byte) error {
 	_, _, err := s.xdp(frame)
 	return err
 }
 
-// xdp runs XDP alone. If it changed or dropped the packet, it did as the model
-// does, but for the checksum; else nobody has decided it, and decided is nil.
+// xdp runs XDP alone. If XDP changed or dropped the packet, the result must be that of
+// the model, except for the checksum. Otherwise nothing has decided the packet yet, and
+// decided is nil.
 func (s *skipping) xdp(frame []byte) (out, decided []byte, err error) {
 	out, result, err := run(s.programs.FromContainer, frame)
 	if err != nil || result == xdpPass && bytes.Equal(out, frame) {
@@ -176,8 +176,8 @@ func differences(a, b []byte) (count int) {
 	return count
 }
 
-// xdpAndTwin has a packet come to tc that XDP never saw, right behind one that XDP
-// changed, and equal to it but for one thing: the hint is not about it.
+// xdpAndTwin sends tc a packet that XDP never saw, right behind one that XDP changed.
+// The two differ in one respect only, so the hint must not apply.
 func (s *skipping) xdpAndTwin(frame []byte) error {
 	changed, decided, err := s.xdp(frame)
 	if err != nil || decided == nil {
@@ -193,26 +193,26 @@ func (s *skipping) xdpAndTwin(frame []byte) error {
 	return nil
 }
 
-// twin differs from the changed packet in its checksum, which is right; in a field of
-// the IP header; in the length of the frame; or in that the changed headers are in
-// its payload.
+// twin returns a packet that differs from the changed one in one respect: its checksum,
+// which is correct, a field of the IP header, the length of the frame, or that the
+// changed headers are in its payload.
 func (s *skipping) twin(frame, changed, decided []byte) []byte {
-	const ethernet, identification = 14, 14 + 4 // of IPv6 the length
+	const ethernet, identification = 14, 14 + 4 // in IPv6 the length
 	switch s.random.IntN(5) {
 	case 0:
 		return packet.Flip(changed, 8*(ethernet+1)+s.random.IntN(8))
 	case 1:
 		return packet.Flip(changed, 8*identification+s.random.IntN(16))
 	case 2:
-		return packet.Flip(changed, 8*(ethernet+12+s.random.IntN(8))) // the addresses of IPv4
+		return packet.Flip(changed, 8*(ethernet+12+s.random.IntN(8))) // the IPv4 addresses
 	case 3:
 		return slices.Concat(frame, changed[ethernet:])
 	}
 	return decided
 }
 
-// xdpAndOtherDevice has tc of a device without rules find a hint: it is not about
-// its packet, though that has the same bytes.
+// xdpAndOtherDevice runs tc for an interface without rules. The hint must not apply to
+// its packet, even though that has the same bytes.
 func (s *skipping) xdpAndOtherDevice(frame []byte) error {
 	changed, _, err := s.xdp(frame)
 	if err != nil || changed == nil {
@@ -229,8 +229,8 @@ func (s *skipping) xdpAndOtherDevice(frame []byte) error {
 	return errors.Join(err, s.sameCounters())
 }
 
-// xdpTwice has the packet itself come back in front of tc: what XDP changed it
-// knows again by its ports, and the checksum of that was never fixed up.
+// xdpTwice returns the packet itself to XDP before tc sees it. XDP recognizes by the
+// ports that it has changed the packet. The checksum was never fixed up.
 func (s *skipping) xdpTwice(frame []byte) error {
 	_, decided, err := s.xdp(frame)
 	if err != nil || decided != nil {
@@ -239,7 +239,7 @@ func (s *skipping) xdpTwice(frame []byte) error {
 	return s.both(frame)
 }
 
-// same compares what became of a packet with what the model makes of it.
+// same compares the result for a packet with that of the model.
 func (s *skipping) same(frame, got []byte, gotVerdict model.Verdict) error {
 	adoptPort(s.reference, got)
 	want, wantVerdict := s.reference.FromContainer(frame)

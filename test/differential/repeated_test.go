@@ -11,9 +11,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestRepeatedPacketsDoWhatTheModelDoes has few packets come again and again, in
-// any order: the programs know most of them, while flows begin, end, and are
-// taken over.
+// TestRepeatedPacketsDoWhatTheModelDoes repeats a few packets in random order. The
+// decision cache holds most of them, while flows begin, end, and are taken over.
 func TestRepeatedPacketsDoWhatTheModelDoes(t *testing.T) {
 	const scenarios, repetitions = 60, 400
 	eachMode(t, func(t *testing.T, mode datapath.Mode) {
@@ -36,13 +35,13 @@ func compareRepeated(seed uint64, mode datapath.Mode, repetitions int) error {
 		return err
 	}
 	defer programs.Close()
-	pool := plainPackets(scenario, programs)
+	pool := fastPathPackets(scenario, programs)
 	if len(pool) == 0 {
 		return nil
 	}
 	random := rand.New(rand.NewPCG(seed, 1))
 	for i := range repetitions {
-		// Some follow themselves, as most packets do.
+		// Some packets are sent twice in a row, as most packets are.
 		p := pool[random.IntN(len(pool))]
 		for range 1 + random.IntN(3) {
 			if err := comparePacket(programs, reference, p.dir, p.frame); err != nil {
@@ -53,19 +52,20 @@ func compareRepeated(seed uint64, mode datapath.Mode, repetitions int) error {
 	return nil
 }
 
-// plainPackets are those of a scenario that are IPv4 without options, TCP or UDP.
-func plainPackets(scenario *model.Scenario, programs *datapath.Programs) (pool []sent) {
+// fastPathPackets returns the packets of a scenario that are TCP or UDP over IPv4
+// without options.
+func fastPathPackets(scenario *model.Scenario, programs *datapath.Programs) (pool []sent) {
 	const enough, tries = 24, 2000
 	for i := 0; i < tries && len(pool) < enough; i++ {
 		dir, frame := scenario.Next()
-		if runs(programs, dir) && fitsSKB(frame) && isPlain(frame) {
+		if runs(programs, dir) && fitsSKB(frame) && isFastPath(frame) {
 			pool = append(pool, sent{dir, frame})
 		}
 	}
 	return pool
 }
 
-func isPlain(frame []byte) bool {
+func isFastPath(frame []byte) bool {
 	const etherType, version, protocol = 12, 14, 23
 	return len(frame) >= 42 && frame[etherType] == 8 && frame[etherType+1] == 0 &&
 		frame[version] == 0x45 && (frame[protocol] == 6 || frame[protocol] == 17)

@@ -11,8 +11,9 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestPortUnreachable has nobody listen: each of two sockets that share a source port
-// learns that, also the one whose source port was changed.
+// TestPortUnreachable sends from two sockets with the same source port to ports without
+// a listener. Each socket must get an error, including the one with a translated source
+// port.
 func TestPortUnreachable(t *testing.T) {
 	inEachWay(t, func(t *testing.T, _ *world, way ends) {
 		for _, port := range []uint16{asked, target} {
@@ -31,8 +32,8 @@ func TestPortUnreachable(t *testing.T) {
 
 const smallMTU = 1300
 
-// TestPacketTooBig has a hop take less than the container's link: of two sockets that
-// share a source port the one whose source port was changed learns the path's MTU.
+// TestPacketTooBig puts a hop with a smaller MTU on the path. Of two sockets with the
+// same source port, the one with the translated source port must learn the path MTU.
 func TestPacketTooBig(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
@@ -53,8 +54,8 @@ func TestPacketTooBig(t *testing.T) {
 	}
 }
 
-// wantLearned sends too large datagrams that must not be fragmented until the kernel
-// refuses them.
+// wantLearned sends oversized datagrams with "don't fragment" until the kernel rejects
+// them.
 func wantLearned(t *testing.T, way ends, port uint16) {
 	t.Helper()
 	conn, err := way.dial("udp", 23001, port)

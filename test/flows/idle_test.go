@@ -12,9 +12,9 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestIdleConnections has a container and its neighbour make ten times as many
-// DNS-like queries as the table has room for, in either order and at once, while TCP
-// connections of the container are idle: the server speaks first afterwards.
+// TestIdleConnections sends ten times as many DNS-like queries as the table has room
+// for, from a container, from its neighbour, and from both at once. Idle TCP
+// connections of the container must survive: the server speaks first afterwards.
 func TestIdleConnections(t *testing.T) {
 	sizes := []int{1024}
 	if isNightly {
@@ -46,8 +46,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// query asks so many questions, each from a socket of its own, and waits for a few of
-// the answers.
+// query sends count queries, each from a socket of its own, and waits for a few of the
+// answers.
 func query(from ns.NetNS, way ends, count int) error {
 	way.client = from
 	for i := range count {
@@ -67,10 +67,10 @@ func query(from ns.NetNS, way ends, count int) error {
 	return nil
 }
 
-// TestLostTable has connections go on though nobody knows them any more, as after an
-// eviction, or when the state was removed. Those whose source port was not changed
-// go on with the client's next packet; the others are reset, and do not hang.
-func TestLostTable(t *testing.T) {
+// TestRemovedTable removes the flow table under live connections, as after an eviction or
+// a removal of the state. Connections without a translated source port continue with
+// the client's next packet. The others are reset instead of hanging.
+func TestRemovedTable(t *testing.T) {
 	for _, mode := range modes[:3] {
 		t.Run(mode, func(t *testing.T) {
 			w := newWorld(t, mode, nil)

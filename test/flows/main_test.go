@@ -1,6 +1,6 @@
-// Package flows tests that no two connections share a tuple, that nobody ends
-// another's connection, and which connections are remembered: real sockets, in
-// each mode, with nft as the control.
+// Package flows tests that no two connections share a tuple, that nobody can end a
+// connection of others, and which connections the flow table keeps. The tests use real
+// sockets in each mode, with nft as the control.
 package flows
 
 import (
@@ -26,23 +26,23 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 
-// control is what netfilter does.
+// control is the mode in which netfilter rewrites the ports.
 const control = "nft"
 
 var modes = []string{"auto", "native", "tc", control}
 
-// isNightly tells whether there is time for everything.
+// isNightly reports whether there is time for all cases.
 var isNightly = os.Getenv("XDP_PORT_NIGHTLY") != ""
 
-// The ports: for each direction one that is rewritten, one that is not, which the
-// other becomes, and a range that becomes one port.
+// Ports. Each direction has one port that is rewritten, its target port, and a range of
+// ports that are rewritten to a single port.
 const (
 	asked, target          = 7999, 7998
 	rangeFirst, rangeLast  = 7900, 7949
 	rangeTarget, unrelated = 7950, 7000
 )
 
-// ends is a client, and a server that it knows under an address.
+// ends are a client, and a server with the address that the client uses.
 type ends struct {
 	client, server ns.NetNS
 	address        netip.Addr
@@ -57,8 +57,8 @@ type world struct {
 	config    map[string]any
 }
 
-// newWorld makes a node whose container is under the rules of the mode, and has been
-// through other plugins.
+// newWorld creates a node with a container under the rules of the mode. Other plugins
+// have configured the container before.
 func newWorld(t *testing.T, mode string, settings map[string]any, others ...any) *world {
 	t.Helper()
 	if mode != control {
@@ -90,7 +90,7 @@ func newWorld(t *testing.T, mode string, settings map[string]any, others ...any)
 	return w
 }
 
-// apply runs ADD: for the first time, or with other rules.
+// apply runs ADD, for the first time or with other rules.
 func (w *world) apply(c *node.Container) {
 	w.t.Helper()
 	refusal, err := c.Plugin("ADD", w.config)
@@ -135,7 +135,7 @@ func ruleList() (list []any) {
 	return list
 }
 
-// runNFT has netfilter do what the rules say.
+// runNFT configures netfilter with the same rules.
 func (w *world) runNFT() {
 	w.t.Helper()
 	need.Program(w.t, "nft")
@@ -157,7 +157,7 @@ func (w *world) runNFT() {
 	}
 }
 
-// ways are the directions and families that connections go by.
+// ways returns the client and server for each direction and family.
 func (w *world) ways() map[string]ends {
 	w.t.Helper()
 	out := map[string]ends{
@@ -186,10 +186,10 @@ func inEachWay(t *testing.T, test func(t *testing.T, w *world, way ends)) {
 
 var must = node.Must
 
-// patience is how long an answer may take.
+// patience bounds the time to wait for an answer.
 var patience = pace.Patience(3 * time.Second)
 
-// dial connects from a port, which others may use too; 0 is any.
+// dial connects from a source port that other sockets may share; 0 means any port.
 func (e ends) dial(network string, from, to uint16) (conn net.Conn, err error) {
 	dialer := net.Dialer{Timeout: patience, Control: shareAddress}
 	if from != 0 {
@@ -212,7 +212,7 @@ func shareAddress(_, _ string, raw syscall.RawConn) (err error) {
 	return errors.Join(controlled, err)
 }
 
-// talk sends something on a connection to an echo server, and wants it back.
+// talk sends a message to an echo server and waits for the echo.
 func talk(conn net.Conn, what string) error {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
@@ -238,7 +238,7 @@ func hear(conn net.Conn, what string) error {
 	return nil
 }
 
-// echo serves a port, and each of some ports, by UDP and TCP.
+// echo serves all of the ports over UDP and TCP.
 func (e ends) echo(t *testing.T, ports ...int) {
 	t.Helper()
 	for _, port := range ports {

@@ -14,22 +14,22 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// pairs are two ports that become one.
+// pairs are two destination ports that result in the same port.
 var pairs = map[string][2]uint16{
 	"of a range":             {rangeFirst, rangeLast},
 	"rewritten, then direct": {asked, target},
 	"direct, then rewritten": {target, asked},
 }
 
-// TestTwoConnectionsFromOnePort has a client use one source port for two ports that
-// become one: both connections live.
+// TestTwoConnectionsFromOnePort connects from one source port to two ports that result
+// in the same port. Both connections must work.
 func TestTwoConnectionsFromOnePort(t *testing.T) {
 	inEachWay(t, func(t *testing.T, _ *world, way ends) {
 		way.echo(t, target, rangeTarget)
 		source := uint16(20000)
 		for name, pair := range pairs {
 			for _, network := range []string{"tcp", "udp"} {
-				for _, from := range []uint16{source, 1000, 400} { // and privileged ones
+				for _, from := range []uint16{source, 1000, 400} { // including privileged ones
 					source++
 					wantBothLive(t, way, network+" "+name, network, from, pair)
 				}
@@ -62,9 +62,9 @@ func wantBothLive(t *testing.T, way ends, what, network string, from uint16, pai
 	}
 }
 
-// TestTwoConnectionsThroughIFB has the bandwidth plugin send what the container sends
-// through an ifb device, after which XDP sees it again: replies whose source port was
-// changed back look like those of the other connection.
+// TestTwoConnectionsThroughIFB adds the bandwidth plugin. It sends the container's
+// packets through an ifb device, after which XDP sees them again. Replies with a
+// restored source port then look like replies of the other connection.
 func TestTwoConnectionsThroughIFB(t *testing.T) {
 	node.NeedBandwidth(t)
 	for _, mode := range []string{"auto", "tc"} {
@@ -86,7 +86,7 @@ func TestTwoConnectionsThroughIFB(t *testing.T) {
 	}
 }
 
-// abort closes a connection without TIME-WAIT, for its port to be free again.
+// abort closes a connection without TIME-WAIT, which frees its port.
 func abort(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -94,8 +94,8 @@ func abort(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// TestManyConnectionsFromOnePort has a client use one source port for all ports of a
-// range that become one.
+// TestManyConnectionsFromOnePort connects from one source port to all ports of a range
+// that are rewritten to a single port.
 func TestManyConnectionsFromOnePort(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestManyConnectionsFromOnePort(t *testing.T) {
 	}
 }
 
-// narrow leaves a client few ports to choose from, so that it uses some twice.
+// narrow gives a client few source ports to choose from, so that it reuses some.
 func narrow(t *testing.T, in ns.NetNS, count int) {
 	t.Helper()
 	const file = "/proc/sys/net/ipv4/ip_local_port_range"
@@ -129,10 +129,10 @@ func narrow(t *testing.T, in ns.NetNS, count int) {
 	}))
 }
 
-// TestConnectionsByChance makes connections to a port that is rewritten, and probes
-// the one that it becomes, from the same address: as users behind SNAT, and the
-// kubelet on the node.
-func TestConnectionsByChance(t *testing.T) {
+// TestRandomConnections connects to a rewritten port, and probes the target port from
+// the same address at the same time. Users behind SNAT and the kubelet on the node do
+// so.
+func TestRandomConnections(t *testing.T) {
 	connections := pace.Share(400)
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
@@ -166,8 +166,9 @@ func TestConnectionsByChance(t *testing.T) {
 	}
 }
 
-// TestRangeToOneByChance makes connections to ports of a range that become one.
-func TestRangeToOneByChance(t *testing.T) {
+// TestRandomConnectionsToRange connects to random ports of a range that are rewritten to a
+// single port.
+func TestRandomConnectionsToRange(t *testing.T) {
 	connections, sockets := pace.Share(800), pace.Share(2000)
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
@@ -181,8 +182,8 @@ func TestRangeToOneByChance(t *testing.T) {
 	}
 }
 
-// wantAllLive makes so many connections, each to some port of the range from some
-// port of the client's, and talks on all of them.
+// wantAllLive opens count connections from random source ports to random ports of the
+// range, and talks on all of them.
 func wantAllLive(t *testing.T, way ends, network string, count int) {
 	t.Helper()
 	used := map[[2]uint16]bool{}
@@ -197,7 +198,7 @@ func wantAllLive(t *testing.T, way ends, network string, count int) {
 		must(t, err)
 		defer abort(conn)
 		conns = append(conns, conn)
-		if network == "tcp" { // UDP's first words follow below
+		if network == "tcp" { // the first words over UDP follow below
 			must(t, talk(conn, fmt.Sprint("hello from ", from, " to ", to)))
 		}
 	}
@@ -210,23 +211,23 @@ func wantAllLive(t *testing.T, way ends, network string, count int) {
 	}
 }
 
-// TestRulesAreReplacedUnderMovedConnections exchanges rules, and goes to another mode and
+// TestReplaceRulesUnderTranslatedConnections replaces rules, and changes the mode and
 // back, while connections share a source port.
-func TestRulesAreReplacedUnderMovedConnections(t *testing.T) {
+func TestReplaceRulesUnderTranslatedConnections(t *testing.T) {
 	for _, mode := range modes[:3] {
 		t.Run(mode, func(t *testing.T) {
 			w := newWorld(t, mode, nil)
 			for name, way := range w.ways() {
 				t.Run(name, func(t *testing.T) {
 					way.echo(t, target, rangeTarget)
-					exchangeUnder(t, w, way)
+					replaceUnder(t, w, way)
 				})
 			}
 		})
 	}
 }
 
-func exchangeUnder(t *testing.T, w *world, way ends) {
+func replaceUnder(t *testing.T, w *world, way ends) {
 	t.Helper()
 	var conns []net.Conn
 	for _, pair := range pairs {
@@ -257,7 +258,7 @@ func exchangeUnder(t *testing.T, w *world, way ends) {
 	}
 }
 
-// wantReset wants the client to learn at once that the server knows nothing of the
+// wantReset fails unless the client learns at once that the server does not know the
 // connection.
 func wantReset(t *testing.T, conn net.Conn) {
 	t.Helper()

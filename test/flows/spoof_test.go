@@ -15,10 +15,10 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// duplex is both ends of a connection.
+// duplex holds both ends of a connection.
 type duplex struct{ client, server net.Conn }
 
-// connect makes so many connections to a port; the server listens on the other.
+// connect opens count connections to a port. The server listens on listen.
 func (e ends) connect(t *testing.T, count int, port uint16, listen int) (list []duplex) {
 	t.Helper()
 	var listener *net.TCPListener
@@ -41,7 +41,7 @@ func (e ends) connect(t *testing.T, count int, port uint16, listen int) (list []
 	return list
 }
 
-// live has the server speak first, then the client.
+// live lets the server speak first, then the client.
 func (d duplex) live(round int) error {
 	for _, way := range [][2]net.Conn{{d.server, d.client}, {d.client, d.server}} {
 		what := fmt.Sprintf("round %d from %s", round, way[0].LocalAddr())
@@ -71,12 +71,13 @@ func wantLive(t *testing.T, after string, list []duplex, round int) {
 		}
 	}
 	if dead > 0 {
-		t.Errorf("after %s %d of %d connections are dead", after, dead, len(list))
+		t.Errorf("after %s, %d of %d connections are dead", after, dead, len(list))
 	}
 }
 
-// survivors are those that live. Of the control's one may die in the many segments of
-// a nightly run: netfilter goes by numbers, and takes one in its window for right.
+// survivors returns the connections that still work. With the control, a nightly run
+// may lose one of them: netfilter accepts any segment with a sequence number inside the
+// window.
 func survivors(t *testing.T, after string, list []duplex, round int) (live []duplex) {
 	t.Helper()
 	for _, d := range list {
@@ -84,14 +85,14 @@ func survivors(t *testing.T, after string, list []duplex, round int) (live []dup
 			live = append(live, d)
 		}
 	}
-	t.Logf("after %s %d of %d connections live", after, len(live), len(list))
+	t.Logf("after %s, %d of %d connections live", after, len(live), len(list))
 	if len(live) < len(list)-1 {
-		t.Errorf("after %s only %d of %d connections live", after, len(live), len(list))
+		t.Errorf("after %s, only %d of %d connections live", after, len(live), len(list))
 	}
 	return live
 }
 
-// raw sends IP packets as they are, from a namespace.
+// raw sends IP packets unchanged from a network namespace.
 type raw struct{ fd4, fd6 int }
 
 func openRaw(t *testing.T, in ns.NetNS) (r raw) {
@@ -114,14 +115,14 @@ func (r raw) send(p packet.Packet) error {
 	return unix.Sendto(r.fd6, p.IP(), 0, &unix.SockaddrInet6{Addr: p.Destination.As16()})
 }
 
-// kinds of segments that somebody may send in another's name, by their flags.
+// kinds are the segments to spoof, by their flags.
 var kinds = map[string]byte{"data": 0x18, "SYN": 0x02, "SYN+ACK": 0x12, "RST": 0x04, "RST+ACK": 0x14, "FIN": 0x11, "ACK": 0x10}
 
-// TestSpoofedSegments sends segments with random numbers in the name of a
-// connection's peer, to both ports: no connection ends by that.
+// TestSpoofedSegments sends segments with random sequence numbers in the name of a
+// connection's peer, to both ports. No connection may end.
 func TestSpoofedSegments(t *testing.T) {
 	const connections = 20
-	segments := 25 // for each connection, kind and port
+	segments := 25 // per connection, kind and port
 	if isNightly {
 		segments = 500 // 10,000 of each kind
 	}
@@ -153,7 +154,7 @@ func TestSpoofedSegments(t *testing.T) {
 	}
 }
 
-// spoof sends segments in the name of the end of a connection that is far away.
+// spoof sends segments in the name of the remote end of a connection.
 func spoof(r raw, clientIsFar bool, d duplex, flags byte, count int) error {
 	far, near := d.server.LocalAddr(), d.client.LocalAddr()
 	if clientIsFar {
@@ -185,8 +186,8 @@ func addrPort(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
-// TestSpoofedEnds has resets and FINs in the peer's name be followed by silence, in a
-// small table that then gets full: the connections are idle, not over.
+// TestSpoofedEnds sends RST and FIN in the peer's name, and nothing afterwards. Then it
+// fills a small table. The connections are idle and not closed, so they must survive.
 func TestSpoofedEnds(t *testing.T) {
 	for _, mode := range modes[:3] {
 		t.Run(mode, func(t *testing.T) {
@@ -205,7 +206,7 @@ func TestSpoofedEnds(t *testing.T) {
 	}
 }
 
-// flood sends datagrams of so many sources to a port of the rules.
+// flood sends datagrams from count sources to a port of the rules.
 func flood(t *testing.T, r raw, to netip.Addr, count int) {
 	t.Helper()
 	from := netip.MustParseAddr("198.18.0.0").As4()

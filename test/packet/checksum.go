@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// sum is the one's complement sum of RFC 1071 over all parts, each padded to an
-// even number of bytes; a checksum is its complement.
+// sum returns the one's complement sum of RFC 1071 over all parts, each padded to an
+// even number of bytes. A checksum is its complement.
 func sum(parts ...[]byte) uint16 {
 	var total uint64
 	for _, part := range parts {
@@ -23,13 +23,13 @@ func sum(parts ...[]byte) uint16 {
 	return uint16(total)
 }
 
-// addresses are those of the pseudo-header.
+// addresses are the addresses of the pseudo-header.
 type addresses struct {
 	source, destination netip.Addr
 }
 
-// pseudoHeader is that of IPv6, RFC 8200 section 8.1. The one of IPv4, RFC 9293
-// section 3.1, has the same sum.
+// pseudoHeader returns the pseudo-header of IPv6, RFC 8200 section 8.1. That of IPv4,
+// RFC 9293 section 3.1, has the same sum.
 func (a addresses) pseudoHeader(protocol uint8, length int) []byte {
 	header := append(a.source.AsSlice(), a.destination.AsSlice()...)
 	header = binary.BigEndian.AppendUint32(header, uint32(length))
@@ -40,14 +40,13 @@ func (a addresses) sum(protocol uint8, load []byte) uint16 {
 	return sum(a.pseudoHeader(protocol, len(load)), load)
 }
 
-// Ambiguous returns the packet, which must be TCP or UDP with a checksum, with
-// the first two bytes of its payload such that its complete checksum equals the
-// folded sum of the pseudo-header: what the field of a packet holds whose
-// checksum a device further on is to fill in (CHECKSUM_PARTIAL). By its bytes
-// alone nobody can tell which of the two it is.
+// Ambiguous returns a TCP or UDP packet with a complete checksum that equals the folded
+// sum of its pseudo-header. A packet with a partial checksum (CHECKSUM_PARTIAL) has
+// this sum in its checksum field, so the bytes do not show which of the two it is.
+// Ambiguous changes the first two bytes of the payload. The packet must have a
+// checksum.
 //
-// There is no such TCP segment for the one pseudo-header in 65,536 that adds up
-// to 0xffff.
+// For one pseudo-header in 65,536, whose sum is 0xffff, no such TCP segment exists.
 func (p Packet) Ambiguous() Packet {
 	p = p.withFirstWord(0)
 	ends := addresses{p.Source, p.Destination}
@@ -57,8 +56,8 @@ func (p Packet) Ambiguous() Packet {
 	if protocol == ProtocolTCP {
 		at = 16
 	}
-	// Checksum = ~(rest + word) shall be equal to pseudo, so word = ~pseudo -
-	// rest, and the checksum with a word of 0 is -rest.
+	// Checksum = ~(rest + word) must equal pseudo, so word = ~pseudo - rest. The
+	// checksum with a word of 0 is -rest.
 	pseudo := sum(ends.pseudoHeader(protocol, len(load)))
 	word := binary.BigEndian.AppendUint16(nil, ^pseudo)
 	return p.withFirstWord(sum(word, load[at:at+2]))

@@ -4,8 +4,8 @@ import "encoding/binary"
 
 const icmpHeaderSize = 8
 
-// Types of ICMP errors (RFC 792), ICMPv6 errors (RFC 4443) and the ICMPv6 redirect
-// (RFC 4861), which quotes a packet, too.
+// Types of ICMP errors (RFC 792), ICMPv6 errors (RFC 4443) and the ICMPv6 redirect (RFC
+// 4861), which also quotes a packet.
 const (
 	ICMPUnreachable      = 3
 	ICMPSourceQuench     = 4
@@ -32,12 +32,13 @@ const (
 	icmpv6Echo = 128
 )
 
-// Error is an ICMP or ICMPv6 error, by the family of the packet around it.
+// Error is an ICMP or ICMPv6 error, depending on the family of the packet.
 type Error struct {
 	Type, Code uint8
 	// Rest is the second half of the header: an MTU, a pointer, a gateway.
 	Rest uint32
-	// Quoted is the packet at fault from its IP header on, or the beginning of it.
+	// Quoted is the packet that caused the error, from its IP header on, or the
+	// beginning of it.
 	Quoted []byte
 }
 
@@ -47,9 +48,9 @@ func (e Error) bytes(ends addresses) []byte {
 	return icmp(ends, e.Type, e.Code, e.Rest, e.Quoted)
 }
 
-// Redirected is the body of an ICMPv6 redirect: the target and the destination, so
-// many options with a link-layer address, and one with the quoted packet, padded to
-// a multiple of 8 bytes (RFC 4861 sections 4.5 and 4.6.3).
+// Redirected returns the body of an ICMPv6 redirect: the target, the destination,
+// linkLayer options with a link-layer address, and an option with the quoted packet.
+// The latter is padded to a multiple of 8 bytes (RFC 4861 sections 4.5 and 4.6.3).
 func Redirected(quoted []byte, linkLayer int) []byte {
 	body := make([]byte, 32)
 	for range linkLayer {
@@ -60,7 +61,7 @@ func Redirected(quoted []byte, linkLayer int) []byte {
 	return append(body, make([]byte, -len(quoted)&7)...)
 }
 
-// Echo is an echo request, an ICMP message that is no error.
+// Echo is an echo request, an ICMP message that is not an error.
 type Echo struct {
 	Payload []byte
 }
@@ -81,8 +82,8 @@ func icmpProtocol(ipv6 bool) uint8 {
 	return ProtocolICMP
 }
 
-// icmp is RFC 792, whose checksum has no pseudo-header, or RFC 4443 section
-// 2.3, whose checksum has one.
+// icmp returns an ICMP message (RFC 792), whose checksum has no pseudo-header, or an
+// ICMPv6 message (RFC 4443 section 2.3), whose checksum includes one.
 func icmp(ends addresses, kind, code uint8, rest uint32, body []byte) []byte {
 	message := []byte{kind, code, 0, 0}
 	message = binary.BigEndian.AppendUint32(message, rest)

@@ -24,18 +24,18 @@ const (
 	identification = 0x1234
 )
 
-// Extension is an extension header of IPv6: ProtocolHopByHop, ProtocolRouting,
+// Extension is an IPv6 extension header: ProtocolHopByHop, ProtocolRouting,
 // ProtocolDestinationOptions, ProtocolAuthentication or ProtocolFragment.
 type Extension struct {
 	Protocol uint8
-	// Data is what follows the next header and length bytes, or the next
-	// header and reserved bytes of a fragment header; zeros pad it.
+	// Data follows the next-header and length bytes, or the next-header and reserved
+	// bytes of a fragment header. It is padded with zeros.
 	Data []byte
 }
 
-// bytes returns the header: a multiple of 8 bytes (RFC 8200 section 4; RFC 4302
-// section 3.3.3.2.1), of which AH counts words of 4 bytes less 2 (RFC 4302
-// section 2.2) and the others units of 8 bytes less 1.
+// bytes returns the header, padded to a multiple of 8 bytes (RFC 8200 section 4; RFC
+// 4302 section 3.3.3.2.1). The length field of AH counts 4-byte words minus 2 (RFC 4302
+// section 2.2), that of other headers 8-byte units minus 1.
 func (e Extension) bytes(next uint8) []byte {
 	header := append([]byte{next, 0}, e.Data...)
 	least := 8
@@ -55,7 +55,7 @@ func (e Extension) bytes(next uint8) []byte {
 	return header
 }
 
-// ipv4Header is RFC 791 section 3.1.
+// ipv4Header returns the header of RFC 791 section 3.1.
 func (p Packet) ipv4Header(load int) []byte {
 	size := ipv4HeaderSize + (len(p.Options)+3)/4*4
 	header := make([]byte, size)
@@ -76,7 +76,7 @@ func (p Packet) ipv4Header(load int) []byte {
 	return header
 }
 
-// ipv6Header is RFC 8200 section 3, with the extension headers.
+// ipv6Header returns the header of RFC 8200 section 3 and the extension headers.
 func (p Packet) ipv6Header(load int) []byte {
 	extensions := p.Extensions
 	if f := p.Fragment; f != nil {
@@ -87,7 +87,7 @@ func (p Packet) ipv6Header(load int) []byte {
 	header[7] = hopLimit
 	copy(header[8:], p.Source.AsSlice())
 	copy(header[24:], p.Destination.AsSlice())
-	next := 6 // where the protocol of what follows is written
+	next := 6 // offset of the next-header field
 	for _, extension := range extensions {
 		header[next] = extension.Protocol
 		next = len(header)

@@ -1,9 +1,9 @@
-// Package packet makes network packets for tests: a description goes in, a
-// frame with right lengths and checksums comes out, and mutators damage it.
+// Package packet builds network packets for tests. It turns a description into a frame
+// with correct lengths and checksums. Mutators then damage the frame.
 //
-// It shares nothing with the programs under test, and computes every checksum
-// over the whole packet and never incrementally. It does not speak IPv6
-// jumbogram options, and IPv4 with an authentication header.
+// The package shares no code with the programs under test. It computes every checksum
+// over the whole packet, never incrementally. It does not support IPv6 jumbogram
+// options, nor IPv4 with an authentication header.
 package packet
 
 import (
@@ -22,26 +22,26 @@ const (
 	tagSize            = 4
 )
 
-// Packet describes an Ethernet frame with an IP packet. The family is that of
-// Source and Destination. All numbers are in host byte order; Bytes writes them
-// in network byte order.
+// Packet describes an Ethernet frame with an IP packet. Source and Destination
+// determine the family. All numbers are in host byte order; Bytes writes them in
+// network byte order.
 type Packet struct {
-	// Tags are VLAN tags inside of the frame, outermost first.
+	// Tags are VLAN tags inside the frame, outermost first.
 	Tags []Tag
-	// EtherType replaces that of IPv4 or IPv6 unless it is 0.
+	// EtherType replaces the EtherType of IPv4 or IPv6 unless it is 0.
 	EtherType           uint16
 	Source, Destination netip.Addr
-	// Options are those of an IPv4 header, padded to a multiple of 4 bytes, at
-	// most 40.
+	// Options are the options of the IPv4 header, padded to a multiple of 4 bytes, at
+	// most 40 bytes.
 	Options []byte
-	// Extensions are extension headers of IPv6, in the order given.
+	// Extensions are IPv6 extension headers, in this order.
 	Extensions []Extension
-	// Fragment cuts a piece out of Load; nil means all of it.
+	// Fragment selects a part of Load; nil means all of it.
 	Fragment *Fragment
-	// NoLength leaves the length field of the IP header 0, as jumbograms (RFC
-	// 2675) and Linux's BIG TCP do.
+	// NoLength sets the length field of the IP header to 0, as in jumbograms (RFC 2675)
+	// and Linux's BIG TCP.
 	NoLength bool
-	// Load is what the IP packet carries.
+	// Load is the payload of the IP packet.
 	Load Load
 	// Padding is the number of bytes behind the IP packet.
 	Padding int
@@ -53,22 +53,22 @@ type Tag struct {
 	ID        uint16
 }
 
-// Fragment is a piece of an IP payload, RFC 791 section 3.2 and RFC 8200
-// section 4.5. In IPv6 its header comes behind the extension headers.
+// Fragment is a part of an IP payload, RFC 791 section 3.2 and RFC 8200 section 4.5. In
+// IPv6 the fragment header follows the other extension headers.
 type Fragment struct {
 	// Offset is in bytes, a multiple of 8.
 	Offset int
-	// Length is in bytes, as far as there are so many; 0 means the rest.
+	// Length is in bytes and limited to what is there; 0 means the rest.
 	Length int
-	// More says that this is not the last fragment.
+	// More means that more fragments follow.
 	More bool
 }
 
-// Load is what an IP packet carries: TCP, UDP, Echo, Error or Raw.
+// Load is the payload of an IP packet: TCP, UDP, Echo, Error or Raw.
 type Load interface {
 	// protocol returns the IP protocol number.
 	protocol(ipv6 bool) uint8
-	// bytes returns the header and payload, checksum included.
+	// bytes returns the header and payload, including the checksum.
 	bytes(ends addresses) []byte
 }
 
@@ -94,7 +94,7 @@ func (p Packet) Bytes() []byte {
 	return frame
 }
 
-// IP returns the IP packet alone, which is what an ICMP error quotes.
+// IP returns the IP packet without the Ethernet header, as an ICMP error quotes it.
 func (p Packet) IP() []byte {
 	load := p.Load.bytes(addresses{p.Source, p.Destination})
 	load = p.Fragment.cut(load)
@@ -119,12 +119,12 @@ func (f *Fragment) cut(load []byte) []byte {
 	return load
 }
 
-// NetworkOffset is where the IP header begins in Bytes.
+// NetworkOffset returns the offset of the IP header in Bytes.
 func (p Packet) NetworkOffset() int {
 	return ethernetHeaderSize + len(p.Tags)*tagSize
 }
 
-// TransportOffset is where Load begins in Bytes.
+// TransportOffset returns the offset of Load in Bytes.
 func (p Packet) TransportOffset() int {
 	if p.ipv6() {
 		return p.NetworkOffset() + len(p.ipv6Header(0))

@@ -14,7 +14,7 @@ var (
 	ipv6A, ipv6B = netip.MustParseAddr("fd00::2"), netip.MustParseAddr("2001:db8::1")
 )
 
-// loads are one of each kind, with odd and even payloads.
+// loads returns one load of each kind, with odd and even payloads.
 func loads() map[string]Load {
 	quoted := Packet{Source: ipv4B, Destination: ipv4A, Load: UDP{Source: 53, Destination: 1024, Payload: []byte("quoted")}}
 	return map[string]Load{
@@ -30,7 +30,7 @@ func loads() map[string]Load {
 	}
 }
 
-// shapes are the ways to wrap a load.
+// shapes returns the ways to wrap a load.
 func shapes() map[string]Packet {
 	tag := Tag{EtherTypeVLAN, 7}
 	return map[string]Packet{
@@ -82,8 +82,8 @@ func TestTransportOffset(t *testing.T) {
 	})
 }
 
-// Every bit that a checksum covers matters. Without one in UDP or in Raw, and
-// in the fields that Verify itself goes by, it does not.
+// Verify must detect every flipped bit that a checksum covers. It cannot in UDP without
+// a checksum, in Raw, and in the fields that Verify itself relies on.
 func TestVerifyFindsFlippedBits(t *testing.T) {
 	for _, p := range []Packet{
 		{Source: ipv4A, Destination: ipv4B, Load: loads()["tcp"]},
@@ -95,7 +95,7 @@ func TestVerifyFindsFlippedBits(t *testing.T) {
 		frame := p.Bytes()
 		for bit := p.TransportOffset() * 8; bit < len(frame)*8; bit++ {
 			if Verify(Flip(frame, bit)) == nil {
-				t.Errorf("%T: bit %d is wrong and nobody minds", p.Load, bit)
+				t.Errorf("%T: bit %d is wrong, but Verify accepts it", p.Load, bit)
 			}
 		}
 	}
@@ -107,7 +107,7 @@ func TestVerifyQuoted(t *testing.T) {
 	wrong[len(wrong)-1]++
 	p := Packet{Source: ipv6B, Destination: ipv6A, Load: Error{Type: ICMPv6PacketTooBig, Rest: 1280, Quoted: wrong}}
 	if Verify(p.Bytes()) == nil {
-		t.Error("the checksum of a quoted packet is wrong and nobody minds")
+		t.Error("the checksum of a quoted packet is wrong, but Verify accepts it")
 	}
 	p.Load = Error{Type: ICMPv6PacketTooBig, Rest: 1280, Quoted: wrong[:len(wrong)-1]}
 	if err := Verify(p.Bytes()); err != nil {
@@ -124,7 +124,7 @@ func TestVerifyTruncated(t *testing.T) {
 				t.Errorf("%d of %d bytes: %v", n, len(frame), err)
 			}
 			if !p.NoLength && err == nil && n > p.NetworkOffset() {
-				t.Errorf("%d of %d bytes are right", n, len(frame))
+				t.Errorf("Verify accepts %d of %d bytes", n, len(frame))
 			}
 		}
 	})

@@ -7,7 +7,7 @@ const (
 	udpHeaderSize = 8
 )
 
-// TCP is a segment, RFC 9293 section 3.1.
+// TCP is a segment (RFC 9293 section 3.1).
 type TCP struct {
 	Source, Destination    uint16
 	Flags                  uint8
@@ -35,10 +35,11 @@ func (t TCP) bytes(ends addresses) []byte {
 	return segment
 }
 
-// UDP is a datagram, RFC 768.
+// UDP is a datagram (RFC 768).
 type UDP struct {
 	Source, Destination uint16
-	// NoChecksum leaves the field 0: there is none (RFC 768; for IPv6 RFC 6935).
+	// NoChecksum leaves the checksum 0, which means "none" (RFC 768; for IPv6 RFC
+	// 6935).
 	NoChecksum bool
 	Payload    []byte
 }
@@ -56,7 +57,7 @@ func (u UDP) bytes(ends addresses) []byte {
 	}
 	checksum := ^ends.sum(ProtocolUDP, datagram)
 	if checksum == 0 {
-		checksum = 0xffff // 0 would say that there is none
+		checksum = 0xffff // 0 would mean "no checksum"
 	}
 	binary.BigEndian.PutUint16(datagram[6:], checksum)
 	return datagram
@@ -71,7 +72,7 @@ type Raw struct {
 func (r Raw) protocol(bool) uint8    { return r.Protocol }
 func (r Raw) bytes(addresses) []byte { return r.Payload }
 
-// Ports returns the ports of TCP and UDP, 0 for anything else.
+// Ports returns the ports of TCP and UDP, and 0 for other protocols.
 func (p Packet) Ports() (source, destination uint16) {
 	switch load := p.Load.(type) {
 	case TCP:
@@ -82,7 +83,7 @@ func (p Packet) Ports() (source, destination uint16) {
 	return 0, 0
 }
 
-// WithPorts returns the packet with other ports if it is TCP or UDP.
+// WithPorts returns the packet with other ports, if it is TCP or UDP.
 func (p Packet) WithPorts(source, destination uint16) Packet {
 	switch load := p.Load.(type) {
 	case TCP:
@@ -95,7 +96,7 @@ func (p Packet) WithPorts(source, destination uint16) Packet {
 	return p
 }
 
-// Reply returns the packet with addresses and ports exchanged.
+// Reply returns the packet with addresses and ports swapped.
 func (p Packet) Reply() Packet {
 	source, destination := p.Ports()
 	p.Source, p.Destination = p.Destination, p.Source

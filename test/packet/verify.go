@@ -7,16 +7,18 @@ import (
 	"net/netip"
 )
 
-// ErrShort is wrapped by the errors of Verify about frames that end too soon
-// or have impossible lengths.
+// ErrShort is returned by Verify for frames that are truncated or have impossible
+// lengths.
 var ErrShort = errors.New("bytes are missing")
 
-// Verify computes every checksum of the frame anew and returns an error that
-// names the first that is wrong: the IPv4 header's, those of TCP, UDP, ICMP and
-// ICMPv6, and those of a packet that an ICMP error quotes in full.
+// Verify computes every checksum of the frame and returns an error that names the first
+// wrong one. It checks the IPv4 header, TCP, UDP, ICMP and ICMPv6, and the packet in an
+// ICMP error if the error quotes all of it.
 //
-// What has no checksum or cannot be checked alone is right: fragments beyond
-// their IPv4 header, other protocols, UDP without a checksum.
+// Verify accepts everything without a checksum of its own: later parts of fragments,
+// other protocols, UDP without a checksum.
+//
+// Returns an error wrapping ErrShort if the frame is too short.
 func Verify(frame []byte) error {
 	if len(frame) < ethernetHeaderSize {
 		return fmt.Errorf("read the Ethernet header: %w", ErrShort)
@@ -85,7 +87,7 @@ func verifyIPv6(ip []byte) error {
 	}
 }
 
-// extensionSize returns 0 if the size is not there to be read.
+// extensionSize returns 0 if the frame ends before the size field.
 func extensionSize(protocol uint8, header []byte) (size int, extension bool) {
 	switch protocol {
 	case ProtocolHopByHop, ProtocolRouting, ProtocolDestinationOptions:
@@ -162,8 +164,8 @@ func verifyICMP(what string, ends addresses, load []byte, sum uint16) error {
 	return nil
 }
 
-// verifyQuoted wants a length in the header, without which nobody knows whether
-// all of the packet is there.
+// verifyQuoted verifies a quoted packet if its header has a length. Without a length
+// the packet may be incomplete.
 func verifyQuoted(ipv6 bool, ip []byte) error {
 	if len(ip) < ipv4HeaderSize {
 		return ErrShort

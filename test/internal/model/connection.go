@@ -6,19 +6,20 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// connection is how far a flow is.
+// connection is the state of a flow.
 type connection struct {
 	proto rules.Protocol
 	used  time.Duration
-	// isAnswered is after a reply, isEstablished after a forward packet of TCP that
+	// isAnswered is set by a reply, isEstablished by a forward TCP packet that
 	// acknowledges it.
 	isAnswered, isEstablished bool
 	finished, reset           struct{ container, peer bool }
-	// answer is the sequence number of the last reply before it is established.
+	// answer is the sequence number of the last reply before the connection is
+	// established.
 	answer uint32
 }
 
-// segment is what a packet says of its connection.
+// segment is the part of a packet that changes its connection.
 type segment struct {
 	fromContainer, isReply bool
 	syn, ack, fin, rst     bool
@@ -26,14 +27,14 @@ type segment struct {
 	sequence, acknowledged uint32
 }
 
-// accepts tells whether the container accepts a connection of its peer's, which begins
-// anew then.
+// accepts reports whether the container accepts a connection of its peer, which
+// restarts the connection.
 func (s segment) accepts() bool {
 	return s.isReply && s.fromContainer && s.syn && s.ack && !s.rst
 }
 
-// near is how far numbers of one connection may be apart.
-const near = 1 << 22
+// maxWindow is larger than any TCP window.
+const maxWindow = 1 << 22
 
 func begin(proto rules.Protocol, s segment, now time.Duration) connection {
 	c := connection{proto: proto}
@@ -41,7 +42,7 @@ func begin(proto rules.Protocol, s segment, now time.Duration) connection {
 	return c
 }
 
-// lifetime is for how long it may be idle.
+// lifetime returns the maximum idle time.
 func (c *connection) lifetime() time.Duration {
 	switch {
 	case c.proto == rules.UDP && !c.isAnswered:
@@ -62,12 +63,12 @@ func (c *connection) hasExpired(now time.Duration) bool {
 	return now-c.used > c.lifetime()
 }
 
-// isOver tells whether the container has reset it, or both have finished it.
+// isOver reports whether the container has sent RST, or both ends have sent FIN.
 func (c *connection) isOver() bool {
 	return c.reset.container || c.finished.container && c.finished.peer
 }
 
-// follow takes note of a packet.
+// follow updates the connection by a packet.
 func (c *connection) follow(s segment, now time.Duration) {
 	c.used = now
 	if c.proto == rules.UDP {
@@ -84,7 +85,7 @@ func (c *connection) follow(s segment, now time.Duration) {
 	}
 	switch {
 	case !s.isReply && s.syn && !s.ack:
-		// Who sends for the container is the container; for the peer, anybody.
+		// Only the container can send as the container. Anybody can send as the peer.
 		if s.fromContainer || c.isOver() {
 			answer := c.answer
 			*c = connection{proto: c.proto, used: now, answer: answer}
@@ -99,7 +100,7 @@ func (c *connection) follow(s segment, now time.Duration) {
 	}
 }
 
-// talk takes note of a packet that neither begins nor resets the connection.
+// talk updates the connection by a packet that neither opens nor resets it.
 func (c *connection) talk(s segment) {
 	c.reset.peer = false
 	if s.fromContainer {
@@ -107,7 +108,7 @@ func (c *connection) talk(s segment) {
 	}
 	if s.isReply {
 		c.isAnswered = true
-	} else if c.isAnswered && s.ack && s.acknowledged-c.answer+near < 2*near {
+	} else if c.isAnswered && s.ack && s.acknowledged-c.answer+maxWindow < 2*maxWindow {
 		c.isEstablished = true
 	}
 	mine := &c.finished.peer

@@ -21,7 +21,7 @@ var (
 	container6, peer6, router6 = netip.MustParseAddr("fd00::2"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("fd00::1")
 )
 
-// family is the addresses of one IP version.
+// family holds the addresses of one IP version.
 type family struct {
 	container, peer, router netip.Addr
 }
@@ -49,20 +49,20 @@ func tcp(source, destination uint16) packet.TCP {
 	return packet.TCP{Source: source, Destination: destination, Payload: []byte("a payload")}
 }
 
-// step is a packet, and what must become of it.
+// step is a packet and the expected result.
 type step struct {
 	dir   rules.Direction
 	frame []byte
-	// out is nil for a frame that stays as it is.
+	// out is nil for a frame that stays unchanged.
 	out    []byte
 	reason Reason
-	// by is one more than the index of the rule that counts the packet.
+	// by is the index plus one of the rule that counts the packet.
 	by int
-	// moved is 1 for a packet whose connection gets another source port.
+	// moved is 1 for a packet that gives its connection another source port.
 	moved uint64
 }
 
-// countedIn is the one counter of a reason.
+// countedIn returns the one counter for a reason.
 func countedIn(c *Counters, reason Reason) *uint64 {
 	switch reason {
 	case Malformed, Damaged:
@@ -79,8 +79,8 @@ func countedIn(c *Counters, reason Reason) *uint64 {
 	return &c.Passed
 }
 
-// converse runs the packets one after the other through a new model, and after
-// each of them compares verdict, frame, reason and all counters.
+// converse sends the packets through a new model, one by one. After each packet it
+// compares verdict, frame, reason and all counters.
 func converse(t *testing.T, list []rules.Rule, steps ...step) {
 	t.Helper()
 	m := New(list)
@@ -133,7 +133,7 @@ func (s *step) compare(t *testing.T, n int, got []byte, verdict Verdict) {
 	}
 }
 
-// rewrite is a rule from a port to port 8080.
+// rewrite returns a rule from a port to port 8080.
 func rewrite(dir rules.Direction, proto rules.Protocol, port uint16) rules.Rule {
 	return rules.Rule{
 		Direction: dir, Protocol: proto, Action: rules.Rewrite,
@@ -150,7 +150,7 @@ func decide(action rules.Action, proto rules.Protocol, port uint16) rules.Rule {
 	return rules.Rule{Protocol: proto, Action: action, Ports: rules.PortRange{First: port, Last: port}}
 }
 
-// shapes are the ways to send a packet which must make no difference.
+// shapes returns variants of a packet that must have the same result.
 func shapes(p packet.Packet) map[string]packet.Packet {
 	tagged, padded, noLength := p, p, p
 	tagged.Tags = []packet.Tag{{EtherType: packet.EtherTypeProvider, ID: 5}, {EtherType: packet.EtherTypeVLAN, ID: 6}}
@@ -170,9 +170,9 @@ func shapes(p packet.Packet) map[string]packet.Packet {
 	return all
 }
 
-// everywhere runs the test for both families, TCP and UDP, and both directions.
-// first is the packet that a rule of that direction and protocol, from port 80
-// to port 8080, rewrites.
+// everywhere runs the test for both families, TCP and UDP, and both directions. The
+// rule rewrites port 80 to port 8080 in this direction and protocol, and matches the
+// packet first.
 func everywhere(t *testing.T, test func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet)) {
 	for name, f := range families {
 		for proto, load := range map[rules.Protocol]packet.Load{rules.TCP: tcp(1024, 80), rules.UDP: udp(1024, 80)} {

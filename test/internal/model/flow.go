@@ -6,8 +6,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// flowKey is a flow by the ports that its packets have after a change, as forward
-// packets have them.
+// flowKey identifies a flow by the ports of its forward packets after the change.
 type flowKey struct {
 	dir             rules.Direction // of forward packets
 	proto           rules.Protocol
@@ -25,9 +24,9 @@ type flow struct {
 	connection
 }
 
-// moveKey is a connection whose source port was changed: by the ports that it
-// would have got, and the destination port that it asked for.
-type moveKey struct {
+// aliasKey identifies a connection with a translated source port: by the ports that it
+// would have otherwise, and its original destination port.
+type aliasKey struct {
 	flowKey
 	asked uint16
 }
@@ -39,8 +38,9 @@ type ends struct {
 	ports
 }
 
-// key is that of the flow of direction dir which a packet with these ends is
-// in, either way. sent says that the container is the source.
+// key returns the key of the flow in direction dir that a packet with these ends
+// belongs to, as a forward packet or a reply. sent means that the container is the
+// source.
 func (e ends) key(dir rules.Direction, sent bool) flowKey {
 	key := flowKey{dir, e.proto, e.source, e.destination, e.ports}
 	if !sent {
@@ -52,7 +52,7 @@ func (e ends) key(dir rules.Direction, sent bool) flowKey {
 	return key
 }
 
-// peer is the address that is not the container's.
+// peer returns the address that is not the container's.
 func (e ends) peer(sent bool) netip.Addr {
 	if sent {
 		return e.destination
@@ -60,8 +60,8 @@ func (e ends) peer(sent bool) netip.Addr {
 	return e.source
 }
 
-// isTarget tells whether a two-way rewrite of this direction and protocol may
-// produce the port, for any peer and even if other rules are before it.
+// isTarget reports whether a two-way rewrite of this direction and protocol may produce
+// the port, for any peer and regardless of earlier rules.
 func (m *Model) isTarget(dir rules.Direction, proto rules.Protocol, port uint16) bool {
 	for i := range m.Rules {
 		r := &m.Rules[i]
@@ -80,13 +80,13 @@ func (m *Model) find(key flowKey) *flow {
 	return nil
 }
 
-// findOwn returns the flow of a forward packet that would get the ports of key if no
-// other had them, and where it is; nil if there is none.
+// findOwn returns the flow of a forward packet and its key. key has the ports of the
+// packet without source-port translation. Returns nil if there is no flow.
 func (m *Model) findOwn(key flowKey, original ports) (*flow, flowKey) {
 	if f := m.find(key); f != nil && f.original == original {
 		return f, key
 	}
-	source, moved := m.moved[moveKey{key, original.destination}]
+	source, moved := m.aliases[aliasKey{key, original.destination}]
 	if !moved {
 		return nil, key
 	}
@@ -98,11 +98,11 @@ func (m *Model) findOwn(key flowKey, original ports) (*flow, flowKey) {
 	return nil, key
 }
 
-// isFree tells whether no flow has the key.
+// isFree reports whether no live flow has the key.
 func (m *Model) isFree(key flowKey) bool { return m.find(key) == nil }
 
-// track returns the ports that a forward packet is to have, and false if there are
-// none: those of key, if no older flow has them, or else with another source port.
+// track returns the ports for a forward packet: those of key, unless an older flow has
+// them; then with another source port. Returns false if no source port is free.
 func (m *Model) track(key flowKey, original ports, s segment, at int) (ports, bool) {
 	if f, there := m.findOwn(key, original); f != nil {
 		f.follow(s, m.Now)
@@ -112,10 +112,10 @@ func (m *Model) track(key flowKey, original ports, s segment, at int) (ports, bo
 		m.flows[key] = &flow{original, begin(key.proto, s, m.Now)}
 		return key.ports, true
 	}
-	if source, moved := m.moved[moveKey{key, original.destination}]; moved {
+	if source, moved := m.aliases[aliasKey{key, original.destination}]; moved {
 		there := key
 		there.ports.source = source
-		if m.isFree(there) { // it expired, and comes back
+		if m.isFree(there) { // the expired flow comes back
 			return place(there)
 		}
 	}
@@ -133,11 +133,12 @@ func (m *Model) track(key flowKey, original ports, s segment, at int) (ports, bo
 	}
 	m.Counters.PortsMoved++
 	there.ports.source = source
-	m.moved[moveKey{key, original.destination}] = source
+	m.aliases[aliasKey{key, original.destination}] = source
 	return place(there)
 }
 
-// Choices are the source ports that one may be changed to, as netfilter has them.
+// Choices returns the range of source ports for the translation of a source port, as in
+// netfilter.
 func Choices(source uint16) (first, last uint16) {
 	switch {
 	case source < 512:

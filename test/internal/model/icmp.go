@@ -2,8 +2,8 @@ package model
 
 import "github.com/xdp-port/xdp-port/pkg/rules"
 
-// icmpError puts the port back that an ICMP error quotes. The quoted packet
-// went the other way than the error does.
+// icmpError restores the ports in the quote of an ICMP error. The quoted packet
+// travelled in the opposite direction.
 func (x *examination) icmpError() {
 	quoted, ok := x.parseQuoted()
 	if !ok {
@@ -24,7 +24,7 @@ func (x *examination) icmpError() {
 	x.Counters.ICMPErrorsRestored++
 }
 
-// quotedForward is the ports that a quoted packet had before they were changed.
+// quotedForward returns the original ports of a quoted forward packet.
 func (x *examination) quotedForward(e ends) (to ports, found bool) {
 	dir := opposite(x.dir)
 	if !x.isTarget(dir, e.proto, e.ports.destination) {
@@ -38,8 +38,8 @@ func (x *examination) quotedForward(e ends) (to ports, found bool) {
 	return f.original, f.original != e.ports
 }
 
-// quotedReply is the ports that a quoted reply had before they were put back: who
-// gets the error sent the reply with those.
+// quotedReply returns the ports of a quoted reply from before they were restored. The
+// receiver of the error sent the reply with these ports.
 func (x *examination) quotedReply(e ends) (to ports, found bool) {
 	sent := x.dir == rules.Ingress
 	original := e.reversed()
@@ -63,11 +63,11 @@ func (x *examination) quotedReply(e ends) (to ports, found bool) {
 	return there.ports.reversed(), there.ports != original
 }
 
-// maxOptions is how many options of a redirect are looked at.
+// maxOptions bounds the number of options of a redirect that are parsed.
 const maxOptions = 4
 
-// quote is where the quoted packet begins, 0 if there is none: right behind the
-// ICMP header or, in a redirect, in the option for it (RFC 4861 section 4.6.3).
+// quote returns the offset of the quoted packet, 0 if there is none. The packet follows
+// the ICMP header or, in a redirect, is inside an option (RFC 4861 section 4.6.3).
 func (x *examination) quote() int {
 	at := x.load + 8
 	if !x.ipv6 || x.frame[x.load] != redirect {
@@ -86,8 +86,8 @@ func (x *examination) quote() int {
 	return 0
 }
 
-// parseQuoted reads the quoted packet up to its ports, by what is there and not
-// by the lengths it says.
+// parseQuoted parses the quoted packet up to its ports. It ignores length fields, since
+// a quote may be truncated.
 func (x *examination) parseQuoted() (quoted ip, ok bool) {
 	at := x.quote()
 	quoted.end = x.end
@@ -123,8 +123,8 @@ func (x *examination) findQuotedChecksum(quoted *ip) bool {
 	return true
 }
 
-// setQuotedPorts changes the ports of the quoted packet, and the quoted checksum if
-// there is one; the outer checksum covers both, and then they cancel out.
+// setQuotedPorts changes the ports of the quoted packet, and the quoted checksum if it
+// is present. The checksum of the error covers both, and the two changes cancel out.
 func (x *examination) setQuotedPorts(quoted *ip, to ports) {
 	at, protocol := quoted.checksum, quoted.protocol
 	if at == 0 {

@@ -7,8 +7,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// failed returns an ICMP error about a packet, from a router to its sender,
-// that quotes up to n bytes of it; 0 for all.
+// failed returns an ICMP error about a packet, from a router to its sender. The error
+// quotes up to n bytes of the packet; 0 means all.
 func failed(about packet.Packet, n int) packet.Packet {
 	quoted := about.IP()
 	if n > 0 {
@@ -26,7 +26,7 @@ func failed(about packet.Packet, n int) packet.Packet {
 	}
 }
 
-// headers is how many bytes of a packet's IP headers there are.
+// headers returns the size of a packet's IP headers.
 func headers(p packet.Packet) int {
 	return p.TransportOffset() - p.NetworkOffset()
 }
@@ -46,7 +46,7 @@ func TestErrorQuotesForward(t *testing.T) {
 					flow,
 					step{dir: back, frame: whole.Bytes(), out: failed(original, 0).Bytes(), reason: ErrorForward},
 					step{dir: back, frame: failed(p.WithPorts(1025, 8080), 0).Bytes(), reason: ErrorNoFlow},
-					// Errors that move as the flow does are about replies.
+					// Errors in the direction of the flow quote replies.
 					step{dir: dir, frame: whole.Bytes(), reason: ErrorNoFlow},
 				)
 			})
@@ -72,7 +72,7 @@ func TestErrorQuotesReply(t *testing.T) {
 	})
 }
 
-// TestRedirectQuotes has the packet in an option, behind others.
+// TestRedirectQuotes puts the packet into an option, behind other options.
 func TestRedirectQuotes(t *testing.T) {
 	first := v6.from(udp(1024, 80))
 	rewritten := first.WithPorts(1024, 8080)
@@ -93,14 +93,14 @@ func TestRedirectQuotes(t *testing.T) {
 	converse(t, []rules.Rule{rewrite(out, rules.UDP, 80)}, steps...)
 }
 
-// The quoted checksum may not be there; then the outer one changes.
+// Without a quoted checksum, the checksum of the error changes.
 func TestErrorQuotesPart(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
 		rewritten := first.WithPorts(1024, 8080)
 		flow := step{dir: dir, frame: first.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1}
 		for _, n := range []int{8, 16, 18, 20} {
-			// The original's checksum is right, and where it is quoted so is the
-			// restored one.
+			// The original checksum is correct, so the restored one is too if it is
+			// quoted.
 			n += headers(first)
 			converse(t, []rules.Rule{rule}, flow,
 				step{dir: opposite(dir), frame: failed(rewritten, n).Bytes(), out: failed(first, n).Bytes(), reason: ErrorForward})
@@ -110,7 +110,7 @@ func TestErrorQuotesPart(t *testing.T) {
 	})
 }
 
-// Half a checksum stays as it is.
+// Half a checksum stays unchanged.
 func TestErrorQuotesHalfAChecksum(t *testing.T) {
 	p := v4.from(tcp(1024, 8080))
 	n := headers(p)
@@ -151,25 +151,25 @@ func TestErrorTypes(t *testing.T) {
 	}
 }
 
-// What no rewrite of the rules leads to now is not undone by its flow.
+// A flow does not restore ports that no present rule would rewrite.
 func TestErrorQuotesReplyOfOtherRule(t *testing.T) {
 	pass := decide(rules.Pass, rules.UDP, 80)
 	pass.Peers = nil
 	p, rewritten, moved := v4.from(udp(1024, 80)), v4.from(udp(1024, 8080)), v4.from(udp(1025, 8080))
 	reply := failed(p.Reply(), 0).Bytes()
 	first := step{dir: out, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1}
-	// The flow of port 81 has another source port.
+	// The flow of port 81 has a translated source port.
 	also := rewrite(out, rules.UDP, 81)
 	converse(t, []rules.Rule{rewrite(out, rules.UDP, 80), also}, first,
 		step{dir: out, frame: v4.from(udp(1024, 81)).Bytes(), out: moved.Bytes(), reason: Rewritten, by: 2, moved: 1},
 		step{dir: out, frame: reply, out: failed(rewritten.Reply(), 0).Bytes(), reason: ErrorReply},
 		step{dir: in, frame: failed(moved, 0).Bytes(), out: failed(v4.from(udp(1024, 81)), 0).Bytes(), reason: ErrorForward},
 		step{dir: out, frame: failed(v4.to(udp(81, 1024)), 0).Bytes(), out: failed(moved.Reply(), 0).Bytes(), reason: ErrorReply})
-	// One-way rules have no flows.
+	// One-way rules keep no flows.
 	converse(t, []rules.Rule{oneWay(rewrite(out, rules.UDP, 80)), also},
 		step{dir: out, frame: v4.from(udp(1024, 81)).Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 2},
 		step{dir: out, frame: reply, reason: ErrorNoFlow})
-	// Rules may be replaced while flows live on.
+	// Flows outlive a replacement of rules.
 	m := New([]rules.Rule{rewrite(out, rules.UDP, 80)})
 	m.FromContainer(p.Bytes())
 	m.Rules = []rules.Rule{pass}
@@ -229,7 +229,7 @@ func TestUnusableQuotes(t *testing.T) {
 	}
 }
 
-// The quote ends where the error does, not where the frame does.
+// The quote ends with the error, not with the frame.
 func TestQuoteEndsWithPacket(t *testing.T) {
 	p, rewritten := v4.from(udp(1024, 80)), v4.from(udp(1024, 8080))
 	answer := failed(rewritten, 27)
@@ -239,7 +239,7 @@ func TestQuoteEndsWithPacket(t *testing.T) {
 		step{dir: in, frame: answer.Bytes(), reason: ErrorUnusable})
 }
 
-// The quoted first fragment has ports; its length fields do not matter.
+// A quoted first fragment has ports, and its length fields do not matter.
 func TestErrorQuotesFragment(t *testing.T) {
 	for name, f := range families {
 		t.Run(name, func(t *testing.T) {

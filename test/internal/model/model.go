@@ -1,12 +1,12 @@
-// Package model says in plain Go what the programs on a container's veth do to
-// a packet, byte by byte and counter by counter: the reference that they are
-// tested against, and a generator of packets to test them with.
+// Package model is the reference for the programs on a container's veth. In plain Go,
+// it computes for each packet every byte and every counter. It also generates random
+// packets to test with.
 //
-// It is written from the specification of the data path and not from the
-// programs, and decides with rules.Decide instead of the compiled tables. What
-// from_container leaves to fix_up_checksum is done at once. It knows one
-// container, forgets no flow for want of room, and takes checksums for
-// complete: CHECKSUM_PARTIAL is for tests with real sockets.
+// The model is written from the specification of the data path, not from the programs.
+// It uses rules.Decide instead of the compiled tables, and does the work of
+// from_container and fix_up_checksum in one step. It knows one container, never evicts
+// a flow, and takes all checksums as complete. Tests with real sockets cover
+// CHECKSUM_PARTIAL.
 package model
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// Verdict is what becomes of a packet.
+// Verdict is the fate of a packet.
 type Verdict uint8
 
 // The verdicts.
@@ -25,7 +25,7 @@ const (
 	Drop
 )
 
-// String returns the verdict as XDP has it.
+// String returns the name that XDP uses.
 func (v Verdict) String() string {
 	if v == Drop {
 		return "DROP"
@@ -33,8 +33,8 @@ func (v Verdict) String() string {
 	return "PASS"
 }
 
-// Counters are those of struct counters in bpf/types.h, for one container and
-// summed over CPUs.
+// Counters mirror struct counters in bpf/types.h, for one container and summed over all
+// CPUs.
 type Counters struct {
 	Passed             uint64
 	Rewritten          uint64
@@ -44,17 +44,18 @@ type Counters struct {
 	Malformed          uint64
 	PortsMoved         uint64
 	PortsExhausted     uint64
-	// Rules has an element for each rule.
+	// Rules has one element per rule.
 	Rules []RuleCounter
 }
 
-// RuleCounter counts what a rule decided, in whole Ethernet frames.
+// RuleCounter counts the packets that a rule decided. Bytes are those of whole Ethernet
+// frames.
 type RuleCounter struct {
 	Packets, Bytes uint64
 }
 
-// Reason is why a packet got its verdict. It is finer than the counters and no
-// part of what the programs must agree with: it tells tests what they tested.
+// Reason explains a verdict. It is finer than the counters, and shows what a test
+// covered. The programs have no reasons to compare with.
 type Reason string
 
 // The reasons.
@@ -78,34 +79,34 @@ const (
 	ErrorUnusable   Reason = "ICMP error without a usable quote"
 )
 
-// Model is a container's two programs and what they remember.
+// Model holds the state of a container's two programs.
 type Model struct {
-	// Rules may be replaced; flows stay.
+	// Rules may be replaced; the flows stay.
 	Rules []rules.Rule
-	// Counters are the sums since the model was made.
+	// Counters count since New.
 	Counters Counters
-	// Reason is that of the last packet.
+	// Reason explains the verdict of the last packet.
 	Reason Reason
-	// Now is the time, which tests move on.
+	// Now is the time. Tests advance it.
 	Now time.Duration
-	// PickPort picks one of the source ports that are free for a connection with this
-	// one; the first free one, unless a test does it otherwise.
-	// The packet's source port is at this offset.
+	// PickPort chooses one of the free source ports for a connection with this source
+	// port. The default is the first free one. The packet has its source port at offset
+	// at.
 	PickPort func(at int, source uint16, isFree func(uint16) bool) (port uint16, found bool)
-	// Source is the source port of the last forward packet of a flow as it went on.
+	// Source is the source port of the last forward packet of a flow, after the change.
 	Source uint16
 
 	flows map[flowKey]*flow
-	moved map[moveKey]uint16
+	aliases map[aliasKey]uint16
 }
 
-// New makes a model without flows and with counters of 0.
+// New returns a model without flows. All counters are 0.
 func New(list []rules.Rule) *Model {
 	return &Model{
 		Rules:    list,
 		Counters: Counters{Rules: make([]RuleCounter, len(list))},
 		flows:    map[flowKey]*flow{},
-		moved:    map[moveKey]uint16{},
+		aliases:    map[aliasKey]uint16{},
 		PickPort: firstFree,
 	}
 }
@@ -120,8 +121,8 @@ func firstFree(_ int, source uint16, isFree func(uint16) bool) (uint16, bool) {
 	return 0, false
 }
 
-// MayAge tells whether no flow is within margin of its end when so much time has
-// passed: then it is clear for each whether it has expired.
+// MayAge reports whether it is clear for each flow if it expires within the given time:
+// no expiry is within the margin.
 func (m *Model) MayAge(by, margin time.Duration) bool {
 	for _, f := range m.flows {
 		idle, lifetime := m.Now+by-f.used, f.lifetime()
@@ -132,16 +133,15 @@ func (m *Model) MayAge(by, margin time.Duration) bool {
 	return true
 }
 
-// FromContainer is what becomes of a frame that the container sends: the
-// programs from_container and fix_up_checksum. The frame itself is not changed;
-// out is, and means nothing after Drop.
+// FromContainer processes a frame from the container, like the programs from_container
+// and fix_up_checksum. It does not change the frame itself. out is undefined after
+// Drop.
 func (m *Model) FromContainer(frame []byte) (out []byte, verdict Verdict) {
 	return m.Process(rules.Egress, frame)
 }
 
-// ToContainer is what becomes of a frame that is going to the container: the
-// program to_container. The frame itself is not changed; out is, and means
-// nothing after Drop.
+// ToContainer processes a frame to the container, like the program to_container. It
+// does not change the frame itself. out is undefined after Drop.
 func (m *Model) ToContainer(frame []byte) (out []byte, verdict Verdict) {
 	return m.Process(rules.Ingress, frame)
 }
@@ -163,7 +163,7 @@ func (m *Model) Process(dir rules.Direction, frame []byte) (out []byte, verdict 
 	return x.frame, Pass
 }
 
-// examination is a packet on its way through a model.
+// examination is the processing of one packet.
 type examination struct {
 	*Model
 	ip

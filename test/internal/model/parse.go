@@ -7,7 +7,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// kind is what a frame turned out to be.
+// kind is the result of parsing a frame.
 type kind uint8
 
 const (
@@ -17,24 +17,24 @@ const (
 	icmpError
 )
 
-// ip is an IP packet in a frame. Offsets count from the frame's first byte.
+// ip is an IP packet in a frame. Offsets count from the first byte of the frame.
 type ip struct {
 	ipv6                bool
 	source, destination netip.Addr
 	protocol            uint8
-	// load is where the transport header is, end where the packet ends.
+	// load is the offset of the transport header, end the offset behind the packet.
 	load, end int
-	// fragment is set for the first one of several.
+	// fragment is set for a first fragment.
 	fragment bool
-	// noLength is set if the header's length field is 0.
+	// noLength is set if the length field of the header is 0.
 	noLength bool
-	// checksum is where the transport checksum is, 0 if there is none.
+	// checksum is the offset of the transport checksum, 0 if there is none.
 	checksum int
-	// damaged is set if the ports are there, but the rest of the transport
-	// header is not as it should be: rules that drop still apply.
+	// damaged is set if the ports are valid but the rest of the transport header is
+	// not. Rules that drop still apply.
 	damaged bool
-	// routed is set if the destination is not the peer but a waypoint on the
-	// way there (RFC 8200 section 4.4): rules that drop still apply.
+	// routed is set if the destination is a waypoint and not yet the peer (RFC 8200
+	// section 4.4). Rules that drop still apply.
 	routed bool
 }
 
@@ -46,7 +46,7 @@ const (
 	maxExtensions = 8
 )
 
-// parse reads the frame up to the ports, or to what an ICMP error quotes.
+// parse parses the frame up to the ports, or up to the quote of an ICMP error.
 func (x *examination) parse() kind {
 	if len(x.frame) < 14 {
 		return malformed
@@ -74,7 +74,7 @@ func isTag(etherType uint16) bool {
 	return etherType == 0x8100 || etherType == 0x88a8
 }
 
-// u16 reads network byte order.
+// u16 reads a number in network byte order.
 func (x *examination) u16(at int) uint16 {
 	return binary.BigEndian.Uint16(x.frame[at:])
 }
@@ -83,8 +83,8 @@ func (x *examination) u32(at int) uint32 {
 	return binary.BigEndian.Uint32(x.frame[at:])
 }
 
-// ipv4Header reads the header at an offset, which must end before limit, and
-// returns where it ends; false if there is none.
+// ipv4Header parses the header at an offset and returns its end. Returns false if the
+// header does not end before limit.
 func (x *examination) ipv4Header(p *ip, at, limit int) (end int, ok bool) {
 	if limit-at < 20 || x.frame[at]>>4 != 4 {
 		return 0, false
@@ -118,7 +118,8 @@ func (x *examination) parseIPv4(at int) kind {
 	return x.parseLoad()
 }
 
-// ipv6Header reads the header at an offset, which must end before limit.
+// ipv6Header parses the header at an offset. Returns false if it does not end before
+// limit.
 func (x *examination) ipv6Header(p *ip, at, limit int) (ok bool) {
 	if limit-at < 40 || x.frame[at]>>4 != 6 {
 		return false
@@ -146,8 +147,8 @@ func (x *examination) parseIPv6(at int) kind {
 	return x.parseLoad()
 }
 
-// extensions walks from the IPv6 header at an offset to the load, which may be
-// anything. It returns transport if it gets there.
+// extensions walks from the IPv6 header at an offset to the transport header. It
+// returns transport if it gets there.
 func (x *examination) extensions(p *ip, at int) kind {
 	next := x.frame[at+6]
 	at += 40
@@ -209,7 +210,7 @@ func (x *examination) parseUDP(size int) kind {
 	}
 	length := int(x.u16(x.load + 4))
 	if length == 0 && x.ipv6 {
-		length = size // RFC 2675 section 4; Linux takes it in any packet
+		length = size // RFC 2675 section 4; Linux accepts it in any packet
 	}
 	x.damaged = !x.fragment && !x.noLength && (length < 8 || length > size)
 	if x.u16(x.load+6) != 0 {

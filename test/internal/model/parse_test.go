@@ -9,8 +9,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// dropAll has a rule for every TCP and UDP packet that the container sends, so
-// that what passes was not understood.
+// dropAll returns rules that match every TCP and UDP packet of the container. A packet
+// that passes has not been parsed.
 func dropAll() []rules.Rule {
 	return []rules.Rule{
 		{Protocol: rules.TCP, Action: rules.Drop, Ports: rules.EveryPort},
@@ -67,8 +67,8 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// TestDamaged has packets whose ports can be read: they obey rules that drop,
-// and are left alone otherwise.
+// TestDamaged sends packets with nothing valid but the ports. Rules that drop apply to
+// them, other rules do not.
 func TestDamaged(t *testing.T) {
 	frame4, frame6 := v4.from(udp(1, 80)).Bytes(), v6.from(udp(1, 80)).Bytes()
 	frameTCP := v4.from(tcp(1, 80)).Bytes()
@@ -95,8 +95,8 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// TestSegmentsLeft has packets whose destination is a waypoint: rules that drop
-// still apply, and all others leave them alone, and their replies and quotes.
+// TestSegmentsLeft sends packets to a waypoint. Rules that drop apply to them. Other
+// rules do not, nor to their replies and quotes.
 func TestSegmentsLeft(t *testing.T) {
 	for proto, load := range map[rules.Protocol]packet.Load{rules.TCP: tcp(1024, 80), rules.UDP: udp(1024, 80)} {
 		t.Run(proto.String(), func(t *testing.T) {
@@ -121,7 +121,8 @@ func TestSegmentsLeft(t *testing.T) {
 	}
 }
 
-// TestUDPLengthZero is the rest of the packet in IPv6, as Linux has it.
+// TestUDPLengthZero uses a UDP length of 0. In IPv6, Linux takes it as the rest of the
+// packet.
 func TestUDPLengthZero(t *testing.T) {
 	drops := []rules.Rule{decide(rules.Drop, rules.UDP, 80)}
 	frame := packet.Set16(v6.from(udp(1, 80)).Bytes(), 58, 0)
@@ -135,7 +136,7 @@ func TestNotOurs(t *testing.T) {
 		return p.Bytes()
 	}
 	tag := packet.Tag{EtherType: packet.EtherTypeVLAN, ID: 1}
-	// An extension header after the eight that are looked at.
+	// The parser stops after eight extension headers.
 	nine := extensions(slices.Repeat([]uint8{packet.ProtocolDestinationOptions}, 9)...)
 	for name, frame := range map[string][]byte{
 		"ARP":             with(v4, func(p *packet.Packet) { p.EtherType = packet.EtherTypeARP }),
@@ -214,7 +215,7 @@ func TestParsed(t *testing.T) {
 	}
 }
 
-// A second fragment header does not take back what the first one said.
+// A second fragment header does not revoke the first one.
 func TestFirstFragmentInFragment(t *testing.T) {
 	p := v6.from(udp(1, 80))
 	p.Extensions = []packet.Extension{

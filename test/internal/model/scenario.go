@@ -9,37 +9,37 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// Scenario is a list of rules and an endless run of packets that are about
-// them: few addresses and ports, so that flows are met again, answered, quoted
-// and got in the way of; in all shapes that packets come in, and damaged in all
-// ways. The same seed gives the same rules and packets.
+// Scenario is a list of rules and an endless sequence of packets. It uses few addresses
+// and ports, so that packets match rules, belong to flows, conflict with each other,
+// and are replied to and quoted. Packets have all kinds of shapes and damage. The same
+// seed gives the same rules and packets.
 type Scenario struct {
 	Rules []rules.Rule
 
 	random *rand.Rand
-	// about are the indices of the rules that packets are about.
+	// about are the indices of the rules that packets can match.
 	about []int
-	// containers, peers and routers are IPv4 and IPv6.
+	// containers, peers and routers have IPv4 and IPv6 addresses.
 	containers, peers, routers [2][]netip.Addr
-	// services are what rules are about and become, clients the ports that
-	// they are reached from.
+	// services are the ports of rules, before and after a rewrite. clients are the
+	// other ports.
 	services, clients []uint16
-	// recent are packets that a reply or an error may come to; last is the one of them
-	// that is the last packet, -1 if that is another one.
+	// recent are packets that may get a reply or an error. last is the index of the
+	// last packet in it, -1 if it is not there.
 	recent []sent
 	last   int
 }
 
-// sent is a packet and what the rules make of it.
+// sent is a packet before and after the rules.
 type sent struct {
 	dir           rules.Direction
 	before, after packet.Packet
 }
 
-// maxRecent bounds how old a packet can be that is answered.
+// maxRecent bounds the age of a packet that gets a reply.
 const maxRecent = 16
 
-// NewScenario makes the scenario of a seed.
+// NewScenario returns the scenario of a seed.
 func NewScenario(seed uint64) *Scenario {
 	s := &Scenario{random: rand.New(rand.NewPCG(seed, 0x7864702d706f7274))}
 	s.containers = s.hosts(1, "10.88.0.2", "fd00::2")
@@ -64,7 +64,7 @@ func (s *Scenario) hosts(n int, first ...string) (hosts [2][]netip.Addr) {
 	return hosts
 }
 
-// message is something that can happen next, one time in so many.
+// message is a kind of packet, with its relative frequency.
 type message struct {
 	weight int
 	make   func(s *Scenario) (rules.Direction, packet.Packet)
@@ -81,7 +81,7 @@ var messages = []message{
 	{4, (*Scenario).foreign},
 }
 
-// Next returns the next packet, of 14 bytes at least, and where it is going.
+// Next returns the next packet and its direction. The packet has at least 14 bytes.
 func (s *Scenario) Next() (dir rules.Direction, frame []byte) {
 	s.last = -1
 	if s.chance(1) {
@@ -101,7 +101,7 @@ func (s *Scenario) Next() (dir rules.Direction, frame []byte) {
 	panic("the weights do not add up")
 }
 
-// chance is true in so many cases of a hundred.
+// chance is true in the given percentage of calls.
 func (s *Scenario) chance(percent int) bool {
 	return s.random.IntN(100) < percent
 }
@@ -114,7 +114,7 @@ func (s *Scenario) direction() rules.Direction {
 	return rules.Direction(s.random.IntN(2))
 }
 
-// noise is no packet at all, but for an EtherType at times.
+// noise returns random bytes, sometimes with a valid EtherType.
 func (s *Scenario) noise() []byte {
 	frame := make([]byte, 14+s.random.IntN(100))
 	for i := range frame {
@@ -128,7 +128,7 @@ func (s *Scenario) noise() []byte {
 	}))
 }
 
-// load is TCP or UDP, of a rule's protocol more often than not.
+// load returns TCP or UDP, most often the protocol of the rule.
 func (s *Scenario) load(proto rules.Protocol, source, destination uint16) packet.Load {
 	payload := make([]byte, s.random.IntN(20))
 	if s.chance(3) {
@@ -153,10 +153,11 @@ func (s *Scenario) load(proto rules.Protocol, source, destination uint16) packet
 	return load
 }
 
-// numbers are some that belong together, one by the way round, and one that does not.
+// numbers are sequence numbers. Some are close to each other, one of them across the
+// wrap-around, and one is not.
 var numbers = []uint32{0, 1, 1 << 20, 1<<32 - 1000, 1 << 31}
 
-// flags are those that connections begin, go on and end with, or any.
+// flags returns the flags of a typical segment, or random ones.
 func (s *Scenario) flags() byte {
 	const fin, syn, rst, push, ack = 1, 2, 4, 8, 16
 	if s.chance(10) {
@@ -165,7 +166,7 @@ func (s *Scenario) flags() byte {
 	return pick(s, []byte{syn, syn | ack, ack, ack, ack, push | ack, push | ack, fin | ack, rst, rst | ack})
 }
 
-// between makes a packet of a random container and peer that goes this way.
+// between returns a packet of a random container and peer in this direction.
 func (s *Scenario) between(dir rules.Direction, load packet.Load) packet.Packet {
 	family := s.random.IntN(2)
 	source, destination := pick(s, s.containers[family]), pick(s, s.peers[family])
@@ -175,7 +176,7 @@ func (s *Scenario) between(dir rules.Direction, load packet.Load) packet.Packet 
 	return packet.Packet{Source: source, Destination: destination, Load: load}
 }
 
-// forward is a packet to a port that a rule is about.
+// forward returns a packet to a port that a rule matches.
 func (s *Scenario) forward() (rules.Direction, packet.Packet) {
 	rule := &s.Rules[pick(s, s.about)]
 	port := pick(s, s.services)
@@ -187,7 +188,7 @@ func (s *Scenario) forward() (rules.Direction, packet.Packet) {
 	return rule.Direction, p
 }
 
-// portOf is one of few ports of the rule.
+// portOf returns one of a few ports of the rule.
 func (s *Scenario) portOf(rule *rules.Rule) uint16 {
 	return rule.Ports.First + uint16(s.random.IntN(min(3, rule.Ports.Len())))
 }
@@ -210,7 +211,7 @@ func (s *Scenario) remember(dir rules.Direction, p packet.Packet) {
 	s.last = len(s.recent) - 1
 }
 
-// Moved tells which source port the last packet went on with. It is answered there.
+// Moved sets the translated source port of the last packet. Replies go there.
 func (s *Scenario) Moved(source uint16) {
 	if s.last >= 0 {
 		recent := &s.recent[s.last]
@@ -219,7 +220,7 @@ func (s *Scenario) Moved(source uint16) {
 	}
 }
 
-// answerable is a recent packet, a rewritten one more often than not.
+// answerable returns a recent packet, most often a rewritten one.
 func (s *Scenario) answerable() sent {
 	if len(s.recent) == 0 {
 		s.forward()
@@ -234,7 +235,7 @@ func (s *Scenario) answerable() sent {
 	return pick(s, s.recent)
 }
 
-// again is a recent packet once more, or the next one of its connection.
+// again repeats a recent packet, or returns the next one of its connection.
 func (s *Scenario) again() (rules.Direction, packet.Packet) {
 	recent := s.answerable()
 	source, destination := recent.before.Ports()
@@ -244,7 +245,7 @@ func (s *Scenario) again() (rules.Direction, packet.Packet) {
 	return recent.dir, p
 }
 
-// reply answers a packet as it was on the wire.
+// reply returns the reply to a packet as it was on the wire.
 func (s *Scenario) reply() (rules.Direction, packet.Packet) {
 	recent := s.answerable()
 	source, destination := recent.after.Reply().Ports()
@@ -260,7 +261,7 @@ func protocolOf(p packet.Packet) rules.Protocol {
 	return rules.TCP
 }
 
-// direct is a packet that goes by itself where another is rewritten to.
+// direct returns a packet straight to the target port of another packet.
 func (s *Scenario) direct() (rules.Direction, packet.Packet) {
 	recent := s.answerable()
 	source, _ := recent.before.Ports()
@@ -270,20 +271,22 @@ func (s *Scenario) direct() (rules.Direction, packet.Packet) {
 	return recent.dir, p
 }
 
-// errorAboutForward quotes a packet as it was on the wire.
+// errorAboutForward returns an error that quotes a forward packet as it was on the
+// wire.
 func (s *Scenario) errorAboutForward() (rules.Direction, packet.Packet) {
 	recent := s.answerable()
 	return opposite(recent.dir), s.errorAbout(recent.after)
 }
 
-// errorAboutReply quotes a reply as who got it saw it, after it was restored.
+// errorAboutReply returns an error that quotes a reply as its receiver saw it, with
+// restored ports.
 func (s *Scenario) errorAboutReply() (rules.Direction, packet.Packet) {
 	recent := s.answerable()
 	return recent.dir, s.errorAbout(recent.before.Reply())
 }
 
-// errorAbout is an error to the packet's source, from who it went to or from a
-// router on the way.
+// errorAbout returns an error to the source of a packet, from its destination or a
+// router on the path.
 func (s *Scenario) errorAbout(p packet.Packet) packet.Packet {
 	family, kinds := 0, []uint8{3, 3, 3, 4, 5, 11, 12}
 	if p.Source.Is6() {
@@ -300,7 +303,7 @@ func (s *Scenario) errorAbout(p packet.Packet) packet.Packet {
 	return packet.Packet{Source: from, Destination: p.Source, Load: load}
 }
 
-// quoted is all of a packet, or as much as somebody thought was enough.
+// quoted returns all of a packet, or a part that some systems quote.
 func (s *Scenario) quoted(p packet.Packet) []byte {
 	p = s.shape(p)
 	all, load := p.IP(), p.TransportOffset()-p.NetworkOffset()
@@ -308,7 +311,7 @@ func (s *Scenario) quoted(p packet.Packet) []byte {
 	case 0, 1:
 		return packet.Truncate(all, load+8) // RFC 792
 	case 2:
-		return packet.Truncate(all, load+16+s.random.IntN(4)) // about the checksum of TCP
+		return packet.Truncate(all, load+16+s.random.IntN(4)) // around the TCP checksum
 	case 3:
 		return packet.Truncate(all, load+s.random.IntN(21))
 	case 4:
@@ -317,14 +320,14 @@ func (s *Scenario) quoted(p packet.Packet) []byte {
 	return all
 }
 
-// stray has any ports and goes any way.
+// stray returns a packet with random ports and direction.
 func (s *Scenario) stray() (rules.Direction, packet.Packet) {
 	ports := slices.Concat(s.clients, s.services)
 	dir, proto := s.direction(), pick(s, []rules.Protocol{rules.TCP, rules.UDP})
 	return dir, s.between(dir, s.load(proto, pick(s, ports), pick(s, ports)))
 }
 
-// foreign is not for any rule.
+// foreign returns a packet that no rule matches.
 func (s *Scenario) foreign() (rules.Direction, packet.Packet) {
 	dir := s.direction()
 	p := s.between(dir, pick(s, []packet.Load{

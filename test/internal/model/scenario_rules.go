@@ -7,8 +7,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// pickServices chooses a few ports that lie beside one another, at the ends of
-// pages of the kernel's tables, and at the ends of all ports.
+// pickServices chooses a few ports: neighbours, ports at the ends of pages of the port
+// tables, and the lowest and highest port.
 func (s *Scenario) pickServices() {
 	pool := []uint16{1, 25, 53, 80, 81, 255, 256, 443, 511, 512, 5353, 7998, 7999, 8000, 8001, 8080, 9000, 65280, 65534, 65535}
 	for range 5 {
@@ -17,8 +17,9 @@ func (s *Scenario) pickServices() {
 	s.services = append(s.services, uint16(1+s.random.IntN(65535)))
 }
 
-// makeRules makes up to a dozen rules, the first of most directions and
-// protocols a rewrite, and once in a while many more that no packet is about.
+// makeRules creates up to a dozen rules. The first rule of most directions and
+// protocols is a rewrite. A few scenarios have many more rules, which no packet
+// matches.
 func (s *Scenario) makeRules() {
 	for table := range 4 {
 		if s.chance(70) {
@@ -26,7 +27,7 @@ func (s *Scenario) makeRules() {
 		}
 	}
 	if s.chance(5) {
-		s.addBystanders()
+		s.addUnmatchedRules()
 	}
 	for range 1 + s.random.IntN(8) {
 		s.add(s.anyRule())
@@ -42,8 +43,8 @@ func (s *Scenario) add(rule rules.Rule) {
 	s.Rules = append(s.Rules, rule)
 }
 
-// addBystanders fills the list up, nearly to the 1,024 rules that there may be.
-func (s *Scenario) addBystanders() {
+// addUnmatchedRules fills the list with unmatched rules, almost up to the limit of 1,024.
+func (s *Scenario) addUnmatchedRules() {
 	for n := range 1000 {
 		port := uint16(20000 + n*2)
 		s.Rules = append(s.Rules, rules.Rule{
@@ -67,7 +68,7 @@ func (s *Scenario) anyRule() rules.Rule {
 	return rule
 }
 
-// catchAll drops, or spares, all that no other rule is about.
+// catchAll returns a rule that drops or passes all packets without another rule.
 func (s *Scenario) catchAll() rules.Rule {
 	return rules.Rule{
 		Direction: s.direction(), Protocol: pick(s, []rules.Protocol{rules.TCP, rules.UDP}),
@@ -75,8 +76,8 @@ func (s *Scenario) catchAll() rules.Rule {
 	}
 }
 
-// rewriting is from one port to one, from a range to one as long, or from a
-// range to one port.
+// rewriting returns a rewrite from port to port, from a range to one of the same size,
+// or from a range to a single port.
 func (s *Scenario) rewriting(dir rules.Direction, proto rules.Protocol) rules.Rule {
 	length := 1
 	if s.chance(40) {
@@ -97,8 +98,8 @@ func (s *Scenario) portRange(length int) rules.PortRange {
 	return rules.PortRange{First: uint16(first), Last: uint16(first + length - 1)}
 }
 
-// somePeers is every address, more often than not, or prefixes around peers of
-// the scenario.
+// somePeers returns every address most of the time, and otherwise prefixes around peers
+// of the scenario.
 func (s *Scenario) somePeers() []netip.Prefix {
 	if s.chance(70) {
 		return nil

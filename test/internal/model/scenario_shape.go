@@ -6,8 +6,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// shape changes how an IP packet is put together, which mostly makes no
-// difference to what becomes of it.
+// shape changes the structure of an IP packet, in most cases without an effect on its
+// result.
 func (s *Scenario) shape(p packet.Packet) packet.Packet {
 	if s.chance(10) {
 		p.Options = make([]byte, s.random.IntN(41)) // IPv4 only
@@ -28,7 +28,7 @@ func (s *Scenario) shape(p packet.Packet) packet.Packet {
 	return p
 }
 
-// wrap changes how an IP packet is put into a frame.
+// wrap returns a frame around an IP packet, in different ways.
 func (s *Scenario) wrap(p packet.Packet) []byte {
 	if s.chance(15) {
 		for range 1 + s.random.IntN(20)*s.random.IntN(20)/150 {
@@ -68,8 +68,8 @@ func (s *Scenario) extensions(n int) []packet.Extension {
 	return all
 }
 
-// fragment is the first of several more often than not, and often one that ends
-// before the checksum of TCP.
+// fragment returns a fragment, most often the first one, and often one that ends before
+// the TCP checksum.
 func (s *Scenario) fragment() *packet.Fragment {
 	switch s.random.IntN(8) {
 	case 0:
@@ -80,7 +80,7 @@ func (s *Scenario) fragment() *packet.Fragment {
 	return &packet.Fragment{Length: pick(s, []int{4, 7, 8, 8, 8, 16, 19, 20, 24, 32}), More: true}
 }
 
-// damage does to the frame what no sender should, once in a while.
+// damage corrupts a few of the frames in ways that no correct sender does.
 func (s *Scenario) damage(frame []byte) []byte {
 	if s.chance(4) {
 		frame = packet.Truncate(frame, max(14, s.random.IntN(len(frame)+1)))
@@ -91,8 +91,8 @@ func (s *Scenario) damage(frame []byte) []byte {
 	return frame
 }
 
-// damageAt changes a few bits behind an offset, or a number to one that is
-// often wrong.
+// damageAt flips a few bits behind an offset, or sets a number to a typical wrong
+// value.
 func (s *Scenario) damageAt(data []byte, offset int) []byte {
 	data = slices.Clone(data)
 	headers := min(len(data), 100)

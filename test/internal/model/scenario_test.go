@@ -10,16 +10,16 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// hits are what some scenarios came to.
-type hits struct {
+// coverage is what a number of scenarios exercised.
+type coverage struct {
 	packets  int
 	counters Counters
 	reasons  map[rules.Direction]map[Reason]int
 }
 
-func run(t *testing.T, scenarios, packets int) hits {
+func run(t *testing.T, scenarios, packets int) coverage {
 	t.Helper()
-	h := hits{reasons: map[rules.Direction]map[Reason]int{rules.Egress: {}, rules.Ingress: {}}}
+	h := coverage{reasons: map[rules.Direction]map[Reason]int{rules.Egress: {}, rules.Ingress: {}}}
 	for seed := range scenarios {
 		s := NewScenario(uint64(seed))
 		m := New(s.Rules)
@@ -44,7 +44,7 @@ func run(t *testing.T, scenarios, packets int) hits {
 	return h
 }
 
-// check is what holds for every packet.
+// check verifies what must hold for every packet.
 func check(t *testing.T, frame, got []byte, verdict Verdict) {
 	t.Helper()
 	if verdict == Drop && !bytes.Equal(frame, got) {
@@ -54,11 +54,11 @@ func check(t *testing.T, frame, got []byte, verdict Verdict) {
 		return
 	}
 	if err := packet.Verify(got); err != nil {
-		t.Fatalf("a right packet was made wrong: %v\n% x\n% x", err, frame, got)
+		t.Fatalf("a correct packet was corrupted: %v\n% x\n% x", err, frame, got)
 	}
 }
 
-func (h *hits) add(c *Counters) {
+func (h *coverage) add(c *Counters) {
 	sum, one := reflect.ValueOf(&h.counters).Elem(), reflect.ValueOf(c).Elem()
 	for i := range sum.NumField() {
 		if field := sum.Field(i); field.CanUint() {
@@ -67,11 +67,11 @@ func (h *hits) add(c *Counters) {
 	}
 }
 
-func (h *hits) percent(n int) float64 {
+func (h *coverage) percent(n int) float64 {
 	return 100 * float64(n) / float64(h.packets)
 }
 
-// The scenarios are of use only while they get to everything.
+// Scenarios are only useful if they reach every case.
 func TestScenariosReachEverything(t *testing.T) {
 	h := run(t, 200, 250)
 	counters := reflect.ValueOf(h.counters)
@@ -115,7 +115,7 @@ func TestScenarioIsItsSeeds(t *testing.T) {
 	}
 }
 
-// What a scenario has for rules must be what a configuration can say.
+// A configuration must be able to express the rules of a scenario.
 func TestScenarioRulesAreValid(t *testing.T) {
 	for seed := range uint64(2000) {
 		for _, r := range NewScenario(seed).Rules {

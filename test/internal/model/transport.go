@@ -6,7 +6,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// transport decides about TCP and UDP.
+// transport decides a TCP or UDP packet.
 func (x *examination) transport() Verdict {
 	e := x.endsAt(&x.ip)
 	if !x.damaged && !x.routed && x.reply(&e) {
@@ -48,7 +48,7 @@ func (x *examination) endsAt(p *ip) ends {
 	}
 }
 
-// segmentOf is what the packet says of its flow, which is of this direction.
+// segmentOf returns the packet as a segment of its flow, which has direction dir.
 func (x *examination) segmentOf(dir rules.Direction) segment {
 	s := segment{fromContainer: x.dir == rules.Egress, isReply: x.dir != dir}
 	if x.protocol == uint8(rules.TCP) {
@@ -60,9 +60,10 @@ func (x *examination) segmentOf(dir rules.Direction) segment {
 	return s
 }
 
-// reply puts the ports of a reply back and tells whether it was one. A connection
-// whose ports were not changed, or only its source port, is for the rules: with the
-// ports that it gets, where one of them drops it.
+// reply restores the ports of a reply. It returns whether the packet is done. A
+// connection with unchanged ports, or with only its source port translated, is subject
+// to the rules: if a rule drops the restored ports, the packet gets these ports and is
+// dropped.
 func (x *examination) reply(e *ends) bool {
 	dir := opposite(x.dir)
 	key := e.key(dir, x.dir == rules.Egress)
@@ -105,7 +106,7 @@ func (x *examination) rewrite(r *rules.Rule, e ends) Verdict {
 	return Pass
 }
 
-// unruled lets a packet pass, in its flow if it is in one.
+// unruled passes a packet without a rewrite, and tracks its flow if it has one.
 func (x *examination) unruled(reason Reason, e ends) Verdict {
 	to := e.ports
 	if x.isTarget(x.dir, e.proto, to.destination) && !x.follow(e, &to) {
@@ -121,8 +122,8 @@ func (x *examination) unruled(reason Reason, e ends) Verdict {
 	return Pass
 }
 
-// follow finds the ports that a packet with these gets by its flow, and tells whether
-// there are any; if not, the packet is dropped.
+// follow sets the ports of a forward packet by its flow. It returns false if no source
+// port is free; the packet is dropped then.
 func (x *examination) follow(e ends, to *ports) (found bool) {
 	original := e.ports
 	e.ports = *to
@@ -152,12 +153,12 @@ func (x *examination) setPorts(to ports) {
 	}
 }
 
-// put writes network byte order.
+// put writes a number in network byte order.
 func (x *examination) put(at int, value uint16) {
 	binary.BigEndian.PutUint16(x.frame[at:], value)
 }
 
-// orNone keeps a checksum of UDP from saying that there is none, RFC 768.
+// orNone replaces a UDP checksum of 0, which would mean "no checksum" (RFC 768).
 func orNone(checksum uint16, protocol uint8) uint16 {
 	if checksum == 0 && protocol == uint8(rules.UDP) {
 		return 0xffff

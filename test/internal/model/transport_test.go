@@ -15,12 +15,12 @@ func TestRewriteAndReply(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				rewritten := p.WithPorts(1024, 8080)
 				converse(t, []rules.Rule{rule},
-					// A reply before there is a flow is none.
+					// Without a flow a packet is not a reply.
 					step{dir: opposite(dir), frame: rewritten.Reply().Bytes(), reason: NoRule},
 					step{dir: dir, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
 					step{dir: dir, frame: p.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
 					step{dir: opposite(dir), frame: rewritten.Reply().Bytes(), out: p.Reply().Bytes(), reason: Reply},
-					// Another port of the same peer, another port of the container.
+					// Another port of the same peer, and another port of the container.
 					step{dir: opposite(dir), frame: p.Reply().Bytes(), reason: NoRule},
 					step{dir: opposite(dir), frame: p.WithPorts(1025, 8080).Reply().Bytes(), reason: NoRule},
 				)
@@ -29,7 +29,7 @@ func TestRewriteAndReply(t *testing.T) {
 	})
 }
 
-func TestReplyIsNoRulesBusiness(t *testing.T) {
+func TestReplyIsNotSubjectToRules(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
 		drop := rules.Rule{Direction: opposite(dir), Protocol: rule.Protocol, Action: rules.Drop, Ports: rules.EveryPort}
 		rewritten := first.WithPorts(1024, 8080)
@@ -49,7 +49,7 @@ func TestFirstRuleDecides(t *testing.T) {
 			other.Action, other.To = action, rules.PortRange{}
 			converse(t, []rules.Rule{other, rule}, step{dir: dir, frame: first.Bytes(), reason: reason, by: 1})
 		}
-		// Rules of the other direction and the other protocol do not count.
+		// Rules of the other direction and protocol do not apply.
 		turned, changed := rule, rule
 		turned.Direction = opposite(dir)
 		changed.Protocol ^= rules.TCP ^ rules.UDP
@@ -80,9 +80,8 @@ func TestRanges(t *testing.T) {
 	)
 }
 
-// Of two connections that would get the same ports the second one gets another
-// source port.
-func TestSecondConnectionMoves(t *testing.T) {
+// Two connections would get the same ports: the second one gets another source port.
+func TestSecondConnectionGetsAnotherPort(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
 		also := rewrite(dir, rule.Protocol, 81)
 		second := first.WithPorts(1024, 81)
@@ -99,8 +98,8 @@ func TestSecondConnectionMoves(t *testing.T) {
 	})
 }
 
-// A packet straight to the new port makes way, too, and is made way for.
-func TestDirectConnectionMoves(t *testing.T) {
+// The same applies to a direct connection to the target port, in either order.
+func TestDirectConnectionGetsAnotherPort(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
 		pass := rules.Rule{Direction: dir, Protocol: rule.Protocol, Action: rules.Pass, Ports: rules.PortRange{First: 8080, Last: 8080}}
 		direct, moved := first.WithPorts(1024, 8080), first.WithPorts(1025, 8080)
@@ -156,7 +155,7 @@ func TestUDPWithoutChecksum(t *testing.T) {
 	}
 }
 
-// Over all payload words every checksum comes up, 0 and 0xffff among them.
+// All payload words together produce every checksum, including 0 and 0xffff.
 func TestEveryChecksum(t *testing.T) {
 	rule := []rules.Rule{rewrite(out, rules.UDP, 80), rewrite(out, rules.TCP, 80)}
 	for word := range 65536 {
@@ -178,7 +177,7 @@ func TestAmbiguousChecksumIsComplete(t *testing.T) {
 	})
 }
 
-// A first fragment has the checksum of the whole datagram.
+// A first fragment carries the checksum of the whole datagram.
 func TestFirstFragment(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
 		first.Fragment = &packet.Fragment{Length: 24, More: true}
@@ -190,7 +189,7 @@ func TestFirstFragment(t *testing.T) {
 	})
 }
 
-// tiny is a first fragment of TCP that ends before the checksum.
+// tiny returns a first TCP fragment that ends before the checksum.
 func tiny(p packet.Packet) []byte {
 	p.Fragment = &packet.Fragment{Length: 8, More: true}
 	return p.Bytes()
@@ -209,11 +208,11 @@ func TestFragmentWithoutChecksum(t *testing.T) {
 				step{dir: out, frame: tiny(f.from(tcp(1024, 22))), reason: Damaged},
 				step{dir: out, frame: tiny(whole), reason: Damaged},
 				step{dir: out, frame: tiny(f.from(tcp(1024, 81))), reason: Damaged},
-				// It made no flow,
+				// It has created no flow,
 				step{dir: in, frame: rewritten.Reply().Bytes(), reason: NoRule},
 				step{dir: out, frame: whole.Bytes(), out: rewritten.Bytes(), reason: Rewritten, by: 1},
 				step{dir: in, frame: tiny(rewritten.Reply()), reason: Damaged},
-				// and does not end one.
+				// and it does not end one.
 				step{dir: out, frame: tiny(rewritten), reason: Damaged},
 				step{dir: in, frame: rewritten.Reply().Bytes(), out: whole.Reply().Bytes(), reason: Reply},
 			)
@@ -232,7 +231,7 @@ func TestFlowsAreApart(t *testing.T) {
 		step{dir: in, frame: v4.to(tcp(8080, 1024)).Bytes(), reason: NoRule},
 		step{dir: in, frame: other.to(udp(8080, 1024)).Bytes(), reason: NoRule},
 		step{dir: in, frame: v6.to(udp(8080, 1024)).Bytes(), reason: NoRule},
-		// An ingress flow has the container's own port.
+		// The key of an ingress flow has the container's own port.
 		step{dir: out, frame: v4.from(udp(8080, 1024)).Bytes(), reason: NoRule},
 	)
 }
