@@ -96,7 +96,7 @@ type Model struct {
 	// Source is the source port of the last forward packet of a flow, after the change.
 	Source uint16
 
-	flows map[flowKey]*flow
+	flows   map[flowKey]*flow
 	aliases map[aliasKey]uint16
 }
 
@@ -106,7 +106,7 @@ func New(list []rules.Rule) *Model {
 		Rules:    list,
 		Counters: Counters{Rules: make([]RuleCounter, len(list))},
 		flows:    map[flowKey]*flow{},
-		aliases:    map[aliasKey]uint16{},
+		aliases:  map[aliasKey]uint16{},
 		PickPort: firstFree,
 	}
 }
