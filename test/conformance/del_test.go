@@ -109,7 +109,7 @@ func TestDelOfNothing(t *testing.T) {
 		"another":         `mount -t tmpfs none /sys/fs/bpf`,
 		"read-only":       `mount -t bpf -o ro bpf /sys/fs/bpf`,
 		"no place for it": `mount -t tmpfs none /sys/fs`,
-		"foreign": `mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port`,
+		"foreign":         `mount -t bpf bpf /sys/fs/bpf && mkdir /sys/fs/bpf/xdp-port && chown 1000 /sys/fs/bpf/xdp-port`,
 		"a link":          `mount -t bpf bpf /sys/fs/bpf && ln -s /tmp /sys/fs/bpf/xdp-port`,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,13 +16,12 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// ambiguousPackets is how many packets a test sends, each from another port.
+// ambiguousPackets is the number of packets in a test, each from another port.
 var ambiguousPackets = pace.Share(200)
 
-// TestAmbiguousChecksums sends packets whose complete checksum happens to be
-// the pseudo-header's sum, so that the same bytes could be those of a packet
-// with a partial one; and real partial ones with the same bytes. Only the skb
-// tells them apart.
+// TestAmbiguousChecksums sends packets whose complete checksum equals the pseudo-header's
+// sum, as a partial checksum does. It also sends packets with a partial checksum and the same
+// bytes. Only the skb distinguishes them.
 func TestAmbiguousChecksums(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		n := node.ForTest(t)
@@ -47,7 +46,7 @@ func ambiguousUDP(template packet.Packet, source uint16) packet.Packet {
 	return template.Ambiguous()
 }
 
-// testAmbiguousUDP injects complete packets, and wants each one answered.
+// testAmbiguousUDP injects packets with a complete checksum and expects an answer to each.
 func testAmbiguousUDP(t *testing.T, n *node.Node, c *node.Container, template packet.Packet) {
 	inject := injector(t, n, c, template.Source)
 	for i := range ambiguousPackets {
@@ -59,7 +58,7 @@ func testAmbiguousUDP(t *testing.T, n *node.Node, c *node.Container, template pa
 	}
 }
 
-// testPartialUDP sends the same packets from sockets.
+// testPartialUDP sends the same packets from sockets, with a partial checksum.
 func testPartialUDP(t *testing.T, c *node.Container, template packet.Packet) {
 	for i := range ambiguousPackets {
 		p := ambiguousUDP(template, uint16(30000+i))
@@ -71,7 +70,7 @@ func testPartialUDP(t *testing.T, c *node.Container, template packet.Packet) {
 	}
 }
 
-// socketAt opens the socket that the packet is as if from.
+// socketAt opens a socket with the packet's source address and port.
 func socketAt(t *testing.T, c *node.Container, p packet.Packet) (conn *net.UDPConn) {
 	t.Helper()
 	source, destination := p.Ports()
@@ -100,8 +99,8 @@ func wantAnswerTo(t *testing.T, conn *net.UDPConn, p packet.Packet) {
 // flagSYN is a segment's flag, RFC 9293 section 3.1.
 const flagSYN = 2
 
-// testAmbiguousTCP injects SYNs, which a listener answers if, and only if,
-// their checksum is right when they arrive.
+// testAmbiguousTCP injects SYNs. A listener answers them only if their checksum is correct
+// when they arrive.
 func testAmbiguousTCP(t *testing.T, n *node.Node, c *node.Container, template packet.Packet) {
 	inject := injector(t, n, c, template.Source)
 	before := countersOf(t, n, c).RepliesRestored
@@ -121,8 +120,8 @@ func testAmbiguousTCP(t *testing.T, n *node.Node, c *node.Container, template pa
 	t.Errorf("%d of %d SYNs were answered", answered, ambiguousPackets)
 }
 
-// injector returns a function that sends packets as they are from the
-// container's interface to its gateway.
+// injector returns a function that sends packets unchanged from the container's interface to
+// its gateway.
 func injector(t *testing.T, n *node.Node, c *node.Container, source netip.Addr) func(packet.Packet) {
 	t.Helper()
 	gateway := hardwareAddr(t, n.NS, "cni0")

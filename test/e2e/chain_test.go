@@ -9,10 +9,10 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// shapedRate is what the bandwidth plugin lets through, in bits a second.
+// shapedRate is the limit of the bandwidth plugin, in bits per second.
 const shapedRate = 40_000_000
 
-// TestChain runs xdp-port among all the plugins that usually are there.
+// TestChain runs xdp-port in a chain with all common plugins.
 func TestChain(t *testing.T) {
 	need.Program(t, "iptables")
 	node.NeedBandwidth(t)
@@ -58,8 +58,8 @@ func testChain(t *testing.T, chain []any) {
 	must(t, before.Unchanged())
 }
 
-// wantShaped runs the transfer of a second's worth of data, which shaping must
-// not let pass in less than half of that; the burst takes some off.
+// wantShaped runs the transfer of a second's data. With shaping it takes at least half a
+// second; the burst saves the rest.
 func wantShaped(t *testing.T, transfer func() error) {
 	t.Helper()
 	start := time.Now()

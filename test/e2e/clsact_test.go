@@ -15,21 +15,20 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// withHook is network with a tc hook asked for.
+// withHook returns the network with a tc hook.
 func withHook(list map[string]any, hook string) map[string]any {
 	list["plugins"].([]any)[1].(map[string]any)["tcHook"] = hook
 	return list
 }
 
-// TestRewriteByClsact is TestRewrite as kernels before 6.6 have it.
+// TestRewriteByClsact is TestRewrite with the hook of kernels before 6.6.
 func TestRewriteByClsact(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		testRewrite(t, withHook(network("bridge", "1.0.0", mode, tutorial()), "clsact"))
 	})
 }
 
-// onHostSide runs f on the node with the host side of the container's
-// interface.
+// onHostSide calls f on the node with the host side of the container's interface.
 func onHostSide(t *testing.T, n *node.Node, c *node.Container, f func(netlink.Link) error) {
 	t.Helper()
 	must(t, n.NS.Do(func(ns.NetNS) error {
@@ -55,8 +54,8 @@ func hostSide(t *testing.T, n *node.Node, c *node.Container) (name string) {
 	return name
 }
 
-// countFilters returns the number of filters at both hooks, and whether there
-// is a clsact qdisc.
+// countFilters returns the number of filters at both hooks, and whether there is a clsact
+// qdisc.
 func countFilters(t *testing.T, n *node.Node, c *node.Container) (filters int, clsact bool) {
 	t.Helper()
 	onHostSide(t, n, c, func(device netlink.Link) error {
@@ -86,8 +85,8 @@ func wantFilters(t *testing.T, n *node.Node, c *node.Container, want int, wantCl
 	}
 }
 
-// TestClsactIsTakenAlong has DEL remove the qdisc that ADD made, unless
-// somebody else has begun to use it.
+// TestClsactIsTakenAlong expects DEL to remove the qdisc that ADD made, unless another program
+// uses it.
 func TestClsactIsTakenAlong(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
@@ -116,10 +115,10 @@ func wantSuccess(t *testing.T, refusal *types.Error) {
 	}
 }
 
-// addFilter adds somebody else's filter.
+// addFilter adds a foreign filter.
 func addFilter(device netlink.Link) error {
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "somebody", Type: ebpf.SchedCLS, License: "GPL",
+		Name: "foreign", Type: ebpf.SchedCLS, License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
 	})
 	if err != nil {
@@ -131,11 +130,11 @@ func addFilter(device netlink.Link) error {
 			LinkIndex: device.Attrs().Index, Parent: netlink.HANDLE_MIN_INGRESS,
 			Handle: 1, Priority: 1, Protocol: unix.ETH_P_ALL,
 		},
-		Fd: program.FD(), Name: "somebody", DirectAction: true,
+		Fd: program.FD(), Name: "foreign", DirectAction: true,
 	})
 }
 
-// TestClsactRefusesIngressQdisc meets what the bandwidth plugin makes.
+// TestClsactRefusesIngressQdisc runs ADD on a device with the bandwidth plugin's qdisc.
 func TestClsactRefusesIngressQdisc(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)

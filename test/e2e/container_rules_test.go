@@ -8,14 +8,14 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// Where a container's own rules come from.
+// Sources of a container's own rules.
 const (
 	fromRuntime    = "xdpPortRules"
 	fromAnnotation = "io.kubernetes.cri.pod-annotations"
 	fromArgs       = "args"
 )
 
-// asRuntime is what a runtime passes for a container with these rules.
+// asRuntime returns what a runtime passes for a container with these rules.
 func asRuntime(t *testing.T, source string, rules []any) string {
 	t.Helper()
 	var passed any = rules
@@ -32,7 +32,7 @@ func text(t *testing.T, v any) string {
 	return string(text)
 }
 
-// declaring is a network that gives its containers a say.
+// declaring is a network whose containers may have rules of their own.
 func declaring(rules []any, capabilities ...string) map[string]any {
 	list := network("bridge", "1.1.0", "auto", rules)
 	declared := map[string]any{}
@@ -43,13 +43,13 @@ func declaring(rules []any, capabilities ...string) map[string]any {
 	return list
 }
 
-// entryOf returns xdp-port's entry of a conflist that network built.
+// entryOf returns xdp-port's entry in a conflist of network.
 func entryOf(list map[string]any) map[string]any {
 	return list["plugins"].([]any)[1].(map[string]any)
 }
 
-// TestContainerRules gives one container rules of its own, from each source,
-// and has it try to undo a drop of its network; another one is as ever.
+// TestContainerRules gives one container its own rules, from each source, and lets it try to
+// undo a drop of its network. Another container must not be affected.
 func TestContainerRules(t *testing.T) {
 	shared := append(tutorial(), rule("protocol", "udp", "port", 7000, "action", "drop", "name", "closed"))
 	own := []any{
@@ -66,7 +66,7 @@ func TestContainerRules(t *testing.T) {
 			other := attach(t, n, "lab")
 			c, err := n.Container()
 			must(t, err)
-			if source == fromArgs { // which Multus writes into the conflist for each pod
+			if source == fromArgs { // Multus writes these into the conflist for each pod
 				list := declaring(shared, fromRuntime, fromAnnotation)
 				entryOf(list)["args"] = map[string]any{"cni": map[string]any{"xdpPortRules": own}}
 				must(t, n.Conflist(list))
@@ -85,7 +85,7 @@ func TestContainerRules(t *testing.T) {
 				wantAnswer(t, other.NS, far(family, 7999), "7998")
 				wantAnswer(t, other.NS, far(family, 7000), "")
 			}
-			// DEL must not care what has become of the rules.
+			// DEL must work whatever has become of the rules.
 			if source != fromArgs {
 				c.CapArgs = asRuntime(t, source, []any{"nonsense"})
 			}
@@ -96,7 +96,7 @@ func TestContainerRules(t *testing.T) {
 	}
 }
 
-// TestContainerRulesAlone is a network that has none of its own.
+// TestContainerRulesAlone has a network without rules.
 func TestContainerRulesAlone(t *testing.T) {
 	before := node.State()
 	n := node.ForTest(t)
@@ -117,8 +117,8 @@ func TestContainerRulesAlone(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-// TestBadContainerRules fails one container's ADD, by a message that says
-// where, and no other's.
+// TestBadContainerRules expects one container's ADD to fail with the place of the error, and
+// other containers to work.
 func TestBadContainerRules(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(declaring(append(tutorial(), rule("protocol", "tcp", "port", 25, "action", "drop", "name", "no-smtp")),
@@ -155,8 +155,8 @@ func TestBadContainerRules(t *testing.T) {
 	must(t, node.ExchangeUDP(good.NS, far("IPv4", 7999), node.Sizes(10, 0, 100)))
 }
 
-// TestContainersHaveNoSay is a network that declares nothing: whatever asks for
-// rules, there are none.
+// TestContainersHaveNoSay has a network that does not allow containers' rules. Requested rules
+// have no effect.
 func TestContainersHaveNoSay(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(declaring([]any{})))
@@ -178,7 +178,7 @@ func TestContainersHaveNoSay(t *testing.T) {
 	wantAnswer(t, c.NS, far("IPv4", 7999), "7999")
 }
 
-// TestContainerRulesCode wants code 7, and the container's list alone blamed.
+// TestContainerRulesCode expects code 7, and an error about the container's list only.
 func TestContainerRulesCode(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
@@ -198,8 +198,8 @@ func TestContainerRulesCode(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-// TestCheckWantsTheSameContainerRules: the specification has CHECK come with
-// the parameters of ADD.
+// TestCheckWantsTheSameContainerRules runs CHECK with the parameters of ADD, as the
+// specification demands.
 func TestCheckWantsTheSameContainerRules(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)

@@ -21,8 +21,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// TestVLANTags has all modes agree on how many tags are too many, whether they are
-// in the frame or, as a VLAN device sends them, one of them beside it.
+// TestVLANTags expects all modes to agree on the maximum number of tags, in the frame or, as
+// VLAN devices send them, with one of them beside it.
 func TestVLANTags(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		n := node.ForTest(t)
@@ -38,8 +38,7 @@ func TestVLANTags(t *testing.T) {
 	})
 }
 
-// testTagged sends packets with so many tags, of which so many are beside the
-// frame.
+// testTagged sends packets with tags inside the frame and beside it.
 func testTagged(t *testing.T, n *node.Node, c *node.Container, inside, beside int) {
 	t.Helper()
 	const enough, each = 2, 3
@@ -49,7 +48,7 @@ func testTagged(t *testing.T, n *node.Node, c *node.Container, inside, beside in
 	if inside+beside <= enough {
 		want = each
 	}
-	after := settledCounters(t, n, c, func(now *datapath.Counters) bool {
+	after := awaitCounters(t, n, c, func(now *datapath.Counters) bool {
 		return now.Rewritten-before.Rewritten+now.Passed-before.Passed >= each
 	})
 	if got := after.Rewritten - before.Rewritten; got != want {
@@ -57,8 +56,7 @@ func testTagged(t *testing.T, n *node.Node, c *node.Container, inside, beside in
 	}
 }
 
-// pushTag has each frame of the container leave with a tag beside it, as a VLAN
-// device would send it.
+// pushTag makes each frame of the container leave with a tag beside it, as a VLAN device does.
 func pushTag(t *testing.T, c *node.Container) {
 	t.Helper()
 	const tag, protocol = 5, 0x0081 // 802.1Q in network byte order
@@ -103,8 +101,8 @@ func sendTagged(t *testing.T, c *node.Container, tags, count int) {
 	}
 }
 
-// TestSegmentsLeft sends by a waypoint, with a segment routing header (RFC 8754):
-// the packet gets its answer as without rules, which leave it alone.
+// TestSegmentsLeft sends through a waypoint with a segment routing header (RFC 8754). The rules
+// leave these packets alone, so the answer is the same as without rules.
 func TestSegmentsLeft(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		n := node.ForTest(t)
@@ -140,12 +138,12 @@ func acceptSegments(in ns.NetNS) error {
 	})
 }
 
-// wantRoutedAnswer sends a datagram by the container's gateway as a waypoint.
+// wantRoutedAnswer sends a datagram with the container's gateway as a waypoint.
 func wantRoutedAnswer(t *testing.T, c *node.Container, port uint16, want string) {
 	t.Helper()
 	waypoint := netip.MustParseAddr("fd00:88::1").As16()
-	// struct ipv6_sr_hdr, include/uapi/linux/seg6.h: the kernel puts the
-	// destination into the first segment, and the last one into its place.
+	// struct ipv6_sr_hdr, include/uapi/linux/seg6.h. The kernel moves the destination into the
+	// first segment, and the last segment into the destination.
 	header := append([]byte{0, 4, 4, 1, 1, 0, 0, 0}, make([]byte, 16)...)
 	header = append(header, waypoint[:]...)
 	var conn net.Conn

@@ -13,8 +13,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// countersOf reads the counters of a container whose ruleset no other test's
-// container has.
+// countersOf reads the counters of a container. No other test's container may share its
+// ruleset.
 func countersOf(t *testing.T, n *node.Node, c *node.Container) *datapath.Counters {
 	t.Helper()
 	var counters *datapath.Counters
@@ -34,9 +34,9 @@ func countersOf(t *testing.T, n *node.Node, c *node.Container) *datapath.Counter
 	return counters
 }
 
-// settledCounters are countersOf once the packets that were sent are through. On
-// a busy machine the kernel may handle them some time after it took them.
-func settledCounters(t *testing.T, n *node.Node, c *node.Container, through func(*datapath.Counters) bool) *datapath.Counters {
+// awaitCounters reads the counters once the kernel has handled all packets. A busy machine may
+// take some time.
+func awaitCounters(t *testing.T, n *node.Node, c *node.Container, through func(*datapath.Counters) bool) *datapath.Counters {
 	t.Helper()
 	for deadline := time.Now().Add(pace.Patience(5 * time.Second)); ; time.Sleep(10 * time.Millisecond) {
 		counters := countersOf(t, n, c)
@@ -46,7 +46,7 @@ func settledCounters(t *testing.T, n *node.Node, c *node.Container, through func
 	}
 }
 
-// rulesetOf returns the folder of the only ruleset that a container uses.
+// rulesetOf returns the folder of a container's only ruleset.
 func rulesetOf(t *testing.T, c *node.Container) string {
 	t.Helper()
 	pattern := filepath.Join(node.StateFolder, "rulesets", "*", "attachments", "*", c.ID(), c.IfName)

@@ -14,8 +14,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestNobodyListens wants ICMP's "port unreachable" to reach the socket that
-// asked, though it names another port than that socket knows.
+// TestNobodyListens expects ICMP's "port unreachable" to reach the sending socket, although it
+// quotes another port than the socket used.
 func TestNobodyListens(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		n := node.ForTest(t)
@@ -46,11 +46,11 @@ func wantRefused(t *testing.T, from ns.NetNS, to netip.AddrPort) {
 	}
 }
 
-// smallMTU is what the second hop takes.
+// smallMTU is the MTU of the second hop.
 const smallMTU = 1300
 
-// TestPathMTU has a hop that takes less than the container's link: senders
-// learn that by ICMP errors alone.
+// TestPathMTU has a hop with a smaller MTU than the container's link. Only ICMP errors tell
+// senders.
 func TestPathMTU(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		n := node.ForTest(t)
@@ -76,8 +76,8 @@ func TestPathMTU(t *testing.T) {
 	})
 }
 
-// askFirst has a client ask a server in the container at port 81, which the
-// rules lead to 8081, so that there is a flow; it returns the client's address.
+// askFirst lets a client ask a server in the container at port 81, which the rules rewrite to
+// 8081, so that there is a flow. It returns the client's address.
 func askFirst(t *testing.T, n *node.Node, c *node.Container, server netip.Addr) netip.AddrPort {
 	t.Helper()
 	asked, err := node.ListenUDP(c.NS, 8081)
@@ -94,9 +94,8 @@ func askFirst(t *testing.T, n *node.Node, c *node.Container, server netip.Addr) 
 	return netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 }
 
-// wantLearned sends too large datagrams that must not be fragmented, from a
-// port of its own choice if that is 0, until the kernel refuses them for the
-// path's MTU.
+// wantLearned sends datagrams that are too large and must not be fragmented, until the kernel
+// refuses them because of the path's MTU. If port is 0, it chooses the source port.
 func wantLearned(t *testing.T, from ns.NetNS, family string, port int, to netip.AddrPort) {
 	t.Helper()
 	conn := unfragmented(t, from, family, port, to)

@@ -18,9 +18,9 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// TestContainerThatSkipsTC has a container send its packets through an ifb device of
-// its own, which has the kernel skip tc ingress on the host side. What XDP may not
-// change for want of a checksum it drops by itself all the same.
+// TestContainerThatSkipsTC sends packets through an ifb device in the container, which makes the
+// kernel skip tc ingress on the host side. XDP must drop packets that it may not change because
+// they lack a checksum.
 func TestContainerThatSkipsTC(t *testing.T) {
 	node.NeedTCX(t)
 	for _, mode := range []string{"generic", "native"} {
@@ -66,8 +66,8 @@ func sendNumbered(t *testing.T, c *node.Container, port uint16, checksum bool, c
 	}
 }
 
-// sendThroughIFB has each packet that leaves the container take a turn through an ifb
-// device; the second time it has a mark and passes.
+// sendThroughIFB sends each packet of the container through an ifb device. The second time it
+// has a mark and passes.
 func sendThroughIFB(t *testing.T, c *node.Container) {
 	t.Helper()
 	const mark, marked = 8, 77 // offset in struct __sk_buff
@@ -76,7 +76,7 @@ func sendThroughIFB(t *testing.T, c *node.Container) {
 		asm.JEq.Imm(asm.R2, marked, "pass"),
 		asm.Mov.Imm(asm.R2, marked),
 		asm.StoreMem(asm.R1, mark, asm.R2, asm.Word),
-		asm.Mov.Imm(asm.R0, -1), // TCX_NEXT: the filter behind redirects
+		asm.Mov.Imm(asm.R0, -1), // TCX_NEXT: the next filter redirects
 		asm.Return(),
 		asm.Mov.Imm(asm.R0, 0).WithSymbol("pass"),
 		asm.Return(),
@@ -112,9 +112,9 @@ func sendThroughIFB(t *testing.T, c *node.Container) {
 	}))
 }
 
-// TestHeadersInSecondBuffer has an XDP program in the container redirect frames whose
-// first buffer ends behind the Ethernet header, so that XDP on the host side cannot
-// read the ports: no rule is passed by.
+// TestHeadersInSecondBuffer redirects frames with an XDP program in the container. Their first
+// buffer ends after the Ethernet header, so that XDP on the host side cannot read the ports. They
+// must not bypass a rule.
 func TestHeadersInSecondBuffer(t *testing.T) {
 	node.NeedMode(t, "native")
 	n := node.ForTest(t)
@@ -132,7 +132,7 @@ func TestHeadersInSecondBuffer(t *testing.T) {
 		redirectCut(t, n, c, false, port, each)
 		redirectCut(t, n, c, true, port, each)
 	}
-	boxes[7998].want(t, "port 7998", each) // those that were not cut
+	boxes[7998].want(t, "port 7998", each) // the frames that were not cut
 	boxes[7999].want(t, "port 7999", 0)
 	boxes[25].want(t, "port 25", 0)
 	if got := countersOf(t, n, c).Dropped; got != 3*each {
@@ -140,8 +140,8 @@ func TestHeadersInSecondBuffer(t *testing.T) {
 	}
 }
 
-// redirectCut sends frames into a second veth of the container, whose XDP program
-// makes them packets to the port and redirects them to the container's interface.
+// redirectCut sends frames into a second veth of the container. Its XDP program turns them into
+// packets to the port and redirects them to the container's interface.
 func redirectCut(t *testing.T, n *node.Node, c *node.Container, cut bool, port uint16, count int) {
 	t.Helper()
 	p := packet.Packet{
@@ -182,8 +182,8 @@ func redirectCut(t *testing.T, n *node.Node, c *node.Container, cut bool, port u
 
 const jumbo = 9000
 
-// jumboPair makes a veth that takes large frames, and returns the end that gets what
-// is sent on the one with the name.
+// jumboPair makes a veth for large frames, and returns the end that receives what the end with
+// the name sends.
 func jumboPair(name string) (receiver netlink.Link, err error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = "x"+name, jumbo
@@ -198,8 +198,8 @@ func jumboPair(name string) (receiver netlink.Link, err error) {
 	return pair, errors.Join(netlink.LinkSetMTU(sender, jumbo), netlink.LinkSetUp(sender))
 }
 
-// makeAndRedirect is an XDP program that makes each large frame this one, and
-// redirects it. Where it cuts, only the Ethernet header is left in the first buffer.
+// makeAndRedirect is an XDP program that replaces each large frame by this one and redirects it.
+// If it cuts, only the Ethernet header stays in the first buffer.
 func makeAndRedirect(frame []byte, device int, cut bool) asm.Instructions {
 	const data, dataEnd, ethernet = 0, 4, 14 // struct xdp_md
 	frame = append(frame, make([]byte, -len(frame)&7)...)
@@ -207,7 +207,7 @@ func makeAndRedirect(frame []byte, device int, cut bool) asm.Instructions {
 	program := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.FnXdpGetBuffLen.Call(),
-		asm.JLT.Imm(asm.R0, jumbo/2, "abort"), // of the stack's own
+		asm.JLT.Imm(asm.R0, jumbo/2, "abort"), // a frame of the stack itself
 	}
 	for i := 0; i < size; i += 8 {
 		program = append(program,

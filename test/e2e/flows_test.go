@@ -12,7 +12,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestBothPortsAtOnce talks to a port by the rule and past it at the same time.
+// TestBothPortsAtOnce uses the port of a rule and its target at the same time.
 func TestBothPortsAtOnce(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
@@ -37,8 +37,8 @@ func TestBothPortsAtOnce(t *testing.T) {
 	}
 }
 
-// askOn exchanges a datagram on a connected socket, which takes answers of the
-// port that it asked only.
+// askOn exchanges a datagram on a connected socket, which accepts answers only from the port that
+// it sends to.
 func askOn(conn *net.UDPConn, question string) error {
 	if _, err := conn.Write([]byte(question)); err != nil {
 		return err
@@ -54,8 +54,8 @@ func askOn(conn *net.UDPConn, question string) error {
 	return err
 }
 
-// TestOneSocketBothPorts uses both ports from one socket: answers come from the port
-// that was asked, in any order.
+// TestOneSocketBothPorts uses both ports from one socket. Answers must come from the port that
+// was asked, in any order.
 func TestOneSocketBothPorts(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
@@ -76,8 +76,8 @@ func TestOneSocketBothPorts(t *testing.T) {
 	}
 }
 
-// TestEvictedFlowsHeal has twenty times as many flows as the table holds, or
-// twice as many on a slow machine.
+// TestEvictedFlowsHeal makes twenty times as many flows as the table holds, or twice as many on a
+// slow machine.
 func TestEvictedFlowsHeal(t *testing.T) {
 	const ports = 20
 	sources := max(pace.Share(1000), 100)
@@ -115,7 +115,7 @@ func TestEvictedFlowsHeal(t *testing.T) {
 	}
 }
 
-// askFrom wants an answer from the very port that it asks.
+// askFrom expects an answer from the port that it asks.
 func askFrom(conn *net.UDPConn, to netip.AddrPort) error {
 	if _, err := conn.WriteToUDPAddrPort([]byte("hello"), to); err != nil {
 		return err

@@ -13,10 +13,9 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestMergedPackets forwards traffic of another link through the container, which
-// is a router then, while either side of its interface merges packets (GRO) in
-// each of the ways that there are, and a packet socket has each packet's head
-// copied. Streams and datagrams arrive as they were.
+// TestMergedPackets forwards traffic of another link through the container, which acts as a
+// router. Each side of its interface merges packets (GRO) in all possible ways, and a packet
+// socket makes the kernel copy each packet's head. Streams and datagrams must arrive unchanged.
 func TestMergedPackets(t *testing.T) {
 	node.EachOf(t, []string{"auto", "native", "tc"}, func(t *testing.T, mode string) {
 		n := node.ForTest(t)
@@ -61,7 +60,7 @@ func mergings() (all []map[string]bool) {
 	return all
 }
 
-// innerLink makes a host behind the container, which forwards.
+// innerLink makes a host behind the container, which forwards for it.
 func innerLink(t *testing.T, n *node.Node, c *node.Container) ns.NetNS {
 	t.Helper()
 	inner, err := n.Container()

@@ -13,9 +13,9 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestAnswersToGroups sends requests to a broadcast address and to groups. They
-// are rewritten as others are. Their answers come from a unicast address, so that
-// they belong to no flow, as in nf_conntrack: they keep the port that they have.
+// TestAnswersToGroups sends requests to a broadcast address and to groups. They are rewritten like
+// others. Their answers come from a unicast address and so belong to no flow, as in nf_conntrack:
+// they keep their port.
 func TestAnswersToGroups(t *testing.T) {
 	for _, mode := range []string{"auto", "tc"} {
 		t.Run(mode, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestAnswersToGroups(t *testing.T) {
 					}
 				})
 				if name == "broadcast" {
-					continue // what a container may not answer by itself
+					continue // a container may not answer these itself
 				}
 				t.Run(name+" into the container", func(t *testing.T) {
 					from := ask(t, n.NS, "cni0", netip.MustParseAddr(group), 80, func() *net.UDPConn {
@@ -48,15 +48,15 @@ func TestAnswersToGroups(t *testing.T) {
 					}
 				})
 			}
-			// The flows of groups are in nobody's way.
+			// Flows of groups must not block others.
 			serve(t, n.NS, 7998)
 			must(t, node.ExchangeUDP(c.NS, netip.MustParseAddrPort("10.88.0.1:7999"), node.Sizes(10, 0, 1000)))
 		})
 	}
 }
 
-// listenTo opens a socket that receives what goes to a port of a group, or of the
-// broadcast address.
+// listenTo opens a socket that receives datagrams to a port of a group or of the broadcast
+// address.
 func listenTo(t *testing.T, in ns.NetNS, device, group string, port int) (conn *net.UDPConn) {
 	t.Helper()
 	address := net.ParseIP(group)
@@ -76,8 +76,8 @@ func listenTo(t *testing.T, in ns.NetNS, device, group string, port int) (conn *
 	return conn
 }
 
-// ask sends a request out of a device, has a server answer it, and returns where
-// the answer comes from.
+// ask sends a request out of a device, lets a server answer it, and returns the source of the
+// answer.
 func ask(t *testing.T, in ns.NetNS, device string, group netip.Addr, port uint16, listen func() *net.UDPConn) netip.AddrPort {
 	t.Helper()
 	server := listen()
@@ -120,8 +120,7 @@ func ask(t *testing.T, in ns.NetNS, device string, group netip.Addr, port uint16
 	}
 }
 
-// askerOn opens a socket whose IPv4 packets to groups leave by a device: that of
-// its address.
+// askerOn opens a socket whose IPv4 packets to groups leave through the device of its address.
 func askerOn(t *testing.T, in ns.NetNS, device string, group netip.Addr) (conn *net.UDPConn) {
 	t.Helper()
 	must(t, in.Do(func(ns.NetNS) error {

@@ -17,8 +17,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// checksumErrors returns how many packets a namespace has thrown away for their
-// checksum, by the kernel's name for the counter.
+// checksumErrors returns how many packets a namespace has dropped because of their checksum, by
+// the kernel's name for the counter.
 func checksumErrors(t *testing.T, in ns.NetNS) map[string]int {
 	t.Helper()
 	errors := map[string]int{}
@@ -35,13 +35,13 @@ func checksumErrors(t *testing.T, in ns.NetNS) map[string]int {
 		addRows(errors, string(snmp))
 		return nil
 	}))
-	if len(errors) < 3 { // of TCP, UDP and UDP over IPv6
+	if len(errors) < 3 { // for TCP, UDP and UDP over IPv6
 		t.Fatalf("only the counters %v were found", errors)
 	}
 	return errors
 }
 
-// addPairs reads lines of a name and a number.
+// addPairs reads lines with a name and a number.
 func addPairs(errors map[string]int, text string) {
 	for line := range strings.Lines(text) {
 		if fields := strings.Fields(line); len(fields) == 2 && isChecksumError(fields[0]) {
@@ -50,7 +50,7 @@ func addPairs(errors map[string]int, text string) {
 	}
 }
 
-// addRows reads pairs of lines: a protocol's names, and the numbers.
+// addRows reads pairs of lines: the names of a protocol's counters, and the numbers.
 func addRows(errors map[string]int, text string) {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for i := 0; i+1 < len(lines); i += 2 {
@@ -67,8 +67,7 @@ func isChecksumError(name string) bool {
 	return strings.HasSuffix(name, "InCsumErrors") && (strings.HasPrefix(name, "Tcp") || strings.HasPrefix(name, "Udp"))
 }
 
-// wantNoChecksumErrors runs the test, after which no more packets than before may
-// have been thrown away.
+// wantNoChecksumErrors runs the test and expects no packet to be dropped because of its checksum.
 func wantNoChecksumErrors(t *testing.T, in ns.NetNS, test func()) {
 	t.Helper()
 	before := checksumErrors(t, in)
@@ -78,8 +77,8 @@ func wantNoChecksumErrors(t *testing.T, in ns.NetNS, test func()) {
 	}
 }
 
-// inbox counts the datagrams that reach a port, and those whose payload is not
-// what numbered makes.
+// inbox counts the datagrams that reach a port, and those with a payload that numbered did not
+// make.
 type inbox struct {
 	mutex         sync.Mutex
 	whole, broken int
@@ -115,12 +114,12 @@ func (b *inbox) put(payload []byte) {
 	}
 }
 
-// numbered is the payload of a datagram, of any length up to 700 bytes.
+// numbered is the payload of a datagram, of up to 700 bytes.
 func numbered(i int) []byte {
 	return fmt.Appendf(nil, "%d %x", i, node.Payload(i*37%350, uint64(i)))
 }
 
-// want waits for so many datagrams, and for no more.
+// want waits for exactly count datagrams.
 func (b *inbox) want(t *testing.T, what string, count int) {
 	t.Helper()
 	read := func() (whole, broken int) {
@@ -138,7 +137,7 @@ func (b *inbox) want(t *testing.T, what string, count int) {
 	}
 }
 
-// setFeatures turns offloads of a device on and off, by ethtool's names.
+// setFeatures switches offloads of a device on and off, by ethtool's names.
 func setFeatures(in ns.NetNS, device string, features map[string]bool) error {
 	return in.Do(func(ns.NetNS) error {
 		handle, err := ethtool.NewEthtool()

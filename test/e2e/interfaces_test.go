@@ -16,10 +16,10 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// storageGateway is the node, as the second network has it.
+// storageGateway is the node's address in the second network.
 var storageGateway = netip.MustParseAddr("10.80.0.1")
 
-// storage is a second network, which leads to the node alone.
+// storage is a second network. It leads only to the node.
 func storage(rules []any) map[string]any {
 	return map[string]any{
 		"cniVersion": "1.1.0", "name": "storage",
@@ -33,8 +33,8 @@ func storage(rules []any) map[string]any {
 	}
 }
 
-// TestSecondInterface has two networks that do opposite things with a port,
-// and takes either interface away while the other stays.
+// TestSecondInterface has two networks with opposite rules for a port. It removes each interface
+// while the other stays.
 func TestSecondInterface(t *testing.T) {
 	for _, first := range []string{"net1", "eth0"} {
 		t.Run(first+" goes first", func(t *testing.T) {
@@ -87,8 +87,8 @@ func TestSecondInterface(t *testing.T) {
 	}
 }
 
-// TestSameNetworkTwice attaches a container to one network by two interfaces,
-// which share a ruleset, and takes either away while the other stays.
+// TestSameNetworkTwice attaches a container to one network with two interfaces, which share a
+// ruleset. It removes each while the other stays.
 func TestSameNetworkTwice(t *testing.T) {
 	for _, first := range []string{"net1", "eth0"} {
 		t.Run(first+" goes first", func(t *testing.T) {
@@ -121,9 +121,8 @@ func TestSameNetworkTwice(t *testing.T) {
 	}
 }
 
-// answerARPOnItsInterface has each interface answer for its own address alone,
-// as whoever has two of them in one subnet must: else what is for one comes by
-// the other.
+// answerARPOnItsInterface makes each interface answer only for its own address. Two interfaces in
+// one subnet need that: otherwise packets for one arrive at the other.
 func answerARPOnItsInterface(t *testing.T, in ns.NetNS) {
 	t.Helper()
 	must(t, in.Do(func(ns.NetNS) error {
@@ -131,8 +130,8 @@ func answerARPOnItsInterface(t *testing.T, in ns.NetNS) {
 	}))
 }
 
-// wantAnswerOn is wantAnswer by one interface of the container, and wants the
-// answer to come from the port that was asked.
+// wantAnswerOn is wantAnswer through one interface of the container. The answer must come from the
+// port that was asked.
 func wantAnswerOn(t *testing.T, c *node.Container, to netip.AddrPort, want string) {
 	t.Helper()
 	var conn net.Conn

@@ -25,8 +25,7 @@ type entry struct {
 	Code                                            uint
 }
 
-// TestLogFile wants a line for each operation, of success and failure, and the
-// runtime none the wiser.
+// TestLogFile expects a line for each operation, failed or not, and no effect on the runtime.
 func TestLogFile(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
@@ -62,9 +61,9 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
-// TestLogTellsWhatIsAttached wants the answers to "auto": where, how, under which
-// ruleset, and that it came to less than usual.
-func TestLogTellsWhatIsAttached(t *testing.T) {
+// TestLogReportsTheAttachment expects the log to say what "auto" chose, which ruleset is attached,
+// and whether that is less than usual.
+func TestLogReportsTheAttachment(t *testing.T) {
 	node.NeedMode(t, "generic") // on PREEMPT_RT auto is tc in any case
 	n := node.ForTest(t)
 	c := bare(t, n)
@@ -112,8 +111,7 @@ func TestLogTellsWhatIsAttached(t *testing.T) {
 	}
 }
 
-// TestLogIsBounded has what cannot be shown as it is, also where it comes with
-// each retry.
+// TestLogIsBounded uses values that cannot be printed unchanged, also in repeated entries.
 func TestLogIsBounded(t *testing.T) {
 	n := node.ForTest(t)
 	file := filepath.Join(t.TempDir(), "xdp-port.log")
@@ -133,8 +131,8 @@ func TestLogIsBounded(t *testing.T) {
 	}
 }
 
-// TestLogThatCannotBeWritten keeps no container from its rules: a folder that is
-// not there, a pipe that nobody reads, and stdout by another name.
+// TestLogThatCannotBeWritten expects ADD to work without a usable log: with a missing folder, with
+// a pipe without a reader, and with stdout under another name.
 func TestLogThatCannotBeWritten(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	must(t, unix.Mkfifo(pipe, 0o600))
@@ -146,7 +144,7 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 		wantSuccess(t, plugin(t, c, "ADD", config))
 		wantSuccess(t, plugin(t, c, "DEL", config))
 	}
-	// A failure's answer is read as JSON: nothing else may be on stdout.
+	// A runtime reads the error as JSON, so stdout must contain nothing else.
 	n := node.ForTest(t)
 	c := bare(t, n)
 	config := direct([]any{rule("protocol", "udp", "port", 0, "action", "drop")})
@@ -156,7 +154,7 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// TestLogJournald has a socket where the journal's is, in a mount namespace.
+// TestLogJournald puts a socket in place of the journal's, in a mount namespace.
 func TestLogJournald(t *testing.T) {
 	bin, err := node.BinDir()
 	must(t, err)

@@ -1,5 +1,5 @@
-// Package e2e tests the whole path: conflist, cnitool, plugin, kernel, and
-// packets of real sockets, on nodes made of network namespaces.
+// Package e2e tests the whole path: conflist, cnitool, plugin, kernel, and packets of real sockets,
+// on nodes made of network namespaces.
 package e2e
 
 import (

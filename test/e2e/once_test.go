@@ -13,9 +13,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// TestShapedPacketsAreDecidedOnce sends through an ifb device, whence packets
-// come by XDP a second time, as they have become: no rule may see them then,
-// and no counter.
+// TestShapedPacketsAreDecidedOnce sends through an ifb device. XDP then sees the packets a second
+// time, after the change. No rule and no counter may apply to them again.
 func TestShapedPacketsAreDecidedOnce(t *testing.T) {
 	node.NeedBandwidth(t)
 	for _, mode := range []string{"generic", "tc"} {
@@ -73,8 +72,8 @@ func testShaped(t *testing.T, mode string) {
 	}
 }
 
-// TestRedirectedPacketsObeyRules has the container redirect packets to its
-// interface by tc, which generic XDP does not see.
+// TestRedirectedPacketsObeyRules lets the container redirect packets to its interface with tc.
+// Generic XDP does not see them.
 func TestRedirectedPacketsObeyRules(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		n := node.ForTest(t)
@@ -93,15 +92,15 @@ func TestRedirectedPacketsObeyRules(t *testing.T) {
 				})
 			}
 		}
-		counters := settledCounters(t, n, c, func(c *datapath.Counters) bool { return c.Dropped+c.Rewritten >= 6 })
+		counters := awaitCounters(t, n, c, func(c *datapath.Counters) bool { return c.Dropped+c.Rewritten >= 6 })
 		if counters.Dropped != 3 || counters.Rewritten != 3 {
 			t.Errorf("%+v: 3 packets should be dropped and 3 rewritten", counters)
 		}
 	})
 }
 
-// redirected returns a function that sends a packet into a veth of the
-// container, from where it is redirected to the container's interface.
+// redirected returns a function that sends a packet into a veth of the container, which redirects
+// it to the container's interface.
 func redirected(t *testing.T, n *node.Node, c *node.Container) func(packet.Packet) {
 	t.Helper()
 	var eth0 netlink.Link

@@ -18,7 +18,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// The tests in this file use programs that nobody here wrote.
+// The tests in this file use programs of other projects.
 
 // start runs a server in a namespace until the test ends.
 func start(t *testing.T, in ns.NetNS, name string, args ...string) {
@@ -37,8 +37,8 @@ func start(t *testing.T, in ns.NetNS, name string, args ...string) {
 	})
 }
 
-// run runs a client in a namespace and returns what it printed, trying again
-// for as long as a server may need to come up.
+// run runs a client in a namespace and returns its stdout. It retries while the server may still be
+// starting.
 func run(t *testing.T, in ns.NetNS, name string, args ...string) string {
 	t.Helper()
 	for deadline := time.Now().Add(pace.Patience(10 * time.Second)); ; time.Sleep(100 * time.Millisecond) {
@@ -96,7 +96,7 @@ func TestDNS(t *testing.T) {
 	}
 }
 
-// nginx runs a web server that answers with its port on each of the ports.
+// nginx runs a web server that answers on each port with the port's number.
 func nginx(t *testing.T, in ns.NetNS, ports ...int) {
 	t.Helper()
 	dir := t.TempDir()
@@ -152,7 +152,7 @@ func TestIperf(t *testing.T) {
 	}
 }
 
-// TestNetcat is the tutorial's own scenario, with the answer that it lacked.
+// TestNetcat is the tutorial's scenario, with the answer that it lacked.
 func TestNetcat(t *testing.T) {
 	need.Program(t, "nc")
 	n, c := withRules(t, tutorial()...)

@@ -19,8 +19,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// plugin runs an operation of the plugin itself, as a runtime would, and returns its
-// error.
+// plugin runs an operation of the plugin, as a runtime would, and returns its error.
 func plugin(t *testing.T, c *node.Container, operation string, config map[string]any) *types.Error {
 	t.Helper()
 	refusal, err := c.Plugin(operation, config)
@@ -28,7 +27,7 @@ func plugin(t *testing.T, c *node.Container, operation string, config map[string
 	return refusal
 }
 
-// direct is a configuration as the plugin itself gets it.
+// direct is a configuration on the plugin's stdin.
 func direct(rules []any) map[string]any {
 	return map[string]any{
 		"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", "rules": rules,
@@ -51,7 +50,7 @@ func wantRefusal(t *testing.T, got *types.Error, code uint, parts ...string) {
 	}
 }
 
-// bare makes a container that has an interface but no xdp-port.
+// bare makes a container with an interface but without xdp-port.
 func bare(t *testing.T, n *node.Node) *node.Container {
 	t.Helper()
 	must(t, n.Conflist(map[string]any{
@@ -60,8 +59,8 @@ func bare(t *testing.T, n *node.Node) *node.Container {
 	return attach(t, n, "plain")
 }
 
-// TestAnotherAttachmentIsLeftAlone attaches an interface that is under the same
-// rules already, by a container ID that nobody has called DEL for.
+// TestAnotherAttachmentIsLeftAlone runs ADD for an interface that another container ID has already
+// attached, with the same rules and without DEL.
 func TestAnotherAttachmentIsLeftAlone(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
@@ -103,7 +102,7 @@ func TestForeignProgramIsLeftAlone(t *testing.T) {
 			node.NeedMode(t, mode)
 			attached := attachToHost(t, n, c, foreign, flags)
 			config["mode"] = mode
-			wantRefusal(t, plugin(t, c, "ADD", config), 104, "somebody", "id ", "eth0", "direct")
+			wantRefusal(t, plugin(t, c, "ADD", config), 104, "foreign", "id ", "eth0", "direct")
 			info, err := attached.Info()
 			must(t, err)
 			if info.XDP().Ifindex == 0 {
@@ -115,10 +114,10 @@ func TestForeignProgramIsLeftAlone(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-// TestForeignProgramMakesAutoTC wants auto to do without XDP where somebody else
-// has it, and to stay so when that goes.
+// TestForeignProgramMakesAutoTC expects auto to work without XDP if a foreign XDP program is
+// attached, and not to change when that goes.
 func TestForeignProgramMakesAutoTC(t *testing.T) {
-	node.NeedMode(t, "generic") // on PREEMPT_RT auto is tc in any case
+	node.NeedMode(t, "generic") // on PREEMPT_RT auto is always tc
 	n := node.ForTest(t)
 	c := bare(t, n)
 	serve(t, n.Far, 7998)
@@ -164,11 +163,11 @@ func TestForeignProgramMakesAutoTC(t *testing.T) {
 	}
 }
 
-// foreignProgram loads an XDP program that passes all.
+// foreignProgram loads an XDP program that passes all packets.
 func foreignProgram(t *testing.T) *ebpf.Program {
 	t.Helper()
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "somebody", Type: ebpf.XDP, License: "GPL",
+		Name: "foreign", Type: ebpf.XDP, License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
 	})
 	must(t, err)
@@ -176,8 +175,8 @@ func foreignProgram(t *testing.T) *ebpf.Program {
 	return program
 }
 
-// attachToHost waits for the program of the other mode to go, which links that
-// were closed or unpinned take some time for.
+// attachToHost waits until the program of the other mode has gone. That takes some time for closed
+// or unpinned links.
 func attachToHost(t *testing.T, n *node.Node, c *node.Container, program *ebpf.Program, flags link.XDPAttachFlags) (attached link.Link) {
 	t.Helper()
 	must(t, n.NS.Do(func(ns.NetNS) error {
@@ -196,7 +195,7 @@ func attachToHost(t *testing.T, n *node.Node, c *node.Container, program *ebpf.P
 	return attached
 }
 
-func TestMistakesAttachNothing(t *testing.T) {
+func TestErrorsAttachNothing(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
 	before := node.State()
@@ -225,7 +224,7 @@ func TestUnfitInterface(t *testing.T) {
 	must(t, before.Unchanged())
 }
 
-func TestNativeModeNamesTheMend(t *testing.T) {
+func TestNativeModeNamesTheFix(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
 	config := direct(tutorial())

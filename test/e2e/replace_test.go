@@ -9,8 +9,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestRulesAreReplaced runs ADD again with other rules: connections stay, the
-// new rules are in force, and nothing of the old ones is left.
+// TestRulesAreReplaced runs ADD again with other rules. Connections must survive, the new rules must
+// be in force, and nothing of the old ones may be left.
 func TestRulesAreReplaced(t *testing.T) {
 	for _, way := range []struct{ mode, hook string }{
 		{"generic", "tcx"}, {"generic", "clsact"}, {"tc", "tcx"}, {"tc", "clsact"},
@@ -39,7 +39,7 @@ func TestRulesAreReplaced(t *testing.T) {
 				t.Errorf("the same rules moved from %s to %s", ruleset, again)
 			}
 
-			// The rule stays, another is added: the old flow must live on.
+			// The rule stays and another is added: the old flow must survive.
 			config["rules"] = append(tutorial(), rule("protocol", "udp", "port", 7000, "toPort", 7997))
 			wantSuccess(t, plugin(t, c, "ADD", config))
 			must(t, askOn(old, "after"))
@@ -49,19 +49,19 @@ func TestRulesAreReplaced(t *testing.T) {
 			}
 			wantSuccess(t, plugin(t, c, "CHECK", config))
 
-			// Less is needed now: only what the container sends.
+			// Fewer programs are needed now: only those for packets from the container.
 			config["rules"] = []any{rule("protocol", "udp", "port", 7999, "action", "drop")}
 			wantSuccess(t, plugin(t, c, "ADD", config))
 			wantAnswer(t, c.NS, far("IPv4", 7999), "")
 			wantSuccess(t, plugin(t, c, "CHECK", config))
 
-			// And more again.
+			// And more programs again.
 			config["rules"] = tutorial()
 			wantSuccess(t, plugin(t, c, "ADD", config))
 			must(t, askOn(old, "again"))
 			wantSuccess(t, plugin(t, c, "CHECK", config))
 
-			// Another mode cannot be had by an exchange.
+			// A change of the mode needs new links.
 			config["mode"] = node.OtherMode(t, way.mode)
 			wantSuccess(t, plugin(t, c, "ADD", config))
 			must(t, node.ExchangeUDP(c.NS, far("IPv4", 7999), node.Sizes(10, 0, 1000)))
@@ -73,14 +73,13 @@ func TestRulesAreReplaced(t *testing.T) {
 	}
 }
 
-// directRuleset returns the folder of the ruleset of a container that was
-// attached by the plugin itself.
+// directRuleset returns the folder of the ruleset of a container that the plugin itself attached.
 func directRuleset(t *testing.T, c *node.Container) string {
 	t.Helper()
 	return filepath.Join(directAttachment(t, c), "../../../..")
 }
 
-// directAttachment returns the folder of the attachment itself.
+// directAttachment returns the folder of that attachment.
 func directAttachment(t *testing.T, c *node.Container) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(node.StateFolder, "rulesets", "*", "attachments", "lab", c.PluginID(), c.IfName))
@@ -91,8 +90,8 @@ func directAttachment(t *testing.T, c *node.Container) string {
 	return found[0]
 }
 
-// TestNoPacketBetweenRules exchanges rules under traffic: the port is dropped by
-// the old rules and rewritten by the new ones, so that none may arrive as it is.
+// TestNoPacketBetweenRules replaces rules under traffic. The old rules drop the port and the new ones
+// rewrite it, so no packet may arrive at it.
 func TestNoPacketBetweenRules(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
@@ -113,7 +112,7 @@ func TestNoPacketBetweenRules(t *testing.T) {
 				sent <- count
 				return
 			default:
-				// A refused one is fine: nobody listens at 7998.
+				// An error is fine: no server listens at 7998.
 				_, _ = conn.Write([]byte("packet"))
 				count++
 			}

@@ -11,10 +11,10 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// bulk is how much goes either way at once, in bytes.
+// bulk is the number of bytes sent in each direction at once.
 var bulk = pace.Share[int64](200 << 20)
 
-// place is where the other end of a container's connection may be.
+// place is a place for the other end of a container's connection.
 type place struct {
 	name string
 	ns   ns.NetNS
@@ -34,8 +34,8 @@ func addresses(t *testing.T, c *node.Container) map[string]netip.Addr {
 	return out
 }
 
-// places are the host, a second container of the same network, under the same
-// rules, and a host behind the second hop.
+// places are the host, a second container of the same network with the same rules, and a host behind
+// the second hop.
 func places(t *testing.T, n *node.Node) []place {
 	t.Helper()
 	second := attach(t, n, "lab")
@@ -58,8 +58,7 @@ func bothWays() []any {
 	)
 }
 
-// TestBulkBothWays sends 200 MB each way at once through an egress and through
-// an ingress rule.
+// TestBulkBothWays sends 200 MB in each direction at once, through an egress and an ingress rule.
 func TestBulkBothWays(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		n := node.ForTest(t)

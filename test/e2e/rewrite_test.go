@@ -8,9 +8,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// TestRewrite sends UDP and TCP through a rule to a server behind a second hop
-// that must complete, and verify, checksums itself: local delivery would hide
-// a wrong one.
+// TestRewrite sends UDP and TCP through a rule to a server behind a second hop, which must complete and
+// verify checksums itself. Local delivery would hide a wrong checksum.
 func TestRewrite(t *testing.T) {
 	for _, main := range []string{"bridge", "ptp"} {
 		for _, version := range []string{"0.4.0", "1.0.0", "1.1.0"} {
@@ -42,9 +41,8 @@ func testRewrite(t *testing.T, list map[string]any) {
 	}
 }
 
-// TestFragmentsAndSegments sends what does not fit into one packet: datagrams
-// that the container's stack fragments, and TCP in packets that a device
-// further on segments.
+// TestFragmentsAndSegments sends more than fits into one packet: datagrams that the container's stack
+// fragments, and TCP in packets that a later device segments.
 func TestFragmentsAndSegments(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		n := node.ForTest(t)

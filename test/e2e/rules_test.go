@@ -14,8 +14,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// answersFrom tells which of the servers, that answer with their port number,
-// a datagram reaches, "" for none.
+// answersFrom returns which of the servers a datagram reaches, or "". They answer with their port.
 func answersFrom(t *testing.T, from ns.NetNS, to netip.AddrPort, patience time.Duration) string {
 	t.Helper()
 	conn, err := node.ListenUDP(from, 0)
@@ -46,7 +45,7 @@ func serveNames(t *testing.T, in ns.NetNS, ports ...int) {
 
 func wantAnswer(t *testing.T, from ns.NetNS, to netip.AddrPort, want string) {
 	t.Helper()
-	patience := 300 * time.Millisecond // for what does not come
+	patience := 300 * time.Millisecond // for answers that never arrive
 	if want != "" {
 		patience = 5 * time.Second
 	}
@@ -77,22 +76,22 @@ func TestFirstMatchingRuleDecides(t *testing.T) {
 	wantAnswer(t, c.NS, at(2, 7999), "")     // dropped
 	wantAnswer(t, c.NS, far("IPv6", 7999), "")
 	wantAnswer(t, c.NS, at(3, 7999), "7997")
-	wantAnswer(t, c.NS, at(0, 7998), "7996") // and the rewrite above does not cascade
+	wantAnswer(t, c.NS, at(0, 7998), "7996") // the rewrite above does not cascade
 	wantAnswer(t, c.NS, at(0, 8000), "7995")
 	wantAnswer(t, c.NS, at(0, 8002), "7997")
 	wantAnswer(t, c.NS, at(0, 8003), "7998")
-	wantAnswer(t, c.NS, at(0, 7997), "7997") // a rule for ingress alone
+	wantAnswer(t, c.NS, at(0, 7997), "7997") // a rule for ingress only
 	wantAnswer(t, c.NS, at(0, 7000), "7998")
 	own := addresses(t, c)["IPv4"]
 	wantAnswer(t, n.Far, netip.AddrPortFrom(own, 7997), "")
-	wantAnswer(t, n.Far, netip.AddrPortFrom(own, 7998), "7998") // rules for egress alone
+	wantAnswer(t, n.Far, netip.AddrPortFrom(own, 7998), "7998") // rules for egress only
 	counters := countersOf(t, n, c)
 	if counters.Dropped != 3 || counters.Rules[1].Packets != 2 || counters.Rules[7].Packets != 1 {
 		t.Errorf("dropped: %+v, should be 3: 2 by the second rule, 1 by the last", counters)
 	}
 }
 
-// TestDropTCP wants no connection, not even a refused one.
+// TestDropTCP expects no connection, not even a refused one.
 func TestDropTCP(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", []any{
@@ -107,7 +106,7 @@ func TestDropTCP(t *testing.T) {
 	if got := countersOf(t, n, c).Rules[0].Packets; got < 1 {
 		t.Errorf("the rule dropped %d packets", got)
 	}
-	// The answers to the container's own connections are ingress, too.
+	// Answers to the container's own connections are ingress, too.
 	wantTimeout(t, c.NS, far("IPv4", 26))
 }
 

@@ -13,8 +13,7 @@ import (
 
 const samplesFolder = "../../conf"
 
-// samples says how each conflist in conf is tried: by traffic that proves all
-// of its rules.
+// samples has a test for each conflist in conf. Its traffic proves all rules of the conflist.
 var samples = map[string]func(*testing.T, *node.Node, string){
 	"10-bridge":              tryBridge,
 	"20-ptp":                 tryPTP,
@@ -27,8 +26,8 @@ var samples = map[string]func(*testing.T, *node.Node, string){
 	"90-podman":              tryPodman,
 }
 
-// TestSamples attaches to each network in conf, tries it and detaches. A
-// sample that nobody tries is a mistake, and so is one without a guide.
+// TestSamples attaches to each network in conf, tests it and detaches. Each sample needs a test and a
+// guide.
 func TestSamples(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(samplesFolder, "*.conflist"))
 	must(t, err)
@@ -70,8 +69,8 @@ func readSample(t *testing.T, file string) (list map[string]any) {
 	return list
 }
 
-// TestSamplesGoTogether wants all samples to fit onto one node, and to have the
-// head that old and new runtimes take.
+// TestSamplesGoTogether expects all samples to fit onto one node, and to begin as old and new runtimes
+// accept it.
 func TestSamplesGoTogether(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(samplesFolder, "*.conflist"))
 	must(t, err)
@@ -96,7 +95,7 @@ func TestSamplesGoTogether(t *testing.T) {
 	}
 }
 
-// manifestBlock returns a text that a YAML file has under a key, as a block.
+// manifestBlock returns the block text under a key of a YAML file.
 func manifestBlock(t *testing.T, file, key string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(samplesFolder, file))

@@ -16,7 +16,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// attachSample attaches a new container, for which a runtime passes capArgs.
+// attachSample attaches a new container. The runtime passes capArgs.
 func attachSample(t *testing.T, n *node.Node, network, capArgs string) *node.Container {
 	t.Helper()
 	c, err := n.Container()
@@ -53,8 +53,8 @@ func tryPTP(t *testing.T, n *node.Node, network string) {
 	}
 }
 
-// published is what a runtime passes for a container whose port 80 is published
-// as 18080 of its host, which is at publishedAt.
+// published is what a runtime passes for a container's port 80, published as 18080 at publishedAt on
+// the host.
 const published = `{"portMappings": [{"hostPort": 18080, "containerPort": 80, "protocol": "tcp"}]}`
 
 var publishedAt = netip.MustParseAddrPort("10.99.0.1:18080")
@@ -96,8 +96,7 @@ func countShapers(t *testing.T, in ns.NetNS) (count int) {
 	return count
 }
 
-// localDNS is where node-local DNS is for the containers; it listens at another
-// port.
+// The address of node-local DNS for containers, and the port that it listens at.
 var (
 	localDNS     = netip.MustParseAddrPort("169.254.20.10:53")
 	localDNSReal = netip.MustParseAddrPort("169.254.20.10:5353")
@@ -147,11 +146,11 @@ func tryNodeLocalDNS(t *testing.T, n *node.Node, network string) {
 	serveNames(t, n.Far, 53, 5353)
 	must(t, node.ExchangeUDP(c.NS, localDNS, node.Sizes(100, 0, 1400)))
 	must(t, node.ConnectTCP(c.NS, localDNS, 20))
-	wantAnswer(t, c.NS, far("IPv4", 53), "53") // any other server as it is
+	wantAnswer(t, c.NS, far("IPv4", 53), "53") // any other server is unchanged
 }
 
 func tryBlockSMTP(t *testing.T, n *node.Node, network string) {
-	const relay = 23 // its number among the far host's addresses
+	const relay = 23 // its index among the far host's addresses
 	must(t, n.AddFarAddresses(relay+1))
 	c := attachSample(t, n, network, "")
 	serve(t, n.Far, 25)
@@ -193,8 +192,7 @@ func tryKubernetes(t *testing.T, n *node.Node, network string) {
 	wantAnswer(t, other.NS, far("IPv4", 8125), "8125")
 }
 
-// tryMultus attaches net1 beside eth0, and puts what the pod asks for into the
-// conflist as Multus does.
+// tryMultus attaches net1 next to eth0, and writes the pod's rules into the conflist as Multus does.
 func tryMultus(t *testing.T, n *node.Node, network string) {
 	file := filepath.Join(samplesFolder, "80-multus.conflist")
 	var definition map[string]any

@@ -14,14 +14,13 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// loaded is what a container's packets meet in the kernel, by id, ascending.
+// loaded is the programs and maps for a container's packets, by ascending ID.
 type loaded struct {
 	programs []ebpf.ProgramID
 	maps     []ebpf.MapID
 }
 
-// attachedTo asks the kernel for the programs on the host side of a container's
-// interface, and for their maps.
+// attachedTo returns the programs on the host side of a container's interface, and their maps.
 func attachedTo(t *testing.T, n *node.Node, c *node.Container) loaded {
 	t.Helper()
 	var l loaded
@@ -49,7 +48,7 @@ func (l loaded) equal(other loaded) bool {
 	return slices.Equal(l.programs, other.programs) && slices.Equal(l.maps, other.maps)
 }
 
-// remaining returns how many of the programs and maps the kernel still has.
+// remaining returns how many of the programs and maps still exist.
 func (l loaded) remaining() (count int) {
 	for _, id := range l.programs {
 		if program, err := ebpf.NewProgramFromID(id); !errors.Is(err, os.ErrNotExist) {
@@ -66,8 +65,8 @@ func (l loaded) remaining() (count int) {
 	return count
 }
 
-// TestSharing attaches two containers with the same rules: they must share all
-// programs and maps, and the last to leave takes them along.
+// TestSharing attaches two containers with the same rules. They must share all programs and maps, and
+// the last DEL must unload them.
 func TestSharing(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))

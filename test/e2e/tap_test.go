@@ -8,9 +8,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestPacketSocketOnHostSide has a packet socket listen on the host side. Without a
-// ring the kernel makes a copy of each packet's head for it: what XDP left in the
-// metadata in front of that would be lost.
+// TestPacketSocketOnHostSide opens a packet socket on the host side. Without a ring, the kernel copies
+// each packet's head for it, and drops metadata that XDP has put in front.
 func TestPacketSocketOnHostSide(t *testing.T) {
 	sockets := map[string]func(*testing.T, *node.Node, *node.Container){
 		"every protocol": func(t *testing.T, n *node.Node, c *node.Container) { tap(t, n, c, unix.ETH_P_ALL) },
@@ -37,7 +36,7 @@ func TestPacketSocketOnHostSide(t *testing.T) {
 	})
 }
 
-// tapWithRing has the kernel write packets into a ring, as tcpdump does.
+// tapWithRing makes the kernel write packets into a ring, as tcpdump does.
 func tapWithRing(t *testing.T, n *node.Node, c *node.Container) {
 	t.Helper()
 	fd, _ := packetSocket(t, n.NS, hostSide(t, n, c), unix.ETH_P_ALL)
@@ -47,7 +46,7 @@ func tapWithRing(t *testing.T, n *node.Node, c *node.Container) {
 	}))
 }
 
-// exchange sends datagrams, whole and in fragments, and streams, by the rule.
+// exchange sends datagrams, whole and in fragments, and streams through the rule.
 func exchange(t *testing.T, c *node.Container, family string) {
 	t.Helper()
 	sizes := []int{64, 8000, 64, 8000, 64, 8000, 64, 8000}
@@ -58,7 +57,7 @@ func exchange(t *testing.T, c *node.Container, family string) {
 	}
 }
 
-// tap opens a packet socket on the container's host side, and reads all it gets.
+// tap opens a packet socket on the container's host side and reads everything.
 func tap(t *testing.T, n *node.Node, c *node.Container, protocol uint16) {
 	t.Helper()
 	fd, _ := packetSocket(t, n.NS, hostSide(t, n, c), protocol)

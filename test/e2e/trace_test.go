@@ -15,7 +15,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// hear listens to the packets of a ruleset and those that share its maps.
+// hear listens to the packets of a ruleset, and of others that share its maps.
 func hear(t *testing.T, ruleset string) *datapath.Listener {
 	t.Helper()
 	l, err := datapath.Listen(ruleset, datapath.TraceOptions{})
@@ -25,7 +25,7 @@ func hear(t *testing.T, ruleset string) *datapath.Listener {
 	return l
 }
 
-// nextOf returns the next event of the ruleset that is about a UDP port.
+// nextOf returns the ruleset's next event with a UDP port.
 func nextOf(t *testing.T, l *datapath.Listener, ruleset string, port uint16) *datapath.Event {
 	t.Helper()
 	for {
@@ -46,7 +46,7 @@ func wantVerdict(t *testing.T, event *datapath.Event, direction rules.Direction,
 	}
 }
 
-// TestTrace hears each of 1,000 questions, and each answer, once and in order.
+// TestTrace expects each of 1,000 questions and each answer once and in order.
 func TestTrace(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		n := node.ForTest(t)
@@ -85,7 +85,7 @@ func TestTrace(t *testing.T) {
 	})
 }
 
-// TestTraceOutlivesRules goes on hearing a container whose rules are replaced.
+// TestTraceOutlivesRules expects a trace to continue when a container's rules are replaced.
 func TestTraceOutlivesRules(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
@@ -112,7 +112,7 @@ func TestTraceOutlivesRules(t *testing.T) {
 	}
 }
 
-// TestTraceUnderFlood counts what it could not tell.
+// TestTraceUnderFlood expects the number of omitted packets.
 func TestTraceUnderFlood(t *testing.T) {
 	n := node.ForTest(t)
 	must(t, n.Conflist(network("bridge", "1.1.0", "auto", tutorial())))
@@ -125,10 +125,10 @@ func TestTraceUnderFlood(t *testing.T) {
 	conn, err := node.DialUDP(c.NS, far("IPv4", 7999))
 	must(t, err)
 	defer conn.Close()
-	packets := max(pace.Share(50_000), 20_000) // the ring takes some 5,000
+	packets := max(pace.Share(50_000), 20_000) // the ring holds about 5,000
 	before := countersOf(t, n, c)
-	// Not so many at once that the kernel would lose some: of what waits for a
-	// neighbour it keeps few, of what waits for a busy CPU 1,000.
+	// Small batches, so that the kernel drops none: it queues few packets for an unresolved
+	// neighbour, and 1,000 for a busy CPU.
 	after := before
 	for sent, batch := 0, 1; sent < packets; batch = 500 {
 		for range batch {
@@ -136,7 +136,7 @@ func TestTraceUnderFlood(t *testing.T) {
 			must(t, err)
 		}
 		sent += batch
-		after = settledCounters(t, n, c, func(now *datapath.Counters) bool {
+		after = awaitCounters(t, n, c, func(now *datapath.Counters) bool {
 			return now.Rewritten-before.Rewritten >= uint64(sent)
 		})
 	}
@@ -148,11 +148,11 @@ func TestTraceUnderFlood(t *testing.T) {
 		}
 		must(t, err)
 	}
-	// Neighbours are looked for now and then, before and after the count, too.
+	// Neighbour discovery happens now and then, also before and after the count.
 	const others = 100
 	decided := after.Rewritten - before.Rewritten + after.Passed - before.Passed
-	told := heard + l.LeftOut()
-	if decided < uint64(packets) || l.LeftOut() == 0 || heard == 0 || told < decided || told > decided+others {
-		t.Errorf("%d packets were decided, %d told, %d left out", decided, heard, l.LeftOut())
+	reported := heard + l.LeftOut()
+	if decided < uint64(packets) || l.LeftOut() == 0 || heard == 0 || reported < decided || reported > decided+others {
+		t.Errorf("%d packets were decided, %d reported, %d left out", decided, heard, l.LeftOut())
 	}
 }

@@ -15,17 +15,15 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestTunnel rewrites the port of a tunnel whose inner packets have a partial
-// checksum while the outer one is complete, but for packets that are yet to be
-// segmented, those of the stream.
+// TestTunnel rewrites the port of a tunnel. Its inner packets have a partial checksum and a complete
+// outer one, except unsegmented packets of the stream.
 func TestTunnel(t *testing.T) {
 	node.EachMode(t, func(t *testing.T, mode string) {
 		tun := newTunnel(t, mode)
 		tun.open(t, 0)
 		exchange := func() error { return node.ExchangeUDP(tun.c.NS, innerEcho, node.Sizes(100, 0, 1300)) }
-		// Where skbs cannot be read, one packet in 65,536 looks as if its outer
-		// checksum were partial, and is lost (docs/datapath.md, Checksums). From
-		// another port it is another packet.
+		// If skbs cannot be read, one packet in 65,536 looks as if its outer checksum were partial, and is
+		// dropped (docs/datapath.md, Checksums). From another port it is another packet.
 		if err := exchange(); err != nil {
 			if node.ReadsSKB(t) {
 				t.Error(err)
@@ -36,8 +34,8 @@ func TestTunnel(t *testing.T) {
 	})
 }
 
-// TestTunnelLooksPartial sends through a tunnel what has the checksum of a packet
-// that has none yet: of the outer headers, the source port is to choose.
+// TestTunnelLooksPartial sends packets through a tunnel whose outer checksum looks partial. It chooses
+// the outer source port for that.
 func TestTunnelLooksPartial(t *testing.T) {
 	if !node.ReadsSKB(t) {
 		t.Skip("only the skb can tell: it can be read since Linux 6.2, with BTF")
@@ -65,8 +63,8 @@ var (
 	innerTCP  = netip.MustParseAddrPort("10.77.0.2:1235")
 )
 
-// tunnel is between a container and the far host, which listens at another port
-// than the container believes.
+// tunnel connects a container and the far host, which listens at another port than the container
+// sends to.
 type tunnel struct {
 	n *node.Node
 	c *node.Container
@@ -91,8 +89,7 @@ func newTunnel(t *testing.T, mode string) *tunnel {
 	return tun
 }
 
-// open makes the container's end anew, which sends from one port, or from any if
-// that is 0.
+// open re-creates the container's end. It sends from the source port, or from any if that is 0.
 func (tun *tunnel) open(t *testing.T, source uint16) {
 	t.Helper()
 	addTunnel(t, tun.c.NS, tun.c.IfName, node.FarIPv4, 4789, source, "10.77.0.1/24")
@@ -107,7 +104,7 @@ func addTunnel(t *testing.T, in ns.NetNS, device, remote string, port int, sourc
 		}
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = fmt.Sprint("vx", port)
-		attrs.HardwareAddr = net.HardwareAddr{2, 0, 0, 0, byte(port >> 8), byte(port)} // which checksums are over
+		attrs.HardwareAddr = net.HardwareAddr{2, 0, 0, 0, byte(port >> 8), byte(port)} // checksums cover the address
 		if before, err := netlink.LinkByName(attrs.Name); err == nil {
 			if err := netlink.LinkDel(before); err != nil {
 				return err
@@ -117,7 +114,7 @@ func addTunnel(t *testing.T, in ns.NetNS, device, remote string, port int, sourc
 			LinkAttrs: attrs, VxlanId: 7, VtepDevIndex: under.Attrs().Index, Group: net.ParseIP(remote), Port: port, UDPCSum: true,
 		}
 		if source != 0 {
-			vxlan.PortLow, vxlan.PortHigh = int(source), int(source)+1 // without the last
+			vxlan.PortLow, vxlan.PortHigh = int(source), int(source)+1 // the end is exclusive
 		}
 		if err := netlink.LinkAdd(vxlan); err != nil {
 			return err
@@ -137,11 +134,10 @@ func addTunnel(t *testing.T, in ns.NetNS, device, remote string, port int, sourc
 	}))
 }
 
-// outer is what a tunnel's packet has in its outer headers.
+// outer is two fields of a tunnel packet's outer headers.
 type outer struct{ checksum, pseudo uint16 }
 
-// outerOf sends a datagram of so many bytes through the tunnel, and returns what
-// the container sent.
+// outerOf sends a datagram of size bytes through the tunnel, and returns what the container sent.
 func (tun *tunnel) outerOf(t *testing.T, size int) outer {
 	t.Helper()
 	var fd int
@@ -160,7 +156,7 @@ func (tun *tunnel) outerOf(t *testing.T, size int) outer {
 		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: 0x0300 /* ETH_P_ALL */, Ifindex: device.Attrs().Index})
 	}))
 	defer unix.Close(fd)
-	_ = node.ExchangeUDP(tun.c.NS, innerEcho, []int{size}) // lost or not
+	_ = node.ExchangeUDP(tun.c.NS, innerEcho, []int{size}) // whether it arrives or not
 	frame := make([]byte, 2048)
 	for {
 		n, _, err := unix.Recvfrom(fd, frame, 0)
@@ -171,7 +167,7 @@ func (tun *tunnel) outerOf(t *testing.T, size int) outer {
 	}
 }
 
-// outerIn looks for a datagram of so many bytes in a tunnel to port 4789.
+// outerIn finds a datagram of size bytes in a tunnel to port 4789.
 func outerIn(frame []byte, size int) (found outer, ok bool) {
 	const ip, udp, inner = 14, 34, 50
 	if len(frame) != inner+ip+20+8+size || frame[ip+9] != unix.IPPROTO_UDP || binary.BigEndian.Uint16(frame[udp+2:]) != 4789 {
@@ -185,7 +181,7 @@ func outerIn(frame []byte, size int) (found outer, ok bool) {
 	return found, true
 }
 
-// onesAdd adds as checksums do (RFC 1071).
+// onesAdd adds in one's complement, as checksums do (RFC 1071).
 func onesAdd(a, b uint16) uint16 {
 	sum := uint32(a) + uint32(b)
 	return uint16(sum) + uint16(sum>>16)

@@ -16,18 +16,16 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// bandwidth asks the bandwidth plugin to send what the container sends through an
-// ifb device.
+// bandwidth makes the bandwidth plugin send the container's packets through an ifb device.
 const bandwidth = `{"bandwidth":{"egressRate":1000000000,"egressBurst":100000000}}`
 
-// TestVMBehindMirred has a pod whose packets come from a virtual machine, by
-// redirection (tc mirred), as Kata Containers and Firecracker have it: generic XDP
-// does not see them. Its neighbour on the same CPUs does all that leaves hints of
-// XDP behind which nobody takes: an ifb device of the bandwidth plugin, and frames
+// TestVMBehindMirred has a pod whose packets come from a virtual machine through tc mirred, as with Kata
+// Containers and Firecracker. Generic XDP does not see them. Its neighbour on the same CPUs makes XDP
+// leave hints that tc ingress does not read: with an ifb device of the bandwidth plugin, and with frames
 // that the stack drops between XDP and tc.
 func TestVMBehindMirred(t *testing.T) {
 	shaped := map[string][2]string{"nobody": {"", ""}}
-	if node.HasTCX(t) { // else the bandwidth plugin is not possible
+	if node.HasTCX(t) { // the bandwidth plugin is impossible otherwise
 		shaped = map[string][2]string{
 			"nobody": {"", ""}, "the pod": {bandwidth, ""}, "the neighbour": {"", bandwidth}, "both": {bandwidth, bandwidth},
 		}
@@ -51,11 +49,11 @@ func testVM(t *testing.T, mode, podArguments, neighbourArguments string) {
 		boxes[port] = openInbox(t, n.Far, port)
 	}
 	serveNames(t, n.Far, 5001)
-	for family := range families { // so that neighbours are known
+	for family := range families { // this resolves the neighbours
 		wantAnswer(t, vm, far(family, 5001), "5001")
 		wantAnswer(t, neighbour.NS, far(family, 5001), "5001")
 	}
-	const each = 50 // datagrams to a port, of a family, pinned or not, from either
+	const each = 50 // datagrams to each port, per family, pinned or not, and sender
 	wantNoChecksumErrors(t, n.Far, func() {
 		for _, offload := range []bool{true, false} {
 			must(t, node.SetTxOffload(vm, "vm0", offload))
@@ -66,7 +64,7 @@ func testVM(t *testing.T, mode, podArguments, neighbourArguments string) {
 	const families, rounds, senders = 2, 2, 2
 	boxes[7998].want(t, "port 7998", each*families*rounds*senders)
 	boxes[5000].want(t, "port 5000", each*families*rounds*senders)
-	boxes[25].want(t, "port 25", 0) // last: what is late has come by now
+	boxes[25].want(t, "port 25", 0) // last: late datagrams have arrived by now
 	for name, c := range map[string]*node.Container{"pod": pod, "neighbour": neighbour} {
 		counters := countersOf(t, n, c)
 		for i, rule := range []string{"drop", "rewrite"} {
@@ -98,7 +96,7 @@ func attachWith(t *testing.T, n *node.Node, arguments string) *node.Container {
 	return c
 }
 
-// pinned runs f on one CPU or on any.
+// pinned calls f on one CPU, or on any.
 func pinned(t *testing.T, pin bool, f func()) {
 	t.Helper()
 	if pin {
@@ -109,8 +107,8 @@ func pinned(t *testing.T, pin bool, f func()) {
 	f()
 }
 
-// sendBoth has both send to each port in turns, and the neighbour frames that end
-// inside of a VLAN tag between them.
+// sendBoth lets both containers send to each port in turns. In between, the neighbour sends frames that
+// end inside a VLAN tag.
 func sendBoth(t *testing.T, vm ns.NetNS, neighbour *node.Container, count int) {
 	t.Helper()
 	cut := frameSender(t, neighbour)
@@ -133,8 +131,7 @@ func sendBoth(t *testing.T, vm ns.NetNS, neighbour *node.Container, count int) {
 	}
 }
 
-// frameSender returns a function that sends a frame of 16 bytes, which ends inside
-// of its VLAN tag.
+// frameSender returns a function that sends a frame of 16 bytes, which ends inside its VLAN tag.
 func frameSender(t *testing.T, c *node.Container) func() error {
 	t.Helper()
 	fd, to := packetSocket(t, c.NS, c.IfName, 0)
@@ -142,8 +139,8 @@ func frameSender(t *testing.T, c *node.Container) func() error {
 	return func() error { return unix.Sendto(fd, frame, 0, to) }
 }
 
-// packetSocket opens a packet socket on a device, for frames of a protocol in host
-// byte order; 0 is for none.
+// packetSocket opens a packet socket on a device, for frames of a protocol in host byte order, or for
+// none if that is 0.
 func packetSocket(t *testing.T, in ns.NetNS, device string, protocol uint16) (fd int, addr *unix.SockaddrLinklayer) {
 	t.Helper()
 	must(t, in.Do(func(ns.NetNS) error {
@@ -161,8 +158,8 @@ func packetSocket(t *testing.T, in ns.NetNS, device string, protocol uint16) (fd
 	return fd, addr
 }
 
-// bootVM gives a namespace of its own the pod's addresses and routes, and redirects
-// what either of the two devices between them gets to the other one.
+// bootVM gives a new namespace the pod's addresses and routes. Two devices connect them, and each
+// redirects what it receives to the other.
 func bootVM(t *testing.T, n *node.Node, pod *node.Container) ns.NetNS {
 	t.Helper()
 	vm, err := n.Container()
@@ -196,7 +193,7 @@ func flushAddresses(link netlink.Link) error {
 	return err
 }
 
-// redirect has all that a device gets leave by another one.
+// redirect makes everything that a device receives leave through another one.
 func redirect(from, to netlink.Link) error {
 	parent := netlink.MakeHandle(0xffff, 0)
 	return errors.Join(

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// apt is a package manager of its own, for one suite and architecture of
-// Debian. This machine's apt stays as it is.
+// apt is a separate package manager for one suite and architecture of Debian. It does not change
+// this machine's apt.
 type apt struct {
 	folder string
 	arch   string
@@ -18,8 +18,8 @@ type apt struct {
 
 // openApt prepares the lists of a suite below the cache folder.
 //
-// The mirror is the one of this machine's sources. apt verifies the lists, and
-// with them the packages, by Debian's keys.
+// It uses the mirror of this machine's sources. apt verifies the lists, and thereby the packages,
+// with Debian's keys.
 func openApt(cache, suite, arch string) (*apt, error) {
 	a := &apt{folder: filepath.Join(cache, "apt", suite+"-"+arch), arch: arch}
 	for _, folder := range []string{"lists/partial", "archives/partial"} {
@@ -55,8 +55,7 @@ func (a *apt) isFresh() bool {
 	return err == nil && time.Since(info.ModTime()) < 24*time.Hour
 }
 
-// debianMirror is the address of the first Debian mirror in this machine's
-// sources.
+// debianMirror is the first Debian mirror in this machine's sources.
 func debianMirror() (string, error) {
 	list, err := output("apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages")
 	if err != nil {
@@ -92,7 +91,7 @@ func (a *apt) options(args []string) []string {
 	}, args...)
 }
 
-// dependencies lists a package and all that it depends on.
+// dependencies lists a package and all its dependencies.
 func (a *apt) dependencies(name string) ([]string, error) {
 	list, err := a.cache("depends", "--recurse", "--important", name)
 	if err != nil {
@@ -115,9 +114,9 @@ func (a *apt) unpack(names []string, folder string) error {
 	})
 }
 
-// unpackAll is unpack with all that the packages depend on.
+// unpackAll unpacks packages and all their dependencies.
 //
-// Their scripts do not run: what those would do, the guest's start does.
+// The packages' scripts do not run. The guest's start script does their work.
 func (a *apt) unpackAll(names []string, folder string) error {
 	return unpackInto(folder, func(scratch string) error {
 		if err := os.Mkdir(filepath.Join(scratch, "partial"), 0o755); err != nil {
@@ -131,8 +130,7 @@ func (a *apt) unpackAll(names []string, folder string) error {
 	})
 }
 
-// unpackInto unpacks the packages that are downloaded to a folder. It leaves
-// all of them or none.
+// unpackInto unpacks the packages that download puts into a folder. If it fails, it leaves nothing.
 func unpackInto(folder string, download func(scratch string) error) error {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// command runs a program, with its complaints on ours.
+// command runs a program, with its stderr on ours.
 func command(name string, args ...string) error {
 	_, err := output(name, args...)
 	return err
@@ -15,7 +15,7 @@ func command(name string, args ...string) error {
 
 func output(name string, args ...string) (string, error) { return outputIn("", name, args...) }
 
-// outputIn runs a program in a folder and returns what it prints.
+// outputIn runs a program in a folder and returns its stdout.
 func outputIn(folder, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir, cmd.Stderr = folder, os.Stderr

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// bootModules are what it takes to see the files of the host, and to report.
+// bootModules are needed to see the host's files and to report.
 var bootModules = []string{"virtio_pci", "virtiofs", "overlay", "virtio_console"}
 
-// writeInitramfs writes what the machine starts with.
+// writeInitramfs writes the machine's first files.
 func (k *kernel) writeInitramfs(path, scratch string) error {
 	root := filepath.Join(scratch, "root")
 	for name, content := range map[string][]byte{"init": guestInit, "start": guestStart} {
@@ -45,7 +45,7 @@ func writeFile(path string, content []byte) error {
 	return os.WriteFile(path, content, 0o755)
 }
 
-// copyModules copies the modules under names whose order is that of loading.
+// copyModules copies the modules. The order of their names is the order of loading.
 func (k *kernel) copyModules(folder string) error {
 	list, err := output("modprobe", append([]string{
 		"-d", k.root, "-S", k.release, "--show-depends", "-a",
@@ -57,7 +57,7 @@ func (k *kernel) copyModules(folder string) error {
 	for line := range strings.Lines(list) {
 		path, isModule := strings.CutPrefix(strings.TrimSpace(line), "insmod ")
 		if !isModule || seen[path] {
-			continue // built in, or needed by another, too
+			continue // built in, or already copied for another
 		}
 		seen[path] = true
 		number++
@@ -72,7 +72,7 @@ func (k *kernel) copyModules(folder string) error {
 	return nil
 }
 
-// decompressed returns a module as busybox can load it.
+// decompressed returns a module in a form that busybox can load.
 func decompressed(path string) ([]byte, error) {
 	if strings.HasSuffix(path, ".xz") {
 		text, err := output("xz", "-dc", path)

@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel is one of Debian's, unpacked but not installed.
+// kernel is a Debian kernel, unpacked but not installed.
 type kernel struct {
 	version
-	release string // as uname(1) says it
-	root    string // has the files of its packages
-	files   string // has the programs of the machine
+	release string // as in uname(1)
+	root    string // the files of its packages
+	files   string // the programs of the machine
 }
 
 func (k *kernel) identity() identity { return identity{k.name, k.release, k.arch} }
 
-// modules is their folder.
+// modules is the folder of the kernel's modules.
 func (k *kernel) modules() string { return filepath.Join(k.root, "lib/modules", k.release) }
 
-// image is in /boot, or beside the modules in packages of 2026 and later.
+// image is in /boot, or next to the modules in packages of 2026 and later.
 func (k *kernel) image() string {
 	image := filepath.Join(k.root, "boot/vmlinuz-"+k.release)
 	if _, err := os.Stat(image); err != nil {
@@ -31,8 +31,7 @@ func (k *kernel) image() string {
 	return image
 }
 
-// fetch downloads and unpacks the newest kernel of a version, unless the cache
-// has it.
+// fetch downloads and unpacks the newest kernel of a version, unless the cache has it.
 func fetch(v version, cache string) (*kernel, error) {
 	unlock, err := lock(cache)
 	if err != nil {
@@ -61,11 +60,10 @@ func fetch(v version, cache string) (*kernel, error) {
 	return k, k.index()
 }
 
-// packages are those that the image is made of, and the release that they
-// are.
+// packages returns the packages that contain the image, and their release.
 //
-// Until trixie there is one. Since then the image depends on packages for the
-// binary, the modules and what is built in.
+// Until trixie there is one. Since then the image depends on packages for the binary, the modules
+// and the built-in ones.
 func (v version) packages(a *apt) (names []string, release string, err error) {
 	dependencies, err := a.dependencies(v.metapackage())
 	if err != nil {
@@ -87,7 +85,7 @@ func (v version) packages(a *apt) (names []string, release string, err error) {
 	return names, release, nil
 }
 
-// index has depmod find the modules, where it looks for them.
+// index makes depmod find the modules in their folder.
 func (k *kernel) index() error {
 	lib := filepath.Join(k.root, "lib")
 	if _, err := os.Lstat(lib); err != nil {
@@ -98,7 +96,7 @@ func (k *kernel) index() error {
 	return command("depmod", "-b", k.root, k.release)
 }
 
-// lock keeps others from the cache.
+// lock keeps other processes away from the cache.
 func lock(cache string) (unlock func(), err error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return nil, err

@@ -22,24 +22,23 @@ var (
 	guestStart []byte
 )
 
-// patience bounds the life of a machine, of all packages together. An emulated
-// processor is some ten times slower than a real one.
+// patience limits the life of a machine, for all packages together. An emulated processor is about
+// ten times slower than a real one.
 const patience = time.Hour
 
-// hardware is what differs between emulated machines, by architecture.
+// hardware is the part of a machine that depends on the architecture.
 var hardware = map[string]struct {
 	emulator string
 	machine  []string
 	console  string
 }{
 	"amd64": {"qemu-system-x86_64", []string{"-cpu", "max"}, "ttyS0"},
-	// The architected algorithm of pointer authentication is slow to emulate.
+	// The standard algorithm of pointer authentication is slow to emulate.
 	"arm64": {"qemu-system-aarch64", []string{"-machine", "virt", "-cpu", "max,pauth-impdef=on"}, "ttyAMA0"},
 }
 
-// run boots the kernel and has it run the tests, whose output goes to w. The
-// machine has the files of this one at the same places: all of them, or those
-// of the tests if it cannot run the programs of this one.
+// run boots the kernel and runs the tests, whose output goes to w. The machine has this one's files
+// at the same paths: all of them, or only those of the tests if it cannot run this one's programs.
 func (k *kernel) run(ctx context.Context, s *suite, w io.Writer) error {
 	scratch, err := os.MkdirTemp("", "kernels-")
 	if err != nil {
@@ -68,8 +67,8 @@ func (k *kernel) run(ctx context.Context, s *suite, w io.Writer) error {
 	return nil
 }
 
-// arguments are qemu's. The serial line is the console; the results have a port
-// of their own.
+// arguments are qemu's arguments. The serial line is the console. The results have a port of their
+// own.
 func (k *kernel) arguments(s *suite, initramfs, socket, console string) []string {
 	return append(slices.Clone(hardware[k.arch].machine),
 		"-accel", "tcg,thread=multi", "-smp", "2", "-m", memory,
@@ -85,8 +84,7 @@ func (k *kernel) arguments(s *suite, initramfs, socket, console string) []string
 
 const memory = "3G"
 
-// environment is handed to the first process by way of the kernel, which takes
-// 32 variables.
+// environment goes to the first process through the kernel, which accepts 32 variables.
 func (k *kernel) environment(s *suite) string {
 	words := []string{"FILES=" + k.files, "MODULES=" + k.modules(), "SCRIPT=" + s.script}
 	if k.files != "/" {
@@ -100,7 +98,7 @@ func (k *kernel) environment(s *suite) string {
 	return strings.Join(append(words, "XDP_PORT_BIN="+s.programs), " ")
 }
 
-// serveFiles serves this machine's files to the other.
+// serveFiles serves this machine's files to the other machine.
 func serveFiles(ctx context.Context, socket, log string) (stop func(), err error) {
 	program, err := lookVirtiofsd()
 	if err != nil {
@@ -130,7 +128,7 @@ func serveFiles(ctx context.Context, socket, log string) (stop func(), err error
 	return nil, fmt.Errorf("%s does not serve: %s", program, said)
 }
 
-// lookVirtiofsd finds the server where Debian 12 and later ones have it.
+// lookVirtiofsd finds the server where Debian 12 and later install it.
 func lookVirtiofsd() (string, error) {
 	for _, path := range []string{"/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"} {
 		if _, err := os.Stat(path); err == nil {

@@ -1,6 +1,5 @@
-// Command kernels runs tests on other kernels: each is Debian's, booted in an
-// emulated machine that has the files of this one. "here" is the kernel that is
-// running, to compare with.
+// Command kernels runs tests on other kernels. It boots Debian's kernels in emulated machines that
+// have this machine's files. "here" is the running kernel, for comparison.
 //
 //	go run ./test/kernels -kernels "6.1 6.12-rt newest here" ./test/e2e './test/crash=^TestKill'
 package main
@@ -45,7 +44,7 @@ type options struct {
 	report  string
 }
 
-// defaultCache is shared by all checkouts of a user.
+// defaultCache is a cache for all of a user's checkouts.
 func defaultCache() string {
 	folder, err := os.UserCacheDir()
 	if err != nil {
@@ -90,13 +89,13 @@ func (o *options) test(ctx context.Context, m machine, s *suite) *report {
 	var unkept []error
 	keep := func(run *suiteRun) { unkept = append(unkept, o.keep(m.identity(), run)) }
 	r := listen("Linux "+m.identity().release, keep, func(w io.Writer) error { return m.run(ctx, s, w) })
-	r.note(errors.Join(unkept...))
+	r.problem(errors.Join(unkept...))
 	return r
 }
 
-// identity tells machines apart.
+// identity identifies a machine.
 type identity struct {
-	name    string // as the command line has it
+	name    string // as on the command line
 	release string // of the kernel
 	arch    string
 }
@@ -109,7 +108,7 @@ func (id identity) suite() string {
 	return id.arch
 }
 
-// machine is where tests run.
+// machine runs tests.
 type machine interface {
 	identity() identity
 	run(ctx context.Context, s *suite, w io.Writer) error
@@ -135,7 +134,7 @@ func (o *options) fetch() (machines []machine, err error) {
 	return machines, nil
 }
 
-// build builds the tests that the machines need, each once.
+// build builds the tests for the machines, once for each kind.
 func (o *options) build(machines []machine) (map[string]*suite, error) {
 	suites := map[string]*suite{}
 	for _, m := range machines {

@@ -13,7 +13,7 @@ import (
 //go:embed introduction.md
 var introduction string
 
-// writeReport writes a page about the kept results of some kernels.
+// writeReport writes a page with the kept results of some kernels.
 func writeReport(path, folder string, kernels []string) error {
 	var tested, below []*results
 	for _, kernel := range kernels {
@@ -49,7 +49,7 @@ func writeReport(path, folder string, kernels []string) error {
 	return os.WriteFile(path, page.Bytes(), 0o644)
 }
 
-// writeKernels writes a table of the kernels with the sums of their results.
+// writeKernels writes a table of the kernels with the totals of their results.
 func writeKernels(page *bytes.Buffer, all []*results) {
 	page.WriteString("| kernel | release | processor | passed | failed | skipped | time | dates |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range all {
@@ -69,8 +69,8 @@ func writeKernels(page *bytes.Buffer, all []*results) {
 	}
 }
 
-// writePackage writes a table of the tests of a package. Of the parts of tests,
-// it has those that failed or were skipped.
+// writePackage writes a table of a package's tests. It includes only those subtests that failed or
+// were skipped.
 func writePackage(page *bytes.Buffer, path string, all []*results, why *reasons) {
 	page.WriteString("| test |")
 	for _, r := range all {
@@ -89,7 +89,7 @@ func writePackage(page *bytes.Buffer, path string, all []*results, why *reasons)
 	}
 }
 
-// packages are those of all kernels, sorted.
+// packages are the packages of all kernels, sorted.
 func packages(all []*results) (paths []string) {
 	for _, r := range all {
 		paths = slices.AppendSeq(paths, maps.Keys(r.Packages))
@@ -98,7 +98,7 @@ func packages(all []*results) (paths []string) {
 	return slices.Compact(paths)
 }
 
-// testNames are those of all kernels, sorted.
+// testNames are the tests of all kernels, sorted.
 func testNames(path string, all []*results) (names []string) {
 	for _, r := range all {
 		names = slices.AppendSeq(names, maps.Keys(r.Packages[path]))
@@ -107,12 +107,12 @@ func testNames(path string, all []*results) (names []string) {
 	return slices.Compact(names)
 }
 
-// isNotable reports whether a part of a test failed or was skipped anywhere.
+// isNotable reports whether a subtest failed or was skipped on any kernel.
 func isNotable(row []string) bool {
 	return slices.ContainsFunc(row, func(cell string) bool { return cell != "pass" && cell != "-" })
 }
 
-// cell is the result of a test, with the number of its parts.
+// cell is the result of a test, with the number of its subtests.
 func (r packageResults) cell(name string, why *reasons) string {
 	parts := 0
 	for other, t := range r {

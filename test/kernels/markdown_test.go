@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// TestReport keeps results of two kernels, a package at a time, and reads the
-// page about them.
+// TestReport keeps results of two kernels, package by package, and reads the page with them.
 func TestReport(t *testing.T) {
 	o := &options{out: t.TempDir()}
 	keep := func(of identity, want string, tests ...*test) {

@@ -12,63 +12,62 @@ import (
 	"time"
 )
 
-// report has the results of one kernel.
+// report is the results of one kernel.
 type report struct {
 	kernel string
 	took   time.Duration
 	tests  map[string]*test
-	order  []*test // as they began
+	order  []*test // in the order of their start
 	suite  suiteRun
 	ended  func(*suiteRun)
 	errs   []error
 	done   bool
 }
 
-// suiteRun is a package with tests that run.
+// suiteRun is a run of a package's tests.
 type suiteRun struct {
 	name  string
-	want  string // as the command line has it
+	want  string // as on the command line
 	began time.Time
-	count map[string]int // of tests, by their outcomes
+	count map[string]int // number of tests by outcome
 	tests []*test
 }
 
-// test is a test, by its full name, what became of it, and what it said.
+// test is a test, by its full name, with its outcome and its output.
 type test struct {
-	name    string // begins with the package
-	outcome string // pass, fail or skip, as test2json has it; empty until it ends
+	name    string // with the package first
+	outcome string // pass, fail or skip, as in test2json; empty until it ends
 	said    []string
 	seconds float64
 }
 
-// short is the name without the package, and whole that of the test that t is a
-// part of, or its own.
+// short is the name without the package. whole is the name of the test that t is a subtest of, or
+// its own.
 func (t *test) short() string { return t.name[strings.Index(t.name, ".")+1:] }
 func (t *test) whole() string { whole, _, _ := strings.Cut(t.short(), "/"); return whole }
 
-// listen runs the tests on a kernel, prints the results of those that are no
-// part of another and of those that fail, and reports on all. It calls ended with
-// each package that is through.
+// listen runs the tests on a kernel. It prints the results of tests that are no subtests and of
+// failed ones, and returns the report. It calls ended after each package.
 func listen(kernel string, ended func(*suiteRun), run func(io.Writer) error) *report {
 	fmt.Printf("\n== %s\n", kernel)
 	r := &report{kernel: kernel, tests: map[string]*test{}, ended: ended}
 	began := time.Now()
-	r.note(r.convert(run))
+	r.problem(r.convert(run))
 	r.took = time.Since(began)
 	if !r.done {
 		r.ended(&r.suite)
-		r.note(fmt.Errorf("the tests did not come to their end, the last were those of %s", r.suite.name))
+		r.problem(fmt.Errorf("the tests did not come to their end, the last were those of %s", r.suite.name))
 	}
 	return r
 }
 
-func (r *report) note(err error) {
+func (r *report) problem(err error) {
 	if err != nil {
 		r.errs = append(r.errs, err)
 	}
 }
 
-// convert has the go tool make events of what the tests print.
+// convert lets the go tool make events out of the tests' output.
 func (r *report) convert(run func(io.Writer) error) error {
 	converter := exec.Command("go", "tool", "test2json", "-t")
 	converter.Stderr = os.Stderr
@@ -112,7 +111,7 @@ func (r *report) read(from io.Reader) error {
 	}
 }
 
-// ofSuite reads what is said between tests, the marks of the script among it.
+// ofSuite reads lines between tests, such as the script's marks.
 func (r *report) ofSuite(line string) {
 	if begun, is := strings.CutPrefix(line, beginMark); is {
 		name, want, _ := strings.Cut(begun, " ")
@@ -137,10 +136,10 @@ func (r *report) endSuite(end string) {
 	fmt.Printf("%-14s %4d passed, %d failed, %d skipped, in %s\n", r.suite.name,
 		count["pass"], count["fail"], count["skip"], time.Since(r.suite.began).Round(time.Second))
 	if len(count) == 0 {
-		r.note(fmt.Errorf("%s: no tests ran", r.suite.name))
+		r.problem(fmt.Errorf("%s: no tests ran", r.suite.name))
 	}
 	if name, status, _ := strings.Cut(end, " "); status != "0" {
-		r.note(fmt.Errorf("%s: exit status %s", name, status))
+		r.problem(fmt.Errorf("%s: exit status %s", name, status))
 	}
 	r.ended(&r.suite)
 }
@@ -166,17 +165,17 @@ func (r *report) ofTest(e event) {
 			fmt.Printf("%s %s (%.1f s)\n", e.Action, t.name, e.Elapsed)
 		}
 		if e.Action == "fail" {
-			t.tell(os.Stdout)
+			t.write(os.Stdout)
 		}
 	}
 }
 
-// tell writes what the test said.
-func (t *test) tell(w io.Writer) {
+// write writes the test's output.
+func (t *test) write(w io.Writer) {
 	fmt.Fprintf(w, "    %s\n", strings.Join(t.said, "\n    "))
 }
 
-// line is where a test said something.
+// line is the place of a test's message.
 var line = regexp.MustCompile(`^\S+\.go:[0-9]+: `)
 
 // reason is why a test was skipped.
@@ -187,7 +186,7 @@ func (t *test) reason() string {
 	return line.ReplaceAllString(strings.Join(t.said, " "), "")
 }
 
-// count is how many tests came out so.
+// count is the number of tests with the outcome.
 func (r *report) count(outcome string) (count int) {
 	for _, t := range r.order {
 		if t.outcome == outcome {
@@ -197,7 +196,7 @@ func (r *report) count(outcome string) (count int) {
 	return count
 }
 
-// err is nil if all is well.
+// err is nil if all tests passed.
 func (r *report) err() error {
 	err := errors.Join(r.errs...)
 	if failed := r.count("fail"); failed > 0 {

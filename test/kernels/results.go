@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// results are those of one kernel, as a file has them between runs: it takes
-// hours to run all tests on all kernels at once.
+// results are the results of one kernel, in a file that later runs add to: it takes hours to run all
+// tests on all kernels at once.
 type results struct {
-	Kernel       string                    `json:"kernel"` // as the command line has it
+	Kernel       string                    `json:"kernel"` // as on the command line
 	Release      string                    `json:"release"`
 	Architecture string                    `json:"architecture"`
-	Packages     map[string]packageResults `json:"packages"` // by their paths
+	Packages     map[string]packageResults `json:"packages"` // by path
 }
 
-// packageResults are by the names of tests.
+// packageResults are results by the name of the test.
 type packageResults map[string]testResult
 
 type testResult struct {
@@ -36,7 +36,7 @@ func resultsFile(folder, kernel string) string {
 	return filepath.Join(folder, "results", strings.ReplaceAll(kernel, "/", "-")+".json")
 }
 
-// readResults returns none if there is no file.
+// readResults returns empty results if there is no file.
 func readResults(folder, kernel string) (*results, error) {
 	r := &results{Kernel: kernel, Packages: map[string]packageResults{}}
 	text, err := os.ReadFile(resultsFile(folder, kernel))
@@ -52,8 +52,7 @@ func readResults(folder, kernel string) (*results, error) {
 	return r, nil
 }
 
-// keep adds the results of a package, or of some of its tests, to those of the
-// kernel.
+// keep adds the results of a package, or of some of its tests, to those of the kernel.
 func (o *options) keep(of identity, run *suiteRun) error {
 	if len(run.tests) == 0 {
 		return nil
@@ -62,7 +61,7 @@ func (o *options) keep(of identity, run *suiteRun) error {
 	if err != nil {
 		return err
 	}
-	if all.Release != of.release { // the kernel is a newer one
+	if all.Release != of.release { // a newer kernel has no results yet
 		all.Packages = map[string]packageResults{}
 	}
 	all.Release, all.Architecture = of.release, of.arch
@@ -78,10 +77,10 @@ func (o *options) keep(of identity, run *suiteRun) error {
 	return writeFile(resultsFile(o.out, of.name), text)
 }
 
-// replace takes the results of a run for those of the same tests.
+// replace replaces the results of tests that ran again.
 func (r packageResults) replace(run *suiteRun) {
 	_, which, _ := strings.Cut(run.want, "=")
-	if !strings.Contains(which, "/") { // all parts of a test ran: the others are no more
+	if !strings.Contains(which, "/") { // all subtests ran: others no longer exist
 		for _, t := range run.tests {
 			maps.DeleteFunc(r, func(name string, _ testResult) bool { return strings.HasPrefix(name, t.whole()+"/") })
 		}
@@ -99,7 +98,7 @@ func (r packageResults) replace(run *suiteRun) {
 	}
 }
 
-// commit is what was tested.
+// commit is the commit under test.
 func commit() string {
 	text, err := output("git", "describe", "--always", "--dirty", "--exclude", "*")
 	if err != nil {

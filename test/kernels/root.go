@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// Packages that the tests need in a machine that cannot run the programs of
-// this one, and the release of Debian that they are from.
+// Packages that the tests need in a machine that cannot run this one's programs, and their release of
+// Debian.
 const (
 	rootSuite    = "trixie"
 	rootPackages = "base-files base-passwd bash bind9-dnsutils busybox-static coreutils curl dash dnsmasq-base findutils gawk grep " +
 		"iperf3 iproute2 iptables kmod libcap2-bin mount netcat-openbsd nftables nginx-light procps sed util-linux wrk"
 )
 
-// rootOf returns a folder with the programs of a machine, which is that of this
-// one if the processor is.
+// rootOf returns the folder with the programs of a machine. If the processor is this machine's, so is
+// the folder.
 func rootOf(arch, cache string) (string, error) {
 	if arch == runtime.GOARCH {
 		return "/", nil
@@ -34,7 +34,7 @@ func rootOf(arch, cache string) (string, error) {
 	return root, apt.unpackAll(strings.Fields(rootPackages), root)
 }
 
-// busybox runs before the machine has the files of a root.
+// busybox is the machine's first program, before it has the files of a root.
 func (k *kernel) busybox() (string, error) {
 	for _, folder := range []string{"bin", "usr/bin"} {
 		path := filepath.Join(k.files, folder, "busybox")

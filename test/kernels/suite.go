@@ -14,31 +14,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lines of a suite's output, beside the tests' own. The name of a package
-// follows, and what is to be run of it or, at its end, the exit status.
+// Lines of a suite's output next to the tests' own. The name of a package follows, and the tests to run
+// or, at its end, the exit code.
 const (
 	beginMark = "#### begin "
 	endMark   = "#### end "
 	doneMark  = "#### done"
 )
 
-// suitePatience bounds the tests of one package; those of the next one run all
-// the same.
+// suitePatience limits the tests of one package. The next package runs in any case.
 const suitePatience = 30 * time.Minute
 
-// suite has the tests for the processors of a machine.
+// suite is the tests for one kind of processor.
 type suite struct {
 	script   string
 	programs string   // the folder with the plugins
-	shared   []string // folders that the script needs, beside programs of the system
+	shared   []string // folders that the script needs, besides the system's programs
 }
 
-// buildSuite builds the tests, and a script that runs those of one package after
-// the other, each in the folder of its package: they share the kernel. What is
-// to be run is named by a package, or by a package, "=", and a regular expression
-// of go test -run. Tests go one by one: on a slow machine operations that run
-// side by side would wait for each other's lock until they give up.
-func buildSuite(arch, folder string, wanted []string) (*suite, error) {
+// buildSuite builds the tests and a script that runs them package by package, each in its folder. An
+// argument is a package, or PACKAGE=REGEXP with a regular expression of go test -run. Tests run one by
+// one, because on a slow machine parallel operations would time out while they wait for the lock.
+func buildSuite(arch, folder string, arguments []string) (*suite, error) {
 	module, err := output("go", "list", "-m", "-f", "{{.Dir}}")
 	if err != nil {
 		return nil, err
@@ -55,7 +52,7 @@ func buildSuite(arch, folder string, wanted []string) (*suite, error) {
 		}
 	}
 	var text strings.Builder
-	for _, want := range wanted {
+	for _, want := range arguments {
 		part, err := buildTests(arch, folder, want)
 		if err != nil {
 			return nil, fmt.Errorf("build the tests: %w", err)
@@ -66,8 +63,7 @@ func buildSuite(arch, folder string, wanted []string) (*suite, error) {
 	return s, os.WriteFile(s.script, []byte(text.String()), 0o644)
 }
 
-// buildTests builds the tests of a package and returns the part of the script
-// that runs them.
+// buildTests builds the tests of a package and returns the part of the script that runs them.
 func buildTests(arch, folder, want string) (script string, err error) {
 	path, which, _ := strings.Cut(want, "=")
 	name := filepath.Base(path)
@@ -87,12 +83,12 @@ func buildTests(arch, folder, want string) (script string, err error) {
 		fmt.Sprintf("echo; echo '%s%s' $?\n", endMark, name), nil
 }
 
-// thisMachine has the running kernel.
+// thisMachine is the running kernel.
 type thisMachine struct{}
 
 func (thisMachine) identity() identity { return identity{running, runningRelease(), runtime.GOARCH} }
 
-// run runs the tests. Those that are interrupted clean up.
+// run runs the tests. Interrupted tests clean up.
 func (thisMachine) run(ctx context.Context, s *suite, w io.Writer) error {
 	shell := exec.CommandContext(ctx, "sh", s.script)
 	shell.Stdout, shell.Stderr = w, w

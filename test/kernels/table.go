@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// writeTable writes what became of each test on each kernel, and why tests were
-// skipped.
+// writeTable writes the outcome of each test on each kernel, and why tests were skipped.
 func writeTable(w io.Writer, reports []*report) {
 	names := names(reports)
 	width := 0
@@ -38,21 +37,21 @@ func writeTable(w io.Writer, reports []*report) {
 	}
 }
 
-// writeFailures writes what the tests said that failed: in a log of which the
-// end is kept, as those of CI are, this is the end.
+// writeFailures writes the output of failed tests at the end, because CI may keep only the end of a
+// log.
 func writeFailures(w io.Writer, reports []*report) {
 	for _, r := range reports {
 		for _, t := range r.order {
 			if t.outcome == "fail" {
 				fmt.Fprintf(w, "\nfail %s, %s\n", t.name, r.kernel)
-				t.tell(w)
+				t.write(w)
 			}
 		}
 	}
 }
 
-// names are those of all tests, in the order of the first kernel that ran them,
-// each behind the test that it is part of.
+// names are the names of all tests, in the order of the first kernel that ran them. Subtests follow
+// their test.
 func names(reports []*report) (all []string) {
 	parts := map[string][]string{}
 	seen := map[string]bool{"": true}
@@ -63,7 +62,7 @@ func names(reports []*report) (all []string) {
 			}
 			seen[t.name] = true
 			whole := t.name
-			for !seen[whole] || whole == t.name { // a name may have slashes of its own
+			for !seen[whole] || whole == t.name { // a name may itself contain slashes
 				whole = whole[:max(0, strings.LastIndex(whole, "/"))]
 			}
 			parts[whole] = append(parts[whole], t.name)
@@ -80,10 +79,10 @@ func names(reports []*report) (all []string) {
 	return all
 }
 
-// reasons are why tests were skipped, each once.
+// reasons are why tests were skipped, without duplicates.
 type reasons []string
 
-// cell is what became of a test, which the kernel may not have run.
+// cell is the outcome of a test, which may not have run on the kernel.
 func (all *reasons) cell(t *test) string {
 	switch {
 	case t == nil:
@@ -96,7 +95,7 @@ func (all *reasons) cell(t *test) string {
 	return fmt.Sprintf("skip(%d)", all.number(t.reason()))
 }
 
-// number is that of a reason in the list, from 1.
+// number is the position of a reason in the list, from 1.
 func (all *reasons) number(reason string) int {
 	i := slices.Index(*all, reason)
 	if i < 0 {

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// reportOf is the report of a kernel whose tests print that.
+// reportOf is the report of a kernel on which the tests print this text.
 func reportOf(t *testing.T, kernel, printed string) *report {
 	t.Helper()
 	r := listen(kernel, func(*suiteRun) {}, func(w io.Writer) error {
-		// A test binary marks its lines by a byte that nobody else prints.
+		// A test binary marks its lines with a byte that no test prints.
 		_, err := io.WriteString(w, regexp.MustCompile(`(?m)^(===|---|PASS$|FAIL$)`).ReplaceAllString(printed, "\x16$1"))
 		return err
 	})
@@ -19,8 +19,7 @@ func reportOf(t *testing.T, kernel, printed string) *report {
 	return r
 }
 
-// TestTable reads what test binaries print, on two kernels of which one lacks
-// something.
+// TestTable reads the output of test binaries on two kernels, one of which lacks a feature.
 func TestTable(t *testing.T) {
 	old := reportOf(t, "old", `#### begin a
 === RUN   TestLife

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// version is a kernel as the user names it: VERSION[-rt][/ARCHITECTURE], for
-// example 6.12, 6.12-rt or 6.12/arm64.
+// version is a kernel in the user's notation: VERSION[-rt][/ARCHITECTURE], for example 6.12, 6.12-rt or
+// 6.12/arm64.
 type version struct {
 	name   string
 	suite  string // of Debian
 	flavor string // cloud or rt
-	arch   string // as Debian and Go call it
+	arch   string // the name in Debian and Go
 }
 
-// suites are the releases of Debian that have a version.
+// suites are the releases of Debian that contain a version.
 var suites = map[string]string{
 	"5.10":   "bullseye",
 	"6.1":    "bookworm",
@@ -24,13 +24,12 @@ var suites = map[string]string{
 	"newest": "sid",
 }
 
-// belowMinimum is a kernel that the product does not run on. What it says there
-// is all that is tested.
+// belowMinimum is a kernel that the product does not support. Tests on it only check error messages.
 const belowMinimum = "5.10"
 
 var belowMinimumTests = []string{"./test/conformance=^TestBelowMinimum$", "./test/portctl=^TestDoctorBelowMinimum$"}
 
-// isBelowMinimum takes a kernel as the command line has it.
+// isBelowMinimum takes a kernel's name on the command line.
 func isBelowMinimum(name string) bool { return strings.HasPrefix(name, belowMinimum) }
 
 // running names the kernel of this machine.
@@ -54,7 +53,7 @@ func parseVersion(name string) (version, error) {
 	return version{name, suite, flavor, arch}, nil
 }
 
-// metapackage depends on the newest image.
+// metapackage is a package that depends on the newest image.
 func (v version) metapackage() string { return imagePrefix + v.flavor + "-" + v.arch }
 
 const imagePrefix = "linux-image-"

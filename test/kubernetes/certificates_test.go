@@ -16,8 +16,7 @@ import (
 	"time"
 )
 
-// authority signs all certificates of a cluster, which are kept in a folder as
-// NAME.crt and NAME.key.
+// authority signs all certificates of a cluster. A folder has them as NAME.crt and NAME.key.
 type authority struct {
 	folder      string
 	certificate *x509.Certificate
@@ -33,7 +32,7 @@ func newAuthority(folder string) (*authority, error) {
 	return a, a.write("ca", template)
 }
 
-// issue writes a certificate for who is both client and server.
+// issue writes a certificate for a client and server.
 func (a *authority) issue(name, user, group string, addresses ...string) error {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: user, Organization: []string{group}},
@@ -80,7 +79,7 @@ func (a *authority) writePEM(name, kind string, content []byte) error {
 	return os.WriteFile(filepath.Join(a.folder, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600)
 }
 
-// kubeconfig writes NAME.conf for a certificate of that name.
+// kubeconfig writes NAME.conf for the certificate NAME.
 func (a *authority) kubeconfig(name, server string) error {
 	text := fmt.Sprintf(`apiVersion: v1
 kind: Config

@@ -12,7 +12,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
-// cluster is a control plane and two nodes, each on a machine of its own.
+// cluster is a control plane and two nodes, each on its own machine.
 type cluster struct {
 	*testing.T
 	bin, folder string
@@ -23,7 +23,7 @@ type cluster struct {
 
 const nodeCount = 2
 
-// newCluster makes a cluster that goes with the test.
+// newCluster makes a cluster for as long as the test runs.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{T: t, bin: binDir(t), folder: t.TempDir()}
@@ -44,14 +44,14 @@ func newCluster(t *testing.T) *cluster {
 		}
 		return nil
 	})
-	c.eventually("pods have a service account", func() error { // or they are forbidden
+	c.eventually("pods have a service account", func() error { // pods without one are forbidden
 		_, err := c.tryKubectl("get", "serviceaccount", "default")
 		return err
 	})
 	return c
 }
 
-// newMachine makes a machine that finds programs in folders of bin.
+// newMachine makes a machine that finds programs in folders below bin.
 func (c *cluster) newMachine(folders ...string) *machine.Machine {
 	c.Helper()
 	m, err := machine.New()
@@ -110,7 +110,7 @@ func (c *cluster) startControl() {
 	c.start(c.control, "scheduler", "kube-scheduler", "--kubeconfig="+c.file("scheduler.conf"), "--leader-elect=false")
 }
 
-// start starts a program whose log is shown if the test fails.
+// start starts a program. If the test fails, it shows the program's log.
 func (c *cluster) start(m *machine.Machine, name string, command ...string) *machine.Daemon {
 	c.Helper()
 	log := c.file(name + ".log")
@@ -140,7 +140,7 @@ func (c *cluster) must(err error) {
 	}
 }
 
-// eventually tries for a while.
+// eventually retries for a while.
 func (c *cluster) eventually(what string, try func() error) {
 	c.Helper()
 	var err error
@@ -176,13 +176,13 @@ func (c *cluster) write(o object) (path string) {
 	return path
 }
 
-// apply has an object be as given.
+// apply creates or changes an object.
 func (c *cluster) apply(o object) {
 	c.Helper()
 	c.kubectl("apply", "-f", c.write(o))
 }
 
-// get returns a field of an object, by a JSONPath.
+// get returns a field of an object by its JSONPath.
 func (c *cluster) get(kind, name, path string) string {
 	c.Helper()
 	return strings.TrimSpace(c.kubectl("get", kind, name, "-o", "jsonpath={"+path+"}"))

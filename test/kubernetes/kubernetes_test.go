@@ -9,15 +9,14 @@ import (
 	"time"
 )
 
-// The rules that the cluster has in turn.
+// The cluster's rules, in the order of their use.
 const (
 	tutorial = `{ "name": "udp", "protocol": "udp", "port": 7999, "toPort": 7998 }, { "name": "tcp", "protocol": "tcp", "port": 7999, "toPort": 7998 }`
 	more     = tutorial + `, { "name": "udp2", "protocol": "udp", "port": 5000, "toPort": 7998 }, { "name": "tcp2", "protocol": "tcp", "port": 5000, "toPort": 7998 }`
 	own      = `[{ "protocol": "udp", "port": 6000, "toPort": 6998 }, { "protocol": "tcp", "port": 6000, "toPort": 6998 }]`
 )
 
-// TestCluster tells the life of a cluster that xdp-port comes to and leaves
-// again. Its parts build on each other.
+// TestCluster installs xdp-port on a cluster, uses it and removes it. Its parts build on each other.
 func TestCluster(t *testing.T) {
 	c := newCluster(t)
 	part := func(name string, do func(*cluster)) {
@@ -57,7 +56,7 @@ func TestCluster(t *testing.T) {
 
 func (c *cluster) server() string { return c.address("server") }
 
-// testInstall has a pod from before, and one from after.
+// testInstall has a pod from before the installation, and one from after.
 func (c *cluster) testInstall() {
 	c.run(pod{name: "server", node: "node2", args: serve})
 	c.run(pod{name: "early", node: "node1", args: serve})
@@ -84,7 +83,7 @@ func (c *cluster) testInstall() {
 	c.talk("talker")
 }
 
-// configure changes the rules as the guide says.
+// configure changes the rules as the guide does.
 func (c *cluster) configure(rules string) {
 	c.Helper()
 	text := `{ "capabilities": { "io.kubernetes.cri.pod-annotations": true }, "rules": [` + rules + `] }`
@@ -92,7 +91,7 @@ func (c *cluster) configure(rules string) {
 	c.kubectl("-n", "xdp-port", "patch", "configmap", "xdp-port", "--patch-file", patch)
 }
 
-// rolledOut waits until the DaemonSet is as wanted on all nodes.
+// rolledOut waits until the DaemonSet is up to date on all nodes.
 func (c *cluster) rolledOut() {
 	c.Helper()
 	c.eventually("the DaemonSet is rolled out", func() error {
@@ -107,7 +106,7 @@ func (c *cluster) rolledOut() {
 	})
 }
 
-// eventuallyConfigured waits until the conflist of all nodes has a word.
+// eventuallyConfigured waits until the conflists of all nodes contain a word.
 func (c *cluster) eventuallyConfigured(word string) {
 	c.Helper()
 	c.eventually(word+" is in the conflists", func() error {
@@ -118,7 +117,7 @@ func (c *cluster) eventuallyConfigured(word string) {
 		}
 		return nil
 	})
-	// containerd hears of the change of the file as the test does.
+	// containerd notices the change of the file at the same time as the test.
 	time.Sleep(time.Second)
 }
 
@@ -135,8 +134,7 @@ func (c *cluster) testAnnotation() {
 		"70000 is not a port")
 }
 
-// refuse wants a pod not to start, for a reason that its events give, and to leave
-// nothing behind.
+// refuse expects a pod not to start, its events to contain the reason, and no state to be left.
 func (c *cluster) refuse(p pod, reason string) {
 	c.Helper()
 	c.create(p)
@@ -151,7 +149,7 @@ func (c *cluster) refuse(p pod, reason string) {
 	c.eventually("nothing is left of "+p.name, c.nodes[0].clean)
 }
 
-// testConfigMap has the rules change below connections.
+// testConfigMap changes the rules under open connections.
 func (c *cluster) testConfigMap() {
 	const soon = 10 * time.Second
 	c.talk("talker2")
@@ -195,11 +193,11 @@ func (c *cluster) testInvalid() {
 	if want := "rules[4].port: 70000 is not a port (1-65535)"; !strings.Contains(log, want) {
 		c.Errorf("no %q in the log:\n%s", want, log)
 	}
-	const told = `xdp_port_agent_problem{subject="configuration"} 1`
-	c.agentsTell(told)
-	// Agents that start now say so, too: they are the ones of new nodes.
+	const problem = `xdp_port_agent_problem{subject="configuration"} 1`
+	c.agentsReport(problem)
+	// Agents that start now, as on new nodes, must report it too.
 	c.kubectl("-n", "xdp-port", "delete", "pod", "-l", "app.kubernetes.io/name=xdp-port", "--wait")
-	c.agentsTell(told)
+	c.agentsReport(problem)
 	if c.nodes[0].conflist() != before {
 		c.Errorf("the conflist is changed:\n%s", c.nodes[0].conflist())
 	}
@@ -213,15 +211,15 @@ func (c *cluster) testInvalid() {
 		}
 		return err
 	})
-	c.agentsTell(told)
+	c.agentsReport(problem)
 	c.want("client", c.server(), 5000, 7998)
 	c.configure(more)
 	c.rolledOut()
-	c.agentsTell("xdp_port_agent_drifted_attachments 0")
+	c.agentsReport("xdp_port_agent_drifted_attachments 0")
 }
 
-// agentsTell waits until the metrics of the agents of nodes, or all, have a line.
-func (c *cluster) agentsTell(line string, nodes ...*node) {
+// agentsReport waits until the metrics of the agents on the nodes, or on all, contain a line.
+func (c *cluster) agentsReport(line string, nodes ...*node) {
 	c.Helper()
 	if len(nodes) == 0 {
 		nodes = c.nodes
@@ -241,7 +239,7 @@ func (c *cluster) agentsTell(line string, nodes ...*node) {
 	}
 }
 
-// testRewritten has another installer write its version anew.
+// testRewritten has another installer write its version again.
 func (c *cluster) testRewritten() {
 	n := c.nodes[0]
 	c.must(n.m.WriteFile(conflistPath, n.original()))
@@ -249,8 +247,7 @@ func (c *cluster) testRewritten() {
 	c.stillTalks("talker")
 }
 
-// works wants pods from before and one from now to have the rules on a node, and
-// nothing left behind.
+// works expects old pods and a new one to have the rules on a node, and no state to be left.
 func (c *cluster) works(n *node) {
 	c.Helper()
 	c.running("client")
@@ -261,7 +258,7 @@ func (c *cluster) works(n *node) {
 	c.eventually("nothing is left on "+n.name, n.clean)
 }
 
-// testStatus has a node lose what the plugin needs, and get it back.
+// testStatus removes what the plugin needs from a node, and restores it.
 func (c *cluster) testStatus() {
 	n := c.nodes[0]
 	n.run("mount", "-o", "remount,bind,ro", "/sys/fs/bpf")
@@ -278,8 +275,8 @@ func (c *cluster) testStatus() {
 	c.stillTalks("talker", "talker2")
 }
 
-// testDeleteDaemonSet wants the nodes as they were, running pods as they are, and
-// all to be well when it comes back.
+// testDeleteDaemonSet expects restored nodes and unchanged pods, and everything to work after
+// re-creation.
 func (c *cluster) testDeleteDaemonSet() {
 	c.talk("talker3")
 	c.kubectl("-n", "xdp-port", "delete", "daemonset", "xdp-port", "--wait")
@@ -296,7 +293,7 @@ func (c *cluster) testDeleteDaemonSet() {
 	c.stillTalks("talker3")
 }
 
-// wantOriginal wants the conflists as their installer wrote them.
+// wantOriginal expects the conflists as their installer wrote them.
 func (c *cluster) wantOriginal() {
 	c.Helper()
 	for _, n := range c.nodes {
@@ -314,10 +311,10 @@ func (c *cluster) wantOriginal() {
 			return err
 		})
 	}
-	time.Sleep(time.Second) // for containerd to read the conflist
+	time.Sleep(time.Second) // containerd reads the conflist meanwhile
 }
 
-// testDelete is of everything at once, the agent's permissions as well.
+// testDelete deletes everything at once, including the agent's permissions.
 func (c *cluster) testDelete() {
 	c.kubectl("delete", "-k", deploy(c.T), "--wait")
 	c.wantOriginal()

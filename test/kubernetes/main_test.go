@@ -1,6 +1,6 @@
-// Package kubernetes tests xdp-port on a real cluster: etcd, the control plane,
-// and two nodes with kubelet and containerd, each on a machine of its own, made
-// of namespaces. xdp-port comes onto it as users install it: by the manifest.
+// Package kubernetes tests xdp-port on a real cluster: etcd, the control plane, and two nodes with kubelet
+// and containerd, each on its own machine made of namespaces. It installs xdp-port with the manifest, as
+// users do.
 package kubernetes
 
 import (
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// binDir is where the Makefile builds into.
+// binDir is the folder that the Makefile builds into.
 func binDir(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("XDP_PORT_BIN")

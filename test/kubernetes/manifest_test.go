@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// TestManifest builds the manifest, alone, and in a kustomization as README has
-// it.
+// TestManifest builds the manifest alone, and in the README's kustomization.
 func TestManifest(t *testing.T) {
 	base := kustomize(t, deploy(t))
 	for _, want := range []string{
@@ -40,7 +39,7 @@ func TestManifest(t *testing.T) {
 	}
 }
 
-// TestManifestWithTokens has the component tokens beside that for Prometheus.
+// TestManifestWithTokens has the component tokens and the one for Prometheus.
 func TestManifestWithTokens(t *testing.T) {
 	folder := t.TempDir()
 	relative, err := filepath.Rel(folder, deploy(t))
@@ -62,7 +61,7 @@ func TestManifestWithTokens(t *testing.T) {
 	}
 }
 
-// guide returns the blocks of a language in the README beside the manifest.
+// guide returns the blocks of a language in the README next to the manifest.
 func guide(t *testing.T, language string) (blocks []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(deploy(t), "README.md"))

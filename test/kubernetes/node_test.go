@@ -24,8 +24,8 @@ const (
 	nodeImage = "localhost/xdp-port/xdp-port"
 )
 
-// containerdConfig does without what a host may lack: AppArmor, CAP_SYS_RESOURCE
-// to give a process a better OOM score, and a registry.
+// containerdConfig works without what a host may lack: AppArmor, CAP_SYS_RESOURCE for a better OOM score,
+// and a registry.
 const containerdConfig = `version = 3
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "` + echoImage + `"
@@ -36,8 +36,8 @@ const containerdConfig = `version = 3
   path = "/var/lib/containerd/opt"
 `
 
-// kubeletConfig leaves alone what is the host's: cgroups of version 1, the disk,
-// iptables. How often volumes are brought up to date is the default.
+// kubeletConfig does not touch the host's cgroups of version 1, disk and iptables. Volumes are updated at
+// the default interval.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: { anonymous: { enabled: false }, webhook: { enabled: false }, x509: { clientCAFile: %s } }
@@ -55,14 +55,13 @@ imageGCHighThresholdPercent: 100
 evictionHard: { memory.available: 1Mi, nodefs.available: "0%%", nodefs.inodesFree: "0%%", imagefs.available: "0%%", imagefs.inodesFree: "0%%" }
 `
 
-// sysctls are those that the kubelet sets, and may not on every host.
+// sysctls are set by the kubelet, which not every host allows.
 var sysctls = map[string]string{
 	"vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10", "kernel/panic_on_oops": "1",
 	"kernel/keys/root_maxkeys": "1000000", "kernel/keys/root_maxbytes": "25000000",
 }
 
-// original is the network's conflist as its installer wrote it, in a shape of its
-// own.
+// original is the network's conflist in its installer's own format.
 const original = `{"cniVersion": "1.0.0", "cniVersions": ["1.0.0", "1.1.0"],
 	"name" : "pods",
   "plugins": [
@@ -91,7 +90,7 @@ func (c *cluster) newNode(number int) *node {
 	return n
 }
 
-// layOut makes what a node has before anybody installs xdp-port.
+// layOut makes a node's files before xdp-port is installed.
 func (n *node) layOut() {
 	n.c.Helper()
 	var script strings.Builder
@@ -100,7 +99,7 @@ func (n *node) layOut() {
 		file := "/run/sysctl/" + strings.ReplaceAll(name, "/", ".")
 		fmt.Fprintf(&script, "echo %s >%s; mount --bind %s /proc/sys/%s\n", value, file, file, name)
 	}
-	// As systemd has it: mounts that come later reach containers.
+	// As with systemd: later mounts reach containers.
 	script.WriteString("mount --make-rshared /\n")
 	n.run("sh", "-ec", script.String())
 	for _, plugin := range []string{"bridge", "host-local", "loopback"} {
@@ -133,8 +132,7 @@ func (n *node) startKubelet() {
 		"--kubeconfig="+n.c.file(n.name+".conf"), "--hostname-override="+n.name, "--node-ip="+nodeAddress(n.number))
 }
 
-// killAll ends all that runs on the node, without a word, but for its first
-// process.
+// killAll kills all processes on the node except its first one.
 func (n *node) killAll() {
 	n.c.Helper()
 	n.run("sh", "-c", "kill -9 -1 || true")
@@ -148,8 +146,8 @@ func (n *node) start() {
 	n.startKubelet()
 }
 
-// forget has the node lose what a reboot takes: pins, network namespaces, mounts,
-// and cgroups, for each of which the kubelet would look for its container.
+// forget removes what a reboot removes: pins, network namespaces, mounts, and cgroups, in each of which the
+// kubelet would look for a container.
 func (n *node) forget() {
 	n.c.Helper()
 	n.run("sh", "-ec", `
@@ -160,7 +158,7 @@ func (n *node) forget() {
 		! mountpoint -q /sys/fs/bpf`)
 }
 
-// ready returns the node's condition, and the reason given.
+// ready returns the node's condition and its reason.
 func (n *node) ready() (status, message string) {
 	out, err := n.c.tryKubectl("get", "node", n.name, "-o",
 		`jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].message}`)
@@ -178,7 +176,7 @@ func (n *node) conflist() string {
 	return string(text)
 }
 
-// attachments are the folders of what is attached.
+// attachments are the folders of the attachments.
 func (n *node) attachments() []string {
 	found, _ := filepath.Glob(n.m.File("/sys/fs/bpf/xdp-port/rulesets/*/attachments/*/*/*")) // the pattern is good
 	return found
@@ -190,7 +188,7 @@ func (n *node) veths() []string {
 	return strings.Fields(n.run("sh", "-c", "ls -d /proc/sys/net/ipv4/conf/veth* 2>/dev/null; true"))
 }
 
-// clean wants nothing left of containers that are gone.
+// clean expects no state of containers that have gone.
 func (n *node) clean() error {
 	out, err := n.m.Run("/opt/cni/bin/xdp-portctl", "gc", "--dry-run")
 	if err != nil {
@@ -202,9 +200,9 @@ func (n *node) clean() error {
 	if a, v := len(n.attachments()), len(n.veths()); a > v {
 		return fmt.Errorf("%d attachments and %d veths", a, v)
 	}
-	claims, _ := filepath.Glob(n.m.File("/sys/fs/bpf/xdp-port/rulesets/*/claims/*"))
+	pending, _ := filepath.Glob(n.m.File("/sys/fs/bpf/xdp-port/rulesets/*/claims/*"))
 	temporary, _ := filepath.Glob(n.m.File("/sys/fs/bpf/xdp-port/tmp/*"))
-	if left := append(claims, temporary...); len(left) > 0 {
+	if left := append(pending, temporary...); len(left) > 0 {
 		return errors.New("left half-made: " + strings.Join(left, " "))
 	}
 	return nil

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// pod is one that a test runs, of the echo image.
+// pod is a pod with the echo image.
 type pod struct {
 	name, node string
 	args       []string
-	rules      string // of its own
-	once       bool   // it is not started again when it ends
+	rules      string // the pod's own
+	once       bool   // it is not restarted when it ends
 }
 
-// serve are the arguments of a server.
+// serve is the arguments of a server.
 var serve = []string{"serve", "6998", "7998", "7999"}
 
 func (c *cluster) run(p pod) {
@@ -47,7 +47,7 @@ func (c *cluster) create(p pod) {
 	})
 }
 
-// running waits until a pod runs.
+// running waits until a pod is running.
 func (c *cluster) running(name string) {
 	c.Helper()
 	c.eventually(name+" runs", func() error {
@@ -74,13 +74,13 @@ func (c *cluster) address(name string) string {
 	return c.get("pod", name, ".status.podIP")
 }
 
-// ask has a pod ask a server for the port at which it is reached.
+// ask lets a pod ask a server for the port that the request arrived at.
 func (c *cluster) ask(client, protocol, server string, port int) (string, error) {
 	out, err := c.tryKubectl("exec", client, "--", "/echo", "ask", protocol, fmt.Sprintf("%s:%d", server, port))
 	return strings.TrimSpace(out), err
 }
 
-// want wants the server's answer, by both protocols.
+// want expects this answer of the server, over both protocols.
 func (c *cluster) want(client, server string, port, reached int) {
 	c.Helper()
 	for _, protocol := range []string{"udp", "tcp"} {
@@ -91,9 +91,8 @@ func (c *cluster) want(client, server string, port, reached int) {
 	}
 }
 
-// talk starts a pod on the first node that holds a TCP connection to the server,
-// by the rule for port 7999, for as long as it runs, and waits until it is there. It
-// may be given a pause between the words.
+// talk starts a pod on the first node. The pod keeps a TCP connection to the server through the rule for
+// port 7999. talk waits until the pod is running. The arguments may set a pause between words.
 func (c *cluster) talk(name string, pause ...string) {
 	c.Helper()
 	args := append([]string{"talk", c.server() + ":7999"}, pause...)
@@ -107,10 +106,10 @@ func (c *cluster) talk(name string, pause ...string) {
 	})
 }
 
-// stillTalks wants a connection not to be lost.
+// stillTalks expects a connection to be still open.
 func (c *cluster) stillTalks(names ...string) {
 	c.Helper()
-	// Longer than a talker waits for an answer: what is lost is known by then.
+	// A talker waits a shorter time for an answer, so a broken connection is known afterwards.
 	time.Sleep(4 * time.Second)
 	for _, name := range names {
 		if phase := c.get("pod", name, ".status.phase"); phase != "Running" {

@@ -22,8 +22,7 @@ func (c *cluster) testContainerd() {
 	})
 }
 
-// survive restarts something on a node, ended in order and not, and wants pods not
-// to notice.
+// survive restarts a program on a node, after an orderly end and after a crash. Pods must not notice.
 func (c *cluster) survive(restart func(n *node, signal os.Signal)) {
 	c.Helper()
 	n := c.nodes[0]
@@ -45,7 +44,7 @@ func (c *cluster) ready(n *node) {
 	})
 }
 
-// testKill has a node lose all its processes at once.
+// testKill kills all processes of a node at once.
 func (c *cluster) testKill() {
 	c.remove("talker", "talker2")
 	n := c.nodes[0]
@@ -54,8 +53,8 @@ func (c *cluster) testKill() {
 	c.comesBack(n)
 }
 
-// testReboot has a node lose what is not on a disk, too, and no BPF file system is
-// mounted until somebody needs one.
+// testReboot also removes everything that is not on a disk. The BPF file system is mounted only when it is
+// needed.
 func (c *cluster) testReboot() {
 	n := c.nodes[0]
 	n.killAll()
@@ -64,8 +63,7 @@ func (c *cluster) testReboot() {
 	c.comesBack(n)
 }
 
-// comesBack wants a node's pods to run again by the rules, and nothing to be left
-// after gc.
+// comesBack expects a node's pods to run again with the rules, and no state to be left after gc.
 func (c *cluster) comesBack(n *node) {
 	c.Helper()
 	start := time.Now()
@@ -83,5 +81,5 @@ func (c *cluster) comesBack(n *node) {
 	c.rolledOut()
 	n.run("/opt/cni/bin/xdp-portctl", "gc")
 	c.works(n)
-	c.agentsTell(fmt.Sprintf("xdp_port_attachments %d", len(n.attachments())), n)
+	c.agentsReport(fmt.Sprintf("xdp_port_attachments %d", len(n.attachments())), n)
 }

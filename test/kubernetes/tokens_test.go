@@ -18,7 +18,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
-// testTokens has metrics be for those alone who may read them.
+// testTokens expects only authorized clients to read metrics.
 func (c *cluster) testTokens() {
 	folder := filepath.Join(c.folder, "tokens")
 	c.must(os.MkdirAll(folder, 0o700))
@@ -52,7 +52,7 @@ func (c *cluster) testTokens() {
 	c.rolledOut()
 }
 
-// scrape asks the agent of a node for its metrics.
+// scrape requests the metrics of a node's agent.
 func (n *node) scrape(token string) (code int, text string, err error) {
 	client := http.Client{Timeout: machine.Patience, Transport: &http.Transport{
 		DialContext: n.dial, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
@@ -74,8 +74,7 @@ func (n *node) scrape(token string) (code int, text string, err error) {
 	return response.StatusCode, string(body), err
 }
 
-// dial connects from a node. The thread that it takes is not given back: it stays
-// in the node's network namespace.
+// dial connects from a node. It keeps its thread, which stays in the node's network namespace.
 func (n *node) dial(_ context.Context, network, address string) (conn net.Conn, err error) {
 	namespace, err := os.Open(n.m.File("/proc/1/ns/net"))
 	if err != nil {
@@ -94,8 +93,8 @@ func (n *node) dial(_ context.Context, network, address string) (conn net.Conn, 
 	return conn, err
 }
 
-// testRoleRemoved ends an agent that may not ask any more whether its DaemonSet is
-// being deleted: the node stays as it is.
+// testRoleRemoved deletes an agent that may no longer ask whether its DaemonSet is being deleted. The node
+// must stay as it is.
 func (c *cluster) testRoleRemoved() {
 	n := c.nodes[0]
 	c.kubectl("-n", "xdp-port", "delete", "rolebinding", "xdp-port")

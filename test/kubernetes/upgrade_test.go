@@ -14,8 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// testUpgrade exchanges the image for one whose programs in the kernel differ, and
-// goes back, while pods talk.
+// testUpgrade replaces the image by one with other programs in the kernel, and goes back, while pods talk.
 func (c *cluster) testUpgrade() {
 	n := c.nodes[0]
 	c.talk("busy", "1ms")
@@ -27,9 +26,8 @@ func (c *cluster) testUpgrade() {
 	c.remove("busy")
 }
 
-// upgrade exchanges the image, and wants each running pod to get the programs of
-// the new one, nothing of the old ones to be left, and pods that start meanwhile
-// to have rules.
+// upgrade replaces the image. Each running pod must get the new programs, the old ones must be unloaded, and
+// pods that start meanwhile must have rules.
 func (c *cluster) upgrade(n *node, tag, built string) {
 	c.Helper()
 	before := n.list()
@@ -41,7 +39,7 @@ func (c *cluster) upgrade(n *node, tag, built string) {
 	c.kubectl("-n", "xdp-port", "set", "image", "daemonset/xdp-port", "install="+image, "agent="+image)
 	c.rolledOut()
 	start := time.Now()
-	c.eventually("running pods have the programs of "+image, func() error { return n.exchanged(before) })
+	c.eventually("running pods have the programs of "+image, func() error { return n.replaced(before) })
 	c.Logf("running pods have the programs of %s %s after the roll-out", image, time.Since(start).Round(100*time.Millisecond))
 	if text := wasMissing(); text != "" {
 		c.Errorf("new pods had no rules for a while: %s", text)
@@ -55,8 +53,7 @@ func (c *cluster) upgrade(n *node, tag, built string) {
 	}
 }
 
-// watchConflist looks at the conflist all the while, and stop tells what it was
-// when xdp-port was not in it.
+// watchConflist reads the conflist continuously. stop returns what it contained when xdp-port was missing.
 func (n *node) watchConflist() (stop func() string) {
 	path, done, missing := n.m.File(conflistPath), make(chan struct{}), make(chan string, 1)
 	go func() {
@@ -80,7 +77,7 @@ func (n *node) watchConflist() (stop func() string) {
 	}
 }
 
-// attachment is one, as xdp-portctl lists it.
+// attachment is an attachment in the list of xdp-portctl.
 type attachment struct {
 	Container, Ruleset string
 	Programs           []struct {
@@ -89,7 +86,7 @@ type attachment struct {
 	}
 }
 
-// list wants all that is attached to be healthy.
+// list expects all attachments to be healthy.
 func (n *node) list() []attachment {
 	n.c.Helper()
 	out := n.run("/opt/cni/bin/xdp-portctl", "list", "-o", "json")
@@ -98,9 +95,8 @@ func (n *node) list() []attachment {
 	return document.Attachments
 }
 
-// exchanged wants other programs at each pod that was attached before, and the
-// old ones to be unloaded.
-func (n *node) exchanged(before []attachment) error {
+// replaced expects other programs for each earlier attachment, and the old ones to be unloaded.
+func (n *node) replaced(before []attachment) error {
 	now := n.list()
 	for _, old := range before {
 		at := slices.IndexFunc(now, func(a attachment) bool { return a.Container == old.Container })
@@ -120,7 +116,7 @@ func (n *node) exchanged(before []attachment) error {
 	return nil
 }
 
-// unloaded wants nothing left of a ruleset and its programs.
+// unloaded expects nothing to be left of a ruleset and its programs.
 func (n *node) unloaded(old attachment) error {
 	if _, err := os.Stat(n.m.File("/sys/fs/bpf/xdp-port/rulesets/" + old.Ruleset)); !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("the ruleset %s is there still (%w)", old.Ruleset, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
-// The network between the machines: a bridge on the control plane's, which also
-// has the address of the service kubernetes, so that no kube-proxy is needed.
+// The network between the machines: a bridge on the control plane's machine. It also has the address of the
+// service kubernetes, so that no kube-proxy is needed.
 const (
 	controlAddress = "192.168.77.1"
 	serviceAddress = "10.96.0.1"
@@ -21,7 +21,7 @@ const (
 
 func nodeAddress(number int) string { return fmt.Sprintf("192.168.77.%d", 10+number) }
 
-// podRange is where a node's pods get their addresses.
+// podRange is the range of addresses for a node's pods.
 func podRange(number int) string { return fmt.Sprintf("10.244.%d.0/24", number) }
 
 // links changes interfaces of a machine.
@@ -44,7 +44,7 @@ func (l links) close() {
 	l.namespace.Close()
 }
 
-// up brings an interface up, with an address.
+// up brings up an interface with an address.
 func (l links) up(name, address string) error {
 	link, err := l.LinkByName(name)
 	if err != nil {
@@ -88,7 +88,7 @@ func wireControl(control *machine.Machine) error {
 	return l.up("lo", serviceAddress+"/32")
 }
 
-// wireNode connects a node to the bridge, and to the pods of the others.
+// wireNode connects a node to the bridge and to the pods of the other nodes.
 func wireNode(control, node *machine.Machine, number, nodes int) error {
 	c, err := linksOf(control)
 	if err != nil {

@@ -219,7 +219,7 @@ func TestInvalidChangesNothing(t *testing.T) {
 	before := showJSON(t, n, c)
 	for what, rules := range map[string][]object{
 		"an error in the last rule": {rewriteTo(7997), {"protocol": "udp", "port": 70000, "action": "drop"}},
-		"no rules":                   {},
+		"no rules":                  {},
 	} {
 		out := portctl(t, n, "apply", write(t, conflist("lab", rules...)))
 		out.want(t, 1)

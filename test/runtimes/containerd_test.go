@@ -17,9 +17,8 @@ type edition struct {
 	path func(*testing.T) string
 }
 
-// The configurations do without what a host may lack: AppArmor, CAP_SYS_RESOURCE
-// to give a process a better OOM score, and a registry to fetch the sandbox image
-// from.
+// The configurations work without what a host may lack: AppArmor, CAP_SYS_RESOURCE for a better OOM score,
+// and a registry for the sandbox image.
 var containerd1 = edition{
 	config: `version = 2
 [plugins."io.containerd.grpc.v1.cri"]

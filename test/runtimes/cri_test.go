@@ -9,7 +9,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/runtimes/internal/cri"
 )
 
-// pods are a runtime: what the kubelet has a runtime do.
+// pods are a runtime as the kubelet uses it.
 type pods struct {
 	*containerd
 	client *cri.Client
@@ -48,7 +48,7 @@ func dial(t *testing.T, m *machine.Machine) *cri.Client {
 
 func (p pods) run(name string) error { return p.runAnnotated(name, "") }
 
-// runAnnotated runs a pod with rules of its own, unless they are empty.
+// runAnnotated runs a pod with its own rules, if there are any.
 func (p pods) runAnnotated(name, rules string) error {
 	pod := cri.Pod{Name: name, Image: image, Command: serve}
 	if rules != "" {
@@ -57,7 +57,7 @@ func (p pods) runAnnotated(name, rules string) error {
 	return p.client.Run(pod)
 }
 
-// cycle is of sandboxes alone: they are what has the network.
+// cycle runs sandboxes only, because they have the network.
 func (p pods) cycle(name, _ string) error {
 	if err := p.client.Run(cri.Pod{Name: name}); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (p pods) restart() error {
 	return eventually(p.client.Network)
 }
 
-// testAnnotations has pods with rules of their own beside one without.
+// testAnnotations runs pods with their own rules next to one without.
 func testAnnotations(t *testing.T, p pods) {
 	must(t, p.run("server"))
 	server := address(t, p, "server")
@@ -115,8 +115,7 @@ func testAnnotations(t *testing.T, p pods) {
 	wantNothing(t, p.m, nil)
 }
 
-// wantRefused wants a pod with these rules to fail, in these words, and to
-// leave nothing.
+// wantRefused expects a pod with these rules to fail with these words, and to leave no state.
 func wantRefused(t *testing.T, p pods, rules string, words ...string) {
 	t.Helper()
 	before := len(attachments(p.m))
@@ -134,7 +133,7 @@ func wantRefused(t *testing.T, p pods, rules string, words ...string) {
 	wantAttachments(t, p.m, before)
 }
 
-// testStatus has the node lose what the plugin needs, and get it back.
+// testStatus removes what the plugin needs from the node, and restores it.
 func testStatus(t *testing.T, p pods) {
 	_, err := p.m.Run("mount", "-o", "remount,bind,ro", "/sys/fs/bpf")
 	must(t, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
-// ctr is what ctr run --cni does in containerd 2: the container is on its own,
-// and ctr task kill runs DEL.
+// ctr does what ctr run --cni does in containerd 2: the container runs independently, and ctr task kill runs
+// DEL.
 type ctr struct{ *containerd }
 
 func TestCtr2(t *testing.T) {
@@ -66,12 +66,12 @@ func (c ctr) kill(name string) error {
 	return err
 }
 
-// endedAlready is what kill says after it has run DEL, and when there is nothing left,
-// be the task going or gone, or its container.
+// endedAlready matches what kill prints after it has run DEL and found nothing to kill, because the task or
+// its container has ended.
 var endedAlready = regexp.MustCompile(
 	`already finished|no running task found|task \S+ not found|cannot kill a deleted process|container "\S+" in namespace "\S+": not found`)
 
-// deleteTask tries until the process has ended: the signal was only sent.
+// deleteTask retries until the process has ended, because kill only sends the signal.
 func (c ctr) deleteTask(name string) error {
 	return eventually(func() error {
 		_, err := c.m.Run("ctr", "task", "delete", name)
@@ -82,8 +82,8 @@ func (c ctr) deleteTask(name string) error {
 	})
 }
 
-// foreground is what ctr run --cni does in containerd 1: it stays while the
-// container lives, and runs DEL itself then. A detached one's DEL never comes.
+// foreground does what ctr run --cni does in containerd 1: it runs as long as the container and then runs
+// DEL. For a detached container, DEL never runs.
 type foreground struct {
 	ctr
 	running map[string]*machine.Daemon
@@ -100,8 +100,8 @@ func (f foreground) run(name string) (err error) {
 	if f.running[name], err = f.m.StartDaemon(f.log, command...); err != nil {
 		return err
 	}
-	// A task takes commands as soon as it is created, while the network's plugins
-	// are still at work; it runs when they are done.
+	// A task accepts commands once it is created, while the network's plugins are still running. It runs when
+	// they have finished.
 	return eventually(func() error {
 		if err := f.isRunning(name); err != nil {
 			return err
@@ -125,8 +125,7 @@ func (c ctr) isRunning(name string) error {
 }
 
 func (f foreground) remove(name string) error {
-	// The container may be ending by itself, be it killed or not: what kill says of
-	// that is of interest only if it does not end.
+	// The container may end by itself. The output of kill matters only if it does not.
 	killed := f.kill(name)
 	if err := f.wait(name); err != nil {
 		return errors.Join(err, killed)
@@ -144,8 +143,7 @@ func (f foreground) wait(name string) error {
 	}
 }
 
-// restart has to start the containers anew: when the daemon goes away, each ctr
-// runs DEL and gives up.
+// restart must re-create the containers: when the daemon stops, each ctr runs DEL and ends.
 func (f foreground) restart() error {
 	var names []string
 	for name := range f.running {
@@ -168,7 +166,7 @@ func (f foreground) restart() error {
 	return nil
 }
 
-// eventually tries for a while.
+// eventually retries for a while.
 func eventually(try func() error) (err error) {
 	for deadline := time.Now().Add(machine.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if err = try(); err == nil {

@@ -14,8 +14,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/runtimes/internal/cri"
 )
 
-// The tests in this file follow README word for word, each on a machine where
-// nobody did anything before but install the runtime.
+// The tests in this file follow README word for word, each on a machine with nothing but the runtime.
 
 func TestGuideCtr1(t *testing.T) { followCtr(t, startContainerd(t, containerd1).m) }
 
@@ -38,8 +37,7 @@ func TestGuideKubernetes1(t *testing.T) { followKubernetes(t, containerd1) }
 
 func TestGuideKubernetes2(t *testing.T) { followKubernetes(t, containerd2) }
 
-// followKubernetes does to the runtime what the kubelet does for the guide's
-// pod.
+// followKubernetes acts as the kubelet does with the guide's pod.
 func followKubernetes(t *testing.T, e edition) {
 	m := startContainerd(t, e).m
 	follow(t, m, "The node")
@@ -55,7 +53,7 @@ func followKubernetes(t *testing.T, e edition) {
 	wantNothing(t, m, nil)
 }
 
-// readPod reads of a pod's manifest what the kubelet hands to the runtime.
+// readPod reads the parts of a pod's manifest that the kubelet passes to the runtime.
 func readPod(t *testing.T, text string) cri.Pod {
 	t.Helper()
 	var manifest struct {
@@ -78,7 +76,7 @@ func readPod(t *testing.T, text string) cri.Pod {
 	}
 }
 
-// wantPromised wants the output to end as the guide says.
+// wantPromised expects the output to end as in the guide.
 func wantPromised(t *testing.T, output string) {
 	t.Helper()
 	if !strings.HasSuffix(strings.TrimSpace(output), "udp 7998") {
@@ -86,8 +84,7 @@ func wantPromised(t *testing.T, output string) {
 	}
 }
 
-// follow runs the commands below a heading of the guide, and returns what they
-// printed.
+// follow runs the commands below a heading of the guide and returns their output.
 func follow(t *testing.T, m *machine.Machine, heading string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -104,7 +101,7 @@ func repository(t *testing.T) string {
 	return path
 }
 
-// guide returns what README has in fences of a language below a heading.
+// guide returns the fenced blocks of a language below a heading of README.
 func guide(t *testing.T, heading, language string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository(t), "README.md"))

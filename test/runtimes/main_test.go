@@ -1,5 +1,5 @@
-// Package runtimes tests the plugin below real container runtimes: each runs
-// on a machine of its own, and starts containers of a real image.
+// Package runtimes tests the plugin with real container runtimes. Each runs on its own machine and starts
+// containers of a real image.
 package runtimes
 
 import (
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// newMachine makes a machine that goes with the test.
+// newMachine makes a machine for as long as the test runs.
 func newMachine(t *testing.T, path ...string) *machine.Machine {
 	t.Helper()
 	m, err := machine.New()
@@ -47,8 +47,8 @@ func equip(t *testing.T, m *machine.Machine) {
 	must(t, m.WriteFile("/etc/cni/net.d/10-lab.conflist", conflist))
 }
 
-// conflist has the rules of the tutorial, one that drops, and lets pods have
-// some of their own. Old runtimes and new read its head.
+// conflist has the tutorial's rules and one that drops, and allows pods' own rules. Old and new runtimes read
+// its first keys.
 const conflist = `{
   "cniVersion": "1.0.0",
   "cniVersions": ["1.0.0", "1.1.0"],
@@ -67,7 +67,7 @@ const conflist = `{
 }
 `
 
-// binDir is where the Makefile builds into.
+// binDir is the folder that the Makefile builds into.
 func binDir(t *testing.T) string {
 	t.Helper()
 	if dir := os.Getenv("XDP_PORT_BIN"); dir != "" {
@@ -78,8 +78,8 @@ func binDir(t *testing.T) string {
 	return dir
 }
 
-// need skips the test where a program of another package is missing, but not
-// in CI, which installs them all.
+// need skips the test if a program of another package is missing. In CI, which installs all, it fails the
+// test.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, program := range programs {

@@ -8,8 +8,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
-// podmanConfig does without what a host may lack: systemd, AppArmor, and
-// CAP_SYS_RESOURCE to raise limits.
+// podmanConfig works without what a host may lack: systemd, AppArmor, and CAP_SYS_RESOURCE for higher limits.
 const podmanConfig = `[containers]
 default_ulimits = []
 apparmor_profile = "unconfined"
@@ -66,7 +65,7 @@ func (p podman) remove(name string) error {
 	return err
 }
 
-// restart restarts the containers, since there is no daemon.
+// restart restarts the containers, because there is no daemon.
 func (p podman) restart() error {
 	_, err := p.m.Run("podman", "restart", "-t", "0", "--all")
 	return err

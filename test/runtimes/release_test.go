@@ -14,8 +14,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
-// The tests in this file are about what make release made; make test-release
-// runs them. Those of the quick start follow README word for word.
+// The tests in this file use the output of make release; make test-release runs them. Tests of the quick start
+// follow README word for word.
 
 func TestReleaseDebian(t *testing.T) {
 	m := newPodmanMachine(t)
@@ -40,8 +40,7 @@ func TestReleaseArchive(t *testing.T) {
 	wantNothing(t, m, nil)
 }
 
-// followRelease follows the steps from a folder with the release's files to a
-// node with a server.
+// followRelease follows the steps from a folder with the release's files to a node with a server.
 func followRelease(t *testing.T, m *machine.Machine, heading string) {
 	t.Helper()
 	run := func(folder, script string) {
@@ -51,14 +50,14 @@ func followRelease(t *testing.T, m *machine.Machine, heading string) {
 		_, err := m.RunIn(ctx, folder, "sh", "-ec", script)
 		must(t, err)
 	}
-	// What a node has that runs containers.
+	// Plugins of a node that runs containers.
 	run(binDir(t), "install -Dt /opt/cni/bin cni/*")
 	run(releaseDir(t), guide(t, heading, "sh"))
 	wantVersion(t, m, "/opt/cni/bin/xdp-port", "--version")
 	run(binDir(t), "./echo serve 7998 &")
 }
 
-// version is what a binary of the release says of itself, behind its name.
+// version is the output of a binary of the release, after its name.
 var version = regexp.MustCompile(`^xdp-port(ctl)? v[0-9.]+\S*, commit [0-9a-f]{40}, programs [0-9a-f]{12}, go1\S+\n$`)
 
 func wantVersion(t *testing.T, m *machine.Machine, command ...string) {
@@ -70,8 +69,7 @@ func wantVersion(t *testing.T, m *machine.Machine, command ...string) {
 	}
 }
 
-// TestReleaseArm64 runs the binaries for arm64 on an emulated
-// processor, which knows no bpf(2).
+// TestReleaseArm64 runs the binaries for arm64 on an emulated processor without bpf(2).
 func TestReleaseArm64(t *testing.T) {
 	const emulator = "qemu-aarch64-static"
 	need(t, emulator)
@@ -95,7 +93,7 @@ func TestReleaseArm64(t *testing.T) {
 	}
 }
 
-// TestReleasePackages wants in the packages what is in the archives.
+// TestReleasePackages expects the packages to contain the files of the archives.
 func TestReleasePackages(t *testing.T) {
 	for _, architecture := range architectures {
 		folder, unpacked := unpack(t, architecture), t.TempDir()
@@ -114,8 +112,7 @@ func TestReleaseLinks(t *testing.T) {
 
 var relativeLink = regexp.MustCompile(`]\(([^):#]+)[)#]`)
 
-// wantLinks wants the files to be there that README links to, which is in a
-// folder below what will be the root.
+// wantLinks expects all files that README links to. README is in a folder below the future root.
 func wantLinks(t *testing.T, below, folder string) {
 	t.Helper()
 	root, err := os.OpenRoot(below)
@@ -138,7 +135,7 @@ func TestReleaseChecksums(t *testing.T) {
 	run(t, releaseDir(t), "sha256sum", "--check", "--strict", "SHA256SUMS")
 	listed, err := os.ReadFile(filepath.Join(releaseDir(t), "SHA256SUMS"))
 	must(t, err)
-	// Of each architecture an archive, a package, and a list for each binary.
+	// For each architecture: an archive, a package, and a list for each binary.
 	if count := strings.Count(string(listed), "\n"); count != 8 {
 		t.Errorf("%d files have a checksum, want 8:\n%s", count, listed)
 	}
@@ -149,7 +146,7 @@ func TestReleaseChecksums(t *testing.T) {
 	}
 }
 
-// TestReleaseLists holds the lists of what is in a binary against go.mod.
+// TestReleaseLists compares the lists of each binary's components with go.mod.
 func TestReleaseLists(t *testing.T) {
 	lists, err := filepath.Glob(filepath.Join(releaseDir(t), "*.cdx.json"))
 	must(t, err)
@@ -164,8 +161,7 @@ func TestReleaseLists(t *testing.T) {
 	}
 }
 
-// TestReleaseBinaries wants binaries that need nothing of the system, and name
-// no folder in which they were built.
+// TestReleaseBinaries expects binaries that need nothing of the system, and contain no path of their build.
 func TestReleaseBinaries(t *testing.T) {
 	for _, architecture := range architectures {
 		folder := unpack(t, architecture)
@@ -174,7 +170,7 @@ func TestReleaseBinaries(t *testing.T) {
 	}
 }
 
-// components are the modules that a CycloneDX list has, with their versions.
+// components are the modules in a CycloneDX list, with their versions.
 func components(t *testing.T, list string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(list)
@@ -213,7 +209,7 @@ func wantStatic(t *testing.T, path string) {
 
 var architectures = []string{"amd64", "arm64"}
 
-// unpack unpacks an archive into a folder of its own.
+// unpack unpacks an archive into a new folder.
 func unpack(t *testing.T, architecture string) (folder string) {
 	t.Helper()
 	folder = t.TempDir()

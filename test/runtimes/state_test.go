@@ -15,15 +15,14 @@ import (
 
 const stateFolder = "/sys/fs/bpf/xdp-port"
 
-// attachments returns the folders of the attachments that are pinned.
+// attachments returns the folders of the attachments.
 func attachments(m *machine.Machine) []string {
 	found, _ := filepath.Glob(m.File(stateFolder + "/rulesets/*/attachments/*/*/*")) // the pattern is good
 	return found
 }
 
-// wantAttachments wants so many containers attached, and as many host sides of
-// veths. Where the container's process ended before DEL, its namespace's path is
-// gone, and the kernel alone removes the veth, some time later.
+// wantAttachments expects count attached containers and as many host sides of veths. If the container's process
+// ends before DEL, the path of its namespace is gone, and the kernel removes the veth some time later.
 func wantAttachments(t *testing.T, m *machine.Machine, count int) {
 	t.Helper()
 	if found := attachments(m); len(found) != count {
@@ -43,7 +42,7 @@ func wantVeths(m *machine.Machine, count int) error {
 	return nil
 }
 
-// loaded returns the programs that the pinned rulesets hold.
+// loaded returns the programs of the pinned rulesets.
 func loaded(t *testing.T, m *machine.Machine) (ids []ebpf.ProgramID) {
 	t.Helper()
 	pins, _ := filepath.Glob(m.File(stateFolder + "/rulesets/*/*"))
@@ -61,8 +60,8 @@ func loaded(t *testing.T, m *machine.Machine) (ids []ebpf.ProgramID) {
 	return ids
 }
 
-// wantNothing wants the state gone, and the programs with it: one that is
-// attached anywhere, or pinned, or held by a process, still is in the kernel.
+// wantNothing expects no state, and no programs: a program that is attached or pinned, or that a process holds,
+// is still in the kernel.
 func wantNothing(t *testing.T, m *machine.Machine, programs []ebpf.ProgramID) {
 	t.Helper()
 	wantAttachments(t, m, 0)
@@ -70,7 +69,7 @@ func wantNothing(t *testing.T, m *machine.Machine, programs []ebpf.ProgramID) {
 		t.Errorf("%s is still there (%v)", stateFolder, err)
 	}
 	for _, id := range programs {
-		// The kernel frees programs some time later.
+		// The kernel frees programs some time after.
 		if err := eventually(func() error { return gone(id) }); err != nil {
 			t.Error(err)
 		}

@@ -9,29 +9,27 @@ import (
 	"github.com/xdp-port/xdp-port/test/internal/machine"
 )
 
-// runtime is what the tests want of a container runtime. Containers run the
-// echo server at the ports of serve, in the network lab.
+// runtime is a container runtime under test. Its containers run the echo server at the ports of serve, in the
+// network lab.
 type runtime interface {
 	// run starts a container.
 	run(name string) error
-	// cycle makes a container and removes it again, the shortest way there is. It
-	// may ask the server.
+	// cycle makes a container and removes it, in the shortest way. It may use the server.
 	cycle(name, server string) error
-	// exec runs a command in a container and returns what it printed.
+	// exec runs a command in a container and returns its stdout.
 	exec(name string, command ...string) (string, error)
-	// pids are the numbers of the container's processes, as its machine counts.
+	// pids are the container's processes, as numbered on its machine.
 	pids(name string) ([]string, error)
-	// remove stops a container unless it ended by itself, and removes it.
+	// remove stops a container, unless it has ended, and removes it.
 	remove(name string) error
-	// restart starts the daemon anew. Where containers do not outlive it, those
-	// that ran are run again.
+	// restart restarts the daemon. Containers that do not survive are run again.
 	restart() error
 }
 
-// serve is what a container runs.
+// serve is the command of a container.
 var serve = []string{"/echo", "serve", "25", "6998", "7998", "7999"}
 
-// testRuntime tells the life of a server and its clients.
+// testRuntime runs a server and its clients from start to end.
 func testRuntime(t *testing.T, m *machine.Machine, r runtime) {
 	must(t, r.run("server"))
 	server := address(t, r, "server")
@@ -78,8 +76,8 @@ func address(t *testing.T, r runtime, name string) string {
 	return strings.TrimSpace(printed)
 }
 
-// wantRewritten wants both protocols to reach 7998 by 7999, and to hear the
-// answers, which a connected socket only does from the port that it asked.
+// wantRewritten expects both protocols to reach 7998 through 7999, and to receive the answers. A connected
+// socket receives them only from the port that it sends to.
 func wantRewritten(t *testing.T, r runtime, client, server string) {
 	t.Helper()
 	wantAnswer(t, r, client, "udp", server+":7999", "7998")
@@ -102,13 +100,13 @@ func wantSilence(t *testing.T, r runtime, client, protocol, target string) {
 	}
 }
 
-// Cycles are made by several at once, as on a busy node.
+// Several workers make cycles at once, as on a busy node.
 const (
 	cycles = 50
 	atOnce = 4
 )
 
-// cycle makes and removes containers beside the server.
+// cycle makes and removes containers next to the server.
 func cycle(t *testing.T, r runtime, server string) {
 	numbers := make(chan int)
 	var workers sync.WaitGroup
@@ -128,7 +126,7 @@ func cycle(t *testing.T, r runtime, server string) {
 	workers.Wait()
 }
 
-// wantPrinted checks what echo printed to the question for 7999.
+// wantPrinted checks echo's output for port 7999.
 func wantPrinted(printed string, err error) error {
 	if err == nil && strings.TrimSpace(printed) != "udp 7998" {
 		err = fmt.Errorf("the answer is %q", printed)

@@ -1,12 +1,12 @@
-// Echo is all that the test image holds: a server that names the port at which
-// it was reached, and a client that asks.
+// Echo is the program in the test image: a server that answers with the port at which it was reached, and a
+// client.
 //
 //	echo                        do nothing, until killed: what a pod sandbox runs
 //	echo serve PORT...          answer UDP and TCP at these ports until killed
 //	echo ask PROTOCOL ADDR:PORT print the answer; fail if there is none in 3 s
 //	echo talk ADDR:PORT [PAUSE] say something over one TCP connection, twenty times
 //	                            a second or after each pause, until killed; fail
-//	                            when it is lost
+//	                            when it breaks
 //	echo address                print the IPv4 address of eth0
 package main
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// patience is how long the client waits for an answer.
+// patience is the time that the client waits for an answer.
 const patience = 3 * time.Second
 
 func serveUDP(port string) error {
@@ -42,7 +42,7 @@ func serveTCP(port string) error {
 	return nil
 }
 
-// answer names the port, and then says whatever it hears.
+// answer sends the port, and then everything that it receives.
 func answer(conn net.Conn, port string) {
 	defer conn.Close()
 	if _, err := fmt.Fprint(conn, port); err == nil {
@@ -50,7 +50,7 @@ func answer(conn net.Conn, port string) {
 	}
 }
 
-// talk says where the connection began, and goes on until it is lost.
+// talk prints where the connection arrived, and talks until the connection breaks.
 func talk(target, every string) error {
 	pause, err := time.ParseDuration(every)
 	if err != nil {
@@ -73,17 +73,17 @@ func talk(target, every string) error {
 			return err
 		}
 		if _, err := conn.Write([]byte{word}); err != nil {
-			return fmt.Errorf("lost after %d words: %w", count, err)
+			return fmt.Errorf("broken after %d words: %w", count, err)
 		}
 		if _, err := io.ReadFull(conn, answer[:1]); err != nil || answer[0] != word {
-			return fmt.Errorf("lost after %d words: heard %d for %d (%w)", count, answer[0], word, err)
+			return fmt.Errorf("broken after %d words: heard %d for %d (%w)", count, answer[0], word, err)
 		}
 		time.Sleep(pause)
 	}
 }
 
-// ask prints the port that answers. Its socket is connected: it hears only
-// what comes from the port that it asked.
+// ask prints the port that answers. Its socket is connected, so it receives only from the port that it sends
+// to.
 func ask(protocol, target string) error {
 	conn, err := net.DialTimeout(protocol, target, patience)
 	if err != nil {

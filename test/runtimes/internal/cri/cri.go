@@ -1,5 +1,5 @@
-// Package cri is a small client of the Kubernetes Container Runtime Interface:
-// it does to a runtime what the kubelet does for a pod of one container.
+// Package cri is a small client of the Kubernetes Container Runtime Interface. It acts on a runtime as the
+// kubelet does for a pod with one container.
 package cri
 
 import (
@@ -17,10 +17,10 @@ import (
 	api "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// patience bounds every call.
+// patience limits every call.
 const patience = time.Minute
 
-// Client talks to one runtime, and remembers the pods that it ran.
+// Client talks to one runtime and keeps the IDs of its pods.
 type Client struct {
 	root    string
 	conn    *grpc.ClientConn
@@ -30,26 +30,26 @@ type Client struct {
 	pods map[string]running // by name
 }
 
-// Pod is what a pod is to be.
+// Pod describes a pod.
 type Pod struct {
 	Name        string
 	Annotations map[string]string
-	// Image and Command are of the container; without them the pod has none.
+	// Image and Command describe the container. If they are empty, the pod has none.
 	Image         string
 	Command, Args []string
 }
 
-// Where the kubelet has the runtime write what a container prints.
+// Where the kubelet lets the runtime write a container's output.
 const (
 	logs    = "/var/log/pods"
 	logName = "0.log"
 )
 
-// running has the identifiers that the runtime gave.
+// running is the IDs of a running pod.
 type running struct{ sandbox, container string }
 
-// Dial returns a client of the containerd whose files are below root. It connects
-// with the first call, and anew after the runtime was away.
+// Dial returns a client of the containerd with this root folder. It connects with the first call, and again
+// after the runtime has restarted.
 func Dial(root string) (*Client, error) {
 	conn, err := grpc.NewClient("unix://"+filepath.Join(root, "run/containerd/containerd.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -58,7 +58,7 @@ func Dial(root string) (*Client, error) {
 	return &Client{root: root, conn: conn, runtime: api.NewRuntimeServiceClient(conn), pods: map[string]running{}}, nil
 }
 
-// Close closes the connection; pods go on.
+// Close closes the connection. Pods keep running.
 func (c *Client) Close() error { return c.conn.Close() }
 
 // within returns the context of one call.
@@ -66,7 +66,7 @@ func within() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), patience)
 }
 
-// Run runs a pod. What it could make of one that fails, it removes.
+// Run runs a pod. If that fails, it removes what it has made.
 func (c *Client) Run(pod Pod) error {
 	ctx, cancel := within()
 	defer cancel()
@@ -115,7 +115,7 @@ func (c *Client) start(ctx context.Context, pod Pod, sandbox string, config *api
 	return created.ContainerId, err
 }
 
-// Ended returns an error while the container of a pod runs, or if it failed.
+// Ended returns an error if the container of a pod is running or has failed.
 func (c *Client) Ended(name string) error {
 	ctx, cancel := within()
 	defer cancel()
@@ -129,14 +129,13 @@ func (c *Client) Ended(name string) error {
 	return nil
 }
 
-// Log returns what the container of a pod printed, in the format of the kubelet.
+// Log returns the output of a pod's container, in the kubelet's format.
 func (c *Client) Log(name string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(c.root, logs, name, logName))
 	return string(text), err
 }
 
-// Exec runs a command in a pod's container and returns what it printed to
-// stdout.
+// Exec runs a command in a pod's container and returns its stdout.
 func (c *Client) Exec(name string, command ...string) (string, error) {
 	ctx, cancel := within()
 	defer cancel()
@@ -152,8 +151,7 @@ func (c *Client) Exec(name string, command ...string) (string, error) {
 	return string(answer.Stdout), nil
 }
 
-// PIDs returns the numbers of the first processes of a pod's container and of
-// its sandbox.
+// PIDs returns the first processes of a pod's container and of its sandbox.
 func (c *Client) PIDs(name string) ([]int, error) {
 	ctx, cancel := within()
 	defer cancel()
@@ -172,7 +170,7 @@ func (c *Client) PIDs(name string) ([]int, error) {
 			PID int `json:"pid"`
 		}
 		if err := json.Unmarshal([]byte(text), &info); err != nil {
-			return nil, fmt.Errorf("what the runtime tells of %s: %w", name, err)
+			return nil, fmt.Errorf("the runtime's report about %s: %w", name, err)
 		}
 		pids = append(pids, info.PID)
 	}
@@ -191,7 +189,7 @@ func (c *Client) Remove(name string) error {
 	return nil
 }
 
-// remove goes on as the kubelet does: the sandbox takes its containers along.
+// remove acts as the kubelet does. The sandbox takes its containers along.
 func (c *Client) remove(ids running) error {
 	ctx, cancel := within()
 	defer cancel()
@@ -202,8 +200,7 @@ func (c *Client) remove(ids running) error {
 	return err
 }
 
-// Network returns nil if the runtime says that its network is ready, and its
-// words otherwise.
+// Network returns nil if the runtime's network is ready, or else the runtime's message.
 func (c *Client) Network() error {
 	ctx, cancel := within()
 	defer cancel()

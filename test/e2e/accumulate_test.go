@@ -8,9 +8,9 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestCountersAreCarried exchanges rules, mode and hook of a running container:
-// its totals go on, and those of a rule go on with its name.
-func TestCountersAreCarried(t *testing.T) {
+// TestCountersAreAccumulated replaces the rules, the mode and the hook of a running container.
+// Its totals continue, and so do the counters of rules with the same name.
+func TestCountersAreAccumulated(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
 	before := node.State()
@@ -50,8 +50,8 @@ func directCounters(t *testing.T, c *node.Container) *datapath.Counters {
 	return counters
 }
 
-// TestFailedModeKeepsRules asks for a mode that no veth has: the rules that are
-// in force stay so.
+// TestFailedModeKeepsRules configures a mode that no veth supports. The rules in force must
+// stay.
 func TestFailedModeKeepsRules(t *testing.T) {
 	n := node.ForTest(t)
 	c := bare(t, n)
