@@ -24,7 +24,7 @@ PKG_MODULE = $(firstword $(foreach m,$(TEST_MODULES),$(if $(filter ./$(m) ./$(m)
 ONE_PACKAGE = $(patsubst ./$(PKG_MODULE)%,.%,$(PKG))
 
 # Packages with tests for make unit. With -short, their tests that need root are skipped.
-UNIT = $$($(GO) list ./pkg/... ./plugin/... ./test/internal/... ./test/packet ./test/kernels | grep -v /pkg/datapath)
+UNIT = $$($(GO) list ./pkg/... ./plugin/... ./test/internal/... ./test/packet ./test/kernels | grep -vE '/pkg/(kernel|flow|trace|datapath|hook)$$')
 
 # Kernels of test-kernels: Debian's, by VERSION[-rt][/arm64] or newest (sid's), and "here",
 # the running one, for comparison. KERNEL_TESTS are packages, or PACKAGE=REGEXP for some of a
@@ -36,10 +36,12 @@ UNIT = $$($(GO) list ./pkg/... ./plugin/... ./test/internal/... ./test/packet ./
 #	make test-kernels KERNELS="6.12 6.12-rt" KERNEL_TESTS=./test/e2e=TestSamples/30-
 KERNELS ?= $(if $(QUICK),6.1 newest 6.12/arm64,6.1 6.12 newest 6.12-rt 6.12/arm64 5.10 here)
 KERNEL_TESTS ?= $(if $(QUICK),$(KERNEL_SAMPLE),$(ALL_KERNEL_TESTS))
-ALL_KERNEL_TESTS := ./pkg/datapath ./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
+ALL_KERNEL_TESTS := ./pkg/bpf ./pkg/kernel ./pkg/flow ./pkg/trace ./pkg/datapath ./pkg/hook ./pkg/attachment \
+	./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
 	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor' \
 	'./test/flows=^Test(TwoConnectionsFromOnePort|PortUnreachable|LostTable)$$'
-KERNEL_SAMPLE := './pkg/datapath=^Test(Load|NoFallback|FlowsMakeRoom|FlowStates|StackFits|FindSKB|FindXDP)' ./test/differential './test/portctl=^TestDoctor' \
+KERNEL_SAMPLE := './pkg/datapath=^Test(Load|NoFallback)' './pkg/flow=^Test(FlowsMakeRoom|FlowStates)$$' ./pkg/bpf \
+	'./pkg/kernel=^Test(FindSKB|FindXDP)' ./test/differential './test/portctl=^TestDoctor' \
 	'./test/e2e=^TestSamples$$/^(10-bridge|20-ptp)$$' './test/e2e=^Test(AmbiguousChecksums|RulesAreReplaced)$$' \
 	'./test/conformance=^Test(StatusKnowsTCX|InexactMode|GC)$$' './test/crash=^TestKill$$/^ADD$$/^first$$/^clsact$$'
 

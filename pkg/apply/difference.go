@@ -6,7 +6,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
@@ -24,18 +24,18 @@ func inForce(a *inspect.Attachment) []byte {
 // describe describes the desired state. Where the configuration leaves the choice of mode or
 // hook, the one in force is among those desired.
 func describe(a *inspect.Attachment, desired state.Wanted) []byte {
-	mode, hook := desired.Ruleset.Mode.String(), desired.Hook.String()
+	mode, tcHook := desired.Ruleset.Mode.String(), desired.Hook.String()
 	if desired.Fallback != nil && a.Mode == desired.Fallback.Mode.String() {
 		mode = a.Mode
 	}
-	if desired.Hook == datapath.AutoHook {
-		hook = a.TCHook
+	if desired.Hook == hook.AutoHook {
+		tcHook = a.TCHook
 	}
 	rules := make([]inspect.Rule, len(desired.Ruleset.Rules))
 	for i := range rules {
 		rules[i] = inspect.RuleOf(i, &desired.Ruleset.Rules[i])
 	}
-	return lines(mode, hook, desired.Ruleset.Flows, rules)
+	return lines(mode, tcHook, desired.Ruleset.Flows, rules)
 }
 
 // lines describes the options in the first line and a rule in each other one.

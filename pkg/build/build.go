@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/bpf"
 )
 
 // source is the output of .ci/version, by way of the linker.
@@ -35,7 +35,7 @@ type Info struct {
 // Read reads what the Makefile told the linker, or else what the Go tool has
 // noted down in the binary.
 func Read() Info {
-	b := Info{Version: "(devel)", Programs: datapath.ProgramsHash(), Go: runtime.Version()}
+	b := Info{Version: "(devel)", Programs: bpf.Hash(), Go: runtime.Version()}
 	if words := strings.Fields(source); len(words) == 3 {
 		b.Version, b.Commit = words[0], words[1]
 		if seconds, err := strconv.ParseInt(words[2], 10, 64); err == nil {

@@ -8,7 +8,14 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
+
+// ErrActivation is returned when the kernel refuses to enable or disable programs
+// for a device, or to hand packets over from one ruleset to another.
+var ErrActivation = errors.New("activation error")
 
 // Activation names the entry in the map `counters` that puts the packets of a
 // device under the rules of a ruleset.
@@ -64,7 +71,7 @@ func isCounters(m *ebpf.Map) bool {
 //
 // Returns an error wrapping ErrPin.
 func openCounters(dir string) (*ebpf.Map, error) {
-	counters, err := openIfThere(dir, programsMapCounters)
+	counters, err := pin.OpenMapIfExists(dir, bpf.ProgramsMapCounters)
 	if counters != nil && !isCounters(counters) {
 		return nil, counters.Close()
 	}
@@ -94,12 +101,12 @@ func (p *Programs) Enable(a Activation) error {
 	near := p.near()
 	mayBeNear, err := near.prepare(uint32(a.Index))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrAttach, err)
+		return fmt.Errorf("%w: %w", ErrActivation, err)
 	}
-	counters := p.maps[programsMapCounters]
+	counters := p.maps[bpf.ProgramsMapCounters]
 	if err := counters.Put(uint32(a.Index), entry(counters, a.Owner)); err != nil {
 		return fmt.Errorf("%w: the counters of device %d cannot be added (one ruleset has at most %d containers): %w",
-			ErrAttach, a.Index, counters.MaxEntries(), err)
+			ErrActivation, a.Index, counters.MaxEntries(), err)
 	}
 	if mayBeNear {
 		// The rules are in force: without a place the device is counted all the
@@ -124,7 +131,7 @@ func entry(counters *ebpf.Map, owner uint64) [][]byte {
 // Disable makes the programs of the ruleset pinned in dir leave the packets of a
 // device alone, unless the device is another attachment's by now.
 //
-// Returns an error wrapping ErrPin or ErrDetach.
+// Returns an error wrapping pin.ErrPin or ErrActivation.
 func Disable(dir string, a Activation) error {
 	counters, err := openCounters(dir)
 	if counters == nil || err != nil {
@@ -136,13 +143,13 @@ func Disable(dir string, a Activation) error {
 	case errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && hasOwner(counters) && owner != a.Owner:
 		return nil
 	case err != nil:
-		return fmt.Errorf("%w to read the map %s: %w", ErrPin, programsMapCounters, err)
+		return fmt.Errorf("%w to read the map %s: %w", pin.ErrPin, bpf.ProgramsMapCounters, err)
 	}
 	if err := leaveNear(dir, uint32(a.Index)); err != nil {
 		return err
 	}
 	if err := counters.Delete(uint32(a.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("%w: deactivate the programs: %w", ErrDetach, err)
+		return fmt.Errorf("%w: disable the programs: %w", ErrActivation, err)
 	}
 	return nil
 }
@@ -152,12 +159,31 @@ func Disable(dir string, a Activation) error {
 //
 // Returns an error wrapping ErrPin.
 func IsEnabled(dir string, a Activation) (bool, error) {
-	counters, err := openPinnedMap(dir, programsMapCounters)
+	counters, err := pin.OpenMap(dir, bpf.ProgramsMapCounters)
 	if err != nil {
 		return false, err
 	}
 	defer counters.Close()
 	return isEnabledIn(counters, a)
+}
+
+// IsEnabled tells whether the programs process the packets of a device, for this
+// owner.
+//
+// Returns an error wrapping ErrPin.
+func (p *Programs) IsEnabled(a Activation) (bool, error) {
+	return isEnabledIn(p.maps[bpf.ProgramsMapCounters], a)
+}
+
+// Owner returns the owner of the activation of a device. It is not known where an
+// earlier build has loaded the ruleset.
+//
+// Returns an error wrapping ebpf.ErrKeyNotExist if the programs do not process its
+// packets.
+func (p *Programs) Owner(ifindex int) (owner uint64, isKnown bool, err error) {
+	counters := p.maps[bpf.ProgramsMapCounters]
+	owner, err = ownerAt(counters, ifindex)
+	return owner, hasOwner(counters), err
 }
 
 func isEnabledIn(counters *ebpf.Map, a Activation) (bool, error) {
@@ -166,7 +192,7 @@ func isEnabledIn(counters *ebpf.Map, a Activation) (bool, error) {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("%w to read the map %s: %w", ErrPin, programsMapCounters, err)
+		return false, fmt.Errorf("%w to read the map %s: %w", pin.ErrPin, bpf.ProgramsMapCounters, err)
 	}
 	return !hasOwner(counters) || owner == a.Owner, nil
 }
@@ -186,7 +212,7 @@ func ActivationAt(dir string, ifindex int) (*Activation, error) {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("%w to read the map %s: %w", ErrPin, programsMapCounters, err)
+		return nil, fmt.Errorf("%w to read the map %s: %w", pin.ErrPin, bpf.ProgramsMapCounters, err)
 	}
 	return &Activation{ifindex, owner}, nil
 }

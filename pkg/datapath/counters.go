@@ -6,6 +6,9 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
 // RuleCounter is how much one rule decided. Bytes are those of whole frames,
@@ -34,11 +37,11 @@ type Counters struct {
 	Rules []RuleCounter
 }
 
-// checkCounters returns an error wrapping ErrPin if somebody else's map is in the place
+// CheckCounters returns an error wrapping ErrPin if somebody else's map is in the place
 // of the counters.
-func (p *Programs) checkCounters() error {
-	if m := p.maps[programsMapCounters]; !isCounters(m) {
-		return fmt.Errorf("%w to open %s: another map is in its place: %s", ErrPin, programsMapCounters, m)
+func (p *Programs) CheckCounters() error {
+	if m := p.maps[bpf.ProgramsMapCounters]; !isCounters(m) {
+		return fmt.Errorf("%w to open %s: another map is in its place: %s", pin.ErrPin, bpf.ProgramsMapCounters, m)
 	}
 	return nil
 }
@@ -46,11 +49,11 @@ func (p *Programs) checkCounters() error {
 // Counters reads the counters of a device. Returns an error wrapping
 // ebpf.ErrKeyNotExist if the programs do not heed it.
 func (p *Programs) Counters(ifindex int) (*Counters, error) {
-	if err := p.checkCounters(); err != nil {
+	if err := p.CheckCounters(); err != nil {
 		return nil, err
 	}
 	var perCPU [][]byte
-	if err := p.maps[programsMapCounters].Lookup(uint32(ifindex), &perCPU); err != nil {
+	if err := p.maps[bpf.ProgramsMapCounters].Lookup(uint32(ifindex), &perCPU); err != nil {
 		return nil, fmt.Errorf("read the counters of the device with index %d: %w", ifindex, err)
 	}
 	near, err := p.near().lookup(uint32(ifindex))
@@ -58,13 +61,13 @@ func (p *Programs) Counters(ifindex int) (*Counters, error) {
 		return nil, fmt.Errorf("read the counters of the device with index %d: %w", ifindex, err)
 	}
 	perCPU = append(perCPU, near...)
-	sum := make([]uint64, p.maps[programsMapCounters].ValueSize()/8)
+	sum := make([]uint64, p.maps[bpf.ProgramsMapCounters].ValueSize()/8)
 	for _, value := range perCPU {
 		for i := range sum {
 			sum[i] += binary.NativeEndian.Uint64(value[i*8:])
 		}
 	}
-	if hasCounters1(p.maps[programsMapCounters]) {
+	if hasCounters1(p.maps[bpf.ProgramsMapCounters]) {
 		return countersOf(inThisLayout(sum)), nil
 	}
 	return countersOf(sum[:len(sum)-ownerSize/8]), nil
@@ -75,7 +78,7 @@ func (p *Programs) Counters(ifindex int) (*Counters, error) {
 // owner behind. This build has an even number.
 const (
 	fixedCounters1 = 7
-	fixedCounters  = unsafe.Offsetof(programsCounters{}.Rules) / 8
+	fixedCounters  = unsafe.Offsetof(bpf.ProgramsCounters{}.Rules) / 8
 )
 
 var _ [fixedCounters % 2]struct{} = [0]struct{}{}
@@ -95,7 +98,7 @@ func inThisLayout(sum []uint64) []uint64 {
 
 // countersOf takes the fields of struct counters, all of them __u64, apart.
 func countersOf(sum []uint64) *Counters {
-	var fixed programsCounters
+	var fixed bpf.ProgramsCounters
 	out := &Counters{
 		Passed:             sum[unsafe.Offsetof(fixed.Passed)/8],
 		Rewritten:          sum[unsafe.Offsetof(fixed.Rewritten)/8],
@@ -112,4 +115,25 @@ func countersOf(sum []uint64) *Counters {
 		out.Rules = append(out.Rules, RuleCounter{Packets: rules[0], Bytes: rules[1]})
 	}
 	return out
+}
+
+// Add adds what was counted before, for rules in the same order.
+func (c *Counters) Add(before *Counters) {
+	if before == nil {
+		return
+	}
+	c.Passed += before.Passed
+	c.Rewritten += before.Rewritten
+	c.Dropped += before.Dropped
+	c.RepliesRestored += before.RepliesRestored
+	c.ICMPErrorsRestored += before.ICMPErrorsRestored
+	c.Malformed += before.Malformed
+	c.PortsMoved += before.PortsMoved
+	c.PortsExhausted += before.PortsExhausted
+	c.FlowsEvicted += before.FlowsEvicted
+	c.FlowsEvictedLive += before.FlowsEvictedLive
+	for i := range min(len(c.Rules), len(before.Rules)) {
+		c.Rules[i].Packets += before.Rules[i].Packets
+		c.Rules[i].Bytes += before.Rules[i].Bytes
+	}
 }

@@ -3,6 +3,8 @@ package datapath
 import (
 	"os"
 	"path/filepath"
+
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
 const pinDescription = "description"
@@ -26,14 +28,14 @@ type Description struct {
 
 // PinDescription writes into dir, beside the programs, what they were loaded for.
 func (p *Programs) PinDescription(dir string, rs *Ruleset) error {
-	return pinDocument(dir, pinDescription, &Description{Ruleset: *rs, ChecksumHelper: p.checksumHelper})
+	return pin.WriteDocument(dir, pinDescription, &Description{Ruleset: *rs, ChecksumHelper: p.checksumHelper})
 }
 
 // ReadDescription reads what the ruleset in dir was loaded for. Returns an
 // error wrapping os.ErrNotExist if it does not say.
 func ReadDescription(dir string) (*Description, error) {
 	d := new(Description)
-	if err := readDocument(dir, pinDescription, d); err != nil {
+	if err := pin.ReadDocument(dir, pinDescription, d); err != nil {
 		return nil, err
 	}
 	return d, nil

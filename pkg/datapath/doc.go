@@ -1,6 +1,6 @@
-// Package datapath loads the BPF programs of bpf/ for a ruleset, attaches them
-// to the host side of a veth and takes them off again.
+// Package datapath loads the BPF programs for a ruleset, and enables and disables
+// them for devices.
 //
-// It knows nothing of containers, nor of where pins belong: pkg/state does. It
-// never replaces or detaches a program that is not its own.
+// It does not attach programs to devices: pkg/hook does. Where pins belong is for
+// pkg/state to say.
 package datapath

@@ -10,6 +10,9 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/kernel"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
@@ -27,7 +30,7 @@ func (p *Programs) Extend(dir string, rs *Ruleset, table *rules.Table, hooks Hoo
 	if !slices.Contains(slices.Collect(maps.Values(missing)), true) {
 		return nil
 	}
-	err := p.extend(dir, rs, table, all, missing, kernelSKB)
+	err := p.extend(dir, rs, table, all, missing, kernel.SKB)
 	if isRefusal(err) { // as it refused the others of the ruleset, see Load
 		if p.extend(dir, rs, table, all, missing, noSKB) == nil {
 			return nil
@@ -37,7 +40,7 @@ func (p *Programs) Extend(dir string, rs *Ruleset, table *rules.Table, hooks Hoo
 }
 
 // extend loads the missing ones of all programs that the hooks have.
-func (p *Programs) extend(dir string, rs *Ruleset, table *rules.Table, hooks Hooks, missing map[string]bool, access func() *skbAccess) error {
+func (p *Programs) extend(dir string, rs *Ruleset, table *rules.Table, hooks Hooks, missing map[string]bool, access func() *kernel.SKBAccess) error {
 	spec, err := specify(rs, table, hooks, access)
 	if err != nil {
 		return err
@@ -71,7 +74,7 @@ func (h Hooks) or(other Hooks) Hooks {
 func openMaps(dir string, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 	opened := map[string]*ebpf.Map{}
 	for name := range spec.Maps {
-		m, err := openPinnedMap(dir, name)
+		m, err := pin.OpenMap(dir, name)
 		if err != nil {
 			return opened, err
 		}
@@ -92,16 +95,16 @@ func closeMaps(opened map[string]*ebpf.Map) {
 func PinnedHooks(dir string) (Hooks, error) {
 	var errs []error
 	has := func(program string) bool {
-		_, err := os.Stat(filepath.Join(dir, pinName(program)))
+		_, err := os.Stat(filepath.Join(dir, bpf.PinName(program)))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("%w to look for %s: %w", ErrPin, program, err))
+			errs = append(errs, fmt.Errorf("%w to look for %s: %w", pin.ErrPin, program, err))
 		}
 		return err == nil
 	}
 	hooks := Hooks{
-		XDP:       has(programsProgFromContainer),
-		TCIngress: has(programsProgFixUpChecksum) || has(programsProgFromContainerTc),
-		TCEgress:  has(programsProgToContainer),
+		XDP:       has(bpf.ProgramsProgFromContainer),
+		TCIngress: has(bpf.ProgramsProgFixUpChecksum) || has(bpf.ProgramsProgFromContainerTc),
+		TCEgress:  has(bpf.ProgramsProgToContainer),
 	}
 	return hooks, errors.Join(errs...)
 }

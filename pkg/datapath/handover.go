@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/kernel"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
 // Indices of the programs before, bpf/handover.h.
@@ -23,21 +25,13 @@ const (
 type predecessors struct{ tc, xdp *ebpf.Map }
 
 func openPredecessors(dir string) (p predecessors, err error) {
-	if p.tc, err = openPinnedMap(dir, programsMapTcPredecessors); err != nil {
+	if p.tc, err = pin.OpenMap(dir, bpf.ProgramsMapTcPredecessors); err != nil {
 		return p, err
 	}
-	if p.xdp, err = openPinnedMap(dir, programsMapXdpPredecessors); err != nil {
+	if p.xdp, err = pin.OpenMap(dir, bpf.ProgramsMapXdpPredecessors); err != nil {
 		p.tc.Close()
 	}
 	return p, err
-}
-
-func openPinnedMap(dir, name string) (*ebpf.Map, error) {
-	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, pinName(name)), nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w to open the map %s: %w", ErrPin, name, err)
-	}
-	return m, nil
 }
 
 func (p predecessors) close() {
@@ -49,9 +43,9 @@ func (p predecessors) close() {
 // those of another one, for devices that they do not heed. It tells whether they
 // can: not every kernel has the means, and not all programs go together.
 //
-// Returns an error wrapping ErrPin or ErrAttach.
+// Returns an error wrapping pin.ErrPin or ErrActivation.
 func HandOver(dir string, to *Programs) (bool, error) {
-	if handsOver.Check() != nil {
+	if kernel.TailCalls.Check() != nil {
 		return false, nil
 	}
 	if err := EndHandOver(dir); err != nil {
@@ -67,7 +61,7 @@ func HandOver(dir string, to *Programs) (bool, error) {
 		index   uint32
 		program *ebpf.Program
 	}{
-		{p.tc, beforeTCIngress, to.atTCIngress()},
+		{p.tc, beforeTCIngress, to.AtTCIngress()},
 		{p.tc, beforeTCEgress, to.ToContainer},
 		{p.xdp, beforeXDP, to.FromContainer},
 	} {
@@ -79,7 +73,7 @@ func HandOver(dir string, to *Programs) (bool, error) {
 			return false, EndHandOver(dir) // of another build, which does not fit
 		}
 		if err != nil {
-			return false, fmt.Errorf("%w the new programs in front of the old ones: %w", ErrAttach, err)
+			return false, fmt.Errorf("%w: put the new programs in front of the old ones: %w", ErrActivation, err)
 		}
 	}
 	return true, nil
@@ -98,48 +92,9 @@ func EndHandOver(dir string) error {
 	for _, in := range []*ebpf.Map{p.tc, p.xdp} {
 		for index := range in.MaxEntries() {
 			if err := in.Delete(index); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-				return fmt.Errorf("%w from the old programs: %w", ErrDetach, err)
+				return fmt.Errorf("%w: let go of the old programs: %w", ErrActivation, err)
 			}
 		}
 	}
 	return nil
-}
-
-var handsOver = Feature{
-	Name: "tail calls from programs with functions", Since: "5.10",
-	Otherwise: "the rules of a running container are exchanged hook by hook",
-	probe:     probeHandOver,
-}
-
-// probeHandOver loads a program of two functions with a tail call. It takes a
-// JIT compiler that can do both (arm64: Linux 6.0).
-func probeHandOver() error {
-	table, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
-	if err != nil {
-		return err
-	}
-	defer table.Close()
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.SchedCLS, License: "Dual BSD/GPL",
-		Instructions: asm.Instructions{
-			asm.Mov.Reg(asm.R6, asm.R1),
-			asm.Call.Label("function"),
-			asm.Mov.Reg(asm.R1, asm.R6),
-			asm.LoadMapPtr(asm.R2, table.FD()),
-			asm.Mov.Imm(asm.R3, 0),
-			asm.FnTailCall.Call(),
-			asm.Mov.Imm(asm.R0, 0),
-			asm.Return(),
-			asm.Mov.Imm(asm.R0, 0).WithSymbol("function"),
-			asm.Return(),
-		},
-	})
-	if err != nil {
-		var refused *ebpf.VerifierError
-		if errors.As(err, &refused) {
-			return fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
-		}
-		return err
-	}
-	return program.Close()
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/flow"
+	"github.com/xdp-port/xdp-port/pkg/kernel"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
@@ -18,7 +21,7 @@ var ErrLoad = errors.New("the kernel refused to load the programs")
 // do not need are nil.
 type Programs struct {
 	FromContainer   *ebpf.Program
-	FixUpChecksum  *ebpf.Program
+	FixUpChecksum   *ebpf.Program
 	FromContainerTC *ebpf.Program
 	ToContainer     *ebpf.Program
 
@@ -41,10 +44,10 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 	}
 	go func() { // it takes a while
 		defer func() { _ = recover() }() // who waits panics with the same
-		kernelSKB()
+		kernel.SKB()
 	}()
-	programs, err := load(rs, table, shared, kernelSKB)
-	helper := kernelSKB() == nil
+	programs, err := load(rs, table, shared, kernel.SKB)
+	helper := kernel.SKB() == nil
 	if isRefusal(err) && !helper && !rs.Mode.isNative() {
 		var retried error
 		if programs, retried = load(rs, table, shared, noSKB); retried == nil {
@@ -72,13 +75,13 @@ func isRefusal(err error) bool {
 // functions (kernel/bpf/verifier.c, add_kfunc_call).
 const errNoKernelCalls = unix.Errno(524)
 
-func load(rs *Ruleset, table *rules.Table, shared Shared, access func() *skbAccess) (*Programs, error) {
+func load(rs *Ruleset, table *rules.Table, shared Shared, access func() *kernel.SKBAccess) (*Programs, error) {
 	spec, err := specify(rs, table, rs.Hooks(), access)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
 	}
 	maps := shared.replacements(spec)
-	if err := findFlows(spec, maps[programsMapFlows]); err != nil {
+	if err := flow.Configure(spec, maps[bpf.ProgramsMapFlows]); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
 	}
 	collection, err := loadCollection(spec, maps)
@@ -98,7 +101,7 @@ func load(rs *Ruleset, table *rules.Table, shared Shared, access func() *skbAcce
 // something: its own answer is misleading then. Before Linux 5.11 it is the limit
 // on locked memory, for maps that a newer kernel does not count.
 func explained(err error) error {
-	if lack := Ready(AutoHook); errors.Is(lack, ebpf.ErrNotSupported) {
+	if lack := kernel.Ready(); errors.Is(lack, ebpf.ErrNotSupported) {
 		return lack
 	}
 	return err
@@ -106,8 +109,8 @@ func explained(err error) error {
 
 // specify reads the embedded programs and fits them to the ruleset, those for
 // the hooks, and to the kernel.
-func specify(rs *Ruleset, table *rules.Table, hooks Hooks, access func() *skbAccess) (*ebpf.CollectionSpec, error) {
-	spec, err := loadPrograms()
+func specify(rs *Ruleset, table *rules.Table, hooks Hooks, access func() *kernel.SKBAccess) (*ebpf.CollectionSpec, error) {
+	spec, err := bpf.LoadPrograms()
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
 	}
@@ -116,16 +119,16 @@ func specify(rs *Ruleset, table *rules.Table, hooks Hooks, access func() *skbAcc
 
 // tables are the maps that never change once they are loaded.
 var tables = []string{
-	programsMapPortPages, programsMapPortClasses, programsMapPeerPrefixes, programsMapRules,
+	bpf.ProgramsMapPortPages, bpf.ProgramsMapPortClasses, bpf.ProgramsMapPeerPrefixes, bpf.ProgramsMapRules,
 }
 
 // take moves the programs and maps out of a collection.
 func take(collection *ebpf.Collection) *Programs {
 	p := &Programs{
-		FromContainer:   collection.DetachProgram(programsProgFromContainer),
-		FixUpChecksum:  collection.DetachProgram(programsProgFixUpChecksum),
-		FromContainerTC: collection.DetachProgram(programsProgFromContainerTc),
-		ToContainer:     collection.DetachProgram(programsProgToContainer),
+		FromContainer:   collection.DetachProgram(bpf.ProgramsProgFromContainer),
+		FixUpChecksum:   collection.DetachProgram(bpf.ProgramsProgFixUpChecksum),
+		FromContainerTC: collection.DetachProgram(bpf.ProgramsProgFromContainerTc),
+		ToContainer:     collection.DetachProgram(bpf.ProgramsProgToContainer),
 		maps:            make(map[string]*ebpf.Map, len(collection.Maps)),
 	}
 	for name := range collection.Maps {
@@ -139,32 +142,32 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks
 	setFrags(spec, rs.Mode)
 	fillTables(spec, rs, table)
 	// So that a listener can change it by atomic steps.
-	spec.Maps[mapTrace].Flags |= unix.BPF_F_MMAPABLE
-	spec.Maps[programsMapFlows].MaxEntries = rs.flowElements()
-	sizeCounters(spec.Maps[programsMapCounters], len(rs.Rules))
-	addOwner(spec.Maps[programsMapCounters])
+	spec.Maps[bpf.MapTrace].Flags |= unix.BPF_F_MMAPABLE
+	spec.Maps[bpf.ProgramsMapFlows].MaxEntries = flow.MapElements(rs.flows())
+	sizeCounters(spec.Maps[bpf.ProgramsMapCounters], len(rs.Rules))
+	addOwner(spec.Maps[bpf.ProgramsMapCounters])
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return err
 	}
 	if rs.keepsFlows() { // else there is nothing to remember
-		spec.Maps[programsMapCachedDecisions].MaxEntries *= uint32(cpus)
+		spec.Maps[bpf.ProgramsMapCachedDecisions].MaxEntries *= uint32(cpus)
 	} else {
-		spec.Maps[programsMapCachedDecisions].MaxEntries = 1
+		spec.Maps[bpf.ProgramsMapCachedDecisions].MaxEntries = 1
 	}
 	return errors.Join(
 		sizeNear(spec, len(rs.Rules), cpus),
-		spec.Variables[programsVarPortIndex].Set(table.PortIndex),
-		spec.Variables[programsVarHasClasses].Set(asByte(len(table.Classes) > 0)),
-		spec.Variables[programsVarNetworkMask].Set(networkMasks()),
-		spec.Variables[programsVarRuleCount].Set(uint32(len(rs.Rules))),
-		spec.Variables[programsVarCachesDecisions].Set(asByte(!IsRealTime())),
-		spec.Variables[programsVarHintOwner].Set(hintOwner(rs.NetNS)),
-		spec.Variables[programsVarIsNative].Set(asByte(rs.Mode.isNative())),
-		spec.Variables[programsVarHasXdpLoadBytes].Set(asByte(hasMultiBuffer())),
-		spec.Variables[programsVarHasTrace].Set(asByte(tracing)),
-		spec.Variables[programsVarHandsOver].Set(asByte(handsOver.Check() == nil)),
-		spec.Variables[programsVarRulesetId].Set(rs.id(table)),
+		spec.Variables[bpf.ProgramsVarPortIndex].Set(table.PortIndex),
+		spec.Variables[bpf.ProgramsVarHasClasses].Set(bpf.Bool(len(table.Classes) > 0)),
+		spec.Variables[bpf.ProgramsVarNetworkMask].Set(networkMasks()),
+		spec.Variables[bpf.ProgramsVarRuleCount].Set(uint32(len(rs.Rules))),
+		spec.Variables[bpf.ProgramsVarCachesDecisions].Set(bpf.Bool(!kernel.IsRealTime())),
+		spec.Variables[bpf.ProgramsVarHintOwner].Set(hintOwner(rs.NetNS)),
+		spec.Variables[bpf.ProgramsVarIsNative].Set(bpf.Bool(rs.Mode.isNative())),
+		spec.Variables[bpf.ProgramsVarHasXdpLoadBytes].Set(bpf.Bool(hasMultiBuffer())),
+		spec.Variables[bpf.ProgramsVarHasTrace].Set(bpf.Bool(bpf.Tracing)),
+		spec.Variables[bpf.ProgramsVarHandsOver].Set(bpf.Bool(kernel.TailCalls.Check() == nil)),
+		spec.Variables[bpf.ProgramsVarRulesetId].Set(rs.id(table)),
 	)
 }
 
@@ -188,17 +191,17 @@ func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
 	if mode == Native && hasMultiBuffer() {
 		return
 	}
-	if program := spec.Programs[programsProgFromContainer]; program != nil {
+	if program := spec.Programs[bpf.ProgramsProgFromContainer]; program != nil {
 		program.Flags &^= unix.BPF_F_XDP_HAS_FRAGS
 	}
 	// Without the program, too: Extend may add it to what is frozen now.
-	_ = spec.Variables[programsVarHasFrags].Set(uint8(0))
+	_ = spec.Variables[bpf.ProgramsVarHasFrags].Set(uint8(0))
 }
 
 // hasMultiBuffer tells whether XDP takes packets of several buffers, and has
 // the helpers for them (Linux 5.18).
 func hasMultiBuffer() bool {
-	return frags.Check() == nil
+	return kernel.Frags.Check() == nil
 }
 
 // sizeCounters gives each rule its pair of counters, in the type information
@@ -210,11 +213,4 @@ func sizeCounters(spec *ebpf.MapSpec, ruleCount int) {
 	array.Nelems = uint32(ruleCount)
 	counters.Size += uint32(ruleCount * element)
 	spec.Value, spec.ValueSize = counters, counters.Size
-}
-
-func asByte(flag bool) uint8 {
-	if flag {
-		return 1
-	}
-	return 0
 }

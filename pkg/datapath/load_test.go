@@ -1,4 +1,4 @@
-package datapath
+package datapath_test
 
 import (
 	"net/netip"
@@ -8,25 +8,14 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/internal/programtest"
+	"github.com/xdp-port/xdp-port/pkg/kernel"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-func mustLoad(t testing.TB, rs *Ruleset) *Programs {
-	t.Helper()
-	table, err := rules.Compile(rs.Rules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs, err := Load(rs, table, Shared{})
-	if err != nil {
-		t.Fatalf("%+v", err)
-	}
-	t.Cleanup(func() { programs.Close() })
-	return programs
-}
-
 func loadedRules() map[string][]rules.Rule {
-	plain := traceRules().Rules
+	plain := programtest.TraceRules().Rules
 	listed := slices.Clone(plain)
 	for i := range listed {
 		listed[i].Peers = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/64")}
@@ -38,15 +27,15 @@ func loadedRules() map[string][]rules.Rule {
 // address lists, which are code of their own.
 func TestLoad(t *testing.T) {
 	for name, list := range loadedRules() {
-		for _, mode := range []Mode{Generic, Native, TC} {
+		for _, mode := range []datapath.Mode{datapath.Generic, datapath.Native, datapath.TC} {
 			t.Run(mode.String()+"/"+name, func(t *testing.T) {
-				needMode(t, mode)
-				rs := &Ruleset{Mode: mode, Flows: 1024, Rules: list}
+				programtest.NeedMode(t, mode)
+				rs := &datapath.Ruleset{Mode: mode, Flows: 1024, Rules: list}
 				start := time.Now()
-				p := mustLoad(t, rs)
+				p := programtest.MustLoad(t, rs)
 				t.Log(time.Since(start))
-				needed := rs.Hooks().programs()
-				for name, program := range p.programs() {
+				needed := rs.Hooks().Names()
+				for name, program := range p.All() {
 					if needed[name] != (*program != nil) {
 						t.Errorf("%s is loaded: %t, should be %t", name, *program != nil, needed[name])
 					}
@@ -84,22 +73,22 @@ func checkVerified(t *testing.T, name string, program *ebpf.Program) {
 // TestLoadUnseen has the kernel verify programs that do not read skbs, as on
 // kernels that do not let them, and those that do: Load would fall back.
 func TestLoadUnseen(t *testing.T) {
-	if kernelSKB() == nil {
+	if kernel.SKB() == nil {
 		t.Skip("programs read no skbs here (Linux 6.2 with BTF)")
 	}
 	for name, list := range loadedRules() {
-		for _, mode := range []Mode{Generic, Native, TC} {
-			for seen, access := range map[string]func() *skbAccess{"seen": kernelSKB, "unseen": noSKB} {
-				if mode == Native && seen == "unseen" {
+		for _, mode := range []datapath.Mode{datapath.Generic, datapath.Native, datapath.TC} {
+			for seen, access := range map[string]func() *kernel.SKBAccess{"seen": kernel.SKB, "unseen": datapath.NoSKB} {
+				if mode == datapath.Native && seen == "unseen" {
 					continue // which Mode.Check refuses
 				}
 				t.Run(mode.String()+"/"+name+"/"+seen, func(t *testing.T) {
-					needMode(t, mode)
+					programtest.NeedMode(t, mode)
 					table, err := rules.Compile(list)
 					if err != nil {
 						t.Fatal(err)
 					}
-					p, err := load(&Ruleset{Mode: mode, Flows: 1024, Rules: list}, table, Shared{}, access)
+					p, err := datapath.LoadWith(&datapath.Ruleset{Mode: mode, Flows: 1024, Rules: list}, table, datapath.Shared{}, access)
 					if err != nil {
 						t.Fatalf("%+v", err)
 					}

@@ -1,12 +1,12 @@
 package datapath
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/kernel"
 )
 
 // Mode is where what the container sends is processed: how the XDP program is
@@ -34,7 +34,7 @@ var ErrMode = errors.New("the mode is not available")
 // AutoMode returns the mode that the configuration's auto stands for: Generic, or
 // TC on a kernel that has no exact Generic.
 func AutoMode() Mode {
-	if IsRealTime() {
+	if kernel.IsRealTime() {
 		return TC
 	}
 	return Generic
@@ -54,10 +54,10 @@ func (m Mode) Check() error {
 	switch {
 	case m == Offload:
 		return fmt.Errorf(`%w: %s: a veth has no hardware; set "mode" to "auto"`, ErrMode, m)
-	case m == Generic && IsRealTime():
+	case m == Generic && kernel.IsRealTime():
 		return fmt.Errorf(`%w: %s: on PREEMPT_RT XDP and tc of two packets can interleave on a CPU; set "mode" to "auto" or "tc"`, ErrMode, m)
 	case m == Native:
-		if _, err := kernelXDP(); err != nil {
+		if _, err := kernel.XDP(); err != nil {
 			return fmt.Errorf(`%w: %s: XDP cannot read the skb for its checksum: %w; set "mode" to "auto" or "tc"`, ErrMode, m, err)
 		}
 	}
@@ -67,14 +67,8 @@ func (m Mode) Check() error {
 // isNative tells whether the XDP program runs before there is a tc hook.
 func (m Mode) isNative() bool { return m == Native || m == Offload }
 
-// IsRealTime tells whether the kernel is built with PREEMPT_RT.
-func IsRealTime() bool {
-	var name unix.Utsname
-	return unix.Uname(&name) == nil && bytes.Contains(name.Version[:], []byte("PREEMPT_RT"))
-}
-
-// flags returns how XDP is attached in the mode, which is not TC.
-func (m Mode) flags() link.XDPAttachFlags {
+// XDPFlags returns how XDP is attached in the mode, which is not TC.
+func (m Mode) XDPFlags() link.XDPAttachFlags {
 	return [...]link.XDPAttachFlags{
 		link.XDPGenericMode, link.XDPDriverMode, link.XDPOffloadMode,
 	}[m]

@@ -3,10 +3,12 @@ package datapath
 import (
 	"errors"
 	"fmt"
-	"os"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
 // near are the counters that are quick to reach (bpf/counters.h): each device has
@@ -33,27 +35,27 @@ const cacheLine = 64
 // counters for each CPU, which have no line of the cache in common, wherever in
 // a line the first begins.
 func sizeNear(spec *ebpf.CollectionSpec, ruleCount, cpus int) error {
-	size := int(unsafe.Sizeof(programsCounters{})) + ruleCount*int(unsafe.Sizeof(RuleCounter{}))
+	size := int(unsafe.Sizeof(bpf.ProgramsCounters{})) + ruleCount*int(unsafe.Sizeof(RuleCounter{}))
 	stride := (size + 2*cacheLine - 1) / cacheLine * cacheLine
 	places := nearPlaces
 	for places > 1 && places*stride > min(nearBytes, nearBytesInAll/cpus) {
 		places /= 2
 	}
-	counters := spec.Maps[programsMapFastCounters]
+	counters := spec.Maps[bpf.ProgramsMapFastCounters]
 	counters.Key, counters.Value = nil, nil // which are not that long
 	counters.ValueSize = uint32(stride)
 	counters.MaxEntries = uint32(places * cpus)
-	spec.Maps[programsMapFastCounterOwners].MaxEntries = uint32(places)
+	spec.Maps[bpf.ProgramsMapFastCounterOwners].MaxEntries = uint32(places)
 	return errors.Join(
-		spec.Variables[programsVarFastCounterMask].Set(uint32(places-1)),
-		spec.Variables[programsVarCpuCount].Set(uint32(cpus)),
+		spec.Variables[bpf.ProgramsVarFastCounterMask].Set(uint32(places-1)),
+		spec.Variables[bpf.ProgramsVarCpuCount].Set(uint32(cpus)),
 	)
 }
 
 // near returns the near counters of a ruleset, none where it is of a build that
 // had none.
 func (p *Programs) near() near {
-	return near{p.maps[programsMapFastCounterOwners], p.maps[programsMapFastCounters]}
+	return near{p.maps[bpf.ProgramsMapFastCounterOwners], p.maps[bpf.ProgramsMapFastCounters]}
 }
 
 func (n near) exist() bool { return n.devices != nil && n.counters != nil }
@@ -68,7 +70,7 @@ func (n near) owner(ifindex uint32) (owner uint32, err error) {
 		return 0, nil
 	}
 	if err := n.devices.Lookup(n.place(ifindex), &owner); err != nil {
-		return 0, fmt.Errorf("read the map %s: %w", programsMapFastCounterOwners, err)
+		return 0, fmt.Errorf("read the map %s: %w", bpf.ProgramsMapFastCounterOwners, err)
 	}
 	return owner, nil
 }
@@ -103,7 +105,7 @@ func (n near) take(ifindex uint32) error {
 
 func (n near) give(place, owner uint32) error {
 	if err := n.devices.Put(place, owner); err != nil {
-		return fmt.Errorf("write the map %s: %w", programsMapFastCounterOwners, err)
+		return fmt.Errorf("write the map %s: %w", bpf.ProgramsMapFastCounterOwners, err)
 	}
 	return nil
 }
@@ -146,7 +148,7 @@ func (n near) lookup(ifindex uint32) (perCPU [][]byte, err error) {
 	for _, element := range n.elements(ifindex) {
 		value, err := n.counters.LookupBytes(element)
 		if err != nil {
-			return nil, fmt.Errorf("read the map %s: %w", programsMapFastCounters, err)
+			return nil, fmt.Errorf("read the map %s: %w", bpf.ProgramsMapFastCounters, err)
 		}
 		perCPU = append(perCPU, value)
 	}
@@ -161,7 +163,7 @@ func leaveNear(dir string, ifindex uint32) error {
 		return err
 	}
 	if err := n.leave(ifindex); err != nil {
-		return fmt.Errorf("%w: %w", ErrDetach, err)
+		return fmt.Errorf("%w: %w", ErrActivation, err)
 	}
 	return nil
 }
@@ -169,21 +171,12 @@ func leaveNear(dir string, ifindex uint32) error {
 // openNear opens what there is of near counters. The result is to be closed,
 // also with an error.
 func openNear(dir string) (n near, err error) {
-	n.devices, err = openIfThere(dir, programsMapFastCounterOwners)
+	n.devices, err = pin.OpenMapIfExists(dir, bpf.ProgramsMapFastCounterOwners)
 	if err != nil {
 		return n, err
 	}
-	n.counters, err = openIfThere(dir, programsMapFastCounters)
+	n.counters, err = pin.OpenMapIfExists(dir, bpf.ProgramsMapFastCounters)
 	return n, err
-}
-
-// openIfThere returns nil where there is no such map.
-func openIfThere(dir, name string) (*ebpf.Map, error) {
-	m, err := openPinnedMap(dir, name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	return m, err
 }
 
 func (n near) close() {

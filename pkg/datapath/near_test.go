@@ -1,4 +1,4 @@
-package datapath
+package datapath_test
 
 import (
 	"bytes"
@@ -8,6 +8,11 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/internal/bpftest"
+	"github.com/xdp-port/xdp-port/pkg/internal/programtest"
 )
 
 // runOn is run for a tc program and a packet of a device.
@@ -25,32 +30,32 @@ func runOn(t *testing.T, program *ebpf.Program, ifindex uint32, frame []byte) []
 
 // pair are two devices of which only one finds a place for near counters.
 type pair struct {
-	*Programs
+	*datapath.Programs
 	dir           string
 	first, second uint32
 }
 
 func nearPair(t *testing.T) pair {
 	t.Helper()
-	p, dir := pinned(t, flowPorts(1024), Shared{})
+	p, dir := programtest.Pinned(t, programtest.FlowPorts(1024), datapath.Shared{})
 	const first = 700
-	second := first + p.near().devices.MaxEntries() // fewer places where there may be many CPUs
-	devices(t, first, int(second))
+	second := first + p.NearDevices().MaxEntries() // fewer places where there may be many CPUs
+	bpftest.Devices(t, first, int(second))
 	return pair{p, dir, first, second}
 }
 
 // send sends packets that are rewritten from a device.
 func (p pair) send(t *testing.T, ifindex uint32, count int) {
 	t.Helper()
-	ask, after := udp(inside, 4000, outside, 7999), udp(inside, 4000, outside, 7998)
+	ask, after := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999), bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7998)
 	for range count {
-		want(t, "of a heeded device", runOn(t, p.FromContainerTC, ifindex, ask.Bytes()), after)
+		programtest.Want(t, "of a heeded device", runOn(t, p.FromContainerTC, ifindex, ask.Bytes()), after)
 	}
 }
 
 func (p pair) wantUnheeded(t *testing.T, ifindex uint32) {
 	t.Helper()
-	ask := udp(inside, 4000, outside, 7999).Bytes()
+	ask := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999).Bytes()
 	if got := runOn(t, p.FromContainerTC, ifindex, ask); !bytes.Equal(got, ask) {
 		t.Errorf("the device %d is heeded", ifindex)
 	}
@@ -62,12 +67,12 @@ func (p pair) wantUnheeded(t *testing.T, ifindex uint32) {
 func (p pair) wantCounted(t *testing.T, ifindex uint32, count uint64) {
 	t.Helper()
 	// As a process that opens the pins does, too.
-	opened, err := Open(p.dir, Hooks{})
+	opened, err := datapath.Open(p.dir, datapath.Hooks{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer opened.Close()
-	for _, programs := range []*Programs{p.Programs, opened} {
+	for _, programs := range []*datapath.Programs{p.Programs, opened} {
 		got, err := programs.Counters(int(ifindex))
 		if err != nil {
 			t.Fatal(err)
@@ -80,7 +85,7 @@ func (p pair) wantCounted(t *testing.T, ifindex uint32, count uint64) {
 
 func (p pair) wantNear(t *testing.T, owner uint32) {
 	t.Helper()
-	if got, err := p.near().owner(p.first); got != owner || err != nil {
+	if got, err := p.NearOwner(p.first); got != owner || err != nil {
 		t.Errorf("the place is of device %d, %v, should be of %d", got, err, owner)
 	}
 }
@@ -94,7 +99,7 @@ func (p pair) activate(t *testing.T, ifindex uint32) {
 
 func (p pair) deactivate(t *testing.T, ifindex uint32) {
 	t.Helper()
-	if err := Deactivate(p.dir, int(ifindex)); err != nil {
+	if err := datapath.Deactivate(p.dir, int(ifindex)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -159,21 +164,21 @@ func TestNearPlaceTwice(t *testing.T) {
 // Deactivate: a device that is in `counters` is heeded, and counted right.
 func TestNearPlaceOfKilled(t *testing.T) {
 	p := nearPair(t)
-	if _, err := p.near().prepare(p.first); err != nil {
+	if _, err := p.PrepareNear(p.first); err != nil {
 		t.Fatal(err)
 	}
 	p.wantUnheeded(t, p.first)
-	if err := p.maps[programsMapCounters].Put(p.first, entry(p.maps[programsMapCounters], 0)); err != nil {
+	if err := p.Maps()[bpf.ProgramsMapCounters].Put(p.first, datapath.Entry(p.Maps()[bpf.ProgramsMapCounters], 0)); err != nil {
 		t.Fatal(err)
 	}
 	p.send(t, p.first, 2)
 	p.wantCounted(t, p.first, 2)
-	if err := p.near().take(p.first); err != nil {
+	if err := p.TakeNear(p.first); err != nil {
 		t.Fatal(err)
 	}
 	p.send(t, p.first, 3)
 	p.wantCounted(t, p.first, 5)
-	if err := leaveNear(p.dir, p.first); err != nil {
+	if err := datapath.LeaveNear(p.dir, p.first); err != nil {
 		t.Fatal(err)
 	}
 	p.send(t, p.first, 1)
@@ -187,10 +192,10 @@ func TestNearPlaceWithoutPins(t *testing.T) {
 	p := nearPair(t)
 	p.activate(t, p.first)
 	p.send(t, p.first, 1)
-	if err := os.Remove(filepath.Join(p.dir, pinName(programsMapFastCounters))); err != nil {
+	if err := os.Remove(filepath.Join(p.dir, bpf.PinName(bpf.ProgramsMapFastCounters))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenWhole(p.dir, Hooks{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := datapath.OpenWhole(p.dir, datapath.Hooks{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("that was not seen: %v", err)
 	}
 	p.deactivate(t, p.first)
@@ -203,7 +208,7 @@ func TestNearPlaceIsNotHad(t *testing.T) {
 	p := nearPair(t)
 	p.activate(t, p.first)
 	p.deactivate(t, p.first)
-	if err := p.near().devices.Freeze(); err != nil {
+	if err := p.NearDevices().Freeze(); err != nil {
 		t.Fatal(err)
 	}
 	p.activate(t, p.first)
@@ -217,23 +222,23 @@ func TestNearPlaceIsNotHad(t *testing.T) {
 // places as there is memory for, down to one.
 func TestNearSizes(t *testing.T) {
 	for _, size := range []struct{ rules, cpus int }{{1, 1}, {1, 2}, {2, 128}, {3, 8192}, {100, 4}, {1024, 256}} {
-		spec, err := loadPrograms()
+		spec, err := bpf.LoadPrograms()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := sizeNear(spec, size.rules, size.cpus); err != nil {
+		if err := datapath.SizeNear(spec, size.rules, size.cpus); err != nil {
 			t.Fatal(err)
 		}
-		counters, places := spec.Maps[programsMapFastCounters], spec.Maps[programsMapFastCounterOwners].MaxEntries
+		counters, places := spec.Maps[bpf.ProgramsMapFastCounters], spec.Maps[bpf.ProgramsMapFastCounterOwners].MaxEntries
 		used := 56 + 16*size.rules
-		if gap := int(counters.ValueSize) - used; gap < cacheLine-1 {
+		if gap := int(counters.ValueSize) - used; gap < datapath.CacheLine-1 {
 			t.Errorf("%+v: between two CPUs' counters are %d bytes", size, gap)
 		}
 		if places&(places-1) != 0 || counters.MaxEntries != places*uint32(size.cpus) {
 			t.Errorf("%+v: %d places, %d counters", size, places, counters.MaxEntries)
 		}
 		bytes := int(places) * int(counters.ValueSize)
-		if places > 1 && (bytes > nearBytes || bytes*size.cpus > nearBytesInAll) {
+		if places > 1 && (bytes > datapath.NearBytes || bytes*size.cpus > datapath.NearBytesInAll) {
 			t.Errorf("%+v: %d bytes for each CPU", size, bytes)
 		}
 	}

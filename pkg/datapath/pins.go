@@ -3,27 +3,28 @@ package datapath
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
 // programs lists where each program is kept.
 func (p *Programs) programs() map[string]**ebpf.Program {
 	return map[string]**ebpf.Program{
-		programsProgFromContainer:   &p.FromContainer,
-		programsProgFixUpChecksum:  &p.FixUpChecksum,
-		programsProgFromContainerTc: &p.FromContainerTC,
-		programsProgToContainer:     &p.ToContainer,
+		bpf.ProgramsProgFromContainer:   &p.FromContainer,
+		bpf.ProgramsProgFixUpChecksum:   &p.FixUpChecksum,
+		bpf.ProgramsProgFromContainerTc: &p.FromContainerTC,
+		bpf.ProgramsProgToContainer:     &p.ToContainer,
 	}
 }
 
-// atTCIngress returns the program that belongs at tc ingress, nil for none.
-func (p *Programs) atTCIngress() *ebpf.Program {
+// AtTCIngress returns the program that belongs at tc Ingress, nil for none.
+func (p *Programs) AtTCIngress() *ebpf.Program {
 	if p.FromContainerTC != nil {
 		return p.FromContainerTC
 	}
@@ -37,34 +38,16 @@ func (p *Programs) Pin(dir string) error {
 		if *program == nil {
 			continue
 		}
-		if err := (*program).Pin(filepath.Join(dir, pinName(name))); err != nil {
-			return fmt.Errorf("%w to pin the program %s: %w", ErrPin, name, err)
+		if err := (*program).Pin(filepath.Join(dir, bpf.PinName(name))); err != nil {
+			return fmt.Errorf("%w to pin the program %s: %w", pin.ErrPin, name, err)
 		}
 	}
 	for name, m := range p.maps {
-		if err := m.Pin(filepath.Join(dir, pinName(name))); err != nil {
-			return fmt.Errorf("%w to pin the map %s: %w", ErrPin, name, err)
+		if err := m.Pin(filepath.Join(dir, bpf.PinName(name))); err != nil {
+			return fmt.Errorf("%w to pin the map %s: %w", pin.ErrPin, name, err)
 		}
 	}
 	return nil
-}
-
-// oldPinNames are the names under which maps and programs are pinned that were
-// renamed since. Rulesets of builds before and after it find each other's pins.
-var oldPinNames = map[string]string{
-	programsMapCachedDecisions:   "known_packets",
-	programsMapFastCounterOwners: "near_devices",
-	programsMapFastCounters:      "near_counters",
-	programsProgFixUpChecksum:    "settle_checksum",
-}
-
-// pinName returns the name under which a map or a program is pinned. bpffs refuses
-// dots, which are in the names of the maps of variables: .rodata and .data.trace.
-func pinName(name string) string {
-	if old, renamed := oldPinNames[name]; renamed {
-		return old
-	}
-	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
 // Open opens the pinned programs of a ruleset and the maps that attaching
@@ -84,17 +67,17 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 			continue
 		}
 		var err error
-		if *program, err = loadPinnedProgram(filepath.Join(dir, pinName(name))); err != nil {
-			return fmt.Errorf("%w to open the program %s: %w", ErrPin, name, err)
+		if *program, err = pin.OpenProgram(dir, name); err != nil {
+			return err
 		}
 	}
-	counters, err := openPinnedMap(dir, programsMapCounters)
+	counters, err := pin.OpenMap(dir, bpf.ProgramsMapCounters)
 	if err != nil {
 		return err
 	}
-	p.maps[programsMapCounters] = counters
+	p.maps[bpf.ProgramsMapCounters] = counters
 	near, err := openNear(dir)
-	p.maps[programsMapFastCounterOwners], p.maps[programsMapFastCounters] = near.devices, near.counters
+	p.maps[bpf.ProgramsMapFastCounterOwners], p.maps[bpf.ProgramsMapFastCounters] = near.devices, near.counters
 	return err
 }
 
@@ -103,7 +86,7 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 func OpenWhole(dir string, hooks Hooks) (*Programs, error) {
 	for _, name := range pinnedMaps() {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return nil, fmt.Errorf("%w to open the map %s: %w", ErrPin, name, err)
+			return nil, fmt.Errorf("%w to open the map %s: %w", pin.ErrPin, name, err)
 		}
 	}
 	return Open(dir, hooks)
@@ -113,9 +96,9 @@ func OpenWhole(dir string, hooks Hooks) (*Programs, error) {
 // variables, and of the description.
 func pinnedMaps() []string {
 	names := []string{pinDescription}
-	specs := reflect.TypeFor[programsMapSpecs]()
+	specs := reflect.TypeFor[bpf.ProgramsMapSpecs]()
 	for i := range specs.NumField() {
-		names = append(names, pinName(specs.Field(i).Tag.Get("ebpf")))
+		names = append(names, bpf.PinName(specs.Field(i).Tag.Get("ebpf")))
 	}
 	return names
 }
@@ -132,7 +115,7 @@ func Unpin(dir string) error {
 	var errs []error
 	for _, entry := range entries {
 		if !entry.IsDir() {
-			errs = append(errs, removeIfThere(filepath.Join(dir, entry.Name())))
+			errs = append(errs, pin.Remove(filepath.Join(dir, entry.Name())))
 		}
 	}
 	return errors.Join(errs...)
@@ -142,7 +125,7 @@ func Unpin(dir string) error {
 func (p *Programs) Close() error {
 	var errs []error
 	for _, program := range p.programs() {
-		errs = append(errs, closeIfOpen(*program))
+		errs = append(errs, (*program).Close())
 	}
 	for _, m := range p.maps {
 		errs = append(errs, m.Close())
@@ -150,11 +133,27 @@ func (p *Programs) Close() error {
 	return errors.Join(errs...)
 }
 
-func closeIfOpen(program *ebpf.Program) error {
-	if program == nil {
-		return nil
+// PinnedTCPrograms returns the IDs of the tc programs of all rulesets beside the
+// one pinned in dir, and its own: those of another attachment are on the device
+// while it is exchanged for this one. Names would take CAP_SYS_ADMIN to read.
+func PinnedTCPrograms(dir string) map[ebpf.ProgramID]bool {
+	ids := map[ebpf.ProgramID]bool{}
+	for _, name := range bpf.TCPrograms {
+		pins, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "*", bpf.PinName(name))) // the pattern is good
+		for _, path := range pins {
+			if id, err := pin.PinnedProgramID(filepath.Dir(path), name); err == nil {
+				ids[id] = true
+			}
+		}
 	}
-	return program.Close()
+	return ids
 }
 
-var _ io.Closer = (*Programs)(nil)
+// OpenAll is Open for all the programs that a ruleset has.
+func OpenAll(dir string) (*Programs, error) {
+	hooks, err := PinnedHooks(dir)
+	if err != nil {
+		return nil, err
+	}
+	return Open(dir, hooks)
+}

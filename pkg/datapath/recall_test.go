@@ -1,4 +1,4 @@
-package datapath
+package datapath_test
 
 import (
 	"bytes"
@@ -10,69 +10,30 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/flow"
+	"github.com/xdp-port/xdp-port/pkg/internal/bpftest"
+	"github.com/xdp-port/xdp-port/pkg/internal/programtest"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
-
-// sent returns what becomes of a packet that a container sends, at the hooks of
-// the mode.
-func sent(t *testing.T, p *Programs, of packet.Packet) []byte {
-	t.Helper()
-	return sentFrame(t, p, of.Bytes())
-}
-
-func sentFrame(t *testing.T, p *Programs, frame []byte) []byte {
-	t.Helper()
-	if p.FromContainerTC != nil {
-		_, out := run(t, p.FromContainerTC, frame)
-		return out
-	}
-	_, out := run(t, p.FromContainer, frame)
-	_, out = run(t, p.FixUpChecksum, out)
-	return out
-}
-
-// received returns what becomes of a packet that a container is sent.
-func received(t *testing.T, p *Programs, of packet.Packet) []byte {
-	t.Helper()
-	_, out := run(t, p.ToContainer, of.Bytes())
-	return out
-}
-
-func want(t *testing.T, what string, got []byte, after packet.Packet) {
-	t.Helper()
-	if !bytes.Equal(got, after.Bytes()) {
-		t.Errorf("%s: became\n%x, should be\n%x", what, got, after.Bytes())
-	}
-}
-
-// hooks runs a test in the modes that remember packets.
-func hooks(t *testing.T, test func(t *testing.T, mode Mode)) {
-	for _, mode := range []Mode{Generic, TC} {
-		t.Run(mode.String(), func(t *testing.T) {
-			if IsRealTime() {
-				t.Skip("packets are not remembered on PREEMPT_RT")
-			}
-			stayOnCPU(t)
-			test(t, mode)
-		})
-	}
-}
 
 // isKnown tells whether a packet like this is remembered, by the ports that it
 // comes with.
 func isKnown(t *testing.T, dir string, source, destination uint16) bool {
 	t.Helper()
-	packets, err := openPinnedMap(dir, programsMapCachedDecisions)
+	packets, err := pin.OpenMap(dir, bpf.ProgramsMapCachedDecisions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer packets.Close()
-	ports := uint32(fromNetwork(destination))<<16 | uint32(fromNetwork(source))
+	ports := uint32(bpftest.FromNetwork(destination))<<16 | uint32(bpftest.FromNetwork(source))
 	var key uint32
-	var known programsCachedDecision
+	var known bpf.ProgramsCachedDecision
 	for entries := packets.Iterate(); entries.Next(&key, &known); {
-		if known.Ifindex == loopback && known.Ports == ports {
+		if known.Ifindex == bpftest.Loopback && known.Ports == ports {
 			return true
 		}
 	}
@@ -82,29 +43,29 @@ func isKnown(t *testing.T, dir string, source, destination uint16) bool {
 // TestCachedDecisionOfEvictedFlow has other packets push out the flow of a packet and
 // a reply that are known.
 func TestCachedDecisionOfEvictedFlow(t *testing.T) {
-	hooks(t, func(t *testing.T, mode Mode) {
-		rs := flowPorts(1)
+	programtest.EachMode(t, func(t *testing.T, mode datapath.Mode) {
+		rs := programtest.FlowPorts(1)
 		rs.Mode = mode
-		p, dir := pinned(t, rs, Shared{})
-		ask, asked := udp(inside, 4000, outside, 7999), udp(inside, 4000, outside, 7998)
-		reply, restored := udp(outside, 7998, inside, 4000), udp(outside, 7999, inside, 4000)
+		p, dir := programtest.Pinned(t, rs, datapath.Shared{})
+		ask, asked := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999), bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7998)
+		reply, restored := bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, 4000), bpftest.UDP(bpftest.Outside, 7999, bpftest.Inside, 4000)
 		for range 3 {
-			want(t, "forward", sent(t, p, ask), asked)
-			want(t, "reply", received(t, p, reply), restored)
+			programtest.Want(t, "forward", programtest.Sent(t, p, ask), asked)
+			programtest.Want(t, "reply", programtest.Received(t, p, reply), restored)
 		}
 		if !isKnown(t, dir, 4000, 7999) || !isKnown(t, dir, 7998, 4000) {
 			t.Error("the packets are not known")
 		}
 		for round := range 3 {
-			letJiffyPass(t)
-			for other := range uint16(len(programsFlowBucket{}.Flow)) {
+			bpftest.LetJiffyPass(t)
+			for other := range uint16(len(bpf.ProgramsFlowBucket{}.Flow)) {
 				// Answered, since others would make room first.
-				sent(t, p, udp(inside, 5000+other, outside, 7999))
-				received(t, p, udp(outside, 7998, inside, 5000+other))
+				programtest.Sent(t, p, bpftest.UDP(bpftest.Inside, 5000+other, bpftest.Outside, 7999))
+				programtest.Received(t, p, bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, 5000+other))
 			}
-			want(t, fmt.Sprintf("reply without a flow, round %d", round), received(t, p, reply), reply)
-			want(t, "forward, known", sent(t, p, ask), asked)
-			want(t, "reply, as the flow is back", received(t, p, reply), restored)
+			programtest.Want(t, fmt.Sprintf("reply without a flow, round %d", round), programtest.Received(t, p, reply), reply)
+			programtest.Want(t, "forward, known", programtest.Sent(t, p, ask), asked)
+			programtest.Want(t, "reply, as the flow is back", programtest.Received(t, p, reply), restored)
 		}
 	})
 }
@@ -112,13 +73,13 @@ func TestCachedDecisionOfEvictedFlow(t *testing.T) {
 // TestCachedDecisionsOfOneSocket has one socket use all ports that become the same one,
 // and that one directly, in turns: the first keeps its source port.
 func TestCachedDecisionsOfOneSocket(t *testing.T) {
-	hooks(t, func(t *testing.T, mode Mode) {
-		rs := flowPorts(1024)
+	programtest.EachMode(t, func(t *testing.T, mode datapath.Mode) {
+		rs := programtest.FlowPorts(1024)
 		rs.Mode = mode
-		p, dir := pinned(t, rs, Shared{})
+		p, dir := programtest.Pinned(t, rs, datapath.Shared{})
 		asked, source := []uint16{7999, 7997, 7998}, map[uint16]uint16{}
 		for _, port := range asked {
-			source[port] = movedTo(t, sent(t, p, udp(inside, 4000, outside, port)))
+			source[port] = bpftest.MovedTo(t, programtest.Sent(t, p, bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, port)))
 		}
 		if source[7999] != 4000 || source[7997] == 4000 || source[7998] == 4000 || source[7997] == source[7998] {
 			t.Fatalf("the source ports are %v", source)
@@ -126,23 +87,23 @@ func TestCachedDecisionsOfOneSocket(t *testing.T) {
 		const rounds = 3
 		for range rounds {
 			for _, port := range asked {
-				ask, reply := udp(inside, 4000, outside, port), udp(outside, 7998, inside, source[port])
+				ask, reply := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, port), bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, source[port])
 				for again := range 3 {
-					want(t, "forward", sent(t, p, ask), udp(inside, source[port], outside, 7998))
+					programtest.Want(t, "forward", programtest.Sent(t, p, ask), bpftest.UDP(bpftest.Inside, source[port], bpftest.Outside, 7998))
 					isForwardKnown := isKnown(t, dir, 4000, port) // others may get its place in the cache
-					want(t, "reply", received(t, p, reply), udp(outside, port, inside, 4000))
+					programtest.Want(t, "reply", programtest.Received(t, p, reply), bpftest.UDP(bpftest.Outside, port, bpftest.Inside, 4000))
 					if again == 2 && (!isForwardKnown || !isKnown(t, dir, 7998, source[port])) {
 						t.Errorf("the packets to port %d are not known", port)
 					}
 				}
 			}
 		}
-		got, err := p.Counters(loopback)
+		got, err := p.Counters(bpftest.Loopback)
 		if err != nil {
 			t.Fatal(err)
 		}
 		const each = 3 * rounds
-		want := Counters{Rewritten: 3*each + 3, RepliesRestored: 3 * each, PortsMoved: 2, Rules: got.Rules}
+		want := datapath.Counters{Rewritten: 3*each + 3, RepliesRestored: 3 * each, PortsMoved: 2, Rules: got.Rules}
 		if fmt.Sprint(*got) != fmt.Sprint(want) || got.Rules[0].Packets != each+1 || got.Rules[1].Packets != each+1 {
 			t.Errorf("counted %+v, should be %+v", *got, want)
 		}
@@ -152,19 +113,19 @@ func TestCachedDecisionsOfOneSocket(t *testing.T) {
 // TestCachedDecisionOneWay has a rule whose replies are left alone use the ports of a
 // flow: it has no part in that.
 func TestCachedDecisionOneWay(t *testing.T) {
-	hooks(t, func(t *testing.T, mode Mode) {
-		rs := flowPorts(1024)
+	programtest.EachMode(t, func(t *testing.T, mode datapath.Mode) {
+		rs := programtest.FlowPorts(1024)
 		rs.Mode = mode
 		rs.Rules[1].OneWay = true
-		p, _ := pinned(t, rs, Shared{})
-		after, reply := udp(inside, 4000, outside, 7998), udp(outside, 7998, inside, 4000)
-		want(t, "one way", sent(t, p, udp(inside, 4000, outside, 7997)), after)
-		want(t, "reply to that", received(t, p, reply), reply)
+		p, _ := programtest.Pinned(t, rs, datapath.Shared{})
+		after, reply := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7998), bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, 4000)
+		programtest.Want(t, "one way", programtest.Sent(t, p, bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7997)), after)
+		programtest.Want(t, "reply to that", programtest.Received(t, p, reply), reply)
 		for range 3 {
-			want(t, "forward", sent(t, p, udp(inside, 4000, outside, 7999)), after)
-			want(t, "reply", received(t, p, reply), udp(outside, 7999, inside, 4000))
-			want(t, "one way", sent(t, p, udp(inside, 4000, outside, 7997)), after)
-			want(t, "reply", received(t, p, reply), udp(outside, 7999, inside, 4000))
+			programtest.Want(t, "forward", programtest.Sent(t, p, bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999)), after)
+			programtest.Want(t, "reply", programtest.Received(t, p, reply), bpftest.UDP(bpftest.Outside, 7999, bpftest.Inside, 4000))
+			programtest.Want(t, "one way", programtest.Sent(t, p, bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7997)), after)
+			programtest.Want(t, "reply", programtest.Received(t, p, reply), bpftest.UDP(bpftest.Outside, 7999, bpftest.Inside, 4000))
 		}
 	})
 }
@@ -173,25 +134,25 @@ func TestCachedDecisionOneWay(t *testing.T) {
 // there is a flow of the other direction.
 func TestCachedDecisionBecomesReply(t *testing.T) {
 	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
-	hooks(t, func(t *testing.T, mode Mode) {
-		p, _ := pinned(t, &Ruleset{Mode: mode, Flows: 1024, Rules: []rules.Rule{
+	programtest.EachMode(t, func(t *testing.T, mode datapath.Mode) {
+		p, _ := programtest.Pinned(t, &datapath.Ruleset{Mode: mode, Flows: 1024, Rules: []rules.Rule{
 			{Name: "out", Protocol: rules.UDP, Ports: port(7999), To: port(7998)},
 			{Name: "in", Direction: rules.Ingress, Protocol: rules.UDP, Ports: port(80), To: port(8080)},
-		}}, Shared{})
-		both := udp(inside, 8080, outside, 7999) // of either rule
+		}}, datapath.Shared{})
+		both := bpftest.UDP(bpftest.Inside, 8080, bpftest.Outside, 7999) // of either rule
 		for range 3 {
-			want(t, "by the rule", sent(t, p, both), udp(inside, 8080, outside, 7998))
+			programtest.Want(t, "by the rule", programtest.Sent(t, p, both), bpftest.UDP(bpftest.Inside, 8080, bpftest.Outside, 7998))
 		}
-		want(t, "in", received(t, p, udp(outside, 7999, inside, 80)), udp(outside, 7999, inside, 8080))
+		programtest.Want(t, "in", programtest.Received(t, p, bpftest.UDP(bpftest.Outside, 7999, bpftest.Inside, 80)), bpftest.UDP(bpftest.Outside, 7999, bpftest.Inside, 8080))
 		for range 3 {
-			want(t, "as a reply", sent(t, p, both), udp(inside, 80, outside, 7999))
+			programtest.Want(t, "as a reply", programtest.Sent(t, p, both), bpftest.UDP(bpftest.Inside, 80, bpftest.Outside, 7999))
 		}
-		direct := received(t, p, udp(outside, 7999, inside, 8080))
-		if movedTo(t, direct) == 7999 {
+		direct := programtest.Received(t, p, bpftest.UDP(bpftest.Outside, 7999, bpftest.Inside, 8080))
+		if bpftest.MovedTo(t, direct) == 7999 {
 			t.Errorf("a direct packet has the ports of the flow: %x", direct)
 		}
 		for range 3 {
-			want(t, "as a reply still", sent(t, p, both), udp(inside, 80, outside, 7999))
+			programtest.Want(t, "as a reply still", programtest.Sent(t, p, both), bpftest.UDP(bpftest.Inside, 80, bpftest.Outside, 7999))
 		}
 	})
 }
@@ -201,82 +162,82 @@ func TestCachedDecisionBecomesReply(t *testing.T) {
 func TestCachedDecisionAfterRollback(t *testing.T) {
 	for _, isShared := range []bool{true, false} {
 		t.Run(fmt.Sprintf("flows in common %v", isShared), func(t *testing.T) {
-			hooks(t, func(t *testing.T, mode Mode) { comeBack(t, mode, isShared) })
+			programtest.EachMode(t, func(t *testing.T, mode datapath.Mode) { comeBack(t, mode, isShared) })
 		})
 	}
 }
 
-func comeBack(t *testing.T, mode Mode, isShared bool) {
-	first := flowPorts(1024)
+func comeBack(t *testing.T, mode datapath.Mode, isShared bool) {
+	first := programtest.FlowPorts(1024)
 	first.Mode = mode
-	a, dirA := pinned(t, first, Shared{})
-	flowsA := openedFlows(t, dirA)
-	var shared Shared
+	a, dirA := programtest.Pinned(t, first, datapath.Shared{})
+	flowsA := programtest.Flows(t, dirA)
+	var shared datapath.Shared
 	if isShared {
 		shared.Flows = flowsA
 	}
-	second := flowPorts(1024)
+	second := programtest.FlowPorts(1024)
 	second.Mode = mode
 	second.Rules = second.Rules[1:] // 7999 is left alone
-	b, dirB := pinned(t, second, shared)
-	flowsB := openedFlows(t, dirB)
-	exchange := func(flows *ebpf.Map, from, to string, p *Programs) {
+	b, dirB := programtest.Pinned(t, second, shared)
+	flowsB := programtest.Flows(t, dirB)
+	exchange := func(flows *ebpf.Map, from, to string, p *datapath.Programs) {
 		t.Helper()
-		err := errors.Join(CopyFlows(flows, to, loopback), p.Activate(loopback), Deactivate(from, loopback))
+		err := errors.Join(flow.Copy(flows, to, bpftest.Loopback), p.Activate(bpftest.Loopback), datapath.Deactivate(from, bpftest.Loopback))
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	reply := udp(outside, 7998, inside, 4000)
-	from := func(p *Programs) uint16 {
+	reply := bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, 4000)
+	from := func(p *datapath.Programs) uint16 {
 		t.Helper()
-		return binary.BigEndian.Uint16(received(t, p, reply)[34:])
+		return binary.BigEndian.Uint16(programtest.Received(t, p, reply)[34:])
 	}
-	if err := Deactivate(dirB, loopback); err != nil {
+	if err := datapath.Deactivate(dirB, bpftest.Loopback); err != nil {
 		t.Fatal(err)
 	}
-	ask := udp(inside, 4000, outside, 7999)
+	ask := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999)
 	for range 3 {
-		want(t, "A", sent(t, a, ask), udp(inside, 4000, outside, 7998))
+		programtest.Want(t, "A", programtest.Sent(t, a, ask), bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7998))
 		if got := from(a); got != 7999 {
 			t.Fatalf("under A the reply comes from %d", got)
 		}
 	}
 	exchange(flowsA, dirA, dirB, b)
-	want(t, "A, off", sent(t, a, ask), ask)
-	want(t, "A's reply, off", received(t, a, reply), reply)
-	want(t, "B leaves it alone", sent(t, b, ask), ask)
+	programtest.Want(t, "A, off", programtest.Sent(t, a, ask), ask)
+	programtest.Want(t, "A's reply, off", programtest.Received(t, a, reply), reply)
+	programtest.Want(t, "B leaves it alone", programtest.Sent(t, b, ask), ask)
 	if got := from(b); got != 7999 {
 		t.Errorf("the flow did not come to B: the reply comes from %d", got)
 	}
-	other := udp(inside, 4000, outside, 7997)
-	moved := movedTo(t, sent(t, b, other))
-	otherReply, otherRestored := udp(outside, 7998, inside, moved), udp(outside, 7997, inside, 4000)
+	other := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7997)
+	moved := bpftest.MovedTo(t, programtest.Sent(t, b, other))
+	otherReply, otherRestored := bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, moved), bpftest.UDP(bpftest.Outside, 7997, bpftest.Inside, 4000)
 	if moved == 4000 {
 		t.Error("under B another connection has the ports of the flow")
 	}
-	want(t, "B", received(t, b, otherReply), otherRestored)
+	programtest.Want(t, "B", programtest.Received(t, b, otherReply), otherRestored)
 	exchange(flowsB, dirB, dirA, a)
 	for range 2 {
 		if got := from(a); got != 7999 {
 			t.Errorf("under A again the reply comes from %d", got)
 		}
-		want(t, "A again", sent(t, a, ask), udp(inside, 4000, outside, 7998))
-		want(t, "B's, under A", received(t, a, otherReply), otherRestored)
-		want(t, "B's, under A", sent(t, a, other), udp(inside, moved, outside, 7998))
+		programtest.Want(t, "A again", programtest.Sent(t, a, ask), bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7998))
+		programtest.Want(t, "B's, under A", programtest.Received(t, a, otherReply), otherRestored)
+		programtest.Want(t, "B's, under A", programtest.Sent(t, a, other), bpftest.UDP(bpftest.Inside, moved, bpftest.Outside, 7998))
 	}
 }
 
 // TestCachedDecisionOffTheFastPath has packets of a known flow that are fragments, or
 // whose lengths are wrong: they are not taken for what is known.
 func TestCachedDecisionOffTheFastPath(t *testing.T) {
-	hooks(t, func(t *testing.T, mode Mode) {
-		rs := flowPorts(1024)
+	programtest.EachMode(t, func(t *testing.T, mode datapath.Mode) {
+		rs := programtest.FlowPorts(1024)
 		rs.Mode = mode
-		p, _ := pinned(t, rs, Shared{})
-		ask, after := udp(inside, 4000, outside, 7999), udp(inside, 4000, outside, 7998)
+		p, _ := programtest.Pinned(t, rs, datapath.Shared{})
+		ask, after := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999), bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7998)
 		for range 3 {
-			want(t, "plain", sent(t, p, ask), after)
+			programtest.Want(t, "plain", programtest.Sent(t, p, ask), after)
 		}
 		const ip, udpHeader = 14, 34
 		for name, damage := range map[string]func(frame []byte){
@@ -290,12 +251,12 @@ func TestCachedDecisionOffTheFastPath(t *testing.T) {
 		} {
 			frame := ask.Bytes()
 			damage(frame)
-			out := sentFrame(t, p, frame)
+			out := programtest.SentFrame(t, p, frame)
 			if !bytes.Equal(out, frame) {
 				t.Errorf("%s: became\n%x of\n%x", name, out, frame)
 			}
 		}
-		want(t, "plain", sent(t, p, ask), after)
+		programtest.Want(t, "plain", programtest.Sent(t, p, ask), after)
 	})
 }
 
@@ -306,9 +267,9 @@ var fastForms = map[string]struct {
 	tags            []packet.Tag
 	ip, udp         int
 }{
-	"IPv4":              {inside, outside, nil, 14, 34},
+	"IPv4":              {bpftest.Inside, bpftest.Outside, nil, 14, 34},
 	"IPv6":              {insideV6, outsideV6, nil, 14, 54},
-	"IPv4 behind a tag": {inside, outside, []packet.Tag{{EtherType: packet.EtherTypeVLAN, ID: 7}}, 18, 38},
+	"IPv4 behind a tag": {bpftest.Inside, bpftest.Outside, []packet.Tag{{EtherType: packet.EtherTypeVLAN, ID: 7}}, 18, 38},
 	"IPv6 behind a tag": {insideV6, outsideV6, []packet.Tag{{EtherType: packet.EtherTypeProvider, ID: 7}}, 18, 58},
 }
 
@@ -319,20 +280,20 @@ var insideV6, outsideV6 = netip.MustParseAddr("fd00:88::2"), netip.MustParseAddr
 func TestFastPathForms(t *testing.T) {
 	for name, form := range fastForms {
 		t.Run(name, func(t *testing.T) {
-			hooks(t, func(t *testing.T, mode Mode) {
-				rs := flowPorts(1024)
+			programtest.EachMode(t, func(t *testing.T, mode datapath.Mode) {
+				rs := programtest.FlowPorts(1024)
 				rs.Mode = mode
-				p, dir := pinned(t, rs, Shared{})
+				p, dir := programtest.Pinned(t, rs, datapath.Shared{})
 				between := func(source netip.Addr, from uint16, destination netip.Addr, to uint16) packet.Packet {
-					of := udp(source, from, destination, to)
+					of := bpftest.UDP(source, from, destination, to)
 					of.Tags = form.tags
 					return of
 				}
 				ask, asked := between(form.inside, 4000, form.outside, 7999), between(form.inside, 4000, form.outside, 7998)
 				reply, restored := between(form.outside, 7998, form.inside, 4000), between(form.outside, 7999, form.inside, 4000)
 				for range 3 {
-					want(t, "forward", sent(t, p, ask), asked)
-					want(t, "reply", received(t, p, reply), restored)
+					programtest.Want(t, "forward", programtest.Sent(t, p, ask), asked)
+					programtest.Want(t, "reply", programtest.Received(t, p, reply), restored)
 				}
 				if !isKnown(t, dir, 4000, 7999) || !isKnown(t, dir, 7998, 4000) {
 					t.Error("the decisions are not cached")
@@ -341,12 +302,12 @@ func TestFastPathForms(t *testing.T) {
 					// Any other address is another peer's, without a flow to reply to.
 					frame := reply.Bytes()
 					frame[at] ^= 0x11
-					_, out := run(t, p.ToContainer, frame)
+					_, out := bpftest.Run(t, p.ToContainer, frame)
 					if isOfReply := bytes.Equal(out[form.udp:form.udp+2], restored.Bytes()[form.udp:form.udp+2]); isOfReply && isIdentity(at-form.ip, form.inside) {
 						t.Errorf("byte %d of the IP header does not matter", at-form.ip)
 					}
 				}
-				want(t, "reply", received(t, p, reply), restored)
+				programtest.Want(t, "reply", programtest.Received(t, p, reply), restored)
 			})
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/xdp-port/xdp-port/pkg/bpf"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -31,10 +32,10 @@ type Hooks struct {
 // the one at tc ingress does all.
 func (h Hooks) programs() map[string]bool {
 	return map[string]bool{
-		programsProgFromContainer:   h.XDP,
-		programsProgFixUpChecksum:  h.TCIngress && h.XDP,
-		programsProgFromContainerTc: h.TCIngress && !h.XDP,
-		programsProgToContainer:     h.TCEgress,
+		bpf.ProgramsProgFromContainer:   h.XDP,
+		bpf.ProgramsProgFixUpChecksum:   h.TCIngress && h.XDP,
+		bpf.ProgramsProgFromContainerTc: h.TCIngress && !h.XDP,
+		bpf.ProgramsProgToContainer:     h.TCEgress,
 	}
 }
 
@@ -79,26 +80,12 @@ func (rs *Ruleset) keepsFlows() bool {
 	})
 }
 
-// ProgramsHash names the build of the programs, by 12 hexadecimal digits: with
-// another one, rulesets have other hashes.
-func ProgramsHash() string {
-	sum := programsDigest()
-	return hex.EncodeToString(sum[:6])
-}
-
-// layout is what this build makes of the embedded programs and their maps. Another
-// number keeps rulesets of another build apart although the programs are the same.
-//
-// 1: entries of `counters` have owners.
-const layout = 1
-
-// programsDigest covers all that distinguishes the programs of this build from
-// those of another, but for the rules.
-func programsDigest() [sha256.Size]byte {
-	h := sha256.New()
-	h.Write(_ProgramsBytes)
-	h.Write([]byte{layout, asByte(tracing)})
-	return [sha256.Size]byte(h.Sum(nil))
+// flows is how many flows there is room for.
+func (rs *Ruleset) flows() int {
+	if !rs.keepsFlows() {
+		return 0
+	}
+	return rs.Flows
 }
 
 // Hash names the ruleset: the same for the same rules, options and build of
@@ -106,7 +93,7 @@ func programsDigest() [sha256.Size]byte {
 // is 32 hexadecimal digits.
 func (rs *Ruleset) Hash(table *rules.Table) string {
 	h := sha256.New()
-	programs := programsDigest()
+	programs := bpf.Digest()
 	h.Write(programs[:])
 	digest := table.Digest()
 	h.Write(digest[:])
@@ -122,7 +109,7 @@ func (rs *Ruleset) Hash(table *rules.Table) string {
 
 // id is the first bytes of the hash, by which the programs name the ruleset.
 func (rs *Ruleset) id(table *rules.Table) uint64 {
-	id, _ := strconv.ParseUint(rs.Hash(table)[:idDigits], 16, 64)
+	id, _ := strconv.ParseUint(rs.Hash(table)[:bpf.RulesetIDDigits], 16, 64)
 	return id
 }
 
@@ -130,12 +117,9 @@ func (rs *Ruleset) id(table *rules.Table) uint64 {
 // other: of other builds, and of other network namespaces, where an ifindex is
 // another device's.
 func hintOwner(netns veth.NetNS) uint64 {
-	programs := programsDigest()
+	programs := bpf.Digest()
 	h := sha256.New()
 	h.Write(programs[:])
 	_ = binary.Write(h, binary.LittleEndian, netns) // a hash takes everything
 	return binary.LittleEndian.Uint64(h.Sum(nil))
 }
-
-// idDigits is how many hexadecimal digits an id has.
-const idDigits = 16

@@ -1,13 +1,15 @@
-package datapath
+package datapath_test
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/internal/bpftest"
+	"github.com/xdp-port/xdp-port/pkg/internal/programtest"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
@@ -15,9 +17,9 @@ import (
 // BenchmarkRun runs the programs alone. What an empty program takes is part of
 // each figure: that of the caller, which lays the packet out as it was.
 func BenchmarkRun(b *testing.B) {
-	stayOnCPU(b)
-	v4 := udp(inside, 4000, outside, 7999)
-	v6 := udp(netip.MustParseAddr("fd00:88::2"), 4000, netip.MustParseAddr("fd00:99::2"), 7999)
+	bpftest.StayOnCPU(b)
+	v4 := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999)
+	v6 := bpftest.UDP(netip.MustParseAddr("fd00:88::2"), 4000, netip.MustParseAddr("fd00:99::2"), 7999)
 	tcp := v4
 	tcp.Load = packet.TCP{Source: 4000, Destination: 7999, Flags: 16}
 	missV6, tagged, missTagged := v6, v4, v4
@@ -25,12 +27,12 @@ func BenchmarkRun(b *testing.B) {
 	missTagged.Load = packet.UDP{Source: 4000, Destination: 53}
 	tagged.Tags = []packet.Tag{{EtherType: packet.EtherTypeVLAN, ID: 7}}
 	missTagged.Tags = tagged.Tags
-	miss, near := udp(inside, 4000, outside, 53), udp(inside, 4000, outside, 7990)
-	reply := udp(outside, 7998, inside, 4000)
-	for _, mode := range []Mode{Generic, TC} {
+	miss, near := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 53), bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7990)
+	reply := bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, 4000)
+	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
 		p := benchPrograms(b, mode)
 		program := p.FromContainer
-		if mode == TC {
+		if mode == datapath.TC {
 			program = p.FromContainerTC
 		}
 		b.Run(mode.String()+"/empty", func(b *testing.B) { benchmark(b, emptyProgram(b, program.Type()), v4) })
@@ -44,11 +46,13 @@ func BenchmarkRun(b *testing.B) {
 		b.Run(mode.String()+"/hit VLAN", func(b *testing.B) { benchmark(b, program, tagged) })
 		b.Run(mode.String()+"/miss VLAN", func(b *testing.B) { benchmark(b, program, missTagged) })
 		b.Run(mode.String()+"/miss, same page", func(b *testing.B) { benchmark(b, program, near) })
-		if mode == TC {
-			moved := udp(inside, 4000, outside, 7998) // 7999 has those ports
+		if mode == datapath.TC {
+			moved := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7998) // 7999 has those ports
 			b.Run("tc/hit, source port changed", func(b *testing.B) { benchmark(b, program, moved) })
 			b.Run("tc/reply", func(b *testing.B) { benchmark(b, p.ToContainer, reply) })
-			b.Run("tc/ingress miss", func(b *testing.B) { benchmark(b, p.ToContainer, udp(outside, 53, inside, 4000)) })
+			b.Run("tc/ingress miss", func(b *testing.B) {
+				benchmark(b, p.ToContainer, bpftest.UDP(bpftest.Outside, 53, bpftest.Inside, 4000))
+			})
 		}
 	}
 }
@@ -60,9 +64,9 @@ func establish(b *testing.B, fromContainer, toContainer *ebpf.Program) {
 		from, to netip.Addr
 		load     packet.TCP
 	}{
-		{fromContainer, inside, outside, packet.TCP{Source: 4000, Destination: 7999, Flags: 2}},
-		{toContainer, outside, inside, packet.TCP{Source: 7998, Destination: 4000, Flags: 18}},
-		{fromContainer, inside, outside, packet.TCP{Source: 4000, Destination: 7999, Flags: 16, Acknowledged: 1}},
+		{fromContainer, bpftest.Inside, bpftest.Outside, packet.TCP{Source: 4000, Destination: 7999, Flags: 2}},
+		{toContainer, bpftest.Outside, bpftest.Inside, packet.TCP{Source: 7998, Destination: 4000, Flags: 18}},
+		{fromContainer, bpftest.Inside, bpftest.Outside, packet.TCP{Source: 4000, Destination: 7999, Flags: 16, Acknowledged: 1}},
 	} {
 		p := packet.Packet{Source: segment.from, Destination: segment.to, Load: segment.load}
 		if _, err := segment.program.Run(&ebpf.RunOptions{Data: p.Bytes(), DataOut: make([]byte, 256)}); err != nil {
@@ -71,15 +75,15 @@ func establish(b *testing.B, fromContainer, toContainer *ebpf.Program) {
 	}
 }
 
-func benchPrograms(b *testing.B, mode Mode) *Programs {
-	rs := traceRules()
+func benchPrograms(b *testing.B, mode datapath.Mode) *datapath.Programs {
+	rs := programtest.TraceRules()
 	rs.Mode = mode
 	rs.Flows = 65536
 	rs.Rules = append(rs.Rules, rules.Rule{
 		Name: "tcp", Protocol: rules.TCP, Ports: rules.PortRange{First: 7999, Last: 7999}, To: rules.PortRange{First: 7998, Last: 7998},
 	})
-	p := mustLoad(b, rs)
-	if err := p.Activate(loopback); err != nil {
+	p := programtest.MustLoad(b, rs)
+	if err := p.Activate(bpftest.Loopback); err != nil {
 		b.Fatal(err)
 	}
 	return p
@@ -87,7 +91,7 @@ func benchPrograms(b *testing.B, mode Mode) *Programs {
 
 func emptyProgram(b *testing.B, kind ebpf.ProgramType) *ebpf.Program {
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: kind, AttachType: attachTypeOf(kind), License: "Dual BSD/GPL",
+		Type: kind, AttachType: bpftest.AttachTypeOf(kind), License: "Dual BSD/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
 	})
 	if err != nil {
@@ -105,7 +109,7 @@ func firstOfFlow(b *testing.B, program *ebpf.Program, p packet.Packet) {
 	}
 	defer table.Close()
 	const peer, source = 14 + 18, 14 + 20
-	again := resetAndCall(table, program.Type(), p)
+	again := bpftest.ResetAndCall(table, program.Type(), p)
 	call := again[len(again)-5:] // the tail call, and what is behind it
 	instructions := append(asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1), asm.FnGetPrandomU32.Call(), asm.Mov.Reg(asm.R1, asm.R6),
@@ -113,7 +117,7 @@ func firstOfFlow(b *testing.B, program *ebpf.Program, p packet.Packet) {
 	instructions = append(instructions,
 		asm.StoreMem(asm.R2, source, asm.R0, asm.Half), asm.RSh.Imm(asm.R0, 16), asm.StoreMem(asm.R2, peer, asm.R0, asm.Half))
 	caller, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: program.Type(), AttachType: attachTypeOf(program.Type()), License: "Dual BSD/GPL",
+		Type: program.Type(), AttachType: bpftest.AttachTypeOf(program.Type()), License: "Dual BSD/GPL",
 		Instructions: append(instructions, call...),
 	})
 	if err != nil {
@@ -131,63 +135,9 @@ func firstOfFlow(b *testing.B, program *ebpf.Program, p packet.Packet) {
 }
 
 func benchmark(b *testing.B, program *ebpf.Program, p packet.Packet) {
-	_, took, err := repeatable(b, program, p).Benchmark(p.Bytes(), b.N, b.ResetTimer)
+	_, took, err := bpftest.Repeatable(b, program, p).Benchmark(p.Bytes(), b.N, b.ResetTimer)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(took.Nanoseconds()), "ns/packet")
-}
-
-// repeatable returns a program that calls another one with the packet as it was,
-// also where the kernel runs it again on what the last run made of it.
-func repeatable(t testing.TB, program *ebpf.Program, p packet.Packet) *ebpf.Program {
-	t.Helper()
-	table, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { table.Close() })
-	caller, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: program.Type(), AttachType: attachTypeOf(program.Type()), License: "Dual BSD/GPL",
-		Instructions: resetAndCall(table, program.Type(), p),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { caller.Close() })
-	if err := table.Put(uint32(0), program); err != nil {
-		t.Fatal(err)
-	}
-	return caller
-}
-
-// attachTypeOf is what Load gives the programs: only those of the same can call
-// each other.
-func attachTypeOf(kind ebpf.ProgramType) ebpf.AttachType {
-	if kind == ebpf.XDP {
-		return ebpf.AttachXDP
-	}
-	return ebpf.AttachNone
-}
-
-// resetAndCall writes the packet's ports, then calls the program in the table.
-func resetAndCall(table *ebpf.Map, kind ebpf.ProgramType, p packet.Packet) asm.Instructions {
-	data, dataEnd := int16(0), int16(4) // struct xdp_md
-	if kind == ebpf.SchedCLS {
-		data, dataEnd = 76, 80 // struct __sk_buff
-	}
-	ports := p.TransportOffset()
-	return asm.Instructions{
-		asm.LoadMem(asm.R2, asm.R1, data, asm.Word),
-		asm.LoadMem(asm.R3, asm.R1, dataEnd, asm.Word),
-		asm.Mov.Reg(asm.R4, asm.R2),
-		asm.Add.Imm(asm.R4, int32(ports)+4),
-		asm.JGT.Reg(asm.R4, asm.R3, "out"),
-		asm.StoreImm(asm.R2, int16(ports), int64(int32(binary.NativeEndian.Uint32(p.Bytes()[ports:]))), asm.Word),
-		asm.LoadMapPtr(asm.R2, table.FD()),
-		asm.Mov.Imm(asm.R3, 0),
-		asm.FnTailCall.Call(),
-		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
-		asm.Return(),
-	}
 }

@@ -1,21 +1,17 @@
 package datapath
 
 import (
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-
 	"github.com/cilium/ebpf"
-)
 
-// mapTrace is the map of the variable trace.
-const mapTrace = ".data.trace"
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/flow"
+	"github.com/xdp-port/xdp-port/pkg/pin"
+)
 
 // commonMaps are what all rulesets have in common: the hints, so that tc ingress
 // of one ruleset takes those of XDP of another while programs are replaced one by
 // one, and what a listener hears by.
-var commonMaps = []string{programsMapHints, mapTrace, programsMapTraceRings}
+var commonMaps = []string{bpf.ProgramsMapHints, bpf.MapTrace, bpf.ProgramsMapTraceRings}
 
 // Shared are maps of rulesets that are loaded already.
 type Shared struct {
@@ -32,7 +28,7 @@ type Shared struct {
 func OpenShared(dirs []string) (Shared, error) {
 	shared := Shared{common: map[string]*ebpf.Map{}}
 	for _, name := range commonMaps {
-		m, err := openFirst(dirs, pinName(name))
+		m, err := openFirst(dirs, name)
 		if err != nil {
 			shared.Close()
 			return Shared{}, err
@@ -53,37 +49,19 @@ func (s Shared) HasAllOf(now Shared) bool {
 		if before == nil {
 			return false
 		}
-		id, err := mapID(m)
-		idBefore, errBefore := mapID(before)
-		if err != nil || errBefore != nil || id != idBefore {
+		if same, err := pin.SameMap(before, m); !same || err != nil {
 			return false
 		}
 	}
 	return true
 }
 
-func mapID(m *ebpf.Map) (ebpf.MapID, error) {
-	info, err := m.Info()
-	if err != nil {
-		return 0, err
-	}
-	id, known := info.ID()
-	if !known {
-		return 0, errors.New("the kernel tells no ids of maps")
-	}
-	return id, nil
-}
-
 // openFirst opens the map of this name of the first ruleset that has it, or
 // returns nil: those of another build may not.
 func openFirst(dirs []string, name string) (*ebpf.Map, error) {
 	for _, dir := range dirs {
-		m, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
-		if err == nil {
-			return m, nil
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("%w to open the map %s: %w", ErrPin, name, err)
+		if m, err := pin.OpenMapIfExists(dir, name); m != nil || err != nil {
+			return m, err
 		}
 	}
 	return nil, nil
@@ -97,8 +75,8 @@ func (s Shared) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 			maps[name] = m
 		}
 	}
-	if s.Flows != nil && isOfThisBuild(s.Flows) {
-		replace(programsMapFlows, s.Flows)
+	if s.Flows != nil && flow.IsOfThisBuild(s.Flows) {
+		replace(bpf.ProgramsMapFlows, s.Flows)
 	}
 	for name, m := range s.common {
 		replace(name, m)

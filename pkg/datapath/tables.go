@@ -1,20 +1,20 @@
 package datapath
 
 import (
-	"encoding/binary"
 	"net"
 
 	"github.com/cilium/ebpf"
 
+	"github.com/xdp-port/xdp-port/pkg/bpf"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
 // fillTables puts what the rule compiler made into the maps' specifications.
 func fillTables(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table) {
-	fillArray(spec.Maps[programsMapPortPages], table.Pages, kernelPage)
-	fillArray(spec.Maps[programsMapRules], rs.Rules, kernelRule)
-	fillArray(spec.Maps[programsMapPortClasses], table.Classes, kernelClass)
-	prefixes := spec.Maps[programsMapPeerPrefixes]
+	fillArray(spec.Maps[bpf.ProgramsMapPortPages], table.Pages, kernelPage)
+	fillArray(spec.Maps[bpf.ProgramsMapRules], rs.Rules, kernelRule)
+	fillArray(spec.Maps[bpf.ProgramsMapPortClasses], table.Classes, kernelClass)
+	prefixes := spec.Maps[bpf.ProgramsMapPeerPrefixes]
 	prefixes.MaxEntries = uint32(max(1, len(table.Prefixes)))
 	for i := range table.Prefixes {
 		key, value := kernelPrefix(&table.Prefixes[i])
@@ -32,28 +32,28 @@ func fillArray[E, V any](spec *ebpf.MapSpec, elements []E, kernel func(*E) V) {
 	}
 }
 
-func kernelPage(page *[256]uint16) programsPortPage {
-	return programsPortPage{Entry: *page}
+func kernelPage(page *[256]uint16) bpf.ProgramsPortPage {
+	return bpf.ProgramsPortPage{Entry: *page}
 }
 
-func kernelRule(rule *rules.Rule) programsRule {
-	out := programsRule{
+func kernelRule(rule *rules.Rule) bpf.ProgramsRule {
+	out := bpf.ProgramsRule{
 		First:  rule.Ports.First,
 		To:     rule.To.First,
-		Action: programsRuleAction(rule.Action),
+		Action: bpf.ProgramsRuleAction(rule.Action),
 	}
 	if rule.OneWay {
-		out.Flags |= programsRuleFlagsRULE_ONE_WAY
+		out.Flags |= bpf.ProgramsRuleFlagsRULE_ONE_WAY
 	}
 	if rule.To.Len() == 1 {
-		out.Flags |= programsRuleFlagsRULE_TO_ONE
+		out.Flags |= bpf.ProgramsRuleFlagsRULE_TO_ONE
 	}
 	return out
 }
 
-func kernelClass(class *rules.Class) programsPortClass {
-	out := programsPortClass{
-		DefaultRule:   class.Otherwise,
+func kernelClass(class *rules.Class) bpf.ProgramsPortClass {
+	out := bpf.ProgramsPortClass{
+		DefaultRule: class.Otherwise,
 		Ipv4Lengths: uint8(len(class.IPv4Lengths)),
 		Ipv6Lengths: uint8(len(class.IPv6Lengths)),
 	}
@@ -68,8 +68,8 @@ func kernelClass(class *rules.Class) programsPortClass {
 // 4291 section 2.5.5.2).
 const v4MappedBits = 96
 
-func kernelPrefix(prefix *rules.Prefix) (key programsPeerPrefix, value uint32) {
-	key = programsPeerPrefix{
+func kernelPrefix(prefix *rules.Prefix) (key bpf.ProgramsPeerPrefix, value uint32) {
+	key = bpf.ProgramsPeerPrefix{
 		PortClass: prefix.Class,
 		Length:    uint8(prefix.Prefix.Bits()),
 		Family:    6,
@@ -79,23 +79,14 @@ func kernelPrefix(prefix *rules.Prefix) (key programsPeerPrefix, value uint32) {
 		key.Length += v4MappedBits
 	}
 	addr := prefix.Prefix.Addr().As16()
-	key.Addr = words(addr)
+	key.Addr = bpf.Words(addr)
 	return key, uint32(prefix.Rule)
-}
-
-// words returns an address or a mask, which is in network byte order, as the
-// programs load it.
-func words(addr [16]byte) [2]uint64 {
-	return [2]uint64{
-		binary.NativeEndian.Uint64(addr[:8]),
-		binary.NativeEndian.Uint64(addr[8:]),
-	}
 }
 
 // networkMasks returns the masks of all prefix lengths.
 func networkMasks() (masks [129][2]uint64) {
 	for length := range masks {
-		masks[length] = words([16]byte(net.CIDRMask(length, 128)))
+		masks[length] = bpf.Words([16]byte(net.CIDRMask(length, 128)))
 	}
 	return masks
 }

@@ -5,11 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
 
@@ -47,7 +49,7 @@ func foreignXDP(links []netlink.Link, list []inspect.Attachment) Finding {
 		if xdp == nil || !xdp.Attached || ours[xdp.ProgId] {
 			continue
 		}
-		found = append(found, fmt.Sprintf("%s has %q (id %d)", link.Attrs().Name, datapath.ProgramName(xdp.ProgId), xdp.ProgId))
+		found = append(found, fmt.Sprintf("%s has %q (id %d)", link.Attrs().Name, hook.ProgramName(ebpf.ProgramID(xdp.ProgId)), xdp.ProgId))
 		if link.Type() == "veth" {
 			f.Status = Warning
 			f.Fix = `on these veths mode "auto" does without XDP, and "generic" and "native" are refused: detach them, or leave it so`

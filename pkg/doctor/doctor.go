@@ -13,7 +13,9 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
+	"github.com/xdp-port/xdp-port/pkg/kernel"
 )
 
 // Status is how a check came out.
@@ -43,9 +45,9 @@ type Finding struct {
 
 // Examine runs all checks.
 func Examine() []Finding {
-	if err := datapath.Privileged(); err != nil {
+	if err := kernel.Privileged(); err != nil {
 		return []Finding{
-			kernel(),
+			kernelVersion(),
 			{"privileges", Wrong, err.Error(), "run this as root, as the container runtime runs"},
 			jit(), typeInformation(),
 			{"the rest", Unknown, "cannot be looked at without privileges", ""},
@@ -53,7 +55,7 @@ func Examine() []Finding {
 	}
 	list, err := inspect.Attachments()
 	findings := []Finding{
-		kernel(),
+		kernelVersion(),
 		{"privileges", Fine, "all that ADD takes", ""},
 		programs(),
 	}
@@ -65,7 +67,7 @@ func Examine() []Finding {
 	return append(findings, devices(list)...)
 }
 
-func kernel() Finding {
+func kernelVersion() Finding {
 	f := Finding{Check: "kernel", Status: Fine}
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
@@ -85,7 +87,7 @@ func kernel() Finding {
 }
 
 func programs() Finding {
-	if err := datapath.Ready(datapath.AutoHook); err != nil {
+	if err := hook.Ready(hook.AutoHook); err != nil {
 		return Finding{"programs", Wrong, err.Error(), "a kernel with CONFIG_BPF_SYSCALL, CONFIG_NET_CLS_BPF and Linux 5.15 or later"}
 	}
 	return Finding{"programs", Fine, "XDP, tc and the maps they need", ""}

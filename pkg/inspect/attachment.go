@@ -11,9 +11,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/state"
+	"github.com/xdp-port/xdp-port/pkg/trace"
 )
 
 // Attachment is the rules of one interface of one container, as they are in
@@ -103,20 +103,20 @@ func (c *Counters) Packets() uint64 {
 }
 
 // Verdicts are all verdicts, in the order in which they are shown.
-var Verdicts = []datapath.Verdict{
-	datapath.Passed, datapath.Rewritten, datapath.Dropped,
-	datapath.ReplyRestored, datapath.ICMPErrorRestored, datapath.Malformed,
+var Verdicts = []trace.Verdict{
+	trace.Passed, trace.Rewritten, trace.Dropped,
+	trace.ReplyRestored, trace.ICMPErrorRestored, trace.Malformed,
 }
 
 // VerdictOf is the verdict on the packets that a rule with this action decides.
-func VerdictOf(action rules.Action) datapath.Verdict {
+func VerdictOf(action rules.Action) trace.Verdict {
 	switch action {
 	case rules.Rewrite:
-		return datapath.Rewritten
+		return trace.Rewritten
 	case rules.Drop:
-		return datapath.Dropped
+		return trace.Dropped
 	default:
-		return datapath.Passed
+		return trace.Passed
 	}
 }
 
@@ -124,12 +124,12 @@ func VerdictOf(action rules.Action) datapath.Verdict {
 // them too.
 func (c *Counters) ByVerdict() map[string]uint64 {
 	return map[string]uint64{
-		datapath.Passed.String():            c.Passed,
-		datapath.Rewritten.String():         c.Rewritten,
-		datapath.Dropped.String():           c.Dropped,
-		datapath.ReplyRestored.String():     c.RepliesRestored,
-		datapath.ICMPErrorRestored.String(): c.ICMPErrorsRestored,
-		datapath.Malformed.String():         c.Malformed,
+		trace.Passed.String():            c.Passed,
+		trace.Rewritten.String():         c.Rewritten,
+		trace.Dropped.String():           c.Dropped,
+		trace.ReplyRestored.String():     c.RepliesRestored,
+		trace.ICMPErrorRestored.String(): c.ICMPErrorsRestored,
+		trace.Malformed.String():         c.Malformed,
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/flow"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
@@ -30,7 +30,7 @@ type Flow struct {
 	Rule string `json:"rule,omitempty"`
 }
 
-func (a *Attachment) flow(f *datapath.Flow) Flow {
+func (a *Attachment) flow(f *flow.Flow) Flow {
 	out := Flow{
 		Direction: f.Direction.String(), Protocol: f.Protocol.String(), Local: f.Container, Peer: f.Peer,
 		State: string(f.State), Idle: f.Idle.Seconds(),

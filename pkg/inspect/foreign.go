@@ -1,6 +1,9 @@
 package inspect
 
-import "github.com/xdp-port/xdp-port/pkg/datapath"
+import (
+	"github.com/xdp-port/xdp-port/pkg/attachment"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+)
 
 // ForeignProgram is a foreign program at a tc hook, or a filter without one.
 type ForeignProgram struct {
@@ -46,7 +49,7 @@ func (a *Attachment) CountAhead(hook string) int {
 func (p ForeignProgram) String() string { return p.text }
 
 // lookAhead looks for foreign programs ahead of the attachment's.
-func (a *Attachment) lookAhead(record *datapath.Record) {
+func (a *Attachment) lookAhead(record *attachment.Record) {
 	var hooks datapath.Hooks
 	for _, hook := range a.TCHooks() {
 		hooks.TCIngress = hooks.TCIngress || hook == "tc_ingress"
@@ -62,5 +65,5 @@ func (a *Attachment) lookAhead(record *datapath.Record) {
 			ID: uint32(f.Program), Name: f.Name, text: f.String(),
 		})
 	}
-	a.Problems = append(a.Problems, datapath.OrderProblems(found, record.Hook)...)
+	a.Problems = append(a.Problems, attachment.OrderProblems(found, record.Hook)...)
 }

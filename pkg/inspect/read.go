@@ -8,8 +8,10 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/flow"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -79,13 +81,13 @@ func readListed(listed []state.Listed, known map[string]Attachment, netns veth.N
 // loader reads attachments one after the other.
 type loader struct {
 	netns    veth.NetNS
-	examiner *datapath.Examiner
+	examiner *attachment.Examiner
 	// descriptions are by folder of the ruleset: many attachments share one.
 	descriptions map[string]*described
 }
 
 func newLoader(netns veth.NetNS) *loader {
-	return &loader{netns: netns, examiner: datapath.NewExaminer(netns), descriptions: map[string]*described{}}
+	return &loader{netns: netns, examiner: attachment.NewExaminer(netns), descriptions: map[string]*described{}}
 }
 
 func (r *loader) close() { r.examiner.Close() }
@@ -135,7 +137,7 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 		a.Programs = append(a.Programs, Program{Hook: placed.Hook, ID: uint32(placed.Program)})
 	}
 	slices.SortFunc(a.Programs, compareHooks)
-	record, err := datapath.ReadRecord(l.Folder)
+	record, err := attachment.ReadRecord(l.Folder)
 	if err == nil { // else it is among the problems
 		a.Device, a.Index = health.Device.Name, record.Device.Index
 		a.Mode, a.TCHook, a.AttachedAt = record.Mode.String(), record.Hook.String(), record.AttachedAt
@@ -157,7 +159,7 @@ func (r *loader) interrupted(a Attachment) Attachment {
 	a.Interrupted = true
 	a.Problems = []string{"it has NO RULES: a change of its mode, tc hook or device was interrupted; " +
 		"the next change of any container puts the old ones back, or xdp-portctl gc"}
-	if record, err := datapath.ReadKept(a.folder); err == nil {
+	if record, err := attachment.ReadKept(a.folder); err == nil {
 		a.Device, a.Index = record.Device.Name, record.Device.Index
 		a.Mode, a.TCHook, a.AttachedAt = record.Mode.String(), record.Hook.String(), record.AttachedAt
 		a.containerRules = record.ContainerRules
@@ -192,7 +194,7 @@ func (a *Attachment) describe(d *described) {
 // count reads the counters, or what of them is carried from earlier rules. An
 // index of a device that is gone may be another's by now, counters and all. It
 // tells whether the counters could be read.
-func (a *Attachment) count(record *datapath.Record, examiner *datapath.Examiner) (counted bool) {
+func (a *Attachment) count(record *attachment.Record, examiner *attachment.Examiner) (counted bool) {
 	if record == nil {
 		a.Uncounted = errors.New("there is no record that can be read")
 		return false
@@ -240,7 +242,7 @@ func markDuplicates(list []Attachment) {
 // Flows returns the live flows of an attachment, in the order of their
 // local address and port.
 func (a *Attachment) Flows() ([]Flow, error) {
-	found, err := datapath.ReadFlows(a.rulesetFolder, a.Index)
+	found, err := flow.Read(a.rulesetFolder, a.Index)
 	if err != nil {
 		return nil, err
 	}

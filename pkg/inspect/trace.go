@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/trace"
 )
 
 // Decision is what became of one packet, by names.
@@ -89,7 +89,7 @@ func (e *End) UnmarshalText(text []byte) (err error) {
 
 // Trace hears what becomes of containers' packets.
 type Trace struct {
-	listener *datapath.Listener
+	listener *trace.Listener
 	// only has the containers to hear of; nil is all.
 	only   map[string]bool
 	known  map[traced]*Attachment
@@ -116,8 +116,8 @@ var ErrNothing = errors.New("nothing is attached")
 // must Close the result.
 //
 // Returns an error wrapping ErrNothing, ErrNotFound or an *AmbiguousError where
-// there is nothing to trace, datapath.ErrListening if somebody else is tracing.
-func Listen(container string, options datapath.TraceOptions) (*Trace, error) {
+// there is nothing to trace, trace.ErrListening if somebody else is tracing.
+func Listen(container string, options trace.Options) (*Trace, error) {
 	list, err := Attachments()
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func Listen(container string, options datapath.TraceOptions) (*Trace, error) {
 	}
 	t.Interfaces, t.names = len(list), ruleNames(list)
 	t.learn(list)
-	if t.listener, err = datapath.Listen(list[0].rulesetFolder, options); err != nil {
+	if t.listener, err = trace.Listen(list[0].rulesetFolder, options); err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
 	}
 	t.findUnheard(list)
@@ -202,7 +202,7 @@ func (t *Trace) Next(deadline time.Time) (*Decision, error) {
 }
 
 // attachment finds the one an event is about; nil if nobody knows it any more.
-func (t *Trace) attachment(event *datapath.Event) *Attachment {
+func (t *Trace) attachment(event *trace.Event) *Attachment {
 	key := traced{event.Device, event.Ruleset}
 	const seldom = time.Second // a flood of unknown ones must not have us read all the time
 	if t.known[key] == nil && time.Since(t.readAt) > seldom {
@@ -213,7 +213,7 @@ func (t *Trace) attachment(event *datapath.Event) *Attachment {
 	return t.known[key]
 }
 
-func (t *Trace) decision(event *datapath.Event, a *Attachment) *Decision {
+func (t *Trace) decision(event *trace.Event, a *Attachment) *Decision {
 	d := &Decision{
 		Time: event.Time, Direction: event.Direction.String(), Protocol: protocolName(event.Protocol),
 		Verdict: event.Verdict.String(), PortMoved: event.PortMoved, NoPort: event.NoPort,
@@ -222,7 +222,7 @@ func (t *Trace) decision(event *datapath.Event, a *Attachment) *Decision {
 	if event.Protocol != 0 {
 		d.Before, d.After = endsOf(event.Before), endsOf(event.After)
 	}
-	if event.Verdict == datapath.ICMPErrorRestored {
+	if event.Verdict == trace.ICMPErrorRestored {
 		d.QuotedBefore, d.QuotedAfter = QuotedPorts(event.PortsBefore), QuotedPorts(event.PortsAfter)
 	}
 	if rules := t.rules[event.Ruleset]; 0 <= event.Rule && event.Rule < len(rules) {
@@ -236,7 +236,7 @@ func (t *Trace) decision(event *datapath.Event, a *Attachment) *Decision {
 	return d
 }
 
-func endsOf(e datapath.Endpoints) Ends { return Ends{End{e.Source}, End{e.Destination}} }
+func endsOf(e trace.Endpoints) Ends { return Ends{End{e.Source}, End{e.Destination}} }
 
 func protocolName(number uint8) string {
 	names := map[uint8]string{0: "", 1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}

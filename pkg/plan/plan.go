@@ -8,6 +8,7 @@ package plan
 import (
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -58,10 +59,10 @@ var modes = map[config.Mode]datapath.Mode{
 }
 
 // Hook returns the tc hook that the configuration's word stands for.
-func Hook(word config.TCHook) datapath.TCHook { return hooks[word] }
+func Hook(word config.TCHook) hook.TCHook { return hooks[word] }
 
-var hooks = map[config.TCHook]datapath.TCHook{
-	config.HookAuto:   datapath.AutoHook,
-	config.HookTCX:    datapath.TCX,
-	config.HookClsact: datapath.Clsact,
+var hooks = map[config.TCHook]hook.TCHook{
+	config.HookAuto:   hook.AutoHook,
+	config.HookTCX:    hook.TCX,
+	config.HookClsact: hook.Clsact,
 }

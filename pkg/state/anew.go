@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
@@ -13,7 +15,7 @@ import (
 // for another mode, tc hook or device, which no link.Update can give. Where
 // that fails the old attachment is put back; where the process is killed, the
 // next one that has the lock does that, see restore.
-func (s *Store) attachAnew(key Key, existing []attachment, site datapath.Site, record datapath.Record, ruleset string, wanted Wanted) error {
+func (s *Store) attachAnew(key Key, existing []published, site hook.InterfaceState, record attachment.Record, ruleset string, wanted Wanted) error {
 	defer s.keepLock()()
 	defer s.prune(ruleset)
 	if err := s.preload(ruleset, wanted); err != nil {
@@ -54,7 +56,7 @@ func (s *Store) preload(ruleset string, wanted Wanted) error {
 	return programs.Close()
 }
 
-func (s *Store) exchangeWhole(key Key, existing []attachment, site datapath.Site, record datapath.Record, ruleset string, wanted Wanted) error {
+func (s *Store) exchangeWhole(key Key, existing []published, site hook.InterfaceState, record attachment.Record, ruleset string, wanted Wanted) error {
 	for _, a := range existing {
 		if err := s.remove(a); err != nil {
 			return err
@@ -68,15 +70,15 @@ func (s *Store) exchangeWhole(key Key, existing []attachment, site datapath.Site
 
 // kept is an attachment that is taken off, and may have to be put back.
 type kept struct {
-	attachment
-	record  *datapath.Record   // nil: there is nothing to put back
+	published
+	record  *attachment.Record // nil: there is nothing to put back
 	carried *datapath.Counters // what the one that takes its place goes on from
 	hold    *claim             // keeps the ruleset, and has the record
 }
 
 // keep notes what there is to be put back, in the ruleset of that, before anything
 // is touched.
-func (s *Store) keep(existing []attachment, wanted Wanted) (*kept, error) {
+func (s *Store) keep(existing []published, wanted Wanted) (*kept, error) {
 	a, record, err := placed(existing, wanted)
 	if err != nil {
 		return nil, err
@@ -85,15 +87,15 @@ func (s *Store) keep(existing []attachment, wanted Wanted) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	old := &kept{attachment: a, hold: hold}
+	old := &kept{published: a, hold: hold}
 	if record == nil {
 		return old, nil
 	}
-	if counted, err := datapath.ReadCounters(a.folder, a.ruleset); err == nil {
+	if counted, err := attachment.ReadCounters(a.folder, a.ruleset); err == nil {
 		record.Carried = counted
 	}
 	old.record = record
-	old.carried, _ = datapath.CarryCounters(a.folder, a.ruleset, wanted.Ruleset.Rules)
+	old.carried, _ = attachment.CarryCounters(a.folder, a.ruleset, wanted.Ruleset.Rules)
 	if err := record.Keep(hold.folder); err != nil {
 		return nil, errors.Join(err, s.release(old))
 	}
@@ -102,7 +104,7 @@ func (s *Store) keep(existing []attachment, wanted Wanted) (*kept, error) {
 
 // copyFlows copies its flows to the ruleset that takes its place, on the same device:
 // those that begin, or change, until it has taken it are lost.
-func (k *kept) copyFlows(ruleset string, next datapath.Record) error {
+func (k *kept) copyFlows(ruleset string, next attachment.Record) error {
 	if k.record == nil || k.record.Device.Index != next.Device.Index {
 		return nil
 	}
@@ -111,19 +113,19 @@ func (k *kept) copyFlows(ruleset string, next datapath.Record) error {
 
 // placed returns the one of the attachments that is on its device, with its
 // record; of none the record is nil. What cannot be read for now is not touched.
-func placed(existing []attachment, wanted Wanted) (attachment, *datapath.Record, error) {
+func placed(existing []published, wanted Wanted) (published, *attachment.Record, error) {
 	for _, a := range existing {
-		record, err := datapath.ReadRecord(a.folder)
-		if err != nil && datapath.IsNoRecord(err) {
+		record, err := attachment.ReadRecord(a.folder)
+		if err != nil && attachment.IsNoRecord(err) {
 			continue
 		}
 		if err != nil {
 			return a, nil, err
 		}
-		switch found := datapath.Locate(a.folder, record, wanted.Ruleset.NetNS); {
-		case found.Presence == datapath.Undetermined:
-			return a, nil, fmt.Errorf("%w: %s", datapath.ErrAttach, found.Why)
-		case found.Presence == datapath.Here && !found.Bare:
+		switch found := attachment.Locate(a.folder, record, wanted.Ruleset.NetNS); {
+		case found.Presence == attachment.Undetermined:
+			return a, nil, fmt.Errorf("%w: %s", hook.ErrAttach, found.Why)
+		case found.Presence == attachment.Here && !found.Bare:
 			record.Device = found.Device // an earlier build noted no serial number
 			record.Device.Serial = veth.SerialOf(found.Device.Index, found.Device.Name)
 			return a, record, nil
@@ -141,7 +143,7 @@ func (s *Store) release(old *kept) error {
 
 // putBack attaches a container under its rules again, or goes on with what there
 // is of it: whatever is published is on the device with all its programs.
-func (s *Store) putBack(key Key, ruleset string, record datapath.Record) error {
+func (s *Store) putBack(key Key, ruleset string, record attachment.Record) error {
 	if s.lock == nil {
 		return bpffs.ErrBusy
 	}
@@ -162,8 +164,8 @@ func (s *Store) putBack(key Key, ruleset string, record datapath.Record) error {
 // enableAgain is for an attachment that is published, but that the programs may
 // not process packets for. It tells whether they do, now. before is the record of
 // what was attached before.
-func (a attachment) enableAgain(before *datapath.Record) (done bool, err error) {
-	record, err := datapath.ReadRecord(a.folder)
+func (a published) enableAgain(before *attachment.Record) (done bool, err error) {
+	record, err := attachment.ReadRecord(a.folder)
 	if err != nil {
 		return false, err
 	}
@@ -177,7 +179,7 @@ func (a attachment) enableAgain(before *datapath.Record) (done bool, err error) 
 	}
 	defer programs.Close()
 	if record.ID == before.ID { // it began to be taken off, and its counters are gone
-		err = datapath.Carry(a.folder, before.Carried, before.CarriedFrom, before.ContainerRules)
+		err = attachment.Carry(a.folder, before.Carried, before.CarriedFrom, before.ContainerRules)
 	}
 	if err == nil {
 		err = programs.Enable(record.Activation())
@@ -190,7 +192,7 @@ func (a attachment) enableAgain(before *datapath.Record) (done bool, err error) 
 // container that is without rules gets the old ones again.
 //
 // Returns an error wrapping errElsewhere for another node's.
-func (s *Store) restore(ruleset string, record *datapath.Record) error {
+func (s *Store) restore(ruleset string, record *attachment.Record) error {
 	key, err := decodeKey(record.Owner)
 	if err != nil {
 		return nil //nolint:nilerr // nobody knows what it is about
@@ -199,15 +201,15 @@ func (s *Store) restore(ruleset string, record *datapath.Record) error {
 	if err != nil {
 		return err
 	}
-	switch found := datapath.LocateKept(record, own); found.Presence {
-	case datapath.Gone:
+	switch found := attachment.LocateKept(record, own); found.Presence {
+	case attachment.Gone:
 		return nil
-	case datapath.Here:
+	case attachment.Here:
 		record.Device = found.Device
-	case datapath.Elsewhere:
+	case attachment.Elsewhere:
 		return errElsewhere
 	default:
-		return fmt.Errorf("%w: %s", datapath.ErrAttach, found.Why)
+		return fmt.Errorf("%w: %s", hook.ErrAttach, found.Why)
 	}
 	defer s.keepLock()()
 	if err := s.putBack(key, ruleset, *record); err != nil {
@@ -219,9 +221,9 @@ func (s *Store) restore(ruleset string, record *datapath.Record) error {
 // interrupted is a container without rules: to be attached in another way it was
 // taken off, by a process that did not get further.
 type interrupted struct {
-	attachment // its folder is the claim
-	key        Key
-	record     *datapath.Record
+	published // its folder is the claim
+	key       Key
+	record    *attachment.Record
 }
 
 // interruptions returns them. Where the key is attached there is nothing to report.
@@ -233,8 +235,8 @@ func (s *Store) interruptions() ([]interrupted, error) {
 	var list []interrupted
 	for _, ruleset := range rulesets {
 		for _, folder := range foldersIn(claims(ruleset)) {
-			record, err := datapath.ReadKept(folder)
-			if err != nil && datapath.IsNoRecord(err) {
+			record, err := attachment.ReadKept(folder)
+			if err != nil && attachment.IsNoRecord(err) {
 				continue
 			}
 			if err != nil {
@@ -250,7 +252,7 @@ func (s *Store) interruptions() ([]interrupted, error) {
 				}
 				continue
 			}
-			list = append(list, interrupted{attachment{ruleset, folder}, key, record})
+			list = append(list, interrupted{published{ruleset, folder}, key, record})
 		}
 	}
 	return list, nil

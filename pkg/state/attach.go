@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
@@ -15,17 +17,17 @@ import (
 // is as wanted already stays untouched; another one of the same key is
 // replaced. On an error nothing new is left, and what was there before stays.
 //
-// Returns an error wrapping datapath.ErrLoad, datapath.ErrAttach,
-// datapath.ErrPin, bpffs.ErrUnusable or *datapath.ForeignError where the kernel refuses,
-// *datapath.BypassError where a rule cannot be enforced.
-func (s *Store) Attach(key Key, site datapath.Site, wanted Wanted) error {
+// Returns an error wrapping datapath.ErrLoad, hook.ErrAttach,
+// pin.ErrPin, bpffs.ErrUnusable or *hook.ForeignError where the kernel refuses,
+// *attachment.BypassError where a rule cannot be enforced.
+func (s *Store) Attach(key Key, site hook.InterfaceState, wanted Wanted) error {
 	return s.bring(key, site, wanted, s.lookAhead)
 }
 
 // bring is what Attach and Change have in common. Change does not look who is
 // ahead: it takes nothing off to be first, and refuses nothing.
 func (s *Store) bring(
-	key Key, site datapath.Site, wanted Wanted, lookAhead func([]attachment, Wanted) (isBehind bool, err error),
+	key Key, site hook.InterfaceState, wanted Wanted, lookAhead func([]published, Wanted) (isBehind bool, err error),
 ) error {
 	now, err := s.assess(key, site, wanted, lookAhead)
 	if err != nil || now.isServed(site.Device) {
@@ -46,7 +48,7 @@ func (s *Store) bring(
 
 // situation is what a key has, and what its device is to get beside that.
 type situation struct {
-	existing []attachment
+	existing []published
 	wanted   Wanted // one of the two rulesets
 	ruleset  string // its folder
 	// isBehind tells that others are ahead of what is there, and that it is to be
@@ -55,13 +57,13 @@ type situation struct {
 }
 
 // isServed tells whether all is as it should be.
-func (s *situation) isServed(dev datapath.Device) bool {
+func (s *situation) isServed(dev hook.Device) bool {
 	return !s.isBehind && served(s.existing, s.ruleset, dev, s.wanted)
 }
 
 // assess finds out what is to be done. Nothing of anybody else is in the way then.
 func (s *Store) assess(
-	key Key, site datapath.Site, wanted Wanted, lookAhead func([]attachment, Wanted) (isBehind bool, err error),
+	key Key, site hook.InterfaceState, wanted Wanted, lookAhead func([]published, Wanted) (isBehind bool, err error),
 ) (now situation, err error) {
 	if now.existing, err = s.find(key); err != nil {
 		return now, err
@@ -80,13 +82,13 @@ func (s *Store) assess(
 
 // attachLoaded attaches where the ruleset is loaded. If something has changed so
 // that it is not, it is loaded while others wait.
-func (s *Store) attachLoaded(key Key, site datapath.Site, now situation) error {
+func (s *Store) attachLoaded(key Key, site hook.InterfaceState, now situation) error {
 	dev, existing, ruleset, wanted := site.Device, now.existing, now.ruleset, now.wanted
-	record := datapath.Record{
+	record := attachment.Record{
 		Owner: key.encode(), ID: datapath.NewID(), Device: dev, NetNS: wanted.Ruleset.NetNS,
 		Mode: wanted.Ruleset.Mode, Hook: wanted.Hook, ContainerRules: wanted.ContainerRules,
 	}
-	site.Inform(&record)
+	record.SetSeen(site)
 	switch {
 	case len(existing) == 0:
 		if err := s.removeLost(site); err != nil {
@@ -100,8 +102,8 @@ func (s *Store) attachLoaded(key Key, site datapath.Site, now situation) error {
 	}
 }
 
-// mayHave returns a *datapath.ForeignError if the device is another attachment's.
-func (s *Store) mayHave(site datapath.Site, netns veth.NetNS, existing []attachment) error {
+// mayHave returns a *hook.ForeignError if the device is another attachment's.
+func (s *Store) mayHave(site hook.InterfaceState, netns veth.NetNS, existing []published) error {
 	if site.HasOwn && len(existing) == 0 {
 		if err := s.refuseShared(site.Device, netns); err != nil {
 			return err
@@ -112,14 +114,14 @@ func (s *Store) mayHave(site datapath.Site, netns veth.NetNS, existing []attachm
 
 // renameAll notes what the device is called now, where somebody gave it another
 // name since.
-func renameAll(existing []attachment, dev datapath.Device, netns veth.NetNS) error {
+func renameAll(existing []published, dev hook.Device, netns veth.NetNS) error {
 	for _, a := range existing {
-		record, err := datapath.ReadRecord(a.folder)
+		record, err := attachment.ReadRecord(a.folder)
 		if err != nil || !record.NetNS.Is(netns) || record.Device.Index != dev.Index || record.Device.Name == dev.Name {
 			continue
 		}
 		record.Device.Name = dev.Name
-		if err := datapath.Rename(a.folder, record.Device); err != nil {
+		if err := attachment.Rename(a.folder, record.Device); err != nil {
 			return err
 		}
 	}
@@ -128,7 +130,7 @@ func renameAll(existing []attachment, dev datapath.Device, netns veth.NetNS) err
 
 // attachNew attaches where nothing is. A ruleset that is loaded is opened without
 // the lock, too.
-func (s *Store) attachNew(key Key, record datapath.Record, ruleset string, wanted Wanted) error {
+func (s *Store) attachNew(key Key, record attachment.Record, ruleset string, wanted Wanted) error {
 	if err := s.alone(key); err != nil {
 		return err
 	}
@@ -160,7 +162,7 @@ func openLoaded(ruleset string, wanted Wanted) (*datapath.Programs, error) {
 // are told to heed the device. A process that dies on the way leaves a
 // container wholly without rules. On an error nothing is left, nor the ruleset
 // if nobody else uses it. Without rs nobody asks whether rules can be enforced.
-func (s *Store) attach(key Key, record datapath.Record, ruleset string, rs *datapath.Ruleset, open func() (*datapath.Programs, error)) (err error) {
+func (s *Store) attach(key Key, record attachment.Record, ruleset string, rs *datapath.Ruleset, open func() (*datapath.Programs, error)) (err error) {
 	defer func() {
 		if err != nil {
 			s.prune(ruleset)
@@ -176,7 +178,7 @@ func (s *Store) attach(key Key, record datapath.Record, ruleset string, rs *data
 		if programs, err = open(); err != nil {
 			return err
 		}
-		if err := programs.Attach(&record, claim.folder); err != nil {
+		if err := attachment.Attach(programs, &record, claim.folder); err != nil {
 			return err
 		}
 		return s.vet(&record, claim.folder, ruleset, rs)

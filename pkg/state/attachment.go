@@ -7,31 +7,34 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/flow"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
 // attachment is a published attachment.
-type attachment struct {
+type published struct {
 	ruleset string // its folder
 	folder  string
 }
 
-func attachmentOf(ruleset string, key Key) attachment {
-	return attachment{ruleset: ruleset, folder: filepath.Join(attachments(ruleset), key.path())}
+func attachmentOf(ruleset string, key Key) published {
+	return published{ruleset: ruleset, folder: filepath.Join(attachments(ruleset), key.path())}
 }
 
 // find returns the attachments of a key: none or one, or more where a removal
 // failed in the past.
-func (s *Store) find(key Key) ([]attachment, error) {
+func (s *Store) find(key Key) ([]published, error) {
 	rulesets, err := s.listRulesets()
 	if err != nil {
 		return nil, err
 	}
-	var found []attachment
+	var found []published
 	for _, ruleset := range rulesets {
 		folder := filepath.Join(attachments(ruleset), key.path())
-		a := attachment{ruleset: ruleset, folder: folder}
+		a := published{ruleset: ruleset, folder: folder}
 		isThere, err := a.exists()
 		if err != nil {
 			return nil, err
@@ -78,7 +81,7 @@ func (s *Store) shared(replaced string) (datapath.Shared, error) {
 		return shared, err
 	}
 	if replaced != "" {
-		if shared.Flows, err = datapath.OpenFlows(replaced); err != nil {
+		if shared.Flows, err = flow.Open(replaced); err != nil {
 			shared.Close()
 			return datapath.Shared{}, err
 		}
@@ -87,14 +90,14 @@ func (s *Store) shared(replaced string) (datapath.Shared, error) {
 }
 
 // served tells whether one of the attachments is what is wanted already.
-func served(existing []attachment, ruleset string, dev datapath.Device, wanted Wanted) bool {
-	return slices.ContainsFunc(existing, func(a attachment) bool {
+func served(existing []published, ruleset string, dev hook.Device, wanted Wanted) bool {
+	return slices.ContainsFunc(existing, func(a published) bool {
 		return a.ruleset == ruleset && a.serves(dev, wanted)
 	})
 }
 
 // serves tells whether the attachment is already what is wanted of it on this
 // device.
-func (a attachment) serves(dev datapath.Device, wanted Wanted) bool {
-	return datapath.Verify(a.folder, a.ruleset, dev, wanted.Ruleset, wanted.Hook) == nil
+func (a published) serves(dev hook.Device, wanted Wanted) bool {
+	return attachment.Verify(a.folder, a.ruleset, dev, wanted.Ruleset, wanted.Hook) == nil
 }

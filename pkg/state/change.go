@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/attachment"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
 // ErrNotAttached is returned where there is nothing to change: no attachment of
@@ -22,7 +23,7 @@ func (s *Store) Change(key Key, wanted Wanted) (changed bool, err error) {
 	if err != nil || same {
 		return false, err
 	}
-	return true, s.bring(key, site, wanted, func([]attachment, Wanted) (bool, error) { return false, nil })
+	return true, s.bring(key, site, wanted, func([]published, Wanted) (bool, error) { return false, nil })
 }
 
 // WouldChange tells whether Change would change anything. Returns an error as
@@ -37,7 +38,7 @@ func (r *Reader) WouldChange(key Key, wanted Wanted) (bool, error) {
 
 // compare returns the site that an interface is attached at, and whether that is
 // as wanted already.
-func (s *Store) compare(key Key, wanted Wanted) (site datapath.Site, same bool, err error) {
+func (s *Store) compare(key Key, wanted Wanted) (site hook.InterfaceState, same bool, err error) {
 	existing, err := s.find(key)
 	if err != nil {
 		return site, false, err
@@ -49,7 +50,7 @@ func (s *Store) compare(key Key, wanted Wanted) (site datapath.Site, same bool, 
 	if err != nil {
 		return site, false, err
 	}
-	if site, err = datapath.Survey(dev); err != nil {
+	if site, err = hook.Inspect(dev); err != nil {
 		return site, false, err
 	}
 	wanted = wanted.choose(existing, site)
@@ -97,24 +98,24 @@ var errInterrupted = errors.New("it is without rules: a change of its mode, tc h
 
 // locate returns the device that the attachments are on. What is gone is no
 // attachment any more, unless there is nothing else.
-func locate(existing []attachment, wanted Wanted) (datapath.Device, error) {
+func locate(existing []published, wanted Wanted) (hook.Device, error) {
 	var errs []error
 	for _, a := range existing {
-		record, err := datapath.ReadRecord(a.folder)
+		record, err := attachment.ReadRecord(a.folder)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		switch found := datapath.Locate(a.folder, record, wanted.Ruleset.NetNS); found.Presence {
-		case datapath.Here:
+		switch found := attachment.Locate(a.folder, record, wanted.Ruleset.NetNS); found.Presence {
+		case attachment.Here:
 			return found.Device, nil
-		case datapath.Gone:
+		case attachment.Gone:
 			errs = append(errs, fmt.Errorf("%w: %s", ErrNotAttached, found.Why))
-		case datapath.Elsewhere:
+		case attachment.Elsewhere:
 			errs = append(errs, fmt.Errorf("%s: run this where the container runtime runs", found.Why))
 		default:
-			errs = append(errs, fmt.Errorf("%w: %s", datapath.ErrAttach, found.Why))
+			errs = append(errs, fmt.Errorf("%w: %s", hook.ErrAttach, found.Why))
 		}
 	}
-	return datapath.Device{}, errors.Join(errs...)
+	return hook.Device{}, errors.Join(errs...)
 }

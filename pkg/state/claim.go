@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
 // claim is a folder of an attachment in the making or in removal. It lies in
@@ -42,13 +42,13 @@ func (s *Store) makeClaim(ruleset, prefix string) (*claim, error) {
 
 // claimPublished moves a published attachment out of sight, at once. The state
 // must be locked.
-func (s *Store) claimPublished(a attachment) (*claim, error) {
+func (s *Store) claimPublished(a published) (*claim, error) {
 	folder, err := s.freeName(claims(a.ruleset), "")
 	if err != nil {
 		return nil, err
 	}
 	if err := os.Rename(a.folder, folder); err != nil {
-		return nil, fmt.Errorf("%w to move %s out of the way: %w", datapath.ErrPin, a.folder, err)
+		return nil, fmt.Errorf("%w to move %s out of the way: %w", pin.ErrPin, a.folder, err)
 	}
 	return claimOf(folder)
 }

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
@@ -22,7 +22,7 @@ func (s *Store) Collect(network string, valid []Key, netns veth.NetNS) error {
 	list, err := s.list()
 	errs := []error{err}
 	for i := range list {
-		a := attachment{ruleset: list[i].RulesetFolder, folder: list[i].Folder}
+		a := published{ruleset: list[i].RulesetFolder, folder: list[i].Folder}
 		if !a.isOf(network) || keep[a.path()] || isValid(list[i].Key) || !a.isIn(netns) {
 			continue
 		}
@@ -37,18 +37,18 @@ func (s *Store) Collect(network string, valid []Key, netns veth.NetNS) error {
 }
 
 // path names the attachment as Key.path does.
-func (a attachment) path() string {
+func (a published) path() string {
 	path, _ := filepath.Rel(attachments(a.ruleset), a.folder)
 	return path
 }
 
-func (a attachment) isOf(network string) bool {
+func (a published) isOf(network string) bool {
 	return strings.HasPrefix(a.path(), fileName(network)+"/")
 }
 
 // isIn tells whether the attachment is in a network namespace, as far as its
 // record says.
-func (a attachment) isIn(netns veth.NetNS) bool {
-	record, err := datapath.ReadRecord(a.folder)
+func (a published) isIn(netns veth.NetNS) bool {
+	record, err := attachment.ReadRecord(a.folder)
 	return err != nil || record.NetNS.Is(netns) || record.NetNS.IsSucceededBy(netns)
 }

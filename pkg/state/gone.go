@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
@@ -15,7 +15,7 @@ import (
 func (s *Store) CollectGone(netns veth.NetNS) (collected []Key, err error) {
 	listed, err := s.list()
 	errs := []error{err}
-	examiner := datapath.NewExaminer(netns)
+	examiner := attachment.NewExaminer(netns)
 	defer examiner.Close()
 	for i := range listed {
 		l := &listed[i]
@@ -26,7 +26,7 @@ func (s *Store) CollectGone(netns veth.NetNS) (collected []Key, err error) {
 		if !health.Gone {
 			continue
 		}
-		if err := s.remove(attachment{ruleset: l.RulesetFolder, folder: l.Folder}); err != nil {
+		if err := s.remove(published{ruleset: l.RulesetFolder, folder: l.Folder}); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", l.Key, err))
 			continue
 		}

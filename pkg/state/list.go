@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
-	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
 // Listed is an attachment and where it is kept.
@@ -22,7 +22,7 @@ type Listed struct {
 	Folder, RulesetFolder string
 	// Interrupted tells that nothing is attached: a change of mode, tc hook or device
 	// was killed half-way, and the next change of anything will put back what was
-	// there. Folder has what is known of it, see datapath.ReadKept.
+	// there. Folder has what is known of it, see attachment.ReadKept.
 	Interrupted bool
 }
 
@@ -143,7 +143,7 @@ func compareKeys(a, b Key) int {
 // that cannot be read. A path has only the beginning of a name that is too long
 // for it.
 func keyOf(folder string) Key {
-	if record, err := datapath.ReadRecord(folder); err == nil {
+	if record, err := attachment.ReadRecord(folder); err == nil {
 		if key, err := decodeKey(record.Owner); err == nil {
 			return key
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
 // isLoaded tells whether a ruleset is published. One whose folder has nothing but
@@ -21,7 +22,7 @@ func isLoaded(ruleset string) bool { return datapath.IsDescribed(ruleset) }
 //
 // Returns ErrRevoked if the key was detached, bpffs.ErrBusy if somebody is attaching it
 // already, or loads the same ruleset and does not get done.
-func (s *Store) loadAside(key Key, dev datapath.Device, now situation) (hold *claim, err error) {
+func (s *Store) loadAside(key Key, dev hook.Device, now situation) (hold *claim, err error) {
 	ruleset, wanted := now.ruleset, now.wanted
 	defer func() {
 		if err != nil {
@@ -103,7 +104,7 @@ func (s *Store) publishLoaded(ruleset string, rs *datapath.Ruleset, programs *da
 
 // replaced returns the ruleset whose flows go on in the one that takes its place,
 // or "".
-func (s *situation) replaced(dev datapath.Device) string {
+func (s *situation) replaced(dev hook.Device) string {
 	if !s.isBehind && len(s.existing) == 1 && s.existing[0].canBecome(dev, s.wanted) {
 		return s.existing[0].ruleset
 	}

@@ -4,20 +4,22 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/attachment"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
 // removeLost takes clsact filters off a device that are of no attachment on
 // record: somebody removed the pins, or mounted another BPF file system. Links
 // would be gone with their pins; filters would go on beside the new ones.
-func (s *Store) removeLost(site datapath.Site) error {
+func (s *Store) removeLost(site hook.InterfaceState) error {
 	if len(site.Filters) == 0 {
 		return nil
 	}
 	records := s.recordsOn(site.Device)
 	var errs []error
 	for _, filter := range site.Filters {
-		if !slices.ContainsFunc(records, filter.IsOf) {
+		isOf := func(record *attachment.Record) bool { return filter.IsNamed(record.FilterName()) }
+		if !slices.ContainsFunc(records, isOf) {
 			errs = append(errs, filter.Remove())
 		}
 	}
@@ -26,12 +28,12 @@ func (s *Store) removeLost(site datapath.Site) error {
 
 // recordsOn returns the records of all attachments on a device, also of those
 // that are in the making or in removal.
-func (s *Store) recordsOn(dev datapath.Device) (records []*datapath.Record) {
+func (s *Store) recordsOn(dev hook.Device) (records []*attachment.Record) {
 	rulesets, _ := s.listRulesets()
 	for _, ruleset := range rulesets {
 		published, _ := publishedIn(ruleset)
 		for _, folder := range append(published, foldersIn(claims(ruleset))...) {
-			if record, err := datapath.ReadRecord(folder); err == nil && record.Device.Index == dev.Index {
+			if record, err := attachment.ReadRecord(folder); err == nil && record.Device.Index == dev.Index {
 				records = append(records, record)
 			}
 		}

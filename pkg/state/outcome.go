@@ -3,14 +3,16 @@ package state
 import (
 	"path/filepath"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
 // Outcome is what an attachment came to be: what Wanted leaves open is settled.
 type Outcome struct {
 	Mode    datapath.Mode
-	Hook    datapath.TCHook
-	Device  datapath.Device
+	Hook    hook.TCHook
+	Device  hook.Device
 	Ruleset string // its name, see datapath.Ruleset.Hash
 }
 
@@ -24,7 +26,7 @@ func (s *Store) Outcome(key Key) (Outcome, error) {
 	if len(found) == 0 {
 		return Outcome{}, ErrNotAttached
 	}
-	record, err := datapath.ReadRecord(found[0].folder)
+	record, err := attachment.ReadRecord(found[0].folder)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
 // OpenForReading locks the state against changes. Returns an error wrapping
@@ -27,29 +28,29 @@ type Reader struct {
 func (r *Reader) Close() error { return r.store.lock.Close() }
 
 // Verify compares the attachment of a key with what it should be. Returns an
-// error wrapping datapath.ErrDiffers that says what is different.
-func (r *Reader) Verify(key Key, dev datapath.Device, wanted Wanted) error {
+// error wrapping attachment.ErrDiffers that says what is different.
+func (r *Reader) Verify(key Key, dev hook.Device, wanted Wanted) error {
 	found, err := r.store.find(key)
 	if err != nil {
 		return err
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("%w: nothing is attached", datapath.ErrDiffers)
+		return fmt.Errorf("%w: nothing is attached", attachment.ErrDiffers)
 	}
 	for _, a := range found {
 		rs := wanted.either(a).Ruleset
-		err = errors.Join(err, datapath.Verify(a.folder, a.ruleset, dev, rs, wanted.Hook),
-			datapath.VerifyOrder(a.folder, a.ruleset, rs))
+		err = errors.Join(err, attachment.Verify(a.folder, a.ruleset, dev, rs, wanted.Hook),
+			attachment.VerifyOrder(a.folder, a.ruleset, rs))
 	}
 	return err
 }
 
-// VerifyAbsent returns an error wrapping datapath.ErrDiffers if the key has an
+// VerifyAbsent returns an error wrapping attachment.ErrDiffers if the key has an
 // attachment.
 func (r *Reader) VerifyAbsent(key Key) error {
 	found, err := r.store.find(key)
 	if err == nil && len(found) > 0 {
-		err = fmt.Errorf("%w: the configuration has no rules, but programs are attached", datapath.ErrDiffers)
+		err = fmt.Errorf("%w: the configuration has no rules, but programs are attached", attachment.ErrDiffers)
 	}
 	return err
 }

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
@@ -23,8 +25,8 @@ func (s *Store) Detach(key Key) error {
 	if err != nil {
 		return err
 	}
-	for _, attachment := range found {
-		err = errors.Join(err, s.remove(attachment))
+	for _, a := range found {
+		err = errors.Join(err, s.remove(a))
 	}
 	if s.lock == nil {
 		return err
@@ -36,7 +38,7 @@ func (s *Store) Detach(key Key) error {
 // device alone, so that it is wholly without rules from one moment on. Others
 // need not wait while the kernel takes them off. Where somebody else was first
 // there is nothing to do.
-func (s *Store) remove(a attachment) error {
+func (s *Store) remove(a published) error {
 	if s.lock == nil {
 		return bpffs.ErrBusy
 	}
@@ -71,7 +73,7 @@ func (s *Store) detachNow(c *claim) error {
 	if !s.insist {
 		return nil
 	}
-	err := datapath.DetachTCX(c.folder)
+	err := attachment.DetachTCX(c.folder)
 	if err != nil {
 		err = errors.Join(err, c.lock.Close())
 	}
@@ -80,8 +82,8 @@ func (s *Store) detachNow(c *claim) error {
 
 // disable does nothing if the device's index has been given to another container
 // of the ruleset since: the activation is that one's.
-func (a attachment) disable() error {
-	record, err := datapath.ReadRecord(a.folder)
+func (a published) disable() error {
+	record, err := attachment.ReadRecord(a.folder)
 	if err != nil {
 		return a.disableByLink()
 	}
@@ -93,7 +95,7 @@ func (a attachment) disable() error {
 
 // isOthers tells whether an activation that names no owner, as those of an earlier
 // build, is needed by another attachment of the ruleset, which is on the device.
-func (a attachment) isOthers(index int) (bool, error) {
+func (a published) isOthers(index int) (bool, error) {
 	activation, err := datapath.ActivationAt(a.ruleset, index)
 	if activation == nil || activation.Owner != 0 || err != nil {
 		return false, err // else the owner decides
@@ -103,7 +105,7 @@ func (a attachment) isOthers(index int) (bool, error) {
 		if folder == a.folder {
 			continue
 		}
-		if isOn, err := datapath.IsPlacedAt(folder, index); isOn || err != nil {
+		if isOn, err := attachment.IsPlacedAt(folder, index); isOn || err != nil {
 			return isOn, err
 		}
 	}
@@ -112,8 +114,8 @@ func (a attachment) isOthers(index int) (bool, error) {
 
 // disableByLink is for an attachment whose record cannot be read. The device that
 // its links are on is its own.
-func (a attachment) disableByLink() error {
-	index := datapath.PlacedAt(a.folder)
+func (a published) disableByLink() error {
+	index := attachment.PlacedAt(a.folder)
 	if index == 0 {
 		return nil
 	}
@@ -128,9 +130,9 @@ func (a attachment) disableByLink() error {
 // attached, or get there by what is left of one that had its index. own are the
 // attachments of the key itself.
 //
-// Returns an error wrapping *datapath.ForeignError if another attachment is on the
+// Returns an error wrapping *hook.ForeignError if another attachment is on the
 // device.
-func (s *Store) clearWay(dev datapath.Device, netns veth.NetNS, own []attachment) error {
+func (s *Store) clearWay(dev hook.Device, netns veth.NetNS, own []published) error {
 	rulesets, err := s.listRulesets()
 	if err != nil {
 		return err
@@ -156,10 +158,10 @@ func (s *Store) clearWay(dev datapath.Device, netns veth.NetNS, own []attachment
 }
 
 // idsOf leaves out what cannot be read, which displace knows by its folder.
-func idsOf(own []attachment) map[uint64]bool {
+func idsOf(own []published) map[uint64]bool {
 	ids := map[uint64]bool{}
 	for _, a := range own {
-		if record, err := datapath.ReadRecord(a.folder); err == nil {
+		if record, err := attachment.ReadRecord(a.folder); err == nil {
 			ids[record.ID] = true
 		}
 	}
@@ -168,7 +170,7 @@ func idsOf(own []attachment) map[uint64]bool {
 
 // displace ends an activation of the device, unless its owner is there.
 func (s *Store) displace(
-	ruleset string, activation datapath.Activation, dev datapath.Device, netns veth.NetNS, own []attachment,
+	ruleset string, activation datapath.Activation, dev hook.Device, netns veth.NetNS, own []published,
 ) error {
 	holder, record, err := s.holderOf(ruleset, activation)
 	switch {
@@ -177,18 +179,18 @@ func (s *Store) displace(
 	case slices.Contains(own, holder):
 		return nil
 	case record == nil && holder.folder != "":
-		return datapath.HeldBy(dev, keyOf(holder.folder).String())
+		return hook.HeldBy(dev, keyOf(holder.folder).String())
 	case record == nil:
 		return datapath.Disable(ruleset, activation)
 	}
-	switch found := datapath.Locate(holder.folder, record, netns); {
-	case found.Presence == datapath.Gone:
+	switch found := attachment.Locate(holder.folder, record, netns); {
+	case found.Presence == attachment.Gone:
 		defer s.keepLock()()
 		return s.remove(holder)
-	case found.Presence == datapath.Undetermined && !found.Bare:
-		return fmt.Errorf("%w: %s has the index of %s: %s", datapath.ErrAttach, keyOf(holder.folder), dev.Name, found.Why)
-	case found.Presence == datapath.Here && !found.Bare:
-		return datapath.HeldBy(dev, keyOf(holder.folder).String())
+	case found.Presence == attachment.Undetermined && !found.Bare:
+		return fmt.Errorf("%w: %s has the index of %s: %s", hook.ErrAttach, keyOf(holder.folder), dev.Name, found.Why)
+	case found.Presence == attachment.Here && !found.Bare:
+		return hook.HeldBy(dev, keyOf(holder.folder).String())
 	}
 	return datapath.Disable(ruleset, activation)
 }
@@ -199,40 +201,40 @@ func (s *Store) displace(
 //
 // What cannot be read for now could be the one: that is an error, or somebody would
 // take the activation for nobody's.
-func (s *Store) holderOf(ruleset string, activation datapath.Activation) (attachment, *datapath.Record, error) {
+func (s *Store) holderOf(ruleset string, activation datapath.Activation) (published, *attachment.Record, error) {
 	folders, err := publishedIn(ruleset)
 	if err != nil {
-		return attachment{}, nil, err
+		return published{}, nil, err
 	}
 	for _, folder := range folders {
-		record, err := datapath.ReadRecord(folder)
+		record, err := attachment.ReadRecord(folder)
 		switch {
 		case err == nil && record.Activation() == activation:
-			return attachment{ruleset, folder}, record, nil
+			return published{ruleset, folder}, record, nil
 		case err == nil:
-		case !datapath.IsNoRecord(err):
-			return attachment{}, nil, err
-		case datapath.PlacedAt(folder) == activation.Index:
-			return attachment{ruleset, folder}, nil, nil
+		case !attachment.IsNoRecord(err):
+			return published{}, nil, err
+		case attachment.PlacedAt(folder) == activation.Index:
+			return published{ruleset, folder}, nil, nil
 		}
 	}
-	return attachment{}, nil, nil
+	return published{}, nil, nil
 }
 
-// refuseShared returns a *datapath.ForeignError if any attachment is on the device.
-func (s *Store) refuseShared(dev datapath.Device, netns veth.NetNS) error {
+// refuseShared returns a *hook.ForeignError if any attachment is on the device.
+func (s *Store) refuseShared(dev hook.Device, netns veth.NetNS) error {
 	list, err := s.list()
 	if err != nil {
 		return err
 	}
 	for i := range list {
-		record, err := datapath.ReadRecord(list[i].Folder)
+		record, err := attachment.ReadRecord(list[i].Folder)
 		if err != nil || record.Device.Index != dev.Index {
 			continue
 		}
-		found := datapath.Locate(list[i].Folder, record, netns)
-		if found.Presence == datapath.Here && !found.Bare && found.Device.Index == dev.Index {
-			return datapath.HeldBy(dev, list[i].Key.String())
+		found := attachment.Locate(list[i].Folder, record, netns)
+		if found.Presence == attachment.Here && !found.Bare && found.Device.Index == dev.Index {
+			return hook.HeldBy(dev, list[i].Key.String())
 		}
 	}
 	return nil

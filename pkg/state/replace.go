@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/flow"
+	"github.com/xdp-port/xdp-port/pkg/hook"
+	"github.com/xdp-port/xdp-port/pkg/kernel"
 )
 
 // canBecome tells whether the attachment can be given other programs without a
 // gap, as against being removed and made anew.
-func (a attachment) canBecome(dev datapath.Device, wanted Wanted) bool {
-	return datapath.CanReplace(a.folder, dev, wanted.Ruleset.NetNS, wanted.Ruleset.Mode, wanted.Hook)
+func (a published) canBecome(dev hook.Device, wanted Wanted) bool {
+	return attachment.CanReplace(a.folder, dev, wanted.Ruleset.NetNS, wanted.Ruleset.Mode, wanted.Hook)
 }
 
 // replace exchanges the rules of a running container: each packet is under the
@@ -21,7 +25,7 @@ func (a attachment) canBecome(dev datapath.Device, wanted Wanted) bool {
 // A note says that this is going on, for who finds that it was not finished. On
 // an error the old programs are put back, or, where the new rules are in force
 // already, the next change does what is left.
-func (s *Store) replace(key Key, old attachment, dev datapath.Device, ruleset string, wanted Wanted) error {
+func (s *Store) replace(key Key, old published, dev hook.Device, ruleset string, wanted Wanted) error {
 	if err := s.unsettled[ruleset]; err != nil {
 		return fmt.Errorf("an earlier exchange of rules is not done: %w", err)
 	}
@@ -30,11 +34,11 @@ func (s *Store) replace(key Key, old attachment, dev datapath.Device, ruleset st
 		return err
 	}
 	defer programs.Close()
-	record, err := datapath.ReadRecord(old.folder)
+	record, err := attachment.ReadRecord(old.folder)
 	if err != nil {
 		return err
 	}
-	note := datapath.Exchange{
+	note := attachment.Intent{
 		Owner: key.encode(), Device: dev, ID: record.ID, NetNS: wanted.Ruleset.NetNS,
 		From: filepath.Base(old.ruleset), ContainerRules: wanted.ContainerRules,
 	}
@@ -52,7 +56,7 @@ func (s *Store) replace(key Key, old attachment, dev datapath.Device, ruleset st
 }
 
 // noteExchange leaves a note in the new ruleset before anything is exchanged.
-func (s *Store) noteExchange(ruleset string, note datapath.Exchange) (*claim, error) {
+func (s *Store) noteExchange(ruleset string, note attachment.Intent) (*claim, error) {
 	claim, err := s.hold(ruleset)
 	if err != nil {
 		return nil, err
@@ -66,7 +70,7 @@ func (s *Store) noteExchange(ruleset string, note datapath.Exchange) (*claim, er
 // exchange puts the new programs in the place of the old ones, to which they
 // hand all packets over until they are told to heed the device. That is the one
 // instant from which the new rules are in force.
-func (s *Store) exchange(old attachment, activation datapath.Activation, programs *datapath.Programs, ruleset string, wanted Wanted) error {
+func (s *Store) exchange(old published, activation datapath.Activation, programs *datapath.Programs, ruleset string, wanted Wanted) error {
 	hooks, err := datapath.PinnedHooks(old.ruleset)
 	if err != nil {
 		return err
@@ -89,36 +93,36 @@ func (s *Store) exchange(old attachment, activation datapath.Activation, program
 	if !handsOver {
 		return exchangeOneByOne(old, activation, programs, ruleset)
 	}
-	if err := programs.Replace(old.folder); err != nil {
+	if err := attachment.Replace(programs, old.folder); err != nil {
 		return err
 	}
 	// A packet that the old XDP program changed is still to be completed by a tc
 	// program that understands its hint: while the old rules are in force.
-	datapath.Quiesce()
+	kernel.Quiesce()
 	return programs.Enable(activation)
 }
 
 // exchangeOneByOne is for programs that cannot hand packets over: both rulesets
 // heed the device while they are exchanged one by one.
-func exchangeOneByOne(old attachment, activation datapath.Activation, programs *datapath.Programs, ruleset string) error {
+func exchangeOneByOne(old published, activation datapath.Activation, programs *datapath.Programs, ruleset string) error {
 	if err := programs.Enable(activation); err != nil {
 		return err
 	}
-	err := programs.Replace(old.folder)
+	err := attachment.Replace(programs, old.folder)
 	if err == nil {
 		return nil
 	}
-	if failed := datapath.Restore(old.folder, old.ruleset); failed != nil {
+	if failed := attachment.Restore(old.folder, old.ruleset); failed != nil {
 		return errors.Join(err, failed)
 	}
 	return errors.Join(err, datapath.Disable(ruleset, activation))
 }
 
 func copyFlows(from, to string, ifindex int) error {
-	flows, err := datapath.OpenFlows(from)
+	flows, err := flow.Open(from)
 	if err != nil {
 		return err
 	}
 	defer flows.Close()
-	return datapath.CopyFlows(flows, to, ifindex)
+	return flow.Copy(flows, to, ifindex)
 }

@@ -8,16 +8,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
+	"github.com/xdp-port/xdp-port/pkg/kernel"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 // settleExchange does what the dead owner of a claim would have done, if that
 // was exchanging programs.
 func (s *Store) settleExchange(ruleset, folder string) error {
-	note, err := datapath.ReadExchange(folder)
-	if err != nil && datapath.IsNoRecord(err) {
+	note, err := attachment.ReadIntent(folder)
+	if err != nil && attachment.IsNoRecord(err) {
 		return nil
 	}
 	if err == nil {
@@ -38,7 +42,7 @@ var errElsewhere = errors.New("the device is in another network namespace")
 
 // settle brings an exchange to its end: on to the new rules where they are in
 // force, else back to the old programs. It can be done again and again.
-func (s *Store) settle(ruleset string, note *datapath.Exchange) error {
+func (s *Store) settle(ruleset string, note *attachment.Intent) error {
 	key, err := decodeKey(note.Owner)
 	if err != nil {
 		return nil //nolint:nilerr // nobody knows what it is about
@@ -67,7 +71,7 @@ func (s *Store) settle(ruleset string, note *datapath.Exchange) error {
 
 // leave puts the old programs back, or leaves the new ones alone on the device
 // and moves the attachment to their ruleset.
-func (s *Store) leave(old, moved attachment, active bool, note *datapath.Exchange) error {
+func (s *Store) leave(old, moved published, active bool, note *attachment.Intent) error {
 	if isThere, err := old.exists(); err != nil || !isThere {
 		return err
 	}
@@ -85,12 +89,12 @@ func (s *Store) leave(old, moved attachment, active bool, note *datapath.Exchang
 			return err
 		}
 	}
-	isPlaced, err := datapath.IsPlaced(old.folder)
+	isPlaced, err := attachment.IsPlaced(old.folder)
 	switch {
 	case err != nil:
 		return err
 	case !active && isPlaced:
-		return datapath.Restore(old.folder, old.ruleset)
+		return attachment.Restore(old.folder, old.ruleset)
 	case !active:
 		return nil
 	case isPlaced:
@@ -111,16 +115,16 @@ func takeOver(folder, ruleset string) error {
 		return err
 	}
 	defer programs.Close()
-	if err := programs.Replace(folder); err != nil {
+	if err := attachment.Replace(programs, folder); err != nil {
 		return err
 	}
-	return programs.Clear(folder)
+	return attachment.Clear(programs, folder)
 }
 
 // finish takes over what the old programs counted, once they run no more, and
 // ends their heeding the device. Where they heed it no more, that was done.
-func finish(old, moved attachment, note *datapath.Exchange) error {
-	record, err := datapath.ReadRecord(moved.folder)
+func finish(old, moved published, note *attachment.Intent) error {
+	record, err := attachment.ReadRecord(moved.folder)
 	if err != nil {
 		return err
 	}
@@ -132,26 +136,26 @@ func finish(old, moved attachment, note *datapath.Exchange) error {
 	return datapath.Disable(old.ruleset, note.Activation())
 }
 
-func carry(old, moved attachment, note *datapath.Exchange) error {
-	datapath.Quiesce()
+func carry(old, moved published, note *attachment.Intent) error {
+	kernel.Quiesce()
 	rs, err := datapath.ReadDescription(moved.ruleset)
 	if err != nil {
 		return err
 	}
-	carried, err := datapath.CarryCounters(moved.folder, old.ruleset, rs.Rules)
+	carried, err := attachment.CarryCounters(moved.folder, old.ruleset, rs.Rules)
 	switch {
 	case err == nil, errors.Is(err, os.ErrNotExist): // what somebody removed is lost
-	case errors.Is(err, datapath.ErrPin):
+	case errors.Is(err, pin.ErrPin):
 		return err
 	default:
-		return fmt.Errorf("%w: take over the counters: %w", datapath.ErrAttach, err)
+		return fmt.Errorf("%w: take over the counters: %w", hook.ErrAttach, err)
 	}
-	return datapath.Carry(moved.folder, carried, note.From, note.ContainerRules)
+	return attachment.Carry(moved.folder, carried, note.From, note.ContainerRules)
 }
 
 // exists tells whether the attachment is published. What is no folder is
 // somebody else's.
-func (a attachment) exists() (bool, error) {
+func (a published) exists() (bool, error) {
 	info, err := os.Lstat(a.folder)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return false, nil

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
 // Store is the state folder, locked.
@@ -29,7 +29,7 @@ type Store struct {
 	// unrestored says, by key, why what was kept of it could not be put back.
 	unrestored map[Key]error
 	// ahead is what Ahead returns.
-	ahead []datapath.ForeignTC
+	ahead []hook.ForeignTC
 }
 
 // OpenForChange locks the state for a change, and makes its folder, and the

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
@@ -40,17 +41,17 @@ func (s *Store) sweepClaims() {
 }
 
 // sweepOthers does all but to put back what was taken off, which it returns.
-func (s *Store) sweepOthers() (left []attachment) {
+func (s *Store) sweepOthers() (left []published) {
 	rulesets, _ := s.listRulesets()
 	for _, ruleset := range rulesets {
 		for _, folder := range foldersIn(claims(ruleset)) {
 			if isAlive(folder) {
 				continue
 			}
-			switch _, err := datapath.ReadKept(folder); {
+			switch _, err := attachment.ReadKept(folder); {
 			case err == nil:
-				left = append(left, attachment{ruleset, folder})
-			case !datapath.IsNoRecord(err): // for now
+				left = append(left, published{ruleset, folder})
+			case !attachment.IsNoRecord(err): // for now
 			case s.settleExchange(ruleset, folder) == nil:
 				_ = discard(folder)
 			}
@@ -61,8 +62,8 @@ func (s *Store) sweepOthers() (left []attachment) {
 
 // restoreKept puts back what the dead owner of a claim had taken off. What cannot
 // be put back stays for the next sweep.
-func (s *Store) restoreKept(a attachment) {
-	record, err := datapath.ReadKept(a.folder)
+func (s *Store) restoreKept(a published) {
+	record, err := attachment.ReadKept(a.folder)
 	if err != nil {
 		return
 	}
@@ -154,7 +155,7 @@ func isUsed(top string, levels int) (bool, error) {
 // discard removes an unpublished folder, be it an attachment or a ruleset, but
 // not what somebody else has put into folders in it.
 func discard(folder string) error {
-	if err := datapath.Detach(folder); err != nil {
+	if err := attachment.Detach(folder); err != nil {
 		return fmt.Errorf("remove %s: %w", folder, err)
 	}
 	if err := datapath.Unpin(folder); err != nil {

@@ -3,7 +3,9 @@ package state
 import (
 	"encoding/json"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
@@ -14,7 +16,7 @@ type Wanted struct {
 	// holds; nil where another mode than Ruleset's is not wanted.
 	Fallback *datapath.Ruleset
 	Table    *rules.Table
-	Hook     datapath.TCHook
+	Hook     hook.TCHook
 	// ContainerRules are those of the rules that are the container's own, as
 	// they were written; nil if there are none.
 	ContainerRules json.RawMessage
@@ -31,17 +33,17 @@ func (s *Store) folder(w Wanted) string { return s.ruleset(w.Ruleset.Hash(w.Tabl
 
 // choose settles which of the two rulesets a device gets. The mode that it has
 // already stays: another could not be had without a gap.
-func (w Wanted) choose(existing []attachment, site datapath.Site) Wanted {
+func (w Wanted) choose(existing []published, site hook.InterfaceState) Wanted {
 	if w.Fallback == nil {
 		return w
 	}
 	for _, a := range existing {
-		record, err := datapath.ReadRecord(a.folder)
+		record, err := attachment.ReadRecord(a.folder)
 		switch {
 		case err != nil || record.Device.Index != site.Device.Index || !record.NetNS.Is(w.Ruleset.NetNS):
-		case record.Mode == w.Fallback.Mode && datapath.IsLive(a.folder, record):
+		case record.Mode == w.Fallback.Mode && attachment.IsLive(a.folder, record):
 			return w.with(w.Fallback)
-		case record.Mode == w.Ruleset.Mode && datapath.HoldsXDP(a.folder, record):
+		case record.Mode == w.Ruleset.Mode && attachment.HoldsXDP(a.folder, record):
 			return w.with(w.Ruleset)
 		}
 	}
@@ -53,8 +55,8 @@ func (w Wanted) choose(existing []attachment, site datapath.Site) Wanted {
 
 // either returns what is wanted with that of the two rulesets that has the mode
 // of an attachment.
-func (w Wanted) either(a attachment) Wanted {
-	record, err := datapath.ReadRecord(a.folder)
+func (w Wanted) either(a published) Wanted {
+	record, err := attachment.ReadRecord(a.folder)
 	if err == nil && w.Fallback != nil && record.Mode == w.Fallback.Mode {
 		return w.with(w.Fallback)
 	}

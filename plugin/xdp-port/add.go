@@ -11,6 +11,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
@@ -63,7 +64,7 @@ func apply(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	site, err := datapath.Survey(device)
+	site, err := hook.Inspect(device)
 	if err != nil {
 		return false, err
 	}
@@ -86,7 +87,7 @@ func apply(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) 
 
 // describe has the log tell what the interface got. What cannot be read is left
 // out: the interface has it all the same.
-func describe(store *state.Store, key state.Key, network *config.Network, site datapath.Site) {
+func describe(store *state.Store, key state.Key, network *config.Network, site hook.InterfaceState) {
 	got, err := store.Outcome(key)
 	if err != nil {
 		return

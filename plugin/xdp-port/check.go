@@ -7,8 +7,8 @@ import (
 
 	"github.com/containernetworking/cni/pkg/skel"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/config"
-	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/plan"
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
@@ -21,7 +21,7 @@ func check(args *skel.CmdArgs) error {
 	}
 	key := keyOf(args, network.Name)
 	err = verify(args, key, network)
-	if errors.Is(err, datapath.ErrDiffers) && network.OpenToContainers {
+	if errors.Is(err, attachment.ErrDiffers) && network.OpenToContainers {
 		err = fmt.Errorf("%w; if the container has rules of its own, "+
 			"CHECK must come with the runtimeConfig and args that ADD came with", err)
 	}
@@ -37,7 +37,7 @@ func verify(args *skel.CmdArgs, key state.Key, network *config.Network) error {
 		if len(network.Rules) == 0 {
 			return nil
 		}
-		return fmt.Errorf("%w: nothing is attached", datapath.ErrDiffers)
+		return fmt.Errorf("%w: nothing is attached", attachment.ErrDiffers)
 	}
 	if err != nil {
 		return err

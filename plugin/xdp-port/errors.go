@@ -14,9 +14,13 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/flow"
+	"github.com/xdp-port/xdp-port/pkg/hook"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 	"github.com/xdp-port/xdp-port/pkg/printable"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
@@ -116,27 +120,38 @@ func asCNI(err error) error {
 }
 
 func codeOf(err error) uint {
-	var foreign *datapath.ForeignError
-	var bypass *datapath.BypassError
-	switch {
-	case errors.Is(err, veth.ErrNetNS):
-		return codeNetNS
-	case errors.Is(err, veth.ErrNoVeth), errors.Is(err, veth.ErrLookup):
-		return codeNoVeth
-	case errors.Is(err, bpffs.ErrBusy), errors.Is(err, state.ErrRevoked):
-		return codeTryAgain
-	case errors.As(err, &foreign), errors.As(err, &bypass):
-		return codeForeign
-	case errors.Is(err, datapath.ErrDiffers):
-		return codeDiffers
-	case errors.Is(err, datapath.ErrAttach), errors.Is(err, datapath.ErrDetach), errors.Is(err, datapath.ErrMode):
-		return codeAttach
-	case errors.Is(err, datapath.ErrLoad):
-		return codeLoad
-	case errors.Is(err, bpffs.ErrUnusable), errors.Is(err, datapath.ErrPin):
-		return codeBPFFS
+	for _, kind := range kinds {
+		if errors.Is(err, kind.err) {
+			return kind.code
+		}
 	}
 	return types.ErrInternal
+}
+
+// kinds has the code of each kind of error. An error of several kinds has the code of
+// the first.
+var kinds = []struct {
+	err  error
+	code uint
+}{
+	{veth.ErrNetNS, codeNetNS},
+	{veth.ErrNoVeth, codeNoVeth},
+	{veth.ErrLookup, codeNoVeth},
+	{bpffs.ErrBusy, codeTryAgain},
+	{state.ErrRevoked, codeTryAgain},
+	{hook.ErrForeign, codeForeign},
+	{attachment.ErrBypass, codeForeign},
+	{attachment.ErrDiffers, codeDiffers},
+	{hook.ErrAttach, codeAttach},
+	{hook.ErrDetach, codeAttach},
+	{hook.ErrInspect, codeAttach},
+	{datapath.ErrActivation, codeAttach},
+	{datapath.ErrMode, codeAttach},
+	{flow.ErrCopy, codeAttach},
+	{datapath.ErrLoad, codeLoad},
+	{pin.ErrMap, codeLoad},
+	{bpffs.ErrUnusable, codeBPFFS},
+	{pin.ErrPin, codeBPFFS},
 }
 
 // verifierLog returns the last lines of what the verifier said, which have the

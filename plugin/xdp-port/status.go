@@ -6,7 +6,8 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/config"
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
+	"github.com/xdp-port/xdp-port/pkg/kernel"
 	"github.com/xdp-port/xdp-port/pkg/plan"
 )
 
@@ -17,9 +18,9 @@ func status(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	kernelReady := func() error { return datapath.Ready(plan.Hook(network.TCHook)) }
+	kernelReady := func() error { return hook.Ready(plan.Hook(network.TCHook)) }
 	modeReady := plan.Mode(network.Mode).Check
-	for _, ready := range []func() error{datapath.Privileged, bpffs.Ready, bpffs.Lockable, kernelReady, modeReady} {
+	for _, ready := range []func() error{kernel.Privileged, bpffs.Ready, bpffs.Lockable, kernelReady, modeReady} {
 		if err := ready(); err != nil {
 			return types.NewError(codeNotAvailable, "xdp-port cannot serve ADD: "+err.Error(), "")
 		}

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/containernetworking/cni/pkg/skel"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -13,10 +13,10 @@ func keyOf(args *skel.CmdArgs, network string) state.Key {
 }
 
 // hostSide finds the device to attach to.
-func hostSide(args *skel.CmdArgs) (datapath.Device, error) {
+func hostSide(args *skel.CmdArgs) (hook.Device, error) {
 	pair, err := veth.HostSide(args.Netns, args.IfName)
 	if err != nil {
-		return datapath.Device{}, err
+		return hook.Device{}, err
 	}
-	return datapath.Device(pair.Host), nil
+	return hook.Device(pair.Host), nil
 }

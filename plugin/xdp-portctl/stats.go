@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/cli"
-	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/terminal"
+	"github.com/xdp-port/xdp-port/pkg/trace"
 )
 
 // statsOptions are the flags of stats.
@@ -139,8 +139,8 @@ func (t *tool) statsText(stats *inspect.Stats, rows int) string {
 func (t *tool) containerTable(stats *inspect.Stats, rows int) *terminal.Table {
 	w := t.newTable(column("network", wide), column("container", 0), column("interface", 0), column("packets", right),
 		column("pps", right), column("dropped", right), column("dropped/s", right|wide), column("rewritten", right),
-		column("rewritten/s", right|wide), column("passed", right), column(datapath.ReplyRestored.String(), right|wide),
-		column(datapath.ICMPErrorRestored.String(), right|wide), column("malformed", right|wide), column("ports moved", right|wide),
+		column("rewritten/s", right|wide), column("passed", right), column(trace.ReplyRestored.String(), right|wide),
+		column(trace.ICMPErrorRestored.String(), right|wide), column("malformed", right|wide), column("ports moved", right|wide),
 		column("live flows evicted", right|wide))
 	for _, c := range first(stats.Attachments, rows) {
 		n := &c.Counters

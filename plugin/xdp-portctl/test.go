@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/cli"
-	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/simulate"
 	"github.com/xdp-port/xdp-port/pkg/terminal"
+	"github.com/xdp-port/xdp-port/pkg/trace"
 )
 
 func (t *tool) test() *cobra.Command {
@@ -157,9 +157,9 @@ func endsOf(p simulate.Packet) inspect.Ends {
 
 func (t *tool) verdict(o tested) string {
 	switch {
-	case o.Verdict == datapath.Dropped.String():
+	case o.Verdict == trace.Dropped.String():
 		return t.out.Paint(terminal.Red, "dropped")
-	case o.Verdict == datapath.Passed.String():
+	case o.Verdict == trace.Passed.String():
 		return t.out.Paint(terminal.Green, "passed unchanged")
 	case o.KeepsFlow:
 		return t.out.Paint(terminal.Yellow, "rewritten: "+o.goesOn) + ", replies get their port back"

@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 	"github.com/xdp-port/xdp-port/pkg/pcap"
 	"github.com/xdp-port/xdp-port/pkg/terminal"
+	"github.com/xdp-port/xdp-port/pkg/trace"
 )
 
 // traceOptions are the flags of trace.
@@ -109,7 +109,7 @@ func asFlag(err error) error {
 }
 
 func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
-	trace, err := inspect.Listen(o.container, datapath.TraceOptions{Sample: o.sample, RingSize: o.buffer << 10})
+	trace, err := inspect.Listen(o.container, trace.Options{Sample: o.sample, RingSize: o.buffer << 10})
 	if err != nil {
 		return err
 	}
@@ -201,9 +201,9 @@ func (s *sink) verdictOf(d *inspect.Decision) string {
 }
 
 var verdictColours = map[string]terminal.Colour{
-	datapath.Rewritten.String(): terminal.Yellow, datapath.Dropped.String(): terminal.Red,
-	datapath.ReplyRestored.String(): terminal.Cyan, datapath.ICMPErrorRestored.String(): terminal.Cyan,
-	datapath.Malformed.String(): terminal.Magenta,
+	trace.Rewritten.String(): terminal.Yellow, trace.Dropped.String(): terminal.Red,
+	trace.ReplyRestored.String(): terminal.Cyan, trace.ICMPErrorRestored.String(): terminal.Cyan,
+	trace.Malformed.String(): terminal.Magenta,
 }
 
 // Flush writes out what is buffered.

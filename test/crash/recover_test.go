@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/test/internal/ptrace"
@@ -225,7 +226,7 @@ func recoverAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call)
 func (w *world) counters(t *testing.T) *datapath.Counters {
 	t.Helper()
 	a := w.attachment(t)
-	counters, err := datapath.ReadCounters(a.Folder, a.RulesetFolder)
+	counters, err := attachment.ReadCounters(a.Folder, a.RulesetFolder)
 	must(t, err)
 	return counters
 }

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/test/node"
 )
@@ -45,7 +46,7 @@ func directCounters(t *testing.T, c *node.Container) *datapath.Counters {
 	t.Helper()
 	ruleset := directRuleset(t, c)
 	folder := filepath.Join(ruleset, "attachments", "lab", c.PluginID(), c.IfName)
-	counters, err := datapath.ReadCounters(folder, ruleset)
+	counters, err := attachment.ReadCounters(folder, ruleset)
 	must(t, err)
 	return counters
 }

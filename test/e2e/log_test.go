@@ -14,7 +14,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
@@ -90,7 +90,7 @@ func TestLogReportsTheAttachment(t *testing.T) {
 	add := func(l line) {
 		t.Helper()
 		wantSuccess(t, plugin(t, c, "ADD", config))
-		record, err := datapath.ReadRecord(directAttachment(t, c))
+		record, err := attachment.ReadRecord(directAttachment(t, c))
 		must(t, err)
 		device = record.Device.Name
 		l.TCHook, l.Device, l.Ruleset, l.Rules = record.Hook.String(), device, filepath.Base(directRuleset(t, c)), len(tutorial())

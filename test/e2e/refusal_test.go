@@ -13,6 +13,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 	"github.com/xdp-port/xdp-port/test/node"
@@ -131,7 +132,7 @@ func TestForeignProgramMakesAutoTC(t *testing.T) {
 			t.Helper()
 			must(t, node.ExchangeUDP(c.NS, far("IPv4", 7999), node.Sizes(10, 0, 1000)))
 			wantSuccess(t, plugin(t, c, "CHECK", config))
-			record, err := datapath.ReadRecord(directAttachment(t, c))
+			record, err := attachment.ReadRecord(directAttachment(t, c))
 			must(t, err)
 			if record.Mode != mode {
 				t.Errorf("the mode is %s, should be %s", record.Mode, mode)

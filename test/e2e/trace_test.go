@@ -11,14 +11,15 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/pkg/trace"
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
 // hear listens to the packets of a ruleset, and of others that share its maps.
-func hear(t *testing.T, ruleset string) *datapath.Listener {
+func hear(t *testing.T, ruleset string) *trace.Listener {
 	t.Helper()
-	l, err := datapath.Listen(ruleset, datapath.TraceOptions{})
+	l, err := trace.Listen(ruleset, trace.Options{})
 	must(t, err)
 	t.Cleanup(func() { l.Close() })
 	l.SetDeadline(time.Now().Add(pace.Patience(10 * time.Second)))
@@ -26,7 +27,7 @@ func hear(t *testing.T, ruleset string) *datapath.Listener {
 }
 
 // nextOf returns the ruleset's next event with a UDP port.
-func nextOf(t *testing.T, l *datapath.Listener, ruleset string, port uint16) *datapath.Event {
+func nextOf(t *testing.T, l *trace.Listener, ruleset string, port uint16) *trace.Event {
 	t.Helper()
 	for {
 		event, err := l.Next()
@@ -39,7 +40,7 @@ func nextOf(t *testing.T, l *datapath.Listener, ruleset string, port uint16) *da
 	}
 }
 
-func wantVerdict(t *testing.T, event *datapath.Event, direction rules.Direction, verdict datapath.Verdict, rule int) {
+func wantVerdict(t *testing.T, event *trace.Event, direction rules.Direction, verdict trace.Verdict, rule int) {
 	t.Helper()
 	if event.Direction != direction || event.Verdict != verdict || event.Rule != rule {
 		t.Fatalf("the event is %+v, should be %s %s by rule %d", event, direction, verdict, rule)
@@ -64,18 +65,18 @@ func TestTrace(t *testing.T) {
 			question := fmt.Sprintf("question %4d", i)
 			must(t, askOn(conn, question))
 			event := nextOf(t, l, ruleset, own.Port())
-			wantVerdict(t, event, rules.Egress, datapath.Rewritten, 0)
-			if event.Before != (datapath.Endpoints{Source: own, Destination: restored}) ||
-				event.After != (datapath.Endpoints{Source: own, Destination: rewritten}) {
+			wantVerdict(t, event, rules.Egress, trace.Rewritten, 0)
+			if event.Before != (trace.Endpoints{Source: own, Destination: restored}) ||
+				event.After != (trace.Endpoints{Source: own, Destination: rewritten}) {
 				t.Fatalf("question %d went %v -> %v", i, event.Before, event.After)
 			}
 			if end := string(event.Headers[len(event.Headers)-len(question):]); end != question {
 				t.Fatalf("heard %q, asked %q", end, question)
 			}
 			event = nextOf(t, l, ruleset, own.Port())
-			wantVerdict(t, event, rules.Ingress, datapath.ReplyRestored, -1)
-			if event.Before != (datapath.Endpoints{Source: rewritten, Destination: own}) ||
-				event.After != (datapath.Endpoints{Source: restored, Destination: own}) {
+			wantVerdict(t, event, rules.Ingress, trace.ReplyRestored, -1)
+			if event.Before != (trace.Endpoints{Source: rewritten, Destination: own}) ||
+				event.After != (trace.Endpoints{Source: restored, Destination: own}) {
 				t.Fatalf("answer %d went %v -> %v", i, event.Before, event.After)
 			}
 		}
@@ -99,14 +100,14 @@ func TestTraceOutlivesRules(t *testing.T) {
 	defer conn.Close()
 	own := netip.MustParseAddrPort(conn.LocalAddr().String()).Port()
 	must(t, askOn(conn, "before"))
-	wantVerdict(t, nextOf(t, l, first, own), rules.Egress, datapath.Rewritten, 0)
+	wantVerdict(t, nextOf(t, l, first, own), rules.Egress, trace.Rewritten, 0)
 
 	config["rules"] = append([]any{rule("protocol", "udp", "port", 25, "action", "drop")}, tutorial()...)
 	wantSuccess(t, plugin(t, c, "ADD", config))
 	second := directRuleset(t, c)
 	must(t, askOn(conn, "after"))
-	wantVerdict(t, nextOf(t, l, second, own), rules.Egress, datapath.Rewritten, 1)
-	wantVerdict(t, nextOf(t, l, second, own), rules.Ingress, datapath.ReplyRestored, -1)
+	wantVerdict(t, nextOf(t, l, second, own), rules.Egress, trace.Rewritten, 1)
+	wantVerdict(t, nextOf(t, l, second, own), rules.Ingress, trace.ReplyRestored, -1)
 	if heard, err := l.Hears(second); !heard || err != nil {
 		t.Errorf("Hears says %t, %v", heard, err)
 	}

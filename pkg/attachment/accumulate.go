@@ -1,0 +1,89 @@
+package attachment
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// ReadCounters returns the counters of the attachment in folder, of the ruleset
+// in dir, together with those that it carries from rulesets before. Returns an
+// error wrapping ebpf.ErrKeyNotExist if the programs do not heed its device.
+func ReadCounters(folder, dir string) (*datapath.Counters, error) {
+	record, err := ReadRecord(folder)
+	if err != nil {
+		return nil, err
+	}
+	programs, err := datapath.Open(dir, datapath.Hooks{})
+	if err != nil {
+		return nil, err
+	}
+	defer programs.Close()
+	return totals(programs, record)
+}
+
+// totals returns the counters of an attachment of this ruleset together with
+// those that it carries from rulesets before. Returns an error wrapping
+// ebpf.ErrKeyNotExist if the programs do not heed its device.
+func totals(programs *datapath.Programs, record *Record) (*datapath.Counters, error) {
+	if err := programs.CheckCounters(); err != nil {
+		return nil, err
+	}
+	enabled, err := programs.IsEnabled(record.Activation())
+	if err == nil && !enabled {
+		err = ebpf.ErrKeyNotExist
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the counters of %s: %w", record.Device.Name, err)
+	}
+	counters, err := programs.Counters(record.Device.Index)
+	if err != nil {
+		return nil, err
+	}
+	counters.Add(record.Carried)
+	return counters, nil
+}
+
+// CarryCounters returns what the attachment in folder has counted under the
+// ruleset in dir, for a ruleset with other rules to go on from: a rule goes on
+// from the one that had its name.
+//
+// Returns nil where nothing was counted yet. The programs of dir must not run
+// on the device any more, or be the ones that stay; see Quiesce.
+func CarryCounters(folder, dir string, next []rules.Rule) (*datapath.Counters, error) {
+	counters, err := ReadCounters(folder, dir)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string]datapath.RuleCounter{}
+	if rs, err := datapath.ReadDescription(dir); err == nil {
+		for i := range min(len(rs.Rules), len(counters.Rules)) {
+			byName[rs.Rules[i].Name] = counters.Rules[i]
+		}
+	}
+	counters.Rules = make([]datapath.RuleCounter, len(next))
+	for i := range next {
+		counters.Rules[i] = byName[next[i].Name]
+	}
+	return counters, nil
+}
+
+// Carry writes into the record of the attachment in folder what it has from now
+// on: the counters that it goes on from, which those of the ruleset named from
+// are in, and the container's own rules.
+func Carry(folder string, carried *datapath.Counters, from string, containerRules json.RawMessage) error {
+	record, err := ReadRecord(folder)
+	if err != nil {
+		return err
+	}
+	record.Carried, record.CarriedFrom, record.ContainerRules = carried, from, containerRules
+	return record.pin(folder)
+}

@@ -1,0 +1,175 @@
+package attachment
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/hook"
+	"github.com/xdp-port/xdp-port/pkg/veth"
+)
+
+// Presence is what became of the interface that an attachment is for.
+type Presence int
+
+// What can become of an interface.
+const (
+	// Undetermined says that nobody can tell: such an attachment is reported, and
+	// left alone.
+	Undetermined Presence = iota
+	// Here says that its device is there.
+	Here
+	// Gone says that its device is not there any more, and with it all that was
+	// attached to it.
+	Gone
+	// Elsewhere says that its device is in another network namespace.
+	Elsewhere
+)
+
+// Interface is what became of the one that an attachment is for.
+type Interface struct {
+	Presence Presence
+	// Device is the host side as it is called now, or as it was called where it
+	// is not here.
+	Device hook.Device
+	// Bare tells that nothing of the attachment is on the device, which is here or
+	// not determined.
+	Bare bool
+	// Why is why it is not here; empty where it is.
+	Why string
+}
+
+// Locate tells whether the interface of the attachment in folder is still the
+// same, as seen from a network namespace, the caller's. Everybody asks it here.
+//
+// Neither a name, an address nor a time decides that. A link, and a filter by its
+// name, are on the device that they were attached to, or on none. Where there is
+// none left the device at the index must have the serial number of the old one. If
+// that is not known, the same address tells that it is the one, and another address
+// tells nothing.
+func Locate(folder string, record *Record, own veth.NetNS) Interface {
+	index, links, err := placedLinks(folder)
+	found := Interface{Device: record.Device}
+	switch {
+	case err != nil:
+		found.Why = err.Error()
+	case !record.NetNS.Is(own):
+		found.locateFromAfar(record, own, index, links)
+	case index != 0:
+		found.Device.Index = index
+		found.locateByLink()
+	default:
+		found.locateByIndex(record)
+	}
+	return found
+}
+
+// LocateKept is Locate for a record of Keep: nothing of it is attached.
+func LocateKept(record *Record, own veth.NetNS) Interface {
+	found := Interface{Device: record.Device}
+	if record.NetNS.Is(own) {
+		found.locateByIndex(record)
+	} else {
+		found.locateFromAfar(record, own, 0, 0)
+	}
+	return found
+}
+
+// locateFromAfar has the links alone: what there is in another network namespace
+// cannot be seen.
+func (i *Interface) locateFromAfar(record *Record, own veth.NetNS, index, links int) {
+	switch {
+	case index != 0:
+		i.Presence, i.Why = Elsewhere, "its device is in another network namespace"
+	case record.NetNS.IsSucceededBy(own):
+		i.Presence, i.Why = Gone, fmt.Sprintf("its device %s is gone, with its network namespace", i.Device.Name)
+	case links > 0:
+		i.Presence, i.Why = Gone, i.isGone()
+	default:
+		i.Presence, i.Why = Elsewhere, "its device was in another network namespace, and cannot be seen from here"
+	}
+}
+
+func (i *Interface) isGone() string {
+	return fmt.Sprintf("its device %s (index %d) is gone", i.Device.Name, i.Device.Index)
+}
+
+// locateByLink knows that the device is somewhere.
+func (i *Interface) locateByLink() {
+	name, err := nameByIndex(i.Device.Index)
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		i.Presence = Elsewhere
+		i.Why = fmt.Sprintf("its device %s (index %d) was moved to another network namespace", i.Device.Name, i.Device.Index)
+	case err != nil:
+		i.Why = i.cannotAsk(err)
+	default:
+		i.Presence, i.Device.Name = Here, name
+	}
+}
+
+// locateByIndex is for an attachment that no link is left of, or that has none.
+func (i *Interface) locateByIndex(record *Record) {
+	isPlaced, err := record.placement().HasFilter()
+	if err != nil {
+		i.Why = i.cannotAsk(err)
+		return
+	}
+	i.Bare = !isPlaced
+	device, err := netlink.LinkByIndex(i.Device.Index)
+	var missing netlink.LinkNotFoundError
+	switch {
+	case errors.As(err, &missing):
+		i.Presence, i.Bare, i.Why = Gone, false, i.isGone()
+	case err != nil:
+		i.Why = i.cannotAsk(err)
+	case isPlaced:
+		i.Presence, i.Device.Name = Here, device.Attrs().Name
+	default:
+		i.compare(device.Attrs())
+	}
+}
+
+// compare is for a device that has the index, and nothing of the attachment.
+func (i *Interface) compare(device *netlink.LinkAttrs) {
+	serial := uint64(0)
+	if i.Device.Serial != 0 {
+		serial = veth.SerialOf(device.Index, device.Name)
+	}
+	address := device.HardwareAddr.String()
+	switch {
+	case serial != 0 && serial != i.Device.Serial:
+		i.Presence, i.Bare = Gone, false
+		i.Why = i.isGone() + fmt.Sprintf(", and %s has its index", device.Name)
+	case serial != 0, i.Device.Address == "", i.Device.Address == address:
+		i.Presence, i.Device.Name = Here, device.Name
+	default:
+		i.Why = fmt.Sprintf("nobody can tell whether its device %s is %s: both have index %d, but one had the address %s and the other has %s",
+			i.Device.Name, device.Name, device.Index, i.Device.Address, address)
+	}
+}
+
+func (i *Interface) cannotAsk(err error) string {
+	return fmt.Sprintf("the kernel cannot be asked whether its device %s is there: %v", i.Device.Name, err)
+}
+
+// nameByIndex asks by an ioctl, since netlink would have it wait for everybody
+// who attaches something.
+func nameByIndex(index int) (string, error) {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(socket)
+	request, err := unix.NewIfreq("")
+	if err != nil {
+		return "", err
+	}
+	request.SetUint32(uint32(index))
+	if err := unix.IoctlIfreq(socket, unix.SIOCGIFNAME, request); err != nil {
+		return "", err
+	}
+	return request.Name(), nil
+}

@@ -1,0 +1,82 @@
+package attachment
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/hook"
+	"github.com/xdp-port/xdp-port/pkg/pin"
+)
+
+// slot is one of the points of an attachment, and the program that belongs there;
+// nil for none.
+type slot struct {
+	point   hook.Point
+	program *ebpf.Program
+}
+
+// slotsOf lists the slots of an attachment of a ruleset. XDP comes last, as in Attach.
+func slotsOf(p *datapath.Programs) []slot {
+	return []slot{
+		{hook.PointTCIngress, p.AtTCIngress()},
+		{hook.PointTCEgress, p.ToContainer},
+		{hook.PointXDP, p.FromContainer},
+	}
+}
+
+// attach puts the program where none is, or into the filter that is there.
+func (s slot) attach(record *Record, path string) error {
+	if s.point == hook.PointXDP {
+		return hook.AttachXDP(record.Device, s.program, record.Mode.XDPFlags(), path)
+	}
+	return record.placement().Attach(s.program, s.point.Side(), path)
+}
+
+// exchange puts the program in the place of another, or where none was.
+func (s slot) exchange(record *Record, dir string) error {
+	path := filepath.Join(dir, string(s.point))
+	l, err := pin.OpenLink(path)
+	if errors.Is(err, os.ErrNotExist) {
+		// A clsact filter has no pin, and is replaced by adding it again.
+		return s.attach(record, path)
+	}
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	err = l.Update(s.program)
+	if errors.Is(err, unix.ENOLINK) { // somebody detached it
+		if err := pin.Remove(path); err != nil {
+			return err
+		}
+		return s.attach(record, path)
+	}
+	if err != nil {
+		return fmt.Errorf("%w the new program by the link %s: %w", hook.ErrAttach, path, err)
+	}
+	return nil
+}
+
+// clear takes the program of the hook off, if there is one.
+func (s slot) clear(record *Record, dir string) error {
+	if s.isFilter(record) {
+		_, err := record.placement().RemoveFilter(s.point.Side())
+		return err
+	}
+	path := filepath.Join(dir, string(s.point))
+	if err := hook.DetachLink(path); err != nil {
+		return err
+	}
+	return pin.Remove(path)
+}
+
+// isFilter tells whether the slot has a clsact filter, and no link.
+func (s slot) isFilter(record *Record) bool {
+	return record.Hook == hook.Clsact && s.point != hook.PointXDP
+}

@@ -1,0 +1,182 @@
+package attachment
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/flow"
+	"github.com/xdp-port/xdp-port/pkg/hook"
+	"github.com/xdp-port/xdp-port/pkg/pin"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+)
+
+// ErrDiffers is returned when an attachment is not as it should be. The message
+// says in what.
+var ErrDiffers = errors.New("the attachment differs")
+
+// Verify compares the attachment in folder, of the ruleset loaded in dir, with
+// what it should be on this device. Programs of another build are no
+// difference: a container keeps those that it was given.
+//
+// Returns an error wrapping ErrDiffers that says what is different, or ErrPin where
+// the BPF file system is read-only, so that nobody can tell.
+func Verify(folder, dir string, dev hook.Device, rs *datapath.Ruleset, tcHook hook.TCHook) error {
+	record, err := ReadRecord(folder)
+	if err != nil {
+		return unlikeOrUnread(err)
+	}
+	loaded, err := datapath.ReadDescription(dir)
+	if err != nil {
+		return unlikeOrUnread(err)
+	}
+	if err := errors.Join(verifyRuleset(&loaded.Ruleset, rs), record.verify(dev, tcHook)); err != nil {
+		return err
+	}
+	programs, err := openToVerify(dir, rs.Hooks())
+	if err != nil {
+		return unlikeOrUnread(err)
+	}
+	defer programs.Close()
+	return verifySlots(programs, record, folder)
+}
+
+// openToVerify wants all that a ruleset of this build has. What another one has
+// need not be the same.
+func openToVerify(dir string, hooks datapath.Hooks) (*datapath.Programs, error) {
+	flows, err := flow.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer flows.Close()
+	if flow.IsOfThisBuild(flows) {
+		return datapath.OpenWhole(dir, hooks)
+	}
+	return datapath.Open(dir, hooks)
+}
+
+// unlikeOrUnread is for an error of reading: what cannot be opened for now may be as
+// it should be.
+func unlikeOrUnread(err error) error {
+	if errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("%w to be read: %w", pin.ErrPin, err)
+	}
+	return differs("%w", err)
+}
+
+func differs(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrDiffers}, args...)...)
+}
+
+// verifyRuleset compares the ruleset that is loaded with the wanted one.
+func verifyRuleset(rs, wanted *datapath.Ruleset) error {
+	switch {
+	case rs.Mode != wanted.Mode:
+		return differs("the mode is %s, the configuration wants %s", rs.Mode, wanted.Mode)
+	case rs.Flows != wanted.Flows:
+		return differs("it has %d flows, the configuration wants %d", rs.Flows, wanted.Flows)
+	case !rs.NetNS.Is(wanted.NetNS):
+		return differs("it was made in another network namespace of the host's")
+	}
+	return verifyRules(rs, wanted)
+}
+
+func verifyRules(rs, wanted *datapath.Ruleset) error {
+	for i := range max(len(rs.Rules), len(wanted.Rules)) {
+		switch {
+		case i >= len(rs.Rules):
+			return differs("rules[%d] of the configuration, %q, is not in force", i, wanted.Rules[i].Name)
+		case i >= len(wanted.Rules):
+			return differs("the rule %q is in force, but not in the configuration", rs.Rules[i].Name)
+		case rs.Rules[i].Name == wanted.Rules[i].Name && !equalAsJSON(rs.Rules[i], wanted.Rules[i]):
+			return differs("rules[%d] of the configuration, %q, is in force with another %s",
+				i, wanted.Rules[i].Name, strings.Join(otherKeys(&rs.Rules[i], &wanted.Rules[i]), ", "))
+		case !equalAsJSON(rs.Rules[i], wanted.Rules[i]):
+			return differs("rules[%d] of the configuration, %q, is not the rule %q that is in force",
+				i, wanted.Rules[i].Name, rs.Rules[i].Name)
+		}
+	}
+	return nil
+}
+
+// otherKeys are the keys of the configuration in which two rules differ.
+func otherKeys(a, b *rules.Rule) []string {
+	var keys []string
+	for _, key := range []struct {
+		name string
+		a, b any
+	}{
+		{"direction", a.Direction, b.Direction},
+		{"protocol", a.Protocol, b.Protocol},
+		{"port", a.Ports, b.Ports},
+		{"action", a.Action, b.Action},
+		{"toPort", a.To, b.To},
+		{"cidrs", a.Peers, b.Peers},
+		{"oneWay", a.OneWay, b.OneWay},
+	} {
+		if !equalAsJSON(key.a, key.b) {
+			keys = append(keys, key.name)
+		}
+	}
+	return keys
+}
+
+// equalAsJSON is for values of which one comes from JSON, which cannot tell
+// an empty list from none.
+func equalAsJSON(a, b any) bool {
+	textA, errA := json.Marshal(a)
+	textB, errB := json.Marshal(b)
+	return errors.Join(errA, errB) == nil && bytes.Equal(textA, textB)
+}
+
+func (r *Record) verify(dev hook.Device, tcHook hook.TCHook) error {
+	switch {
+	case r.Device.Index != dev.Index:
+		return differs("it is for %s with index %d, but the interface's host side is %s with index %d now",
+			r.Device.Name, r.Device.Index, dev.Name, dev.Index)
+	case tcHook != hook.AutoHook && r.Hook != tcHook:
+		return differs("the tc hook is %s, the configuration wants %s", r.Hook, tcHook)
+	}
+	return nil
+}
+
+// verifySlots looks at each tcHook, and whether the device is heeded.
+func verifySlots(p *datapath.Programs, record *Record, folder string) error {
+	var problems []string
+	for _, slot := range slotsOf(p) {
+		if slot.program == nil {
+			continue
+		}
+		if problem := slot.problem(record, folder); problem != "" {
+			problems = append(problems, problem)
+		}
+	}
+	if problem := problemOfActivation(p, record); problem != "" {
+		problems = append(problems, problem)
+	}
+	if len(problems) > 0 {
+		return differs("%s", strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+// problemOfActivation says why the rules are not in force, or nothing.
+func problemOfActivation(p *datapath.Programs, record *Record) string {
+	owner, isKnown, err := p.Owner(record.Device.Index)
+	switch {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return fmt.Sprintf("the programs are not enabled for %s: it is not in their map %s", record.Device.Name, bpf.ProgramsMapCounters)
+	case err != nil:
+		return fmt.Sprintf("the map %s cannot be read: %v", bpf.ProgramsMapCounters, err)
+	case isKnown && owner != record.ID:
+		return fmt.Sprintf("the programs are enabled for %s by another attachment, which their map %s names", record.Device.Name, bpf.ProgramsMapCounters)
+	}
+	return ""
+}

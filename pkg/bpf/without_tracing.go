@@ -1,0 +1,6 @@
+//go:build without_tracing
+
+package bpf
+
+// Tracing is off in this build.
+const Tracing = false

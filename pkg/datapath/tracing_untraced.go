@@ -1,5 +1,0 @@
-//go:build without_tracing
-
-package datapath
-
-const tracing = false

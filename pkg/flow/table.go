@@ -1,0 +1,96 @@
+package flow
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+)
+
+// flowsABucket is how many flows there are to a bucket (bpf/flows.h) when there
+// are as many as a ruleset is to remember: half of what it has room for, since
+// they are not spread evenly. So less than 1 % find no room.
+const flowsABucket = len(bpf.ProgramsFlowBucket{}.Flow) / 2
+
+// MapElements is how many elements the map has for so many flows: the buckets,
+// one at least, and one for the seed.
+func MapElements(flows int) uint32 {
+	return uint32(max(1, (flows+flowsABucket-1)/flowsABucket)) + 1
+}
+
+// flowLayout is the version of struct flow_bucket, which is with the seed.
+const layout2 = 2
+
+// seedIndex is the element with the seed of the flows' hashes: programs that
+// share the map have it in common.
+func seedIndex(flows *ebpf.Map) uint32 { return flows.MaxEntries() - 1 }
+
+// loadsInOrder tells whether the processor does loads in the program's order.
+var loadsInOrder = runtime.GOARCH == "amd64"
+
+// Configure tells the programs how to find a flow: in the map given, or in a new
+// one if that is nil.
+func Configure(spec *ebpf.CollectionSpec, flows *ebpf.Map) error {
+	seed, err := seedOf(spec.Maps[bpf.ProgramsMapFlows], flows)
+	if err != nil {
+		return err
+	}
+	tick, err := clockTick()
+	if err != nil {
+		return err
+	}
+	lifetimes, ranks := policies(tick)
+	return errors.Join(
+		spec.Variables[bpf.ProgramsVarFlowLifetime].Set(lifetimes),
+		spec.Variables[bpf.ProgramsVarFlowRank].Set(ranks),
+		spec.Variables[bpf.ProgramsVarEpochShift].Set(epochShift(tick)),
+		spec.Variables[bpf.ProgramsVarFlowSeed].Set(seed),
+		spec.Variables[bpf.ProgramsVarFlowBuckets].Set(spec.Maps[bpf.ProgramsMapFlows].MaxEntries-1),
+		spec.Variables[bpf.ProgramsVarLoadsInOrder].Set(bpf.Bool(loadsInOrder)),
+	)
+}
+
+// seedOf reads the seed of a map, or makes one for a map that is yet to be made.
+func seedOf(spec *ebpf.MapSpec, flows *ebpf.Map) (uint64, error) {
+	if flows != nil {
+		element, err := seedElement(flows)
+		return uint64(element.Tag[0])<<32 | uint64(element.Tag[1]), err
+	}
+	var random [8]byte
+	if _, err := unix.Getrandom(random[:], 0); err != nil {
+		return 0, fmt.Errorf("get a random number: %w", err)
+	}
+	seed := binary.NativeEndian.Uint64(random[:])
+	element := bpf.ProgramsFlowBucket{Tag: [8]uint32{uint32(seed >> 32), uint32(seed), programsNumber(), layout2}}
+	spec.Contents = []ebpf.MapKV{{Key: spec.MaxEntries - 1, Value: element}}
+	return seed, nil
+}
+
+func seedElement(flows *ebpf.Map) (element bpf.ProgramsFlowBucket, err error) {
+	if err = flows.Lookup(seedIndex(flows), &element); err != nil {
+		err = fmt.Errorf("read the seed of the flows: %w", err)
+	}
+	return element, err
+}
+
+// IsOfThisBuild tells whether a table of flows was made by these programs. Others
+// may hash in another way.
+func IsOfThisBuild(flows *ebpf.Map) bool {
+	if !isFlowTable(flows) {
+		return false
+	}
+	element, err := seedElement(flows)
+	return err == nil && element.Tag[2] == programsNumber()
+}
+
+// programsNumber is 32 bits of the name of the programs' build.
+func programsNumber() uint32 {
+	number, _ := strconv.ParseUint(bpf.Hash()[:8], 16, 32)
+	return uint32(number)
+}

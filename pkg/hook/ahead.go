@@ -1,0 +1,119 @@
+package hook
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/pin"
+)
+
+// Ahead returns the foreign tc programs on a side of the device that run before
+// those of the attachment and may end the chain. Where the attachment has no program
+// yet it counts as if it had one. path is where its link is pinned; isOurs tells of
+// programs that are xdp-port's.
+//
+// All of tcx runs before clsact.
+func (t Placement) Ahead(at Side, path string, isOurs func() map[ebpf.ProgramID]bool) ([]ForeignTC, error) {
+	found, err := t.settledAtTCX(at, path, isOurs)
+	if err != nil || t.Hook != Clsact {
+		return found, err
+	}
+	filters, err := t.filtersToCompare(at)
+	if err != nil {
+		return nil, err
+	}
+	return append(found, t.aheadAtClsact(filters, at)...), nil
+}
+
+func (t Placement) filtersToCompare(at Side) ([]netlink.Filter, error) {
+	if t.Seen != nil {
+		if filters, known := t.Seen.filters[at]; known {
+			return filters, nil
+		}
+	}
+	filters, err := filtersAt(t.Device.Index, at)
+	if isAbsent(err) {
+		err = nil
+	}
+	return filters, err
+}
+
+// settledAtTCX waits for programs of ours that the kernel is still taking off: they
+// are pinned no more, but have our names.
+func (t Placement) settledAtTCX(at Side, path string, isOurs func() map[ebpf.ProgramID]bool) (found []ForeignTC, err error) {
+	for range tcxTries {
+		found, err = t.aheadAtTCX(at, path, isOurs)
+		if !slices.ContainsFunc(found, func(f ForeignTC) bool { return bpf.IsOwnName(f.Name) }) {
+			break
+		}
+		time.Sleep(busyPause)
+	}
+	return found, err
+}
+
+func (t Placement) aheadAtTCX(at Side, path string, isOurs func() map[ebpf.ProgramID]bool) ([]ForeignTC, error) {
+	before, err := t.programsAtTCX(at)
+	if err != nil {
+		return nil, err
+	}
+	if t.Hook != Clsact {
+		before = before[:max(0, indexOfLink(before, path))]
+	}
+	if len(before) == 0 {
+		return nil, nil
+	}
+	ours := isOurs()
+	var found []ForeignTC
+	for _, program := range before {
+		if !ours[program.ID] {
+			found = append(found, foreignAtTCX(t.Device, program.ID, at))
+		}
+	}
+	return found, nil
+}
+
+// indexOfLink is where the link that is pinned at a path is among those of the hook,
+// -1 if it is not there: that is a problem of its own.
+func indexOfLink(programs []link.AttachedProgram, path string) int {
+	if len(programs) == 0 {
+		return -1
+	}
+	info, err := pin.LinkInfo(path)
+	if err != nil {
+		return -1
+	}
+	return slices.IndexFunc(programs, func(p link.AttachedProgram) bool {
+		id, ok := p.LinkID()
+		return ok && id == info.ID
+	})
+}
+
+// aheadAtClsact goes by the order of the kernel's list, in which packets pass
+// filters.
+func (t Placement) aheadAtClsact(filters []netlink.Filter, at Side) []ForeignTC {
+	own := t.ownFilter(filters)
+	priority := prioritiesOf(filters).choose()
+	var found []ForeignTC
+	for _, filter := range filters {
+		if own != nil && filter == netlink.Filter(own) {
+			break
+		}
+		isBefore := own != nil || filter.Attrs().Priority < priority
+		if isBefore && isForeign(filter) && mayEndChain(filter) {
+			found = append(found, foreignFilter(t.Device, filter, at))
+		}
+	}
+	return slices.Compact(found) // u32 has one for each of its keys
+}
+
+// CanPrecede tells whether a new filter of ours would be ahead of a foreign one. Ours
+// is the first one of its priority.
+func (t Placement) CanPrecede(f ForeignTC) bool {
+	filters, err := filtersAt(t.Device.Index, Point(f.Hook).Side())
+	return err == nil && prioritiesOf(filters).choose() <= f.Priority
+}

@@ -1,0 +1,244 @@
+package hook
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// filterHandle is the handle of our filters, not the 1 that others fight for.
+const filterHandle = 0x7870 // "xp"
+
+func (s Side) clsactParent() uint32 {
+	if s == Egress {
+		return netlink.HANDLE_MIN_EGRESS
+	}
+	return netlink.HANDLE_MIN_INGRESS
+}
+
+func clsactQdisc(ifindex int) *netlink.Clsact {
+	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: ifindex,
+		Handle:    netlink.MakeHandle(0xffff, 0),
+		Parent:    netlink.HANDLE_CLSACT,
+	}}
+}
+
+// NeedsQdisc tells whether the device has no qdisc yet where clsact goes.
+// Returns an error if there is another one: the ingress qdisc sits at the same
+// place.
+func NeedsQdisc(dev Device) (bool, error) {
+	kind, err := ingressQdisc(dev.Index)
+	if err != nil {
+		return false, fmt.Errorf("%w: the qdisc of %s cannot be asked for: %w", ErrInspect, dev.Name, err)
+	}
+	if kind == "ingress" {
+		return false, fmt.Errorf("%w a clsact qdisc to %s, which has an ingress qdisc "+
+			`(the bandwidth plugin's?): set "tcHook" to "tcx" (Linux 6.6) or take that plugin out of the chain`,
+			ErrAttach, dev.Name)
+	}
+	return kind == "", nil
+}
+
+// AddQdisc adds a clsact qdisc, unless the device has one.
+//
+// Returns an error wrapping ErrAttach.
+func AddQdisc(dev Device) error {
+	if err := netlink.QdiscAdd(clsactQdisc(dev.Index)); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("%w a clsact qdisc to %s: %w", ErrAttach, dev.Name, err)
+	}
+	return nil
+}
+
+// attachClsact adds a filter with the program, or exchanges the program of the
+// one that this attachment has already.
+func (t Placement) attachClsact(program *ebpf.Program, at Side) error {
+	filters, err := t.filtersAt(at)
+	if err != nil {
+		return fmt.Errorf("%w the tc program: %w", ErrAttach, err)
+	}
+	filter := t.filter(at)
+	filter.Fd = program.FD()
+	put := netlink.FilterReplace
+	if existing := t.ownFilter(filters); existing != nil {
+		filter.Priority = existing.Priority
+	} else if other := t.otherFilter(filters); other != nil {
+		return other
+	} else {
+		put = netlink.FilterAdd
+		free := prioritiesOf(filters)
+		filter.Priority = free.choose()
+		if free.isFree(filter.Priority) { // else the order is for the kernel to say
+			t.remember(filters, at)
+		}
+	}
+	if err := put(filter); err != nil {
+		return fmt.Errorf("%w the tc program to %s at clsact %s (priority %d, handle %#x: is another's filter there?): %w",
+			ErrAttach, t.Device.Name, at, filter.Priority, filterHandle, err)
+	}
+	return nil
+}
+
+// remember spares Ahead asking again right after.
+func (t Placement) remember(filters []netlink.Filter, at Side) {
+	if t.Seen == nil {
+		return
+	}
+	if t.Seen.filters == nil {
+		t.Seen.filters = map[Side][]netlink.Filter{}
+	}
+	t.Seen.filters[at] = filters
+}
+
+// filter describes the filter of this attachment, but for its priority, which is
+// chosen when it is added. Its name tells it from all others, whatever became of
+// the device's index and name.
+func (t Placement) filter(at Side) *netlink.BpfFilter {
+	return &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: t.Device.Index,
+			Parent:    at.clsactParent(),
+			Handle:    filterHandle,
+			Protocol:  unix.ETH_P_ALL,
+		},
+		Name:         t.Filter,
+		DirectAction: true,
+	}
+}
+
+// HasFilter tells whether this attachment has a clsact filter on the device. A
+// device that is gone has none.
+//
+// Returns an error wrapping ErrInspect.
+func (t Placement) HasFilter() (bool, error) {
+	if t.Hook != Clsact {
+		return false, nil
+	}
+	for _, at := range Sides {
+		filter, err := t.findFilter(at)
+		if err != nil && !errors.Is(err, unix.ENODEV) {
+			return false, fmt.Errorf("%w: %w", ErrInspect, err)
+		}
+		if filter != nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// FilterProgram returns the id of the program in this attachment's filter, 0
+// if there is none.
+func (t Placement) FilterProgram(at Side) ebpf.ProgramID {
+	filter, err := t.findFilter(at)
+	if filter == nil || err != nil {
+		return 0
+	}
+	return ebpf.ProgramID(filter.Id)
+}
+
+// findFilter returns this attachment's filter, nil if there is none.
+func (t Placement) findFilter(at Side) (*netlink.BpfFilter, error) {
+	filters, err := t.filtersAt(at)
+	return t.ownFilter(filters), err
+}
+
+func (t Placement) filtersAt(at Side) ([]netlink.Filter, error) {
+	filters, err := filtersAt(t.Device.Index, at)
+	if err != nil {
+		return nil, fmt.Errorf("list the filters of %s at clsact %s: %w", t.Device.Name, at, err)
+	}
+	return filters, nil
+}
+
+// ownFilter returns this attachment's among the filters, nil if it is not there.
+func (t Placement) ownFilter(filters []netlink.Filter) *netlink.BpfFilter {
+	for _, filter := range filters {
+		if bpf, ok := filter.(*netlink.BpfFilter); ok && bpf.Name == t.Filter {
+			return bpf
+		}
+	}
+	return nil
+}
+
+// otherFilter names the program of another attachment's filter, or returns nil.
+func (t Placement) otherFilter(filters []netlink.Filter) error {
+	for _, filter := range filters {
+		bpf, ok := filter.(*netlink.BpfFilter)
+		if ok && strings.HasPrefix(bpf.Name, FilterPrefix) && bpf.Name != t.Filter {
+			id := ebpf.ProgramID(bpf.Id)
+			return &ForeignError{Device: t.Device, ID: id, Name: ProgramName(id), atTC: true}
+		}
+	}
+	return nil
+}
+
+// RemoveFilters removes the clsact filters of this attachment. It tells whether there
+// were any.
+//
+// Returns an error wrapping ErrDetach.
+func (t Placement) RemoveFilters() (any bool, err error) {
+	for _, at := range Sides {
+		removed, failed := t.RemoveFilter(at)
+		any, err = any || removed, errors.Join(err, failed)
+	}
+	return any, err
+}
+
+// RemoveFilter is RemoveFilters for one side.
+func (t Placement) RemoveFilter(at Side) (removed bool, err error) {
+	existing, err := t.findFilter(at)
+	if existing != nil && err == nil {
+		filter := t.filter(at)
+		filter.Priority = existing.Priority
+		err = ignoreGone(netlink.FilterDel(filter))
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w the filter of %s at clsact %s: %w", ErrDetach, t.Device.Name, at, err)
+	}
+	return existing != nil, nil
+}
+
+// RemoveQdisc removes the device's clsact qdisc, unless it has filters.
+//
+// Returns an error wrapping ErrDetach.
+func RemoveQdisc(dev Device) error {
+	empty, err := isEmptyClsact(dev.Index)
+	if empty && err == nil {
+		err = ignoreGone(netlink.QdiscDel(clsactQdisc(dev.Index)))
+	}
+	if err != nil {
+		return fmt.Errorf("%w the clsact qdisc of %s: %w", ErrDetach, dev.Name, err)
+	}
+	return nil
+}
+
+// isEmptyClsact tells whether the device has a clsact qdisc without any filter.
+func isEmptyClsact(ifindex int) (bool, error) {
+	if kind, err := ingressQdisc(ifindex); err != nil || kind != "clsact" {
+		return false, ignoreGone(err)
+	}
+	for _, at := range Sides {
+		filters, err := filtersAt(ifindex, at)
+		if err != nil || len(filters) > 0 {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func filtersAt(ifindex int, at Side) ([]netlink.Filter, error) {
+	device := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: ifindex}}
+	return netlinksafe.FilterList(device, at.clsactParent())
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,54 @@
+package hook
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/xdp-port/xdp-port/pkg/kernel"
+)
+
+// TCHook is how the tc programs are attached.
+type TCHook uint32
+
+// The kinds of tc hook.
+const (
+	// AutoHook is TCX where the kernel has it.
+	AutoHook TCHook = iota
+	// TCX attaches by bpf_link (Linux 6.6).
+	TCX
+	// Clsact attaches filters of the clsact qdisc.
+	Clsact
+)
+
+// String returns the word that the configuration uses.
+func (h TCHook) String() string {
+	return [...]string{"auto", "tcx", "clsact"}[h]
+}
+
+// BestHook is TCX, which is owned by a link, where the kernel has it.
+func Best() (TCHook, error) {
+	err := kernel.QueryTCX()
+	switch {
+	case err == nil:
+		return TCX, nil
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return Clsact, nil
+	}
+	return AutoHook, fmt.Errorf("%w: ask for tcx: %w", ErrAttach, err)
+}
+
+// Ready returns an error that says what the kernel lacks for the programs, or for
+// the hook that is asked for.
+func Ready(hook TCHook) error {
+	if err := kernel.Ready(); err != nil {
+		return err
+	}
+	if hook == TCX {
+		if err := kernel.TCX.Check(); err != nil {
+			return fmt.Errorf(`%w: set "tcHook" to "auto" or "clsact"`, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,25 @@
+package pin
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrPin is returned when the BPF file system refuses something. The message
+// says what.
+var ErrPin = errors.New("the BPF file system refused")
+
+// ErrMap is returned when the kernel refuses a map for a document.
+var ErrMap = errors.New("the kernel refused a map")
+
+// Remove unpins what is at a path. A missing pin is no error; a folder, which is
+// not ours, stays.
+func Remove(path string) error {
+	if err := unix.Unlink(path); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.EISDIR) {
+		return fmt.Errorf("%w to remove %s: %w", ErrPin, path, err)
+	}
+	return nil
+}

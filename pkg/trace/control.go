@@ -1,0 +1,111 @@
+package trace
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/pin"
+)
+
+// traceControl is the variable by which a listener tells the programs what it
+// wants, in their memory.
+type control struct {
+	memory []byte
+	shared *bpf.ProgramsTrace
+	// mine is what this listener wrote into Until last.
+	mine uint64
+	// last is what had been left out when the memory was given back.
+	mutex sync.Mutex
+	last  uint64
+}
+
+func openControl(dir string) (*control, error) {
+	m, err := pin.OpenMap(dir, bpf.MapTrace)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	if size := unsafe.Sizeof(bpf.ProgramsTrace{}); m.ValueSize() != uint32(size) {
+		return nil, fmt.Errorf("the map %s is of another build: its value has %d bytes, not %d", bpf.MapTrace, m.ValueSize(), size)
+	}
+	memory, err := unix.Mmap(m.FD(), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map the memory of %s: %w", bpf.MapTrace, err)
+	}
+	return &control{memory: memory, shared: (*bpf.ProgramsTrace)(unsafe.Pointer(&memory[0]))}, nil
+}
+
+// claim succeeds where nobody listens, or the one who did is dead.
+func (c *control) claim() bool {
+	now := monotonic()
+	until := atomic.LoadUint64(&c.shared.Until)
+	return until < now && c.swap(until, now+uint64(listenFor))
+}
+
+// renew succeeds unless somebody else has claimed. The programs may have
+// forgotten this listener, when it was late.
+func (c *control) renew() bool {
+	until := monotonic() + uint64(listenFor)
+	return c.swap(c.mine, until) || c.swap(0, until)
+}
+
+func (c *control) swap(from, to uint64) bool {
+	if !atomic.CompareAndSwapUint64(&c.shared.Until, from, to) {
+		return false
+	}
+	c.mine = to
+	return true
+}
+
+func (c *control) holds() bool {
+	until := atomic.LoadUint64(&c.shared.Until)
+	return until == c.mine || until == 0
+}
+
+func (c *control) release() { atomic.CompareAndSwapUint64(&c.shared.Until, c.mine, 0) }
+
+func (c *control) want(options Options) {
+	atomic.StoreUint32(&c.shared.Ifindex, uint32(options.Device))
+	atomic.StoreUint32(&c.shared.Sample, uint32(options.Sample))
+}
+
+func (c *control) leftOut() uint64 {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.shared != nil {
+		c.last = atomic.LoadUint64(&c.shared.LeftOut)
+	}
+	return c.last
+}
+
+// Close gives the memory back. Only leftOut may be called afterwards.
+func (c *control) Close() error {
+	c.leftOut()
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.shared = nil
+	return unix.Munmap(c.memory)
+}
+
+// clock turns the kernel's time of an event into that of the wall.
+type clock struct{ boot time.Time }
+
+func newClock() clock {
+	return clock{time.Now().Round(0).Add(-time.Duration(monotonic()))}
+}
+
+func (c clock) at(monotonic uint64) time.Time { return c.boot.Add(time.Duration(monotonic)) }
+
+// monotonic returns the time as bpf_ktime_get_ns does.
+func monotonic() uint64 {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // has no way to fail
+	return uint64(now.Nano())
+}

@@ -1,0 +1,2 @@
+// Package trace listens to what the programs decide, packet by packet.
+package trace

@@ -1,0 +1,208 @@
+package trace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/pin"
+)
+
+// ErrListening is returned where somebody else is listening already: there is
+// one ring buffer for all containers.
+var ErrListening = errors.New("somebody else is tracing")
+
+// TraceOptions say which packets a listener wants.
+type Options struct {
+	// Device is the index of the only device to trace; 0 is all.
+	Device int
+	// Sample traces one packet of so many, by chance; 0 and 1 trace each.
+	Sample int
+	// RingSize is that of the ring buffer in bytes, at least; 0 is 1 MiB,
+	// which has room for some 5,000 events.
+	RingSize int
+}
+
+const defaultRingSize = 1 << 20
+
+// Whoever listens says so every second. The programs forget a listener that
+// did not say so for longer.
+const (
+	listenFor  = 3 * time.Second
+	renewEvery = time.Second
+)
+
+// Listener hears what becomes of the packets of all containers, whatever their
+// rules. While there is none, tracing costs a packet one branch; one that dies
+// is forgotten after three seconds, but its ring buffer stays until the next
+// one listens, or the last container leaves.
+type Listener struct {
+	control *control
+	rings   *ebpf.Map
+	ring    *ebpf.Map
+	reader  *ringbuf.Reader
+	clock   clock
+	// leftOutBefore is what was left out when it began.
+	leftOutBefore uint64
+	stop, stopped chan struct{}
+	lost          atomic.Pointer[error]
+	closing       sync.Once
+}
+
+// Listen begins to trace the packets of all rulesets, by the maps of the one
+// pinned in dir, which they share. The caller must Close the result, and call
+// Next often enough.
+//
+// Returns an error wrapping ErrListening if somebody else is listening,
+// os.ErrNotExist if the ruleset is of a build that does not trace.
+func Listen(dir string, options Options) (*Listener, error) {
+	l := &Listener{clock: newClock(), stop: make(chan struct{}), stopped: make(chan struct{})}
+	if err := l.open(dir, options); err != nil {
+		return nil, errors.Join(err, l.closeAll())
+	}
+	if err := l.begin(options); err != nil {
+		return nil, errors.Join(err, l.closeAll())
+	}
+	go l.renew()
+	return l, nil
+}
+
+func (l *Listener) open(dir string, options Options) (err error) {
+	if l.control, err = openControl(dir); err != nil {
+		return err
+	}
+	if l.rings, err = pin.OpenMap(dir, bpf.ProgramsMapTraceRings); err != nil {
+		return err
+	}
+	l.ring, err = ebpf.NewMap(&ebpf.MapSpec{
+		Name: "xdp_port_trace", Type: ebpf.RingBuf, MaxEntries: ringSize(options.RingSize),
+	})
+	if err != nil {
+		return fmt.Errorf("make the ring buffer: %w", err)
+	}
+	if l.reader, err = ringbuf.NewReader(l.ring); err != nil {
+		return fmt.Errorf("read the ring buffer: %w", err)
+	}
+	return nil
+}
+
+// ringSize rounds up to what the kernel takes: a power of two, in whole pages.
+func ringSize(wanted int) uint32 {
+	if wanted <= 0 {
+		wanted = defaultRingSize
+	}
+	size := uint32(os.Getpagesize())
+	for size < uint32(min(wanted, 1<<30)) {
+		size *= 2
+	}
+	return size
+}
+
+// begin claims the trace first, so that there is one listener, and gives it the
+// ring buffer last, so that this has what was asked for only.
+func (l *Listener) begin(options Options) error {
+	if !l.control.claim() {
+		return fmt.Errorf("%w: wait until it ends (one that was killed counts for %s)", ErrListening, listenFor)
+	}
+	l.control.want(options)
+	l.leftOutBefore = l.control.leftOut()
+	if err := l.rings.Put(uint32(0), l.ring); err != nil {
+		l.control.release()
+		return fmt.Errorf("hand over the ring buffer: %w", err)
+	}
+	return nil
+}
+
+// renew says that somebody listens, until Close.
+func (l *Listener) renew() {
+	defer close(l.stopped)
+	ticker := time.NewTicker(renewEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-ticker.C:
+			if !l.control.renew() {
+				err := fmt.Errorf("%w, since this process stood still for more than %s", ErrListening, listenFor)
+				l.lost.Store(&err)
+				_ = l.reader.Close()
+				return
+			}
+		}
+	}
+}
+
+// Next waits for the next event. Events come in the order in which the kernel
+// decided.
+//
+// Returns an error wrapping os.ErrDeadlineExceeded after the time of
+// SetDeadline, os.ErrClosed after Close, ErrListening if another listener took
+// over because this process stood still for seconds.
+func (l *Listener) Next() (*Event, error) {
+	record, err := l.reader.Read()
+	if lost := l.lost.Load(); err != nil && lost != nil {
+		return nil, *lost
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the trace: %w", err)
+	}
+	return decodeEvent(record.RawSample, l.clock)
+}
+
+// SetDeadline bounds the wait of Next; the zero time unbounds it.
+func (l *Listener) SetDeadline(t time.Time) { l.reader.SetDeadline(t) }
+
+// LeftOut returns the number of events that found the ring buffer full, also
+// after Close.
+func (l *Listener) LeftOut() uint64 {
+	return l.control.leftOut() - l.leftOutBefore
+}
+
+// Hears tells whether the packets of the ruleset pinned in dir are among those
+// of this listener: not if it was loaded when all others were gone.
+func (l *Listener) Hears(dir string) (bool, error) {
+	rings, err := pin.OpenMapIfExists(dir, bpf.ProgramsMapTraceRings)
+	if rings == nil || err != nil {
+		return false, err
+	}
+	defer rings.Close()
+	return pin.SameMap(rings, l.rings)
+}
+
+// Close ends the trace, unless another listener has taken over.
+func (l *Listener) Close() (err error) {
+	l.closing.Do(func() {
+		close(l.stop)
+		<-l.stopped
+		if l.control.holds() {
+			_ = l.rings.Delete(uint32(0)) // nothing there is fine, too
+			l.control.release()
+		}
+		err = l.closeAll()
+	})
+	return err
+}
+
+func (l *Listener) closeAll() error {
+	var errs []error
+	if l.reader != nil {
+		errs = append(errs, l.reader.Close())
+	}
+	for _, m := range []*ebpf.Map{l.ring, l.rings} {
+		if m != nil {
+			errs = append(errs, m.Close())
+		}
+	}
+	if l.control != nil {
+		errs = append(errs, l.control.Close())
+	}
+	return errors.Join(errs...)
+}
