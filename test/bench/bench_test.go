@@ -10,8 +10,8 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// TestAll makes every comparison, with so little in it that the figures mean
-// nothing: the bench is to run when it is wanted.
+// TestAll runs every comparison with so few samples that the figures mean nothing. It only shows
+// that the bench works.
 func TestAll(t *testing.T) {
 	need.Program(t, "iperf3", "nft", "iptables-nft")
 	found, output := node.State(), filepath.Join(t.TempDir(), "bench.json")

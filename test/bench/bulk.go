@@ -19,7 +19,7 @@ import (
 const (
 	bulkRounds = 11
 	bulkTime   = 1         // seconds
-	bulkBytes  = 640 << 20 // in a shorter run, over its scale
+	bulkBytes  = 640 << 20 // divided by the scale of a shorter run
 	bulkLeast  = 16 << 20
 )
 
@@ -63,16 +63,16 @@ func (b *bench) claimBulk(words string, contenders []*contender) {
 	}{{auto, 0.9}, {tc, 0.98}} {
 		c := find(contenders, asks.name)
 		b.claim(result.Claim{
-			What: fmt.Sprintf("%s: one TCP stream %s, of nothing attached", asks.name, words), Bound: asks.bound, AtLeast: true,
+			What: fmt.Sprintf("%s: one TCP stream %s, relative to no plugin", asks.name, words), Bound: asks.bound, AtLeast: true,
 		}, ratio(c, base))
 	}
 	c := find(contenders, tc)
 	b.claim(result.Claim{
-		What: fmt.Sprintf("%s: one TCP stream %s, of nft DNAT's", tc, words), Bound: 1, AtLeast: true,
+		What: fmt.Sprintf("%s: one TCP stream %s, relative to nft DNAT", tc, words), Bound: 1, AtLeast: true,
 	}, ratio(c, dnat))
 }
 
-// serveIperf runs a server that rewritten connections arrive at.
+// serveIperf runs a server at the port that rewritten connections reach.
 func serveIperf(in ns.NetNS) (stop func() error, err error) {
 	server := exec.Command("nice", "-n", "-20", "iperf3", "-s", "-p", fmt.Sprint(answered))
 	server.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true}
@@ -86,8 +86,8 @@ func serveIperf(in ns.NetNS) (stop func() error, err error) {
 	}, nil
 }
 
-// iperf returns the rate that arrives, in Gbit/s. A server that is not there
-// yet, or still busy with the last one, gets some time.
+// iperf returns the rate of arriving data, in Gbit/s. It waits for a server that is starting or still
+// busy.
 func (b *bench) iperf(w *world, more ...string) (rate float64, err error) {
 	for deadline := time.Now().Add(pace.Patience(10 * time.Second)); ; time.Sleep(100 * time.Millisecond) {
 		if rate, err = b.iperfOnce(w, more...); err == nil || time.Now().After(deadline) {

@@ -19,19 +19,19 @@ const (
 	native     = "xdp-port, native"
 	tc         = "xdp-port, tc"
 	tcClsact   = "xdp-port, tc, clsact"
-	// Builds that cannot be listened to: what tracing costs while nobody does.
+	// Builds without tracing show what tracing costs while no trace runs.
 	autoWithoutTracing = "(xdp-port, auto, built without tracing)"
 	tcWithoutTracing   = "(xdp-port, tc, built without tracing)"
 	nft                = "nft DNAT"
 	iptables           = "iptables-nft DNAT"
 	tutorial           = "the tutorial's XDP"
-	// Programs that do nothing: what any program at the hook costs.
+	// Programs that do nothing show what any program at the hook costs.
 	emptyXDP  = "(an empty XDP program, generic)"
 	emptyBoth = "(the same, and an empty tc program)"
 	emptyTC   = "(an empty tc program)"
 )
 
-// setups is what each way does to a world in which nothing is attached.
+// setups are the ways to rewrite a port. Each changes a world without attachments.
 var setups = []struct {
 	name string
 	add  func(*world) error
@@ -52,7 +52,7 @@ var setups = []struct {
 	{emptyTC, addEmpty(&tcHook)},
 }
 
-// worlds makes a machine for each of the names, or for all there are.
+// worlds makes a machine for each of the names, or for all.
 func (b *bench) worlds(names ...string) (all []*world, err error) {
 	for _, setup := range setups {
 		if len(names) > 0 && !slices.Contains(names, setup.name) {
@@ -135,8 +135,7 @@ func onNode(w *world, stdin, name string, args ...string) error {
 	return nil
 }
 
-// keepConntrack lets the entries of a world's flows live as long as the bench
-// runs.
+// keepConntrack makes the entries of a world's flows last as long as the bench.
 func keepConntrack(w *world) error {
 	return w.node.NS.Do(func(ns.NetNS) error {
 		return setSysctl("net/netfilter/nf_conntrack_udp_timeout", "3600")

@@ -12,9 +12,9 @@ const (
 	crowdRounds = 40
 )
 
-// crowd compares a node with one attached container with one that has a
-// thousand. Those cannot take turns, so each is measured beside what does not
-// depend on the number of attachments, and that ratio is what is compared.
+// crowd compares a node with one attached container and one with a thousand. Those cannot take turns,
+// so each is measured next to something that does not depend on the number of attachments. The
+// comparison uses these ratios.
 func crowd(b *bench) error {
 	all, err := b.worlds(nothing, autoClsact)
 	if err != nil {
@@ -46,7 +46,7 @@ func crowd(b *bench) error {
 	return nil
 }
 
-// crowdBench has a world in which nothing is attached and one with a crowd.
+// crowdBench has a world without attachments and one with a crowd.
 type crowdBench struct {
 	*bench
 	idle, busy         *world
@@ -54,13 +54,13 @@ type crowdBench struct {
 	sendIdle, sendBusy func(int) error
 }
 
-// crowdSample is what was measured with so many attached.
+// crowdSample is the measurements with a number of attachments.
 type crowdSample struct {
-	floor, add, del *contender // a process each
-	idle, busy      *contender // a packet each
+	floor, add, del *contender // one process each
+	idle, busy      *contender // one packet each
 }
 
-// crowdPlugin has the rules of the world that the crowd is in.
+// crowdPlugin has the rules of the crowd's world.
 func crowdPlugin() plugin {
 	return xdpPortPlugin(map[string]any{"mode": "auto", "tcHook": "clsact", "rules": portRules()})
 }
@@ -98,15 +98,15 @@ func (c *crowdBench) measure(suffix string) (*crowdSample, error) {
 
 func (c *crowdBench) reportCrowd(size int, alone, crowded *crowdSample) {
 	c.report(result.Table{
-		Name: "crowd-operations", Title: "ADD and DEL beside many attached containers (clsact)", Unit: "ms",
+		Name: "crowd-operations", Title: "ADD and DEL next to many attached containers (clsact)", Unit: "ms",
 	}, []*contender{alone.floor, alone.add, alone.del, crowded.floor, crowded.add, crowded.del}, nil)
 	c.report(result.Table{
-		Name: "crowd-packets", Title: "A small UDP packet beside many attached containers (clsact)", Unit: "ns a packet",
+		Name: "crowd-packets", Title: "A small UDP packet next to many attached containers (clsact)", Unit: "ns per packet",
 	}, []*contender{alone.idle, alone.busy, crowded.idle, crowded.busy}, nil)
 	compare := func(what string, of func(*crowdSample) (measured, beside *contender)) {
 		before, besideBefore := of(alone)
 		after, besideAfter := of(crowded)
-		c.claim(result.Claim{What: fmt.Sprintf("%s at %d attached containers, of that at 1", what, size), Bound: 1.2}, after.samples.Over(besideAfter.samples).OverMedian(before.samples.Over(besideBefore.samples)).Spread())
+		c.claim(result.Claim{What: fmt.Sprintf("%s at %d attached containers, relative to 1", what, size), Bound: 1.2}, after.samples.Over(besideAfter.samples).OverMedian(before.samples.Over(besideBefore.samples)).Spread())
 	}
 	compare("ADD", func(s *crowdSample) (*contender, *contender) { return s.add, s.floor })
 	compare("DEL", func(s *crowdSample) (*contender, *contender) { return s.del, s.floor })

@@ -14,16 +14,16 @@ const (
 	datagramRounds   = 40
 	datagramsARound  = 25_000
 	noRuleSuffix     = ", no rule"
-	settlingTime     = time.Millisecond
-	settlingPatience = 5 * time.Second
+	arrivalTime      = time.Millisecond
+	arrivalPatience  = 5 * time.Second
 	toleratedPerMill = 1
 )
 
-const addedNote = "The time that the one core that does it all is busy with a packet: the sender's system call, the node, the far host's link."
+const addedNote = "Busy time of the one core that handles a packet from the sender's system call through the node to the far host's link."
 
-// bursts are how many datagrams a system call sends. Most programs send one.
-// That costs more than all the rest, but cold caches are what a packet meets
-// in real life; without it differences are clearer.
+// bursts are the number of datagrams in a system call. Most programs send one, so their packets meet
+// cold caches; the system call then costs more than everything else. Bursts show differences more
+// clearly.
 var bursts = []struct {
 	name, words string
 	size        int
@@ -32,15 +32,13 @@ var bursts = []struct {
 	{"datagrams-burst", "sent in bursts of 64", 64},
 }
 
-// sendingContender measures what a packet costs in a world, and keeps the
-// cycles beside the time.
+// sendingContender measures the cost of a packet in a world, in time and in CPU cycles.
 type sendingContender struct {
 	contender
 	cycles result.Series
 }
 
-// datagrams compares what a small datagram of one flow costs, one that a rule is
-// about and one that none is.
+// datagrams compares the cost of a small datagram of one flow, with and without a matching rule.
 func datagrams(b *bench) error {
 	all, err := b.worlds()
 	if err != nil {
@@ -60,7 +58,7 @@ func datagrams(b *bench) error {
 			return err
 		}
 		b.report(result.Table{
-			Name: burst.name, Title: "A small UDP packet of one flow, " + burst.words, Unit: "ns a packet", Added: true, Note: addedNote,
+			Name: burst.name, Title: "A small UDP packet of one flow, " + burst.words, Unit: "ns per packet", Added: true, Note: addedNote,
 		}, contenders, find(contenders, nothing))
 		b.reportCycles(burst.name, senders)
 		b.claimDatagrams(burst.words, contenders)
@@ -68,14 +66,14 @@ func datagrams(b *bench) error {
 	return nil
 }
 
-// sendingIn makes the contenders of a world: packets that a rule is about, and
-// packets that none is, where there are rules.
+// sendingIn makes the contenders of a world: packets that a rule matches and, if there are rules,
+// packets that none matches.
 func (b *bench) sendingIn(w *world, burst int) (senders []*sendingContender, err error) {
 	for _, port := range []uint16{asked, other} {
 		name := w.name
 		if port == other {
 			if !w.tcp {
-				continue // there are no rules, or the tutorial's
+				continue // no rules, or the tutorial's
 			}
 			name += noRuleSuffix
 		}
@@ -88,8 +86,7 @@ func (b *bench) sendingIn(w *world, burst int) (senders []*sendingContender, err
 	return senders, nil
 }
 
-// newSender returns what sends so many datagrams of one flow to a port of the
-// far host.
+// newSender returns a function that sends datagrams of one flow to a port of the far host.
 func (b *bench) newSender(w *world, port uint16, burst int) (send func(count int) error, err error) {
 	sender, err := traffic.NewSender(w.NS, netip.AddrPortFrom(far, port), burst)
 	if err != nil {
@@ -99,8 +96,8 @@ func (b *bench) newSender(w *world, port uint16, burst int) (send func(count int
 	return sender.Send, nil
 }
 
-// sending makes a contender that sends so many packets a round to a port, and
-// sees to it that they arrive as they should.
+// sending makes a contender that sends count packets to a port in each round, and checks that they
+// arrive.
 func (b *bench) sending(name string, w *world, port uint16, count int, send func(int) error) *sendingContender {
 	s := &sendingContender{contender: contender{name: name}}
 	s.sample = func() (float64, error) {
@@ -121,18 +118,18 @@ func (b *bench) sending(name string, w *world, port uint16, count int, send func
 	return s
 }
 
-// awaitArrival waits until so many packets to a port have arrived in all, but for
-// those that may be lost. Most have when they are sent; others are with ksoftirqd,
-// which waits for its turn on a busy machine.
-func (w *world) awaitArrival(port uint16, want uint64, mayBeLost int) error {
-	for deadline := time.Now().Add(pace.Patience(settlingPatience)); ; {
-		time.Sleep(settlingTime)
+// awaitArrival waits until the number of packets to a port has arrived, except those that the kernel
+// may drop. Most arrive while they are sent. ksoftirqd handles others, and waits for its turn on a
+// busy machine.
+func (w *world) awaitArrival(port uint16, want uint64, mayBeDropped int) error {
+	for deadline := time.Now().Add(pace.Patience(arrivalPatience)); ; {
+		time.Sleep(arrivalTime)
 		arrived, err := w.sink.Arrived(w.arrivesAt(port))
 		if err != nil {
 			return err
 		}
 		missing := int(want - arrived)
-		if missing <= mayBeLost {
+		if missing <= mayBeDropped {
 			return nil
 		}
 		if time.Now().After(deadline) {
@@ -149,7 +146,7 @@ func asContenders(senders []*sendingContender) []*contender {
 	return contenders
 }
 
-// reportCycles prints CPU cycles where the machine counts them.
+// reportCycles prints CPU cycles if the machine counts them.
 func (b *bench) reportCycles(name string, senders []*sendingContender) {
 	if b.core.CountsCycles() != nil {
 		return
@@ -159,7 +156,7 @@ func (b *bench) reportCycles(name string, senders []*sendingContender) {
 		contenders = append(contenders, &contender{name: s.name, samples: s.cycles[min(b.warmUps, len(s.cycles)):]})
 	}
 	b.report(result.Table{
-		Name: name + "-cycles", Title: "The same in CPU cycles", Unit: "cycles a packet", Added: true,
+		Name: name + "-cycles", Title: "The same in CPU cycles", Unit: "cycles per packet", Added: true,
 	}, contenders, contenders[0])
 }
 
@@ -169,21 +166,21 @@ func (b *bench) claimDatagrams(words string, contenders []*contender) {
 		name  string
 		bound float64
 	}{{auto, 0.7}, {tc, 0.3}} {
-		hit := find(contenders, asks.name)
+		match := find(contenders, asks.name)
 		b.claim(result.Claim{
-			What: asks.name + ": what it adds to a small UDP packet " + words + ", of what nft DNAT adds", Bound: asks.bound,
-		}, addedRatio(hit, dnat, base))
+			What: asks.name + ": overhead for a small UDP packet " + words + ", relative to nft DNAT", Bound: asks.bound,
+		}, addedRatio(match, dnat, base))
 	}
 	for _, pair := range [][2]string{{auto, autoWithoutTracing}, {tc, tcWithoutTracing}} {
 		b.claim(result.Claim{
-			What:  pair[0] + ": a small UDP packet " + words + " while nobody listens, of one of a build without tracing",
-			Bound: 1.03, // what two builds that are the same may differ by
+			What:  pair[0] + ": a small UDP packet " + words + " while no trace runs, relative to a build without tracing",
+			Bound: 1.03, // two identical builds differ by up to this
 		}, ratio(find(contenders, pair[0]), find(contenders, pair[1])))
 	}
 	for _, name := range []string{auto, tc} {
-		hit, miss := find(contenders, name), find(contenders, name+noRuleSuffix)
+		match, miss := find(contenders, name), find(contenders, name+noRuleSuffix)
 		b.claim(result.Claim{
-			What: name + ": what it adds to a packet " + words + " that no rule is about, of one that hits", Bound: 0.7,
-		}, addedRatio(miss, hit, base))
+			What: name + ": overhead for a packet " + words + " without a match, relative to a match", Bound: 0.7,
+		}, addedRatio(miss, match, base))
 	}
 }

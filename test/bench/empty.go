@@ -8,8 +8,8 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 )
 
-// addEmpty attaches programs that do nothing to the host side: what they cost
-// no program at these hooks can avoid. XDP is generic.
+// addEmpty attaches programs that do nothing to the host side. No program at these hooks costs less.
+// XDP is generic.
 func addEmpty(hooks ...*hookKind) func(*world) error {
 	return func(w *world) error {
 		for _, hook := range hooks {
@@ -32,7 +32,7 @@ func addEmpty(hooks ...*hookKind) func(*world) error {
 	}
 }
 
-// attach attaches a program where the container's packets come in.
+// attach attaches a program to the hook where the container's packets arrive.
 func (h *hookKind) attach(program *ebpf.Program, ifindex int) (link.Link, error) {
 	if h.kind == ebpf.XDP {
 		return link.AttachXDP(link.XDPOptions{Program: program, Interface: ifindex, Flags: link.XDPGenericMode})

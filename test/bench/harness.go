@@ -18,13 +18,13 @@ type bench struct {
 	core *traffic.Core
 	out  *result.Result
 	undo []func() error
-	pods int // made so far, for their names
+	pods int // number of pods so far, for their names
 }
 
-// later has something done when the comparison is over, the last one first.
+// later makes finish call a function. The last one is called first.
 func (b *bench) later(undo func() error) { b.undo = append(b.undo, undo) }
 
-// finish does what was left for later.
+// finish calls the functions of later.
 func (b *bench) finish() error {
 	var errs []error
 	for _, undo := range slices.Backward(b.undo) {
@@ -34,11 +34,11 @@ func (b *bench) finish() error {
 	return errors.Join(errs...)
 }
 
-// effort is how much a run does.
+// effort is the size of a run.
 type effort struct {
-	// scale is how many times less than in a full run.
+	// scale is the factor that a run is smaller than a full one by.
 	scale int
-	// least is the least number of rounds, warmUps how many do not count.
+	// least is the minimum of rounds, and warmUps the number of rounds that do not count.
 	least, warmUps int
 }
 
@@ -47,23 +47,22 @@ var (
 	quickEffort = effort{scale: 5, least: 3, warmUps: 1}
 )
 
-// less scales a number of rounds or containers down.
+// less scales down a number of rounds or containers.
 func (e effort) less(full int) int { return max(e.least, full/e.scale) }
 
-// lessWork scales down what is done in one sample, to no less than clocks can
-// tell from nothing.
+// lessWork scales down the work of one sample, but not below what clocks can measure.
 func (e effort) lessWork(full int) int { return max(200, full/e.scale) }
 
-// contender is somebody in a comparison.
+// contender is one side of a comparison.
 type contender struct {
 	name string
-	// sample measures once.
+	// sample makes one measurement.
 	sample  func() (float64, error)
 	samples result.Series
 }
 
-// takeTurns has each contender measure once a round, A B C A B C, since the
-// speed of a machine drifts. The first round warms up and does not count.
+// takeTurns lets each contender make one measurement per round, A B C A B C, because the speed of a
+// machine drifts. The first round warms up and does not count.
 func (b *bench) takeTurns(rounds int, contenders []*contender) error {
 	for round := range b.warmUps + rounds {
 		for _, c := range contenders {
@@ -82,8 +81,8 @@ func (b *bench) takeTurns(rounds int, contenders []*contender) error {
 	return nil
 }
 
-// report prints a table of the contenders and keeps it. Rows are compared with
-// base, round by round, if that is not nil.
+// report prints and keeps a table of the contenders. If base is not nil, it compares rows with base
+// round by round.
 func (b *bench) report(table result.Table, contenders []*contender, base *contender) {
 	for _, c := range contenders {
 		row := result.Row{Name: c.name, Value: c.samples.Spread(), Samples: c.samples}
@@ -102,7 +101,7 @@ func (b *bench) report(table result.Table, contenders []*contender, base *conten
 	b.out.Tables = append(b.out.Tables, table)
 }
 
-// claim keeps what the product must show, and what was measured of it.
+// claim keeps a requirement for the product and its measurement.
 func (b *bench) claim(c result.Claim, measured result.Spread) {
 	c.Measured = measured
 	b.out.Claims = append(b.out.Claims, c)
@@ -111,12 +110,12 @@ func (b *bench) claim(c result.Claim, measured result.Spread) {
 // ratio compares two contenders round by round.
 func ratio(of, to *contender) result.Spread { return of.samples.Over(to.samples).Spread() }
 
-// addedRatio compares what two contenders add to a third one.
+// addedRatio compares the overhead of two contenders over a third one.
 func addedRatio(of, to, base *contender) result.Spread {
 	return of.samples.Minus(base.samples).OverMedian(to.samples.Minus(base.samples)).Spread()
 }
 
-// find returns the contender of a name.
+// find returns the contender with a name.
 func find(contenders []*contender, name string) *contender {
 	for _, c := range contenders {
 		if c.name == name {

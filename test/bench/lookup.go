@@ -15,8 +15,8 @@ const (
 
 var ruleCounts = []int{1, 64, 1024}
 
-// lookup compares what the programs themselves take with few rules and with
-// many, without any network stack around them.
+// lookup compares the cost of the programs with few rules and with many, without a network stack
+// around them.
 func lookup(b *bench) error {
 	n, err := b.newNode()
 	if err != nil {
@@ -65,13 +65,13 @@ func (b *bench) lookupIn(n *node.Node, mode string, hook *hookKind, title string
 		return err
 	}
 	b.report(result.Table{
-		Name: "lookup-" + mode, Title: "Rules: " + title + ", IPv4 UDP that a two-way rule hits", Unit: "ns a packet", Added: true,
-		Note: "BPF_PROG_RUN of a small program that lays the packet out anew and calls the measured one.",
+		Name: "lookup-" + mode, Title: "Rules: " + title + ", IPv4 UDP that a two-way rule matches", Unit: "ns per packet", Added: true,
+		Note: "BPF_PROG_RUN of a small program that restores the packet and calls the measured one.",
 	}, contenders, floor)
 	for _, kind := range ruleKinds {
 		few, many := find(contenders, ruleCount(1, kind)), find(contenders, ruleCount(1024, kind))
 		b.claim(result.Claim{
-			What: fmt.Sprintf("%s, %s: the program with 1,024 rules, of one with 1", mode, kind.name), Bound: 1.3,
+			What: fmt.Sprintf("%s, %s: the program with 1,024 rules, relative to 1", mode, kind.name), Bound: 1.3,
 		}, addedRatio(many, few, floor))
 	}
 	first := find(contenders, ruleCount(1, ruleKinds[0]))

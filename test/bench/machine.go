@@ -11,7 +11,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/bench/internal/traffic"
 )
 
-// describe tells what a run depends on.
+// describe returns what a run depends on.
 func describe(core *traffic.Core) result.Machine {
 	m := result.Machine{
 		Arch: runtime.GOARCH, Cores: runtime.NumCPU(), Go: runtime.Version(),
@@ -21,7 +21,7 @@ func describe(core *traffic.Core) result.Machine {
 	if unix.Uname(&name) == nil {
 		m.Kernel = unix.ByteSliceToString(name.Release[:])
 	}
-	// What is not run from its repository has no commit.
+	// Outside of a repository there is no commit.
 	if commit, err := exec.Command("git", "describe", "--always", "--dirty").Output(); err == nil {
 		m.Commit = strings.TrimSpace(string(commit))
 	}

@@ -1,6 +1,5 @@
-// Bench measures xdp-port beside what people use today: each comparison in
-// turns, on nodes made of network namespaces. It prints tables, and writes
-// bench.json for the plotter (see the folder report).
+// Bench compares xdp-port with common tools. The contenders take turns, on nodes made of network
+// namespaces. It prints tables, and writes bench.json for the plotter in the folder report.
 package main
 
 import (
@@ -37,7 +36,7 @@ func main() {
 	}
 }
 
-// comparisons are run in this order, the same in every run.
+// comparisons run in this order.
 var comparisons = []struct {
 	name    string
 	measure func(*bench) error

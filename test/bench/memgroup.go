@@ -21,11 +21,11 @@ import (
 // memoryGroup is a memory control group, of version 2 or 1.
 type memoryGroup struct {
 	folder string
-	// usage reads the kernel memory that is charged to it, in bytes.
+	// usage reads the kernel memory charged to the group, in bytes.
 	usage func() (float64, error)
 }
 
-// newMemoryGroup makes a group where this machine has the controller.
+// newMemoryGroup makes a group if this machine has the controller.
 func newMemoryGroup(suffix string) (*memoryGroup, error) {
 	name := fmt.Sprintf("xdp-port-bench-%d-%s", os.Getpid(), suffix)
 	g := &memoryGroup{folder: filepath.Join("/sys/fs/cgroup/memory", name)}
@@ -33,7 +33,7 @@ func newMemoryGroup(suffix string) (*memoryGroup, error) {
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
 		g.folder = filepath.Join("/sys/fs/cgroup", name)
 		g.usage = func() (float64, error) { return readStat(filepath.Join(g.folder, "memory.stat"), "kernel") }
-		_ = os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+memory"), 0) // usage tells if it is not there
+		_ = os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+memory"), 0) // usage fails if the controller is missing
 	}
 	if err := os.Mkdir(g.folder, 0o755); err != nil {
 		return nil, fmt.Errorf("make a memory control group: %w", err)
@@ -44,7 +44,7 @@ func newMemoryGroup(suffix string) (*memoryGroup, error) {
 	return g, nil
 }
 
-// command runs a program in the group; without a group, just so.
+// command runs a program in the group, or without one if there is none.
 func (g *memoryGroup) command(program string) *exec.Cmd {
 	if g == nil {
 		return exec.Command(program)
@@ -52,13 +52,12 @@ func (g *memoryGroup) command(program string) *exec.Cmd {
 	return exec.Command("sh", "-c", `echo $$ >"$1" && exec "$2"`, "sh", filepath.Join(g.folder, "cgroup.procs"), program)
 }
 
-// accountNames are the names of what accounts returns.
+// accountNames are the names of the accounts.
 var accountNames = []string{"maps and programs", "control group"}
 
-// accounts returns the kernel memory of what is pinned, and of the group, in
-// bytes.
+// accounts returns the kernel memory of all pinned objects, and of the group, in bytes.
 func (g *memoryGroup) accounts() ([]float64, error) {
-	charged, err := g.settled()
+	charged, err := g.stableUsage()
 	if err != nil {
 		return nil, err
 	}
@@ -66,9 +65,9 @@ func (g *memoryGroup) accounts() ([]float64, error) {
 	return []float64{float64(pinned), charged}, err
 }
 
-// settled is usage when it no longer changes: what processes leave behind is
-// freed some time after them.
-func (g *memoryGroup) settled() (charged float64, err error) {
+// stableUsage is usage once it no longer changes. The kernel frees the memory of ended processes some
+// time after them.
+func (g *memoryGroup) stableUsage() (charged float64, err error) {
 	const pause, patience, quiet = 50 * time.Millisecond, 60, 4
 	for tries, same := 0, 0; tries < patience && same < quiet; tries++ {
 		now, err := g.usage()
@@ -84,8 +83,7 @@ func (g *memoryGroup) settled() (charged float64, err error) {
 	return charged, nil
 }
 
-// close removes the group, which the last process leaves some time after it
-// was waited for.
+// close removes the group. The last process leaves it some time after Wait.
 func (g *memoryGroup) close() (err error) {
 	for deadline := time.Now().Add(node.ToolTimeout); ; time.Sleep(10 * time.Millisecond) {
 		if err = os.Remove(g.folder); !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
@@ -94,8 +92,7 @@ func (g *memoryGroup) close() (err error) {
 	}
 }
 
-// pinnedMemory adds up what the kernel says of all maps and programs that
-// xdp-port has pinned.
+// pinnedMemory adds up the kernel's figures for all maps and programs that xdp-port has pinned.
 func pinnedMemory() (total uint64, err error) {
 	maps := map[ebpf.MapID]bool{}
 	err = filepath.WalkDir(node.StateFolder, func(path string, entry fs.DirEntry, err error) error {
@@ -142,7 +139,7 @@ func readNumber(path string) (float64, error) {
 	return strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
 }
 
-// readStat reads one line of a file of names and numbers.
+// readStat reads one value from a file with names and numbers.
 func readStat(path, name string) (float64, error) {
 	file, err := os.Open(path)
 	if err != nil {

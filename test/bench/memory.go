@@ -9,14 +9,13 @@ import (
 
 const (
 	memoryRounds = 5
-	memoryPods   = 40 // a round: charges come in batches, only many show what one costs
-	leastPods    = 8  // of which at least one is not within what is charged already
+	memoryPods   = 40 // per round: the kernel charges in batches, so only many show what one costs
+	leastPods    = 8  // enough for at least one new batch
 )
 
-// memory prints what a ruleset and a container cost the kernel, by two
-// accounts: what it says of each pinned map and program, and what it charges a
-// control group that the plugin's processes run in, which sees links and files
-// as well.
+// memory prints what a ruleset and a container cost the kernel, in two ways: the kernel's figures for
+// each pinned map and program, and the charge of a control group with the plugin's processes, which
+// includes links and files.
 func memory(b *bench) error {
 	var all, containers []*contender
 	for _, hook := range []string{"tcx", "clsact"} {
@@ -39,8 +38,7 @@ func memory(b *bench) error {
 	return nil
 }
 
-// memoryOf returns what the first container costs, which loads the ruleset, and
-// what each further one does.
+// memoryOf returns the cost of the first container, which loads the ruleset, and of each further one.
 func (b *bench) memoryOf(hook string) (ruleset, container []*contender, err error) {
 	n, err := b.newNode() // rulesets belong to a node
 	if err != nil {

@@ -13,19 +13,18 @@ import (
 	"github.com/xdp-port/xdp-port/test/bench/internal/traffic"
 )
 
-// Flows of the new-flow comparison: so many ports of the container by so many
-// addresses, a million in all.
+// Flows of this comparison: ports of the container times addresses, a million in all.
 const (
 	sprayPorts     = 1000
 	sprayAddresses = 1000
 	sprayFirstPort = 20000
-	sprayRounds    = 39 // and one that warms up
+	sprayRounds    = 39 // and one to warm up
 )
 
-// autoManyFlows remembers as many flows as nft does here.
+// autoManyFlows has room for as many flows as nft here.
 const autoManyFlows = "xdp-port, auto, flows 1048576"
 
-// newFlows compares what the first packet of a flow costs.
+// newFlows compares the cost of the first packet of a flow.
 func newFlows(b *bench) error {
 	restore, err := roomInConntrack(2*sprayPorts*sprayAddresses, 2*sprayPorts*sprayAddresses)
 	if err != nil {
@@ -64,14 +63,14 @@ func newFlows(b *bench) error {
 	base := find(contenders, nothing)
 	b.report(result.Table{
 		Name: "new-flows", Title: fmt.Sprintf("A small UDP packet that begins a flow, %d flows in all", perRound*(b.warmUps+rounds)),
-		Unit: "ns a packet", Added: true, Note: addedNote,
+		Unit: "ns per packet", Added: true, Note: addedNote,
 	}, contenders, base)
 	b.reportCycles("new-flows", senders)
 	dnat := find(contenders, nft)
 	for _, name := range []string{auto, tc} {
 		c := find(contenders, name)
 		b.claim(result.Claim{
-			What: name + ": what it adds to the first packet of a flow, of what nft DNAT adds", Bound: 0.4,
+			What: name + ": overhead for the first packet of a flow, relative to nft DNAT", Bound: 0.4,
 		}, addedRatio(c, dnat, base))
 	}
 	return nil
@@ -87,9 +86,8 @@ func sprayAddressList() []netip.Addr {
 	return addresses
 }
 
-// roomInConntrack gives the connection tracking of the whole machine, which has
-// one limit for all network namespaces, room for so many entries, and returns
-// how to set it back.
+// roomInConntrack makes room for entries in the connection tracking of the whole machine, which has
+// one limit for all network namespaces. restore undoes that.
 func roomInConntrack(entries, buckets int) (restore func() error, err error) {
 	var undo []func() error
 	restore = func() error {

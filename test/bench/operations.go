@@ -13,7 +13,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-const verbRounds = 60
+const operationRounds = 60
 
 // Contenders of ADD and DEL.
 const (
@@ -28,26 +28,26 @@ const (
 	tcxWait         = "(the kernel's wait for two tcx links)"
 )
 
-// operations compares ADD and DEL as whole processes: of a container whose rules are
-// loaded, but for those that are called the first.
+// operations compares ADD and DEL as whole processes, of a container whose rules are loaded, except
+// for the contenders called first.
 func operations(b *bench) error {
-	v := &verbBench{bench: b}
+	v := &operationBench{bench: b}
 	if err := v.setUp(); err != nil {
 		return err
 	}
-	if err := b.takeTurns(b.less(verbRounds), v.inTurn()); err != nil {
+	if err := b.takeTurns(b.less(operationRounds), v.inTurn()); err != nil {
 		return err
 	}
 	floor := find(v.adds, floorPlugin)
 	b.report(result.Table{
 		Name: "add", Title: "ADD, as a whole process", Unit: "ms",
-		Note: "One rule, or one mapping, if nothing else is said; the ruleset is loaded, but for the first one.",
+		Note: "One rule or one mapping, unless stated; the ruleset is loaded, except for the first one.",
 	}, append(v.adds[:len(v.adds):len(v.adds)], v.wait), floor)
 	b.report(result.Table{Name: "del", Title: "DEL, as a whole process", Unit: "ms"}, v.dels, find(v.dels, floorPlugin))
 	b.claimOperation("ADD", v.adds)
 	b.claimOperation("DEL", v.dels)
 	for _, hook := range []string{ownClsact, ownTCX} {
-		b.claim(result.Claim{What: hook + ": the first ADD, of a later one", Bound: 2},
+		b.claim(result.Claim{What: hook + ": the first ADD, relative to a later one", Bound: 2},
 			ratio(find(v.adds, hook+firstOne), find(v.adds, hook)))
 	}
 	return nil
@@ -56,28 +56,28 @@ func operations(b *bench) error {
 func (b *bench) claimOperation(operation string, contenders []*contender) {
 	c := func(name string) *contender { return find(contenders, name) }
 	for _, own := range []string{ownClsact, ownTC} {
-		b.claim(result.Claim{What: own + ": " + operation + ", of tuning's", Bound: 2.5}, ratio(c(own), c(floorPlugin)))
+		b.claim(result.Claim{What: own + ": " + operation + ", relative to tuning", Bound: 2.5}, ratio(c(own), c(floorPlugin)))
 		for _, portmap := range []string{portmapIPTables, portmapNFTables} {
-			b.claim(result.Claim{What: own + ": " + operation + ", of that of " + portmap, Bound: 0.2}, ratio(c(own), c(portmap)))
+			b.claim(result.Claim{What: own + ": " + operation + ", relative to " + portmap, Bound: 0.2}, ratio(c(own), c(portmap)))
 		}
 	}
 	for _, portmap := range []string{portmapIPTables, portmapNFTables} {
-		b.claim(result.Claim{What: ownTCX + ": " + operation + ", of that of " + portmap, Bound: 1}, ratio(c(ownTCX), c(portmap)))
+		b.claim(result.Claim{What: ownTCX + ": " + operation + ", relative to " + portmap, Bound: 1}, ratio(c(ownTCX), c(portmap)))
 	}
 	for _, own := range []string{ownClsact, ownTCX} {
-		b.claim(result.Claim{What: own + ": " + operation + " with 1,024 rules, of one with 1", Bound: 1.5}, ratio(c(own+manyRules), c(own)))
+		b.claim(result.Claim{What: own + ": " + operation + " with 1,024 rules, relative to 1", Bound: 1.5}, ratio(c(own+manyRules), c(own)))
 	}
 }
 
-// verbBench has a node for the containers of loaded rulesets, and another for
-// those that are the first and only: rulesets belong to a node.
-type verbBench struct {
+// operationBench has one node for containers with loaded rulesets, and another for containers that
+// are the only ones, because rulesets belong to a node.
+type operationBench struct {
 	*bench
 	adds, dels []*contender
 	wait       *contender
 }
 
-func (v *verbBench) setUp() error {
+func (v *operationBench) setUp() error {
 	shared, err := v.newNode()
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func (v *verbBench) setUp() error {
 	return v.enterWait(shared)
 }
 
-// tuningPlugin is about the least that a plugin can do in a container.
+// tuningPlugin does about the minimum that a plugin can do in a container.
 func tuningPlugin() plugin {
 	return plugin{"tuning", map[string]any{"sysctl": map[string]any{"net.core.somaxconn": "500"}}}
 }
@@ -130,9 +130,9 @@ func portmap(backend string) plugin {
 	}}
 }
 
-// enter makes a contender whose ADD and DEL are measured in turn. With loaded,
-// another container has the same rules all the time.
-func (v *verbBench) enter(name string, on *node.Node, plugin plugin, loaded bool) error {
+// enter makes a contender that measures ADD and DEL in turns. If loaded is set, another container has
+// the same rules all the time.
+func (v *operationBench) enter(name string, on *node.Node, plugin plugin, loaded bool) error {
 	add, del := &contender{name: name}, &contender{name: name}
 	v.adds, v.dels = append(v.adds, add), append(v.dels, del)
 	p, err := v.newPod(on, name == portmapIPTables)
@@ -156,9 +156,8 @@ func (v *verbBench) enter(name string, on *node.Node, plugin plugin, loaded bool
 	return nil
 }
 
-// untilDetached waits until the kernel has detached what DEL left to it: it does
-// so when it has the time, holds the lock of all network devices meanwhile, and
-// whoever has the next turn would wait for that.
+// untilDetached waits until the kernel has completed the detachment that DEL began. The kernel does so when it
+// has time, and holds the lock of all network devices meanwhile, so the next turn would wait for it.
 func (p *pod) untilDetached() error {
 	for deadline := time.Now().Add(node.ToolTimeout); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		var left []ebpf.ProgramID
@@ -173,9 +172,9 @@ func (p *pod) untilDetached() error {
 	return fmt.Errorf("programs are attached %s after DEL", node.ToolTimeout)
 }
 
-// enterWait measures what no plugin can change: the kernel waits for an RCU
-// grace period for each tcx link.
-func (v *verbBench) enterWait(on *node.Node) error {
+// enterWait measures what no plugin can change: for each tcx link the kernel waits for an RCU grace
+// period.
+func (v *operationBench) enterWait(on *node.Node) error {
 	p, err := v.newPod(on, false)
 	if err != nil {
 		return err
@@ -203,8 +202,8 @@ func (v *verbBench) enterWait(on *node.Node) error {
 	return nil
 }
 
-// inTurn has each ADD followed by its DEL.
-func (v *verbBench) inTurn() []*contender {
+// inTurn returns each ADD followed by its DEL.
+func (v *operationBench) inTurn() []*contender {
 	var all []*contender
 	for i := range v.adds {
 		all = append(all, v.adds[i], v.dels[i])

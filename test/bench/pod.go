@@ -19,22 +19,22 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// pod is a container with no more than a veth, made without plugins.
+// pod is a container with only a veth, made without plugins.
 type pod struct {
 	*node.Container
 	node *node.Node
 	host netlink.Link
-	// group is charged for what the plugins make, unless it is nil.
+	// group is charged for the plugins' objects, unless it is nil.
 	group *memoryGroup
-	// ordinary has plugins run with the priority that other processes have.
+	// ordinary makes plugins run with the priority of other processes.
 	ordinary bool
-	// added is what DEL is still to be run for.
+	// added is the plugins that still need a DEL.
 	added []plugin
 }
 
 // plugin is a CNI plugin with a configuration.
 type plugin struct {
-	path   string // of its binary
+	path   string // of the binary
 	config map[string]any
 }
 
@@ -45,7 +45,7 @@ const (
 	podAddress     = "10.88.0.2/16"
 )
 
-// newNode makes a node that goes when the comparison is over.
+// newNode makes a node that is closed after the comparison.
 func (b *bench) newNode() (*node.Node, error) {
 	n, err := node.New()
 	if err == nil {
@@ -54,7 +54,7 @@ func (b *bench) newNode() (*node.Node, error) {
 	return n, err
 }
 
-// newPod makes a container on a node. Only one pod of a node has addresses.
+// newPod makes a container on a node. Only one pod per node has addresses.
 func (b *bench) newPod(n *node.Node, addressed bool) (*pod, error) {
 	c, err := n.Container()
 	if err != nil {
@@ -110,7 +110,7 @@ func xdpPortPlugin(options map[string]any) plugin {
 	return plugin{"xdp-port", options}
 }
 
-// binary is the plugin's place.
+// binary is the path of the plugin's binary.
 func (p plugin) binary() (string, error) {
 	dir, err := node.BinDir()
 	if err != nil {
@@ -122,7 +122,7 @@ func (p plugin) binary() (string, error) {
 	return filepath.Join(dir, "cni", p.path), nil
 }
 
-// stdin is the configuration as a runtime would hand it on.
+// stdin is the configuration as a runtime would pass it.
 func (p plugin) stdin(in ns.NetNS) ([]byte, error) {
 	config := map[string]any{
 		"cniVersion": "1.0.0", "name": "bench", "type": p.path,
@@ -138,8 +138,8 @@ func (p plugin) stdin(in ns.NetNS) ([]byte, error) {
 	return json.Marshal(config)
 }
 
-// call runs an operation and returns how long the process took, from its start to its
-// end. It is real-time where that is allowed, like senders.
+// call runs an operation and returns how long the process took, from start to end. It has real-time
+// priority if that is allowed, like senders.
 func (p *pod) call(plugin plugin, operation string) (took time.Duration, err error) {
 	binary, err := plugin.binary()
 	if err != nil {
@@ -175,8 +175,8 @@ func (p *pod) call(plugin plugin, operation string) (took time.Duration, err err
 	return took, nil
 }
 
-// runBounded runs a command, and kills it with its process group when it takes
-// too long: what is real-time must not run for ever.
+// runBounded runs a command, and kills it with its process group if it takes too long: a real-time
+// process must not run forever.
 func runBounded(command *exec.Cmd) error {
 	if err := command.Start(); err != nil {
 		return err
@@ -186,7 +186,7 @@ func runBounded(command *exec.Cmd) error {
 	return command.Wait()
 }
 
-// add runs ADD and has close run DEL.
+// add runs ADD. close runs DEL.
 func (p *pod) add(plugin plugin) (time.Duration, error) {
 	p.added = append(p.added, plugin)
 	return p.call(plugin, "ADD")
@@ -199,7 +199,7 @@ func (p *pod) del() (time.Duration, error) {
 	return p.call(last, "DEL")
 }
 
-// close runs DEL of what is still there; the rest goes with the node.
+// close runs the missing DELs. The rest goes with the node.
 func (p *pod) close() error {
 	var errs []error
 	for len(p.added) > 0 {
@@ -209,7 +209,7 @@ func (p *pod) close() error {
 	return errors.Join(errs...)
 }
 
-// process makes a sample of how long a process takes.
+// process makes a sample that measures how long a process takes.
 func process(run func() (time.Duration, error)) func() (float64, error) {
 	return func() (float64, error) {
 		took, err := run()

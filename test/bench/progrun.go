@@ -15,17 +15,17 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// hookKind is a kind of program that can be run without packets on the way.
+// hookKind is a kind of program that the bench can run without traffic.
 type hookKind struct {
 	kind ebpf.ProgramType
 	// pass is the verdict that lets a packet through.
 	pass int32
-	// attachTypes are those that its author may have chosen: only programs of
-	// the same can call each other.
+	// attachTypes are the types that the program may have: only programs with the same type can call each
+	// other.
 	attachTypes []ebpf.AttachType
-	// Where the context has the packet's bounds and the device.
+	// Offsets of the packet's bounds and of the device in the context.
 	data, dataEnd, device int
-	// attached returns the id of the program on a device.
+	// attached returns the ID of the program on a device.
 	attached func(netlink.Link) (ebpf.ProgramID, error)
 }
 
@@ -61,8 +61,7 @@ var (
 	}
 )
 
-// attachedProgram opens what the plugin attached where the pod's packets come
-// in.
+// attachedProgram opens the plugin's program at the hook where the pod's packets arrive.
 func (h *hookKind) attachedProgram(p *pod) (program *ebpf.Program, err error) {
 	err = p.node.NS.Do(func(ns.NetNS) error {
 		device, err := netlink.LinkByIndex(p.host.Attrs().Index)
@@ -79,7 +78,7 @@ func (h *hookKind) attachedProgram(p *pod) (program *ebpf.Program, err error) {
 	return program, err
 }
 
-// emptyProgram does nothing: what it takes to be run is what all take.
+// emptyProgram does nothing. Running it costs what running any program costs.
 func (h *hookKind) emptyProgram() (*ebpf.Program, error) {
 	return ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "empty", Type: h.kind, AttachType: h.attachTypes[0], License: "Dual BSD/GPL",
@@ -87,14 +86,14 @@ func (h *hookKind) emptyProgram() (*ebpf.Program, error) {
 	})
 }
 
-// notCalled is what a caller returns that could not call.
+// notCalled is the result of a caller that could not call.
 const notCalled = 0x77
 
-// calling is a program that lays the packet out as it was, since the run before
-// may have rewritten its port, and calls another one.
+// calling is a program that restores the packet, because the previous run may have rewritten its
+// port, and calls another program.
 type calling struct {
 	*ebpf.Program
-	callee *ebpf.Map // which forgets it when its last handle is closed
+	callee *ebpf.Map // holds the program until its last handle is closed
 }
 
 func (h *hookKind) call(callee *ebpf.Program) (*calling, error) {
@@ -137,8 +136,7 @@ func (h *hookKind) caller(table *ebpf.Map) asm.Instructions {
 // Close closes the handles.
 func (c *calling) Close() error { return errors.Join(c.Program.Close(), c.callee.Close()) }
 
-// runner returns a sample of a program on a pod's device: the time of one run
-// in ns.
+// runner returns a sample of a program on a pod's device: the time of one run in ns.
 func (b *bench) runner(h *hookKind, p *pod, callee *ebpf.Program) (func() (float64, error), error) {
 	defer callee.Close()
 	caller, err := h.call(callee)
@@ -163,7 +161,7 @@ func (b *bench) runner(h *hookKind, p *pod, callee *ebpf.Program) (func() (float
 	}, nil
 }
 
-// context is the packet's context with the device that it came from.
+// context is a packet's context with its device.
 func (h *hookKind) context(ifindex int) []byte {
 	context := make([]byte, 192)
 	if h.kind == ebpf.XDP {

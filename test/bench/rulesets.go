@@ -2,8 +2,8 @@ package main
 
 import "fmt"
 
-// ruleKind makes rulesets of any size that all have the rule for asked, last, so
-// that a walk through the rules would be seen.
+// ruleKind makes rulesets of any size. The rule for asked is last, so that a walk through the rules
+// would show.
 type ruleKind struct {
 	name string
 	rule func(i int, port int) map[string]any
@@ -35,7 +35,7 @@ var ruleKinds = []ruleKind{
 	}},
 }
 
-// rules returns so many rules.
+// rules returns count rules.
 func (k ruleKind) rules(count int) []any {
 	rules := make([]any, count)
 	for i := range rules {

@@ -25,14 +25,14 @@ const (
 	scrapeCrowd  = 100
 	scrapers     = 20
 	scrapeRounds = 60
-	// scrapeLead is for how long scrapers are at it before ADD begins: they come
-	// upon a collection at any point of it.
+	// scrapeLead is how long scrapers run before ADD begins, so that ADD meets a collection at any point of
+	// it.
 	scrapeLead = 300 * time.Millisecond
 )
 
-// scrapes compares ADD beside attached containers whose metrics nobody reads with
-// ADD while many connections read them without end. The plugin has no more priority
-// here than who serves the metrics: it competes with that for the cores.
+// scrapes compares ADD with and without many connections that read the metrics of attached containers
+// continuously. The plugin has no more priority than the metrics server here: both compete for the
+// cores.
 func scrapes(b *bench) error {
 	n, err := b.newNode()
 	if err != nil {
@@ -63,9 +63,9 @@ func scrapes(b *bench) error {
 		return err
 	}
 	b.report(result.Table{
-		Name: "scrapes", Title: fmt.Sprintf("ADD beside %d attached containers (clsact)", len(crowd)), Unit: "ms",
+		Name: "scrapes", Title: fmt.Sprintf("ADD next to %d attached containers (clsact)", len(crowd)), Unit: "ms",
 	}, []*contender{quiet, busy}, quiet)
-	b.claim(result.Claim{What: fmt.Sprintf("ADD while %d connections scrape, of ADD while none does", scrapers), Bound: 1.2},
+	b.claim(result.Claim{What: fmt.Sprintf("ADD while %d connections scrape, relative to ADD without them", scrapers), Bound: 1.2},
 		busy.samples.OverMedian(quiet.samples).Spread())
 	return nil
 }
@@ -123,7 +123,7 @@ func (b *bench) serveMetrics(n *node.Node) (url string, err error) {
 	return found, nil
 }
 
-// scrapeMeanwhile has all scrapers scrape without end while something is done.
+// scrapeMeanwhile lets all scrapers scrape continuously while do runs.
 func scrapeMeanwhile(n *node.Node, url string, do func()) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	errs := make([]error, scrapers)
@@ -137,8 +137,8 @@ func scrapeMeanwhile(n *node.Node, url string, do func()) error {
 	return errors.Join(errs...)
 }
 
-// scrapeUntil scrapes by one connection, until the context is done. A scrape that
-// is refused, or takes longer than a Prometheus waits, is an error.
+// scrapeUntil scrapes over one connection until the context is done. A refused scrape is an error, and
+// so is one that takes longer than Prometheus would wait.
 func scrapeUntil(ctx context.Context, n *node.Node, url string) error {
 	const patience = 10 * time.Second
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {

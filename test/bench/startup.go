@@ -8,8 +8,7 @@ import (
 
 const startupRounds = 100
 
-// startup compares how long it takes to start a plugin that has next to nothing
-// to do.
+// startup compares the time to start a plugin that has almost nothing to do.
 func startup(b *bench) error {
 	n, err := b.newNode()
 	if err != nil {
@@ -32,6 +31,6 @@ func startup(b *bench) error {
 	b.report(result.Table{
 		Name: "startup", Title: "VERSION, as a whole process", Unit: "ms",
 	}, contenders, portmap)
-	b.claim(result.Claim{What: "answering VERSION, of portmap's time", Bound: 1.2}, ratio(own, portmap))
+	b.claim(result.Claim{What: "answering VERSION, relative to portmap", Bound: 1.2}, ratio(own, portmap))
 	return nil
 }

@@ -10,10 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addTutorial does what tutorials teach: an XDP program that writes the new port
-// into UDP packets and thinks of no checksum, reply or fragment, attached
-// without a word about the mode, so native. TCP would not get far with that: it
-// passes as it is.
+// addTutorial does what tutorials teach: an XDP program writes the new port into UDP packets and ignores
+// checksums, replies and fragments. It is attached without a mode, so native. TCP would not work, so
+// the program passes it unchanged.
 func addTutorial(w *world) error {
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "tutorial", Type: ebpf.XDP, License: "Dual BSD/GPL", Instructions: tutorialProgram(),

@@ -12,36 +12,32 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// What the packets are about: rules turn asked into answered; no rule is about
-// other.
+// Ports of the packets: rules rewrite asked to answered, and no rule matches other.
 const (
 	asked    = 7999
 	answered = 7998
 	other    = 6000
 )
 
-// far is the host behind the second hop. Whatever is in behindFar reaches its
-// link, too.
+// far is the host behind the second hop. Packets to behindFar reach its link, too.
 var (
 	far       = netip.MustParseAddr(node.FarIPv4)
 	behindFar = netip.MustParsePrefix("10.98.0.0/16")
 )
 
-// world is a contender's machine: a node with one container, and a far host
-// that counts the datagrams that reach it. All worlds are alike but for what
-// rewrites the ports.
+// world is a contender's machine: a node with one container, and a far host that counts the datagrams
+// that arrive. Worlds differ only in what rewrites the ports.
 type world struct {
 	name string
-	// rewrites says that UDP packets to asked arrive at answered; tcp that TCP
-	// works that way, too.
+	// rewrites is set if UDP packets to asked arrive at answered, and tcp if TCP works as well.
 	rewrites, tcp bool
 
 	*pod
 	sink *traffic.Sink
-	undo []func() error // of what was set up and does not go with the node
+	undo []func() error // for changes that do not go with the node
 }
 
-// newWorld makes a world in which nothing is attached.
+// newWorld makes a world without attachments.
 func (b *bench) newWorld(name string) (w *world, err error) {
 	w = &world{name: name}
 	n, err := b.newNode()
@@ -69,7 +65,7 @@ func routeBehindFar(ns.NetNS) error {
 	return netlink.RouteAdd(&netlink.Route{Dst: destination, Gw: far.AsSlice()})
 }
 
-// arrivesAt is the port at which packets to a port come out.
+// arrivesAt is the port at which packets to a port arrive.
 func (w *world) arrivesAt(port uint16) uint16 {
 	if w.rewrites && port == asked {
 		return answered
@@ -77,7 +73,7 @@ func (w *world) arrivesAt(port uint16) uint16 {
 	return port
 }
 
-// addXDPPort puts the world's container under a configuration of xdp-port.
+// addXDPPort attaches the world's container with a configuration of xdp-port.
 func (w *world) addXDPPort(options map[string]any) error {
 	w.rewrites, w.tcp = true, true
 	_, err := w.add(xdpPortPlugin(options))

@@ -16,7 +16,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/bench/internal/result"
 )
 
-// panels are the parts of the picture, in rows.
+// panels are the parts of the picture, row by row.
 var panels = [][]column{
 	{
 		{"added to a small UDP packet (ns)", "datagrams-single", added},
@@ -70,7 +70,7 @@ func drawAll(found *result.Result, path string) error {
 	return err
 }
 
-// bars draws a table, the first contender on top, with quartiles.
+// bars draws a table with quartiles. The first contender is on top.
 func bars(found *result.Result, c column) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text = c.title
@@ -116,7 +116,7 @@ func addBar(p *plot.Plot, at float64, s result.Spread, fill color.Color) error {
 	return nil
 }
 
-// isDetail tells whether a row is for the tables only.
+// isDetail reports whether a row is only for the tables.
 func isDetail(contender string) bool {
 	return strings.HasPrefix(contender, "(") || strings.HasSuffix(contender, ", no rule")
 }

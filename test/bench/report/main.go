@@ -1,5 +1,5 @@
-// Report puts what a run of the bench found, bench.json, where people read it:
-// a picture and all tables into docs, a summary into the README.
+// Report puts bench.json, the result of a bench run, where people read it: a picture and all tables into
+// docs, a summary into the README.
 package main
 
 import (
@@ -39,7 +39,7 @@ func run(input, root string) error {
 	return fillIn(filepath.Join(root, "README.md"), summary(found))
 }
 
-// writeTables writes all that a run found.
+// writeTables writes all tables of a run.
 func writeTables(found *result.Result, path string) error {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "# A run of `make bench`\n\n%s. %s; %.0f s.\n", found.Machine, found.Date, found.Seconds)
@@ -53,10 +53,10 @@ func writeTables(found *result.Result, path string) error {
 	return os.WriteFile(path, out.Bytes(), 0o644)
 }
 
-// Lines between which the README has the summary.
+// The summary in the README is between these lines.
 var beginMark, endMark = []byte("<!-- make report -->\n"), []byte("<!-- end of make report -->\n")
 
-// fillIn replaces what is between the marks of a file.
+// fillIn replaces the text between the marks of a file.
 func fillIn(path string, text []byte) error {
 	old, err := os.ReadFile(path)
 	if err != nil {

@@ -28,7 +28,7 @@ var packetColumns = []column{
 
 var processColumns = []column{{"ADD, ms", "add", value}, {"DEL, ms", "del", value}}
 
-// summary is what the README has of a run.
+// summary is the README's summary of a run.
 func summary(found *result.Result) []byte {
 	var out bytes.Buffer
 	met, missed := 0, 0
@@ -48,8 +48,7 @@ func summary(found *result.Result) []byte {
 	return out.Bytes()
 }
 
-// writeSummary has a line for each contender of the first column's table that
-// another column knows, too.
+// writeSummary writes a line for each contender that is in the first column's table and in another one.
 func writeSummary(out *bytes.Buffer, found *result.Result, columns []column) {
 	fmt.Fprint(out, "| |")
 	for _, c := range columns {

@@ -48,9 +48,9 @@ func (t *Table) cells(row *Row) []string {
 	return cells
 }
 
-// PrintClaims writes what the product must show beside what it shows.
+// PrintClaims writes each requirement for the product next to its measurement.
 func PrintClaims(out io.Writer, claims []Claim) {
-	rows := [][]string{{"", "measured", "wanted", ""}}
+	rows := [][]string{{"", "measured", "required", ""}}
 	for i := range claims {
 		c := &claims[i]
 		rows = append(rows, []string{c.What, c.Measured.String() + c.suffix(), c.Limit(), c.Verdict()})
@@ -58,7 +58,7 @@ func PrintClaims(out io.Writer, claims []Claim) {
 	printGrid(out, rows)
 }
 
-// String is the median, with the quartiles where they are any different.
+// String is the median, with the quartiles if they differ.
 func (s Spread) String() string {
 	if Number(s.Low) == Number(s.Median) && Number(s.High) == Number(s.Median) {
 		return Number(s.Median)
@@ -66,7 +66,7 @@ func (s Spread) String() string {
 	return fmt.Sprintf("%s (%s to %s)", Number(s.Median), Number(s.Low), Number(s.High))
 }
 
-// Number has about three digits that mean something.
+// Number formats a number with about three significant digits.
 func Number(value float64) string {
 	switch size := max(value, -value); {
 	case size >= 100:

@@ -1,4 +1,4 @@
-// Package result is what a run of the bench found, as bench.json has it.
+// Package result is the result of a bench run, as in bench.json.
 package result
 
 import (
@@ -9,18 +9,18 @@ import (
 
 // Result is a run.
 type Result struct {
-	// Date is when it began, in RFC 3339.
+	// Date is the start of the run, in RFC 3339.
 	Date string `json:"date"`
-	// Seconds is how long it took.
+	// Seconds is the duration of the run.
 	Seconds float64 `json:"seconds"`
-	// Quick says that there were too few rounds for figures to quote.
+	// Quick is set if there were too few rounds for figures to quote.
 	Quick   bool    `json:"quick"`
 	Machine Machine `json:"machine"`
 	Tables  []Table `json:"tables"`
 	Claims  []Claim `json:"claims"`
 }
 
-// Machine is where it ran.
+// Machine describes the machine of a run.
 type Machine struct {
 	Kernel   string `json:"kernel"`
 	Arch     string `json:"arch"`
@@ -28,18 +28,18 @@ type Machine struct {
 	Go       string `json:"go"`
 	Commit   string `json:"commit"`
 	RealTime bool   `json:"realTime"`
-	Cycles   string `json:"cycles"` // "counted", or why not
+	Cycles   string `json:"cycles"` // "counted", or the reason why not
 }
 
-// Table compares contenders, whose samples were taken in turns.
+// Table compares contenders that took turns.
 type Table struct {
-	// Name is for the plotter to find it by.
+	// Name identifies the table for the plotter.
 	Name  string `json:"name"`
 	Title string `json:"title"`
 	Unit  string `json:"unit"`
 	// Base is the row that ratios refer to, or empty.
 	Base string `json:"base,omitempty"`
-	// Added says that the rows also have what they add to Base.
+	// Added is set if rows also have their overhead over Base.
 	Added bool   `json:"added,omitempty"`
 	Note  string `json:"note,omitempty"`
 	Rows  []Row  `json:"rows"`
@@ -55,18 +55,18 @@ type Row struct {
 	Samples Series  `json:"samples,omitempty"`
 }
 
-// Claim is something that the product must show.
+// Claim is a requirement for the product.
 type Claim struct {
 	What string `json:"what"`
-	// Measured is a ratio, unless Unit says otherwise.
+	// Measured is a ratio, unless Unit is set.
 	Measured Spread  `json:"measured"`
 	Unit     string  `json:"unit,omitempty"`
 	Bound    float64 `json:"bound"`
-	// AtLeast says that Bound is a lower one.
+	// AtLeast is set if Bound is a lower bound.
 	AtLeast bool `json:"atLeast,omitempty"`
 }
 
-// Met tells whether the median keeps to the bound.
+// Met reports whether the median is within the bound.
 func (c *Claim) Met() bool {
 	if c.AtLeast {
 		return c.Measured.Median >= c.Bound
@@ -74,7 +74,7 @@ func (c *Claim) Met() bool {
 	return c.Measured.Median <= c.Bound
 }
 
-// Verdict is what a table says about the claim.
+// Verdict is the word for that in tables.
 func (c *Claim) Verdict() string {
 	if c.Met() {
 		return "met"
@@ -120,7 +120,7 @@ func Read(path string) (*Result, error) {
 	return r, nil
 }
 
-// String is the machine in a line.
+// String describes the machine in one line.
 func (m Machine) String() string {
 	priority := "not real-time"
 	if m.RealTime {
@@ -130,7 +130,7 @@ func (m Machine) String() string {
 		m.Kernel, m.Arch, m.Cores, m.Go, m.Commit, priority, m.Cycles)
 }
 
-// Table returns the table of a name, or nil.
+// Table returns the table with a name, or nil.
 func (r *Result) Table(name string) *Table {
 	for i := range r.Tables {
 		if r.Tables[i].Name == name {
@@ -140,7 +140,7 @@ func (r *Result) Table(name string) *Table {
 	return nil
 }
 
-// Row returns the row of a name, or nil; a nil Table has none.
+// Row returns the row with a name, or nil. A nil Table has none.
 func (t *Table) Row(name string) *Row {
 	if t == nil {
 		return nil

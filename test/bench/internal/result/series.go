@@ -7,9 +7,8 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// Series are the samples of a contender, one a round. Those of the same round
-// were taken within moments, so series are compared round by round: what the
-// machine did meanwhile hits both alike.
+// Series are the samples of a contender, one per round. Samples of one round are taken within
+// moments, so series are compared round by round: other load on the machine affects both.
 type Series []float64
 
 // Spread is a median with the quartiles around it.
@@ -47,8 +46,8 @@ func (s Series) Over(other Series) Series {
 	return s.with(other, func(a, b float64) float64 { return a / b })
 }
 
-// OverMedian is the ratio to the other's median: for differences, which may be
-// about nothing in a single round.
+// OverMedian is the ratio to the other's median. It suits differences, which may be close to zero
+// in a single round.
 func (s Series) OverMedian(other Series) Series {
 	divisor := other.Spread().Median
 	return s.with(s, func(a, _ float64) float64 { return a / divisor })
@@ -58,7 +57,7 @@ func (s Series) with(other Series, combine func(a, b float64) float64) Series {
 	out := make(Series, min(len(s), len(other)))
 	for i := range out {
 		if value := combine(s[i], other[i]); !math.IsInf(value, 0) && !math.IsNaN(value) {
-			out[i] = value // else the clock saw nothing to compare with
+			out[i] = value // otherwise the clock measured nothing
 		}
 	}
 	return out

@@ -18,8 +18,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestRounds compares series that drift together: what they have to each other
-// is the same all the time.
+// TestRounds compares series that drift together. Their ratio does not drift.
 func TestRounds(t *testing.T) {
 	base, twice := Series{100, 200, 300}, Series{200, 400, 600}
 	if got := twice.Over(base).Spread(); got != (Spread{2, 2, 2}) {

@@ -15,33 +15,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Core is a CPU that one thread has to itself while it measures: the thread is
-// pinned to it and, where the kernel allows, real-time, so that other processes
-// of the machine do not come in between.
+// Core is a CPU that one thread uses alone while it measures. The thread is pinned to it and has
+// real-time priority if the kernel allows it, so that other processes do not interrupt it.
 type Core struct {
 	// CPU is the number of the core.
 	CPU int
-	// RealTime says that nothing but the kernel interrupts what is measured.
+	// RealTime is set if only the kernel interrupts a measurement.
 	RealTime bool
 
 	work      chan func()
-	softirqd  string // the file that has the core's ksoftirqd's run time
-	cycles    int    // a perf event, or -1 where the machine counts none
+	softirqd  string // the file with the run time of the core's ksoftirqd
+	cycles    int    // a perf event, or -1 if the machine counts no cycles
 	cyclesErr error
 }
 
-// Cost is what some work took of its core.
+// Cost is the cost of some work on its core.
 type Cost struct {
-	// CPU is the time that the core was busy with it, the kernel's part
-	// included.
+	// CPU is the busy time of the core, including the kernel's part.
 	CPU time.Duration
-	// Wall is the time that it took.
+	// Wall is the elapsed time.
 	Wall time.Duration
-	// Cycles are CPU cycles, 0 where the machine does not count them.
+	// Cycles are CPU cycles, or 0 if the machine does not count them.
 	Cycles uint64
 }
 
-// OpenCore takes the last core of those that this process may use.
+// OpenCore takes the last core that this process may use.
 func OpenCore() (*Core, error) {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -63,7 +61,7 @@ func OpenCore() (*Core, error) {
 // CountsCycles returns nil, or why the machine counts no cycles.
 func (c *Core) CountsCycles() error { return c.cyclesErr }
 
-// Close gives the core back.
+// Close releases the core.
 func (c *Core) Close() error {
 	close(c.work)
 	if c.cyclesErr != nil {
@@ -72,7 +70,7 @@ func (c *Core) Close() error {
 	return unix.Close(c.cycles)
 }
 
-// serve runs work on a thread of its own, which ends with it.
+// serve runs work on its own thread, which ends with it.
 func (c *Core) serve(ready chan<- error) {
 	runtime.LockOSThread()
 	var only unix.CPUSet
@@ -88,8 +86,8 @@ func (c *Core) serve(ready chan<- error) {
 	}
 }
 
-// RealTime does some work on this thread, and starts processes, with real-time
-// priority if the kernel allows it: other processes wait.
+// RealTime calls work on this thread with real-time priority, if the kernel allows it. Processes
+// that work starts have it, too.
 func RealTime(work func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -99,13 +97,13 @@ func RealTime(work func() error) error {
 	return errors.Join(work(), schedule(unix.SCHED_NORMAL, 0))
 }
 
-// schedule sets the scheduling policy of this thread. Real-time is round-robin:
-// threads of one process that wait for each other must all get their turn.
+// schedule sets the scheduling policy of this thread. Real-time is round-robin, so that threads of a
+// process that wait for each other all get their turn.
 func schedule(policy, priority uint32) error {
 	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: priority}, 0)
 }
 
-// Do runs work on the core and returns what it took.
+// Do runs work on the core and returns its cost.
 func (c *Core) Do(work func() error) (cost Cost, err error) {
 	done := make(chan struct{})
 	c.work <- func() {
@@ -140,8 +138,7 @@ func (c *Core) DoIn(in ns.NetNS, work func() error) (Cost, error) {
 	})
 }
 
-// read returns what the core has done so far for this thread and for packets
-// that ksoftirqd took over.
+// read returns the core's work so far for this thread, and for packets that ksoftirqd handled.
 func (c *Core) read() (Cost, error) {
 	var cpu, wall unix.Timespec
 	if err := errors.Join(
@@ -165,7 +162,7 @@ func (c *Core) read() (Cost, error) {
 	return cost, nil
 }
 
-// countCycles counts what `perf stat -e cycles -C cpu` does.
+// countCycles counts like `perf stat -e cycles -C cpu`.
 func countCycles(cpu int) (int, error) {
 	fd, err := unix.PerfEventOpen(&unix.PerfEventAttr{
 		Type: unix.PERF_TYPE_HARDWARE, Config: unix.PERF_COUNT_HW_CPU_CYCLES, Size: unix.PERF_ATTR_SIZE_VER0,
@@ -176,10 +173,10 @@ func countCycles(cpu int) (int, error) {
 	return fd, nil
 }
 
-// findSoftirqd returns the schedstat of the thread that takes over when a core
-// has too many packets, or an empty path.
+// findSoftirqd returns the schedstat of the thread that handles packets when a core has too many, or
+// an empty path.
 func findSoftirqd(cpu int) string {
-	names, _ := filepath.Glob("/proc/[0-9]*/comm") // the pattern is good
+	names, _ := filepath.Glob("/proc/[0-9]*/comm") // the pattern is valid
 	for _, name := range names {
 		if comm, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(comm)) == fmt.Sprint("ksoftirqd/", cpu) {
 			return filepath.Join(filepath.Dir(name), "schedstat")

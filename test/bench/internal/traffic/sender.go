@@ -1,6 +1,6 @@
-// Package traffic makes and counts packets faster than what they are to
-// measure: small datagrams of real UDP sockets, sent by sendmmsg from one
-// pinned core, and a BPF program that counts them where they arrive.
+// Package traffic makes and counts packets faster than the system under test: real UDP sockets send
+// small datagrams with sendmmsg from one pinned core, and a BPF program counts them where they
+// arrive.
 package traffic
 
 import (
@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// payloadSize is that of the smallest Ethernet frame, 60 bytes without its sum.
+// payloadSize fills the smallest Ethernet frame, 60 bytes without its checksum.
 const payloadSize = 18
 
-// sprayBurst is how many datagrams of a Spray one system call sends.
+// sprayBurst is the number of datagrams that a Spray sends in one system call.
 const sprayBurst = 64
 
 // mmsghdr is struct mmsghdr of sendmmsg(2).
@@ -33,8 +33,7 @@ type Sender struct {
 	messages []mmsghdr
 }
 
-// NewSender opens a connected socket in a namespace. One system call is to send
-// a burst of so many datagrams.
+// NewSender opens a connected socket in a namespace. One system call sends burst datagrams.
 func NewSender(in ns.NetNS, to netip.AddrPort, burst int) (*Sender, error) {
 	socket, err := openSocket(in, 0)
 	if err != nil {
@@ -46,7 +45,7 @@ func NewSender(in ns.NetNS, to netip.AddrPort, burst int) (*Sender, error) {
 	return &Sender{socket: socket, messages: newMessages(burst)}, nil
 }
 
-// Send sends so many datagrams.
+// Send sends count datagrams.
 func (s *Sender) Send(count int) error {
 	for left := count; left > 0; {
 		sent, err := sendmmsg(s.socket, s.messages[:min(left, len(s.messages))])
@@ -61,8 +60,8 @@ func (s *Sender) Send(count int) error {
 // Close closes the socket.
 func (s *Sender) Close() error { return unix.Close(s.socket) }
 
-// Spray sends each datagram as the first of a new flow: from many ports of the
-// container to many addresses.
+// Spray sends each datagram as the first of a new flow, from many ports of the container to many
+// addresses.
 type Spray struct {
 	sockets   []int
 	messages  []mmsghdr // one for each address
@@ -70,8 +69,8 @@ type Spray struct {
 	addresses []unix.RawSockaddrInet4
 }
 
-// NewSpray opens one socket for each of so many source ports, from first on, and
-// sends to as many addresses as given. Together that is their product of flows.
+// NewSpray opens a socket for each source port from first on, and sends to the given addresses. The
+// number of flows is the product of both.
 func NewSpray(in ns.NetNS, first uint16, ports int, to []netip.Addr, port uint16) (*Spray, error) {
 	s := &Spray{messages: newMessages(len(to)), addresses: make([]unix.RawSockaddrInet4, len(to))}
 	for i, address := range to {
@@ -89,10 +88,10 @@ func NewSpray(in ns.NetNS, first uint16, ports int, to []netip.Addr, port uint16
 	return s, nil
 }
 
-// Flows is how many datagrams can be sent before a flow comes a second time.
+// Flows is the number of datagrams before a flow repeats.
 func (s *Spray) Flows() int { return len(s.sockets) * len(s.messages) }
 
-// Send sends so many datagrams, each of a flow that none was sent of before.
+// Send sends count datagrams, each of a new flow.
 func (s *Spray) Send(count int) error {
 	if s.next+count > s.Flows() {
 		return fmt.Errorf("there are no %d flows left of %d", count, s.Flows())
@@ -159,8 +158,7 @@ func sendmmsg(socket int, messages []mmsghdr) (int, error) {
 	}
 }
 
-// bigEndian returns a number whose bytes in memory are those of the port on
-// the wire.
+// bigEndian returns a number whose bytes in memory are those of the port on the wire.
 func bigEndian(port uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, port))
 }

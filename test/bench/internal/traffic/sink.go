@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sink takes in all UDP packets that arrive at a device, at tc ingress, and
-// counts them by destination port. Everything else passes.
+// Sink consumes all UDP packets that arrive at a device, at tc ingress, and counts them by
+// destination port. Other packets pass.
 type Sink struct {
 	arrived *ebpf.Map
 }
@@ -27,7 +27,7 @@ const (
 	ports         = 1 << 16
 )
 
-// NewSink puts a sink on a device of a namespace; it goes with the device.
+// NewSink attaches a sink to a device of a namespace. It goes with the device.
 func NewSink(in ns.NetNS, device string) (*Sink, error) {
 	arrived, err := ebpf.NewMap(&ebpf.MapSpec{
 		Name: "arrived", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: ports,
@@ -72,7 +72,7 @@ func sinkProgram(arrived *ebpf.Map) asm.Instructions {
 	}
 }
 
-// attachIngress uses clsact, which every kernel has that the product runs on.
+// attachIngress uses clsact, which every supported kernel has.
 func attachIngress(device string, program *ebpf.Program) error {
 	link, err := netlink.LinkByName(device)
 	if err != nil {
@@ -92,7 +92,7 @@ func attachIngress(device string, program *ebpf.Program) error {
 	})
 }
 
-// Arrived returns how many packets to a port have arrived.
+// Arrived returns the number of packets to a port.
 func (s *Sink) Arrived(port uint16) (count uint64, err error) {
 	return count, s.arrived.Lookup(uint32(port), &count)
 }
