@@ -15,8 +15,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
 
-// devices looks at the network devices: those that have rules, and other
-// programs on any.
+// devices checks the network devices: those with rules, and foreign programs on all.
 func devices(list []inspect.Attachment) []Finding {
 	links, err := netlinksafe.LinkList()
 	if err != nil {
@@ -35,11 +34,11 @@ func programsOf(list []inspect.Attachment) map[uint32]bool {
 	return ours
 }
 
-// foreignXDP looks for XDP programs of others. On a veth they stand in the way.
+// foreignXDP looks for foreign XDP programs. On a veth they occupy the hook.
 func foreignXDP(links []netlink.Link, list []inspect.Attachment) Finding {
-	f := Finding{Check: "other XDP programs", Status: Fine}
+	f := Finding{Check: "foreign XDP programs", Status: Fine}
 	if slices.ContainsFunc(list, func(a inspect.Attachment) bool { return a.Undetermined }) {
-		f.Status, f.Detail = Unknown, "which programs are xdp-port's cannot be read: see attachments"
+		f.Status, f.Detail = Unknown, "cannot be told from xdp-port's, which cannot be read: see attachments"
 		return f
 	}
 	ours := programsOf(list)
@@ -52,7 +51,7 @@ func foreignXDP(links []netlink.Link, list []inspect.Attachment) Finding {
 		found = append(found, fmt.Sprintf("%s has %q (id %d)", link.Attrs().Name, hook.ProgramName(ebpf.ProgramID(xdp.ProgId)), xdp.ProgId))
 		if link.Type() == "veth" {
 			f.Status = Warning
-			f.Fix = `on these veths mode "auto" does without XDP, and "generic" and "native" are refused: detach them, or leave it so`
+			f.Fix = `on these veths mode "auto" does without XDP, and "generic" and "native" are refused: detach the programs, or accept this`
 		}
 	}
 	f.Detail = "none"
@@ -62,7 +61,7 @@ func foreignXDP(links []netlink.Link, list []inspect.Attachment) Finding {
 	return f
 }
 
-// modes tells what native mode costs.
+// modes counts the attachments in each mode, and warns of native mode.
 func modes(list []inspect.Attachment) Finding {
 	counts := map[string]int{}
 	for _, a := range list {
@@ -82,13 +81,13 @@ func modes(list []inspect.Attachment) Finding {
 	}
 	if counts[datapath.Native.String()] > 0 {
 		f.Status = Warning
-		f.Fix = `on a veth native mode takes the container's segmentation offload away, and is the slow one: set "mode" to "auto"`
+		f.Fix = `native mode disables segmentation offload on a veth and is the slowest mode: set "mode" to "auto"`
 	}
 	return f
 }
 
-// offloads looks whether the host sides leave checksums and segmentation to
-// whoever is further on, which is what makes a veth fast.
+// offloads checks whether host sides leave checksums and segmentation to the next device. That
+// makes a veth fast.
 func offloads(list []inspect.Attachment) Finding {
 	const name = "offloads"
 	handle, err := ethtool.NewEthtool()
@@ -111,12 +110,12 @@ func offloads(list []inspect.Attachment) Finding {
 		}
 	}
 	if len(without) > 0 {
-		return Finding{name, Warning, some(without), "right, but slow: ethtool -K DEVICE tx on tso on"}
+		return Finding{name, Warning, some(without), "correct, but slow: ethtool -K DEVICE tx on tso on"}
 	}
-	return Finding{name, Fine, fmt.Sprintf("checksums and segmentation on all of %d host sides", looked), ""}
+	return Finding{name, Fine, fmt.Sprintf("checksums and segmentation are offloaded on all %d host sides", looked), ""}
 }
 
-// some lists things, but not so many that nobody reads them.
+// some lists the first few things and counts the others.
 func some(things []string) string {
 	const enough = 4
 	if len(things) > enough {

@@ -1,5 +1,5 @@
-// Package doctor looks what of this machine xdp-port can use, and what stands
-// in its way. It changes nothing.
+// Package doctor checks what of this machine xdp-port can use, and what prevents it. It
+// changes nothing.
 package doctor
 
 import (
@@ -18,28 +18,28 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/kernel"
 )
 
-// Status is how a check came out.
+// Status is the result of a check.
 type Status string
 
-// The outcomes of a check.
+// The results of checks.
 const (
-	// Fine needs nothing to be done.
+	// Fine needs no action.
 	Fine Status = "fine"
 	// Warning works, but not as well as it could.
 	Warning Status = "warning"
 	// Wrong does not work.
 	Wrong Status = "wrong"
-	// Unknown could not be looked at, mostly for want of privileges.
+	// Unknown could not be checked, mostly because privileges are missing.
 	Unknown Status = "unknown"
 )
 
-// Finding is what one check found.
+// Finding is the result of one check, with details.
 type Finding struct {
 	Check  string `json:"check"`
 	Status Status `json:"status"`
-	// Detail says what is there.
+	// Detail says what was found.
 	Detail string `json:"detail"`
-	// Fix says what to do; empty where nothing is to be done.
+	// Fix says what to do; empty if there is nothing to do.
 	Fix string `json:"fix,omitempty"`
 }
 
@@ -50,19 +50,19 @@ func Examine() []Finding {
 			kernelVersion(),
 			{"privileges", Wrong, err.Error(), "run this as root, as the container runtime runs"},
 			jit(), typeInformation(),
-			{"the rest", Unknown, "cannot be looked at without privileges", ""},
+			{"the rest", Unknown, "cannot be checked without privileges", ""},
 		}
 	}
 	list, err := inspect.Attachments()
 	findings := []Finding{
 		kernelVersion(),
-		{"privileges", Fine, "all that ADD takes", ""},
+		{"privileges", Fine, "all that ADD needs", ""},
 		programs(),
 	}
 	findings = append(findings, extras()...)
 	findings = append(findings, autoMode(), jit(), typeInformation(), fileSystem(), attached(list, err))
-	if err != nil { // what is ours would look foreign
-		return append(findings, Finding{"the rest", Unknown, "cannot be looked at without knowing what is attached", ""})
+	if err != nil { // our own programs would look foreign
+		return append(findings, Finding{"the rest", Unknown, "cannot be checked without knowing what is attached", ""})
 	}
 	return append(findings, devices(list)...)
 }
@@ -81,19 +81,19 @@ func kernelVersion() Finding {
 	}
 	const oldest = 5*1000 + 15
 	if major*1000+minor < oldest {
-		f.Status, f.Fix = Warning, "xdp-port is made for Linux 5.15 and later"
+		f.Status, f.Fix = Warning, "xdp-port needs Linux 5.15 or later"
 	}
 	return f
 }
 
 func programs() Finding {
 	if err := hook.Ready(hook.AutoHook); err != nil {
-		return Finding{"programs", Wrong, err.Error(), "a kernel with CONFIG_BPF_SYSCALL, CONFIG_NET_CLS_BPF and Linux 5.15 or later"}
+		return Finding{"programs", Wrong, err.Error(), "use Linux 5.15 or later with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_BPF"}
 	}
 	return Finding{"programs", Fine, "XDP, tc and the maps they need", ""}
 }
 
-// extras are features that there is a way around.
+// extras checks features that xdp-port can do without.
 func extras() (findings []Finding) {
 	for _, feature := range datapath.Features() {
 		if feature.Otherwise == "" {
@@ -110,7 +110,7 @@ func extras() (findings []Finding) {
 	return findings
 }
 
-// autoMode says what mode auto is here.
+// autoMode says which mode auto chooses on this kernel.
 func autoMode() Finding {
 	f := Finding{"mode auto", Fine, "XDP generic; tc where a foreign XDP program is on the interface", ""}
 	if datapath.AutoMode() == datapath.TC {
@@ -119,17 +119,17 @@ func autoMode() Finding {
 	return f
 }
 
-// jit looks at net/core/sysctl_net_core.c's bpf_jit_enable.
+// jit checks bpf_jit_enable of net/core/sysctl_net_core.c.
 func jit() Finding {
 	text, err := os.ReadFile("/proc/sys/net/core/bpf_jit_enable")
 	switch value := strings.TrimSpace(string(text)); {
 	case errors.Is(err, os.ErrNotExist):
-		return Finding{"JIT", Unknown, "only the host's first network namespace tells", ""}
+		return Finding{"JIT", Unknown, "can only be read in the host's network namespace", ""}
 	case err != nil:
 		return Finding{"JIT", Unknown, err.Error(), ""}
 	case value == "0":
 		return Finding{
-			"JIT", Warning, "off: programs are interpreted, which costs several times as much",
+			"JIT", Warning, "off: programs are interpreted, which takes several times as long",
 			"sysctl -w net.core.bpf_jit_enable=1",
 		}
 	}
@@ -138,9 +138,9 @@ func jit() Finding {
 
 func typeInformation() Finding {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
-		return Finding{"BTF", Fine, "the kernel has none: a helper fixes up checksums, and mode native is refused", ""}
+		return Finding{"BTF", Fine, "missing in this kernel: a helper fixes up checksums, and mode native is refused", ""}
 	}
-	return Finding{"BTF", Fine, "there: programs read the kernel's packet buffer by it", ""}
+	return Finding{"BTF", Fine, "available: programs use it to read the kernel's packet buffer", ""}
 }
 
 func fileSystem() Finding {
@@ -154,12 +154,12 @@ func fileSystem() Finding {
 		return Finding{name, Wrong, err.Error(), bpffs.MountCommand}
 	case !bpffs.IsMounted():
 		return Finding{
-			name, Warning, "not mounted at " + bpffs.MountPoint + "; ADD mounts it, in the mount namespace that it runs in",
+			name, Warning, "not mounted at " + bpffs.MountPoint + "; ADD mounts it in its own mount namespace",
 			bpffs.MountCommand + ", before the container runtime starts",
 		}
 	case bpffs.IsOpen():
 		return Finding{
-			name, Warning, "mounted at " + bpffs.MountPoint + ", but open to all users: any of them can keep ADD from working",
+			name, Warning, "mounted at " + bpffs.MountPoint + ", but open to all users: any of them can block ADD",
 			"chmod 0700 " + bpffs.MountPoint,
 		}
 	}
@@ -168,34 +168,34 @@ func fileSystem() Finding {
 
 func attached(list []inspect.Attachment, err error) Finding {
 	const name = "attachments"
-	if errors.Is(err, bpffs.ErrUnusable) && bpffs.Ready() != nil { // which is reported
+	if errors.Is(err, bpffs.ErrUnusable) && bpffs.Ready() != nil { // reported by bpffs
 		return Finding{name, Unknown, "cannot be read without a BPF file system", ""}
 	}
 	if err != nil {
 		fix := ""
 		if errors.Is(err, bpffs.ErrBusy) {
-			fix = "find out who holds the lock: fuser -v " + bpffs.Folder
+			fix = "find the process that holds the lock: fuser -v " + bpffs.Folder
 		}
 		return Finding{name, Wrong, err.Error(), fix}
 	}
-	var gone, sick int
+	var gone, damaged int
 	for i := range list {
 		switch {
 		case list[i].Gone:
 			gone++
 		case !list[i].Healthy:
-			sick++
+			damaged++
 		}
 	}
 	detail := fmt.Sprintf("%d interfaces", len(list))
 	switch {
-	case sick > 0:
+	case damaged > 0:
 		return Finding{
-			name, Wrong, fmt.Sprintf("%s, %d of them not as ADD left them", detail, sick),
-			"xdp-portctl list says what is wrong; xdp-portctl apply puts links right, ADD again, or a restart of the container, the rest",
+			name, Wrong, fmt.Sprintf("%s, %d of them damaged", detail, damaged),
+			"xdp-portctl list shows the problems; xdp-portctl apply repairs links, a restart of the container repairs the rest",
 		}
 	case gone > 0:
-		return Finding{name, Warning, fmt.Sprintf("%s, of %d the device is gone", detail, gone), "xdp-portctl gc"}
+		return Finding{name, Warning, fmt.Sprintf("%s, %d of them without their device", detail, gone), "xdp-portctl gc"}
 	}
 	return Finding{name, Fine, detail + ", all healthy", ""}
 }

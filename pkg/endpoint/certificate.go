@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// certificates are what a server shows, and whose clients' it takes.
+// certificates has the server's certificate and the authorities of clients.
 type certificates struct {
 	options Options
 
 	mutex sync.Mutex
-	// last is what was read last without an error: files are written in pieces.
+	// last was loaded last without an error. A file can be half written.
 	last *tls.Config
 }
 
-// newCertificates returns an error if the files cannot be used now.
+// newCertificates loads the files. It returns an error if they cannot be used now.
 func newCertificates(o Options) (*certificates, error) {
 	c := &certificates{options: o}
 	config, err := c.load()
@@ -31,8 +31,7 @@ func newCertificates(o Options) (*certificates, error) {
 	return c, err
 }
 
-// config returns what a server begins with; each connection gets what the files
-// have then.
+// config returns a configuration that loads the files for each connection.
 func (c *certificates) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -74,7 +73,7 @@ func (c *certificates) load() (*tls.Config, error) {
 	if !config.ClientCAs.AppendCertsFromPEM(authorities) {
 		return nil, fmt.Errorf("%s has no certificate", c.options.ClientCAFile)
 	}
-	// Probes show none.
+	// Probes have no certificate.
 	config.ClientAuth = tls.VerifyClientCertIfGiven
 	return config, nil
 }
@@ -86,8 +85,8 @@ func (c *certificates) certificate() (tls.Certificate, error) {
 	return selfSigned()
 }
 
-// selfSigned makes a certificate that proves nothing, and keeps listeners from
-// reading tokens.
+// selfSigned makes a certificate. It does not prove the identity of the server, but keeps
+// tokens from being read on the way.
 func selfSigned() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -97,7 +96,7 @@ func selfSigned() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	const validity = 10 * 365 * 24 * time.Hour // as long as any agent runs
+	const validity = 10 * 365 * 24 * time.Hour // longer than any agent runs
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: "xdp-portctl"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(validity),

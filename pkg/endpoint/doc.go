@@ -1,3 +1,3 @@
-// Package endpoint serves metrics and probes by HTTP: at an address, with TLS where
-// wanted, and to those alone who may read them.
+// Package endpoint serves metrics and probes over HTTP or HTTPS. It can restrict metrics to
+// clients with a certificate or a bearer token.
 package endpoint

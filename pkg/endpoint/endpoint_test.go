@@ -52,7 +52,7 @@ func (a *authority) write(path, kind string, content []byte) {
 	a.must(os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600))
 }
 
-// sign makes a certificate, by itself while there is no authority yet.
+// sign makes a certificate. It is self-signed if there is no authority yet.
 func (a *authority) sign(template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
 	a.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -92,7 +92,7 @@ func (a *authority) reissue(name, certFile, keyFile string) {
 	a.write(certFile, "CERTIFICATE", certificate.Raw)
 }
 
-// client trusts the authority, and shows a certificate if there is one.
+// client trusts the authority and has a certificate if there is one.
 func (a *authority) client(certificates ...tls.Certificate) *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
@@ -102,10 +102,10 @@ func (a *authority) client(certificates ...tls.Certificate) *http.Client {
 	}}
 }
 
-// serverName is whom the server's certificate is for.
+// serverName is the name in the server's certificate.
 const serverName = "node"
 
-// serve serves /metrics to whom the options say, and /healthz to all.
+// serve serves /metrics as the options say, and /healthz to all.
 func serve(t *testing.T, o Options, authorize Authorize) string {
 	t.Helper()
 	o.Address = "127.0.0.1:0"
@@ -129,8 +129,7 @@ func serve(t *testing.T, o Options, authorize Authorize) string {
 	return server.URL
 }
 
-// want wants a code for a path, and returns the serial number of the server's
-// certificate.
+// want checks the code for a path and returns the serial number of the server's certificate.
 func want(t *testing.T, client *http.Client, url string, code int, authorization ...string) (serial string) {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodGet, url, nil)
@@ -161,8 +160,7 @@ func TestPublic(t *testing.T) {
 	want(t, http.DefaultClient, url+"/metrics", http.StatusOK)
 }
 
-// TestCertificate serves what is in the files, also after they were renewed, and
-// while they are half there.
+// TestCertificate renews the files while it serves, also in two halves.
 func TestCertificate(t *testing.T) {
 	a := newAuthority(t)
 	cert, key := a.issue(serverName)
@@ -179,8 +177,8 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
-// TestClientCertificate lets those read metrics that show a certificate of the
-// right authority, and everyone ask how it is.
+// TestClientCertificate serves metrics to clients with a certificate of the right authority,
+// and probes to all.
 func TestClientCertificate(t *testing.T) {
 	a, stranger := newAuthority(t), newAuthority(t)
 	cert, key := a.issue(serverName)
@@ -193,7 +191,7 @@ func TestClientCertificate(t *testing.T) {
 	want(t, a.client(load(a.issue("prometheus"))), url+"/metrics", http.StatusOK)
 	want(t, a.client(), url+"/metrics", http.StatusUnauthorized)
 	want(t, a.client(), url+"/healthz", http.StatusOK)
-	// Clients do not offer what the server does not ask for: make it.
+	// Clients only offer certificates that the server asks for: offer it anyway.
 	other := load(stranger.issue("prometheus"))
 	client := a.client()
 	client.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -237,7 +235,7 @@ func TestToken(t *testing.T) {
 	want(t, client, url+"/metrics", http.StatusServiceUnavailable, "Bearer new")
 	down.Store(false)
 	want(t, client, url+"/metrics", http.StatusForbidden, "Bearer new")
-	for i := range 2 * mostRemembered {
+	for i := range 2 * mostAnswers {
 		want(t, client, url+"/metrics", http.StatusForbidden, fmt.Sprint("Bearer stranger", i))
 	}
 	want(t, client, url+"/metrics", http.StatusOK, "Bearer good")
@@ -264,6 +262,6 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	if _, err := Listen(Options{Address: address, CertFile: "none", KeyFile: "none"}, nil); err == nil {
-		t.Error("it serves without the certificate that is wanted")
+		t.Error("it serves without its certificate")
 	}
 }

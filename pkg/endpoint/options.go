@@ -7,39 +7,38 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/cluster"
 )
 
-// Options say where to serve, and to whom.
+// Options choose where to serve, and to which clients.
 type Options struct {
-	// Address is HOST:PORT; without a host it is every address of the node.
+	// Address is HOST:PORT. Without a host it is every address of the node.
 	Address string
-	// CertFile and KeyFile are the server's certificate. They are read again for
-	// each connection, so that they can be renewed.
+	// CertFile and KeyFile are the server's certificate. They are loaded for each connection,
+	// so that they can be renewed.
 	CertFile, KeyFile string
-	// ClientCAFile has the authorities of clients, of which then one must have
-	// signed the certificate of whoever reads metrics. It is for tls-cert alone.
+	// ClientCAFile has certificate authorities. Clients then need a certificate signed by one
+	// of them to read metrics. It requires CertFile.
 	ClientCAFile string
-	// RequireToken has whoever reads metrics bring a bearer token that Authorize
-	// accepts. Without CertFile the server's certificate is then made on the spot:
-	// no token is to be sent in the clear.
+	// RequireToken requires a bearer token that Authorize accepts to read metrics. Without
+	// CertFile the server makes its own certificate, so that tokens are encrypted.
 	RequireToken bool
 }
 
-// Check returns what is wrong with the options by themselves.
+// Check returns an error for options that contradict each other.
 func (o Options) Check() error {
 	if err := CheckAddress(o.Address); err != nil {
 		return fmt.Errorf("address %q: %w", o.Address, err)
 	}
 	switch {
 	case (o.CertFile == "") != (o.KeyFile == ""):
-		return errors.New("a certificate and its key go together")
+		return errors.New("a certificate needs its key, and a key its certificate")
 	case o.ClientCAFile != "" && o.CertFile == "":
-		return errors.New("clients show certificates only to a server that has one")
+		return errors.New("certificates of clients require a certificate of the server")
 	case o.ClientCAFile != "" && o.RequireToken:
-		return errors.New("clients show a certificate or a token, not both")
+		return errors.New("require certificates or tokens of clients, not both")
 	}
 	return nil
 }
 
-// IsPublic tells whether metrics are for everyone who reaches the address.
+// IsPublic reports whether any client may read metrics.
 func (o Options) IsPublic() bool { return o.ClientCAFile == "" && !o.RequireToken }
 
 func (o Options) hasTLS() bool { return o.CertFile != "" || o.RequireToken }

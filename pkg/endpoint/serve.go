@@ -10,9 +10,9 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/cluster"
 )
 
-// Server serves what it is given until it is told to end.
+// Server serves a handler at an address.
 type Server struct {
-	// URL is where it serves, without a path.
+	// URL is the address, without a path.
 	URL string
 
 	listener net.Listener
@@ -20,7 +20,7 @@ type Server struct {
 	hasTLS   bool
 }
 
-// Listen opens the address. The server's Serve must be called, or its Close.
+// Listen opens the address. The caller must call Serve or Close.
 func Listen(o Options, handler http.Handler) (*Server, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func Listen(o Options, handler http.Handler) (*Server, error) {
 	return s, nil
 }
 
-// Close ends a server that is not served.
+// Close closes the address of a server that does not Serve.
 func (s *Server) Close() error { return s.listener.Close() }
 
 // Serve serves until the context is done.
@@ -68,7 +68,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// Guard returns a handler for those alone who may read by the options.
+// Guard returns a handler that refuses clients without the certificate or token that the
+// options require.
 func Guard(o Options, authorize Authorize, handler http.Handler) http.Handler {
 	if o.IsPublic() {
 		return handler
@@ -93,11 +94,11 @@ func Guard(o Options, authorize Authorize, handler http.Handler) http.Handler {
 	})
 }
 
-// refusals say what is missing, and nothing that a stranger could use.
+// refusals say what is missing, and nothing that helps an attacker.
 var refusals = map[int]string{
-	http.StatusUnauthorized:       "a valid token, or the certificate of a client, is wanted",
-	http.StatusForbidden:          "this token's user may not get this path",
-	http.StatusServiceUnavailable: "the API server cannot be asked about the token right now",
+	http.StatusUnauthorized:       "a valid token or client certificate is required",
+	http.StatusForbidden:          "the user of this token may not get this path",
+	http.StatusServiceUnavailable: "the API server cannot check the token now",
 }
 
 func isNoUser(err error) bool { return errors.Is(err, cluster.ErrNoUser) }

@@ -9,46 +9,46 @@ import (
 	"time"
 )
 
-// Authorize tells whether whoever has a bearer token may get a path. An error says
-// why that is not known, or that the token is nobody's.
+// Authorize reports whether the user of a bearer token may get a path. It returns an error
+// wrapping cluster.ErrNoUser for an invalid token, others if the answer is not known.
 type Authorize func(ctx context.Context, token, path string) (bool, error)
 
 const (
-	// remembered is how long an answer about a token counts: a scrape every few
-	// seconds is to cost the API server next to nothing.
-	remembered = time.Minute
-	// mostRemembered and mostReviews bound what strangers can have us keep and ask.
-	mostRemembered = 256
-	mostReviews    = 4
+	// answerTTL is how long an answer about a token is cached: a scrape every few seconds must
+	// cost the API server next to nothing.
+	answerTTL = time.Minute
+	// mostAnswers and mostReviews limit the memory and the questions to the API server that
+	// strangers can cause.
+	mostAnswers = 256
+	mostReviews = 4
 )
 
-// tokens asks about bearer tokens, and remembers the answers for a while.
+// tokens asks about bearer tokens and caches the answers.
 type tokens struct {
 	authorize Authorize
 	reviews   chan struct{}
 
 	mutex sync.Mutex
-	known map[[sha256.Size]byte]verdict
+	cache map[[sha256.Size]byte]answer
 }
 
-type verdict struct {
-	code  int // 200, or what to answer
+type answer struct {
+	code  int // 200, or the code of the refusal
 	until time.Time
 }
 
 func newTokens(authorize Authorize) *tokens {
-	return &tokens{authorize: authorize, reviews: make(chan struct{}, mostReviews), known: map[[sha256.Size]byte]verdict{}}
+	return &tokens{authorize: authorize, reviews: make(chan struct{}, mostReviews), cache: map[[sha256.Size]byte]answer{}}
 }
 
-// check returns 200 for a request that may be answered, or the code to refuse it
-// by.
+// check returns 200 for a request that is allowed, or the code of the refusal.
 func (t *tokens) check(r *http.Request) int {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return http.StatusUnauthorized
 	}
 	key := sha256.Sum256([]byte(r.URL.Path + "\n" + token))
-	if code := t.recall(key); code != 0 {
+	if code := t.lookUp(key); code != 0 {
 		return code
 	}
 	select {
@@ -57,7 +57,7 @@ func (t *tokens) check(r *http.Request) int {
 	case <-r.Context().Done():
 		return http.StatusServiceUnavailable
 	}
-	if code := t.recall(key); code != 0 { // another request has asked meanwhile
+	if code := t.lookUp(key); code != 0 { // another request has asked meanwhile
 		return code
 	}
 	allowed, err := t.authorize(r.Context(), token, r.URL.Path)
@@ -66,28 +66,29 @@ func (t *tokens) check(r *http.Request) int {
 	case isNoUser(err):
 		code = http.StatusUnauthorized
 	case err != nil:
-		return http.StatusServiceUnavailable // not known, and so not remembered
+		return http.StatusServiceUnavailable // not cached
 	case allowed:
 		code = http.StatusOK
 	}
-	t.remember(key, code)
+	t.insert(key, code)
 	return code
 }
 
-func (t *tokens) recall(key [sha256.Size]byte) (code int) {
+// lookUp returns the cached code, 0 if there is none.
+func (t *tokens) lookUp(key [sha256.Size]byte) (code int) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	if v := t.known[key]; time.Now().Before(v.until) {
-		return v.code
+	if a := t.cache[key]; time.Now().Before(a.until) {
+		return a.code
 	}
 	return 0
 }
 
-func (t *tokens) remember(key [sha256.Size]byte, code int) {
+func (t *tokens) insert(key [sha256.Size]byte, code int) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	if len(t.known) >= mostRemembered {
-		clear(t.known) // they are asked about again
+	if len(t.cache) >= mostAnswers {
+		clear(t.cache)
 	}
-	t.known[key] = verdict{code, time.Now().Add(remembered)}
+	t.cache[key] = answer{code, time.Now().Add(answerTTL)}
 }

@@ -2,28 +2,28 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Agent is what the agent of a node tells of its own work. It is a collector.
+// Agent has the metrics of a node's agent. It is a collector.
 type Agent struct {
-	// Problem is 1 for what is wrong now.
+	// Problem is 1 for each subject that has a problem now.
 	Problem *prometheus.GaugeVec
-	// Writes, Collected and Changes count what the agent did, Changes by outcome.
+	// Writes, Collected and Changes count writes of the conflist, attachments removed, and
+	// changes of containers by outcome.
 	Writes, Collected prometheus.Counter
 	Changes           *prometheus.CounterVec
-	// Drift is how many interfaces have other rules than configured.
+	// Drift is the number of interfaces with other rules than configured.
 	Drift prometheus.Gauge
 }
 
-// NewAgent returns the metrics of an agent whose problems are about these
-// subjects, and whose changes can have these outcomes: all are told from the
-// start.
+// NewAgent returns the metrics of an agent with these subjects of problems and outcomes of
+// changes. All have a series from the start.
 func NewAgent(subjects, outcomes []string) *Agent {
 	a := &Agent{
-		Problem:   prometheus.NewGaugeVec(prometheus.GaugeOpts(agentOpts("problem", "Whether something is wrong with it; /readyz says what.")), []string{"subject"}),
+		Problem:   prometheus.NewGaugeVec(prometheus.GaugeOpts(agentOpts("problem", "Whether the subject has a problem; /readyz says which.")), []string{"subject"}),
 		Writes:    prometheus.NewCounter(agentOpts("conflist_writes_total", "How often xdp-port's entry was written into the conflist.")),
 		Collected: prometheus.NewCounter(agentOpts("collected_total", "Attachments removed whose container was gone.")),
 		Changes:   prometheus.NewCounterVec(agentOpts("changes_total", "Changes of running containers' rules by outcome."), []string{"outcome"}),
 		Drift: prometheus.NewGauge(prometheus.GaugeOpts(agentOpts("drifted_attachments",
-			"Interfaces that keep other rules than configured, since these cannot be had."))),
+			"Interfaces that keep other rules than configured, because a change failed."))),
 	}
 	for _, subject := range subjects {
 		a.Problem.WithLabelValues(subject)

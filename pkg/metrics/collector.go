@@ -1,4 +1,4 @@
-// Package metrics tells Prometheus what xdp-port has attached and counted.
+// Package metrics exports attachments, counters and the agent's problems to Prometheus.
 package metrics
 
 import (
@@ -7,18 +7,18 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
 
-// Limits bound the number of series, so that a node with many containers and
-// rules does not drown its Prometheus.
+// Limits limit the number of series, so that a node with many containers and rules does not
+// overload its Prometheus.
 type Limits struct {
-	// Attachments is how many have series of their own; the others are counted.
+	// Attachments is the number of attachments with series of their own. Others are only
+	// counted.
 	Attachments int
-	// Rules is how many of each attachment have series of their own, the first in
-	// order; the others are summed up as OtherRules.
+	// Rules is the number of rules of each attachment with series of their own, the first in
+	// order. The others are summed up as OtherRules.
 	Rules int
 }
 
-// OtherRules is the rule label of those beyond the limit. No rule can have that
-// name.
+// OtherRules is the rule label of the rules beyond the limit. No rule can have this name.
 const OtherRules = "(other)"
 
 // Collector reads all attachments at each scrape.
@@ -27,7 +27,7 @@ type Collector struct {
 	limits Limits
 }
 
-// NewCollector returns a collector that gets the attachments by read, mostly
+// NewCollector returns a collector that calls read for the attachments, usually
 // inspect.Attachments.
 func NewCollector(read func() ([]inspect.Attachment, error), limits Limits) *Collector {
 	return &Collector{read: read, limits: limits}
@@ -45,17 +45,17 @@ var (
 var (
 	attachments = describe("attachments", "Interfaces of containers that have rules.")
 	rulesets    = describe("rulesets", "Distinct rulesets that are loaded.")
-	leftOut     = describe("attachments_left_out", "Interfaces that are beyond the limit of series, and without series of their own.")
+	leftOut     = describe("attachments_left_out", "Interfaces beyond the limit of series, which have none of their own.")
 	info        = describe("attachment_info", "An interface that has rules, and how they are attached.", infoLabels...)
-	healthy     = describe("attachment_healthy", "Whether all is as ADD left it.", attachmentLabels...)
-	ahead       = describe("foreign_programs_ahead", "Foreign tc programs that see packets before the rules, and may keep them from those.", hookLabels...)
-	attachedAt  = describe("attachment_created_timestamp_seconds", "When its programs were attached last, since the epoch.", attachmentLabels...)
-	helped      = describe("attachment_checksum_helper", "Whether its programs cannot read the kernel's packet buffer, and fix up checksums by a helper.", attachmentLabels...)
-	packets     = describe("packets_total", "Packets by what became of them.", verdictLabels...)
-	portsMoved  = describe("ports_moved_total", "Connections that got another source port, since an older one has theirs.", attachmentLabels...)
+	healthy     = describe("attachment_healthy", "Whether the attachment is as ADD left it.", attachmentLabels...)
+	ahead       = describe("foreign_programs_ahead", "Foreign tc programs that see packets before the rules and may keep packets from them.", hookLabels...)
+	attachedAt  = describe("attachment_created_timestamp_seconds", "When the programs were attached last, in seconds since the epoch.", attachmentLabels...)
+	helped      = describe("attachment_checksum_helper", "Whether the programs fix up checksums by a helper, because they cannot read the kernel's packet buffer.", attachmentLabels...)
+	packets     = describe("packets_total", "Packets by verdict.", verdictLabels...)
+	portsMoved  = describe("ports_moved_total", "Connections that got another source port, because an older one has the same ports.", attachmentLabels...)
 	noPort      = describe("ports_exhausted_total", "Packets dropped because no other source port was free.", attachmentLabels...)
-	evicted     = describe("flows_evicted_total", "Flows of any container, expired or not, that made room for new flows of this container.", attachmentLabels...)
-	evictedLive = describe("flows_evicted_live_total", "Flows of any container that made room for new flows of this container though they had not expired.", attachmentLabels...)
+	evicted     = describe("flows_evicted_total", "Flows of any container, expired or not, that were evicted for new flows of this container.", attachmentLabels...)
+	evictedLive = describe("flows_evicted_live_total", "Flows of any container that were evicted for new flows of this container before they expired.", attachmentLabels...)
 	rulePackets = describe("rule_packets_total", "Packets that a rule decided.", ruleLabels...)
 	ruleBytes   = describe("rule_bytes_total", "Bytes of whole frames of the packets that a rule decided.", ruleLabels...)
 )
@@ -74,8 +74,8 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. Where nothing can be read the scrape
-// fails, and does not look like a node without containers.
+// Collect implements prometheus.Collector. If the attachments cannot be read the scrape fails,
+// so that the node does not look as if it had no containers.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	list, err := c.read()
 	if err != nil {
@@ -87,18 +87,18 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	for i := range list {
 		loaded[list[i].Ruleset] = true
 	}
-	told := list[:min(len(list), c.limits.Attachments)]
+	shown := list[:min(len(list), c.limits.Attachments)]
 	gauge := sender{out, prometheus.GaugeValue}
 	gauge.send(attachments, float64(len(list)))
 	gauge.send(rulesets, float64(len(loaded)))
-	gauge.send(leftOut, float64(len(list)-len(told)))
-	for i := range told {
-		c.attachment(out, &told[i])
+	gauge.send(leftOut, float64(len(list)-len(shown)))
+	for i := range shown {
+		c.attachment(out, &shown[i])
 	}
 }
 
-// unique leaves out the second of two attachments of the same interface, which
-// a change that failed half-way can leave: series must not be told twice.
+// unique removes the second of two attachments of the same interface, which an interrupted
+// change can leave: a series must not appear twice.
 func unique(list []inspect.Attachment) []inspect.Attachment {
 	seen := map[any]bool{}
 	var kept []inspect.Attachment

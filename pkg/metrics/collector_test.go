@@ -13,7 +13,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
 
-// sampleAttachments are healthy but for one, and have so many rules each.
+// sampleAttachments returns attachments with this many rules each. One of them is damaged.
 func sampleAttachments(count, rules int) []inspect.Attachment {
 	list := make([]inspect.Attachment, count)
 	for i := range list {
@@ -52,14 +52,14 @@ func TestMetricsPassTheLinter(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	const want = `
-# HELP xdp_port_attachment_healthy Whether all is as ADD left it.
+# HELP xdp_port_attachment_healthy Whether the attachment is as ADD left it.
 # TYPE xdp_port_attachment_healthy gauge
 xdp_port_attachment_healthy{container="c0",interface="eth0",network="lab"} 1
 xdp_port_attachment_healthy{container="c1",interface="eth0",network="lab"} 0
 # HELP xdp_port_attachments Interfaces of containers that have rules.
 # TYPE xdp_port_attachments gauge
 xdp_port_attachments 2
-# HELP xdp_port_foreign_programs_ahead Foreign tc programs that see packets before the rules, and may keep them from those.
+# HELP xdp_port_foreign_programs_ahead Foreign tc programs that see packets before the rules and may keep packets from them.
 # TYPE xdp_port_foreign_programs_ahead gauge
 xdp_port_foreign_programs_ahead{container="c0",hook="tc_egress",interface="eth0",network="lab"} 0
 xdp_port_foreign_programs_ahead{container="c0",hook="tc_ingress",interface="eth0",network="lab"} 0
@@ -82,9 +82,9 @@ xdp_port_rule_packets_total{container="c1",interface="eth0",network="lab",rule="
 
 func TestSeriesAreBounded(t *testing.T) {
 	list := sampleAttachments(20, 30)
-	list = append(list, list[0]) // left twice by a change that failed
+	list = append(list, list[0]) // left by an interrupted change
 	const want = `
-# HELP xdp_port_attachments_left_out Interfaces that are beyond the limit of series, and without series of their own.
+# HELP xdp_port_attachments_left_out Interfaces beyond the limit of series, which have none of their own.
 # TYPE xdp_port_attachments_left_out gauge
 xdp_port_attachments_left_out 15
 # HELP xdp_port_rule_bytes_total Bytes of whole frames of the packets that a rule decided.

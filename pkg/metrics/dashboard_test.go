@@ -11,11 +11,11 @@ import (
 
 const dashboard = "../../deploy/grafana/xdp-port.json"
 
-// promQL are the words of queries that are no metrics and no labels.
+// promQL are words of queries that are neither metrics nor labels.
 var promQL = strings.Fields("sum count max rate increase topk time vector by on or group_left label_values")
 
-// TestDashboardAsksForWhatThereIs takes each query of the dashboard apart: all
-// its words must be metrics, or labels that these have.
+// TestDashboardAsksForWhatThereIs checks each word in the queries of the dashboard: it must be
+// a metric, or a label of these metrics.
 func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	metrics := labelsByMetric(t)
 	queries := queriesOf(t)
@@ -28,7 +28,7 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 		if len(names) == 0 {
 			t.Errorf("%s asks for no metric", query)
 		}
-		known := []string{"instance"} // what Prometheus adds
+		known := []string{"instance"} // added by Prometheus
 		for _, name := range names {
 			labels, exists := metrics[name]
 			if !exists {
@@ -58,7 +58,7 @@ var (
 	word       = regexp.MustCompile(`[a-z_]+`)
 )
 
-// labelsByMetric returns what the collectors have.
+// labelsByMetric returns the labels of each metric of the collectors.
 func labelsByMetric(t *testing.T) map[string][]string {
 	t.Helper()
 	r := registry(t, sampleAttachments(1, 1), nil, Limits{10, 10})

@@ -17,44 +17,43 @@ import (
 const (
 	// fresh is how long a collection is served.
 	fresh = time.Second
-	// idleShare bounds what collections take of a CPU: so many times as long as one
-	// takes there is none.
+	// idleShare limits the CPU time of collections: after each one the handler waits this many
+	// times as long as it took.
 	idleShare = 4
-	// answerInterval and answerBurst bound how many scrapes are answered; others
-	// wait, for no longer than longestWait.
+	// answerInterval and answerBurst limit the rate of answers. Other scrapes wait, at most
+	// for longestWait.
 	answerInterval = 50 * time.Millisecond
 	answerBurst    = 20
 	longestWait    = 10 * time.Second
 )
 
-// Handler answers scrapes. Whatever many scrapers do, what is attached is read
-// once a second at most, and what that comes to is written once: nothing of it may
-// delay the plugin. Scrapes beyond twenty a second wait for their turn.
+// Handler answers scrapes. However many there are, it reads the attachments at most once per
+// second and formats them once, so that scrapes do not delay the plugin. It answers 20 scrapes
+// per second; others wait for their turn.
 type Handler struct {
 	gatherer prometheus.Gatherer
 	turns    turns
 
-	// mine has a token for whoever collects; others wait for that. It guards the
-	// page, and until when that is served.
-	mine  chan struct{}
-	page  *page
-	until time.Time
+	// collecting is a lock for page and until. It is held during a collection.
+	collecting chan struct{}
+	page       *page
+	until      time.Time
 }
 
 // NewHandler returns a handler of a gatherer's metrics.
 func NewHandler(gatherer prometheus.Gatherer) *Handler {
-	return &Handler{gatherer: Gatherer{gatherer}, turns: newTurns(), mine: make(chan struct{}, 1)}
+	return &Handler{gatherer: Gatherer{gatherer}, turns: newTurns(), collecting: make(chan struct{}, 1)}
 }
 
-// page is what a collection came to.
+// page is the result of a collection.
 type page struct {
 	err          error
 	text, zipped []byte
 	zip          sync.Once
 }
 
-// ServeHTTP implements http.Handler. Where nothing can be read it answers 500: it
-// must not look like a node without containers.
+// ServeHTTP implements http.Handler. If the attachments cannot be read it answers 500, so that
+// the node does not look as if it had no containers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), longestWait)
 	defer cancel()
@@ -64,7 +63,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	page := h.current()
 	if page.err != nil {
-		http.Error(w, "the metrics cannot be had: "+page.err.Error(), http.StatusInternalServerError)
+		http.Error(w, "the metrics cannot be collected: "+page.err.Error(), http.StatusInternalServerError)
 		return
 	}
 	header, text := w.Header(), page.text
@@ -75,7 +74,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		text = page.compressed()
 	}
 	header.Set("Content-Length", strconv.Itoa(len(text)))
-	_, _ = w.Write(text) // who has gone away needs no answer
+	_, _ = w.Write(text) // a client that has gone needs no answer
 }
 
 func acceptsGzip(r *http.Request) bool {
@@ -89,10 +88,10 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// current returns the page that is to be served now.
+// current returns the current page. It collects if the last one is too old.
 func (h *Handler) current() *page {
-	h.mine <- struct{}{}
-	defer func() { <-h.mine }()
+	h.collecting <- struct{}{}
+	defer func() { <-h.collecting }()
 	began := time.Now()
 	if h.page != nil && began.Before(h.until) {
 		return h.page
@@ -120,25 +119,25 @@ func (h *Handler) collect() *page {
 func (p *page) compressed() []byte {
 	p.zip.Do(func() {
 		var zipped bytes.Buffer
-		writer, _ := gzip.NewWriterLevel(&zipped, gzip.BestSpeed) // the level is good
-		_, _ = writer.Write(p.text)                               // memory refuses nothing
+		writer, _ := gzip.NewWriterLevel(&zipped, gzip.BestSpeed) // fails only for an invalid level
+		_, _ = writer.Write(p.text)                               // a buffer does not fail
 		_ = writer.Close()
 		p.zipped = zipped.Bytes()
 	})
 	return p.zipped
 }
 
-// turns paces those who come.
+// turns limits the rate of requests.
 type turns struct {
-	// next has a token for the one whose turn comes next, and guards free.
+	// next is a lock for free. The request whose turn is next holds it.
 	next chan struct{}
-	// free is when a turn would come if no burst were allowed.
+	// free is the time of the next turn if bursts were not allowed.
 	free time.Time
 }
 
 func newTurns() turns { return turns{next: make(chan struct{}, 1)} }
 
-// wait waits for a turn. Who goes away meanwhile takes none: false.
+// wait waits for a turn. It returns false, without taking one, if the context is done before.
 func (t *turns) wait(ctx context.Context) bool {
 	select {
 	case t.next <- struct{}{}:

@@ -19,8 +19,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
 
-// newHandler returns a handler, and how often what is attached was read. A reading
-// takes so long.
+// newHandler returns a handler and a counter of readings. Each reading takes this long.
 func newHandler(takes time.Duration, err error) (*Handler, *atomic.Int32) {
 	count := new(atomic.Int32)
 	registry := prometheus.NewRegistry()
@@ -29,7 +28,7 @@ func newHandler(takes time.Duration, err error) (*Handler, *atomic.Int32) {
 		time.Sleep(takes)
 		return []inspect.Attachment{{Network: "lab", Container: "c", Interface: "eth0"}}, err
 	}, Limits{Attachments: 1}))
-	count.Store(0) // registering reads, too
+	count.Store(0) // registering reads too
 	return NewHandler(registry), count
 }
 
@@ -47,7 +46,7 @@ func scrape(h http.Handler, header ...string) *httptest.ResponseRecorder {
 func TestScrapersShare(t *testing.T) {
 	for _, test := range []struct{ takes, most time.Duration }{
 		{10 * time.Millisecond, time.Second},
-		{time.Second, 5 * time.Second}, // a fifth of a CPU, whatever a collection takes
+		{time.Second, 5 * time.Second}, // a fifth of a CPU, however long a collection takes
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			h, count := newHandler(test.takes, nil)
@@ -101,8 +100,7 @@ func TestTooManyScrapers(t *testing.T) {
 	})
 }
 
-// TestScrapersGoAway has many come and not wait for an answer: they take nobody's
-// turn.
+// TestScrapersGoAway has many clients that do not wait for an answer: they take no turns.
 func TestScrapersGoAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, _ := newHandler(0, nil)

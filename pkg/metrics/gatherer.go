@@ -7,20 +7,19 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// unreadable is why a Collector could read nothing.
+// unreadable is the reason why a Collector could read nothing.
 type unreadable struct{ error }
 
 func (u unreadable) Unwrap() error { return u.error }
 
-// NewGatherer gathers what a Collector collects. An error is that of reading it,
-// without the words that the client library puts around it.
+// NewGatherer returns a Gatherer of one Collector.
 func NewGatherer(collector *Collector) prometheus.Gatherer {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector)
 	return Gatherer{registry}
 }
 
-// Gatherer is one of the client library's whose errors users can read.
+// Gatherer returns errors of a Collector without the text that the client library adds.
 type Gatherer struct{ prometheus.Gatherer }
 
 // Gather implements prometheus.Gatherer.

@@ -6,7 +6,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
 
-// foreignTC looks for foreign tc programs that see packets before ours.
+// foreignTC looks for foreign tc programs that see packets before the rules.
 func foreignTC(list []inspect.Attachment) Finding {
 	var found []string
 	for i := range list {
@@ -17,8 +17,8 @@ func foreignTC(list []inspect.Attachment) Finding {
 	if len(found) > 0 {
 		return Finding{
 			"order at tc", Wrong, some(found),
-			"packets may pass the rules by: xdp-portctl list says what helps for each",
+			"packets may bypass the rules: xdp-portctl list shows the fix for each",
 		}
 	}
-	return Finding{"order at tc", Fine, "ours come first", ""}
+	return Finding{"order at tc", Fine, "xdp-port's programs come first", ""}
 }
