@@ -112,6 +112,9 @@ func offloads(list []inspect.Attachment) Finding {
 	if len(without) > 0 {
 		return Finding{name, Warning, some(without), "correct, but slow: ethtool -K DEVICE tx on tso on"}
 	}
+	if looked == 0 {
+		return Finding{name, Fine, "nothing is attached", ""}
+	}
 	return Finding{name, Fine, fmt.Sprintf("checksums and segmentation are offloaded on all %d host sides", looked), ""}
 }
 

@@ -13,7 +13,7 @@ import (
 func (t *tool) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Check whether this machine can run xdp-port, and how to fix it",
+		Short: "Check whether this machine can run xdp-port, and what to fix",
 		Long: `Check the kernel, privileges, the BPF file system, tcx, the JIT, offloads, and
 foreign programs. Say what works, what does not, and how to fix it. Nothing is
 changed. Run it in the network and mount namespaces of the container runtime.

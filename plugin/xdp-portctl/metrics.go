@@ -30,9 +30,9 @@ func (t *tool) metrics() *cobra.Command {
 		Use:   "metrics",
 		Short: "Print, write or serve the counters for Prometheus",
 		Long: `Print the counters of all containers and rules once, in Prometheus' text format.
-With --textfile write them into a file for node_exporter, which sees the old file or
-the new one but no part of one. With --listen serve them at /metrics: attachments
-are then read at most once per second, however many clients there are.
+With --textfile write them into a file for node_exporter, which sees either the old
+file or the new one. With --listen serve them at /metrics: attachments are then read
+at most once per second, however many clients there are.
 
 The number of series is limited. Beyond --max-rules the rules of a container are
 summed up as rule="(other)"; beyond --max-attachments containers are only counted.`,

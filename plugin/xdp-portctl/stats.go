@@ -59,7 +59,7 @@ with -o json each is one line. -o wide adds counters and rates.`,
 	flags.BoolVarP(&o.watch, "watch", "w", false, "repeat each interval")
 	flags.DurationVarP(&o.interval, "interval", "i", time.Second, "time over which rates are measured; 0 prints no rates, at once")
 	flags.StringVarP(&o.order, "sort", "s", string(inspect.ByRate), "sort by "+orders(", "))
-	flags.IntVarP(&o.count, "count", "n", 0, "end --watch after this many reports")
+	flags.IntVarP(&o.count, "count", "n", 0, "end --watch after `N` reports")
 	_ = command.RegisterFlagCompletionFunc("sort",
 		cobra.FixedCompletions(strings.Fields(orders(" ")), cobra.ShellCompDirectiveNoFileComp))
 	return command

@@ -57,10 +57,10 @@ Verdicts: ` + strings.Join(inspect.VerdictWords(), ", ") + `.`,
 	}
 	o.addFilter(command)
 	flags := command.Flags()
-	flags.IntVarP(&o.count, "count", "n", 0, "end after this many packets")
-	flags.StringVar(&o.pcap, "pcap", "", "write the first 128 bytes of each packet, as it was sent on, into a file; - is stdout, which then has nothing else")
-	flags.IntVar(&o.sample, "sample", 1, "trace one in N packets, chosen at random")
-	flags.IntVar(&o.buffer, "buffer", 1024, "size of the kernel buffer in KiB")
+	flags.IntVarP(&o.count, "count", "n", 0, "end after `N` packets")
+	flags.StringVar(&o.pcap, "pcap", "", "write the first 128 bytes of each packet, as it was sent on, into `FILE`; - is stdout, which then has nothing else")
+	flags.IntVar(&o.sample, "sample", 1, "trace one in `N` packets, chosen at random")
+	flags.IntVar(&o.buffer, "buffer", 1024, "size of the kernel buffer in `KiB`")
 	return command
 }
 
