@@ -68,13 +68,13 @@ func (a *agent) findFolders(ctx context.Context) (moved bool, err error) {
 // find opens the folder again if another one is at its path.
 func (a *agent) find(ctx context.Context, folder *install.Folder) (moved bool, err error) {
 	fate := folder.Fate()
-	if fate == install.Lost {
+	if fate == install.Removed {
 		fate = waitForFolder(ctx, *folder)
 	}
 	switch fate {
 	case install.Stays:
 		return false, nil
-	case install.Lost:
+	case install.Removed:
 		return false, fmt.Errorf("%s was removed, and no other is visible in its place: restart the agent", folder.Path())
 	}
 	now, err := install.OpenFolder(folder.Path())

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/confedit"
 	"github.com/xdp-port/xdp-port/pkg/conflist"
 )
 
@@ -69,12 +69,12 @@ func (a *agent) findNetwork() bool {
 	path, text, err := a.options.Networks.Desired(a.entry.Text)
 	if err != nil && a.network != nil {
 		path = a.network.Path
-		text, err = config.WithEntry(a.network.Text, a.entry.Text)
+		text, err = confedit.WithEntry(a.network.Text, a.entry.Text)
 	}
 	if err != nil {
 		return false
 	}
-	if network, err := conflist.New(path, config.Inlined{Text: text}); err == nil {
+	if network, err := conflist.New(path, confedit.Inlined{Text: text}); err == nil {
 		a.network = network
 	}
 	return a.network != nil

@@ -59,8 +59,8 @@ func Lock(purpose Purpose) (*os.File, error) {
 	}
 }
 
-// TryLock locks a folder exclusively, if nobody has it locked. Errors wrap
-// unix.EWOULDBLOCK if somebody has.
+// TryLock locks a folder exclusively. Errors wrap unix.EWOULDBLOCK if another process
+// has it locked.
 func TryLock(folder string) (*os.File, error) {
 	lock, err := openFolder(folder)
 	if err != nil {

@@ -269,7 +269,7 @@ func TestNobodyAnswers(t *testing.T) {
 
 // TestMayGet has a server that knows two tokens, and admits one user.
 func TestMayGet(t *testing.T) {
-	users := map[string]string{"good": "prometheus", "other": "somebody"}
+	users := map[string]string{"good": "prometheus", "other": "visitor"}
 	client := newClient(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 		switch r.URL.Path {

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
-// peers reads the addresses that a rule is limited to.
+// peers reads the peer addresses of a rule.
 func (p *parser) peers(list *value) []netip.Prefix {
 	elements := p.elements(list, `prefixes such as ["10.0.0.0/8"]`)
-	if list.good() && len(elements) == 0 {
-		p.report(list, "is empty: leave it out to mean every address")
+	if list.IsGood() && len(elements) == 0 {
+		p.report(list, "is empty: leave the key out to match every address")
 	}
 	if len(elements) == 0 {
 		return nil
@@ -24,7 +26,7 @@ func (p *parser) peers(list *value) []netip.Prefix {
 			continue
 		}
 		if earlier := first[prefix]; earlier != nil {
-			p.report(element, "%s is there already, as %s: leave it out", element, earlier.place())
+			p.report(element, "%s is a duplicate of %s: leave it out", element, earlier.Place())
 			continue
 		}
 		first[prefix] = element
@@ -33,11 +35,10 @@ func (p *parser) peers(list *value) []netip.Prefix {
 	return read
 }
 
-// readPrefix takes only the one canonical way to write a set of addresses.
-// Everything else is more likely a slip than a wish: host bits, for one, make
-// a network of what may have been meant as an address.
+// readPrefix accepts only the canonical form of a prefix. Another form is probably a typo:
+// with host bits, for example, a network may be meant to be an address.
 func readPrefix(v *value) (netip.Prefix, error) {
-	text, _ := v.text()
+	text, _ := v.Text()
 	written, err := netip.ParsePrefix(text)
 	if err != nil {
 		return netip.Prefix{}, notAPrefix(v, text)
@@ -60,20 +61,20 @@ func notAPrefix(v *value, text string) error {
 	case err != nil:
 		return fmt.Errorf(`%s is not an address with a prefix length such as "10.0.0.0/8" or "fd00::a/128"`, v)
 	case addr.Zone() != "":
-		return fmt.Errorf("%s has a zone, which no packet carries: leave out %s", v, quote("%"+addr.Zone()))
+		return fmt.Errorf("%s has a zone, and packets have none: leave out %s", v, jsondoc.Quote("%"+addr.Zone()))
 	case !hasLength:
 		return fmt.Errorf("%s has no prefix length: write %q", v, single(addr.Unmap()))
 	}
 	return fmt.Errorf("%s has a bad prefix length (0 to %d)", v, addr.BitLen())
 }
 
-// single is the prefix that holds addr alone.
+// single returns the prefix that contains only addr.
 func single(addr netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(addr, addr.BitLen())
 }
 
-// unmap turns a prefix of IPv4-mapped IPv6 addresses, which no packet has,
-// into the IPv4 prefix that it stands for.
+// unmap turns a prefix of IPv4-mapped IPv6 addresses into the IPv4 prefix. No packet has
+// mapped addresses.
 func unmap(prefix netip.Prefix) netip.Prefix {
 	const mappedBits = 96
 	if prefix.Addr().Is4In6() && prefix.Bits() >= mappedBits {

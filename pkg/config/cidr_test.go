@@ -18,12 +18,12 @@ func TestCIDRs(t *testing.T) {
 	}
 }
 
-func TestCIDRMistakes(t *testing.T) {
+func TestCIDRProblems(t *testing.T) {
 	const no = ` is not an address with a prefix length such as "10.0.0.0/8" or "fd00::a/128"`
-	tests := []mistake{
+	tests := []refused{
 		{"no list", `"10.0.0.0/8"`, `rules[0].cidrs: "10.0.0.0/8" is not a list of prefixes such as ["10.0.0.0/8"]`},
 		{"null", `null`, `rules[0].cidrs: null is not a list of prefixes such as ["10.0.0.0/8"]: leave the key out`},
-		{"empty list", `[]`, `rules[0].cidrs: is empty: leave it out to mean every address`},
+		{"empty list", `[]`, `rules[0].cidrs: is empty: leave the key out to match every address`},
 		{"number", `[10]`, `rules[0].cidrs[0]: 10` + no},
 		{"null in the list", `[null]`, `rules[0].cidrs[0]: null` + no},
 		{"word", `["any"]`, `rules[0].cidrs[0]: "any"` + no},
@@ -47,15 +47,15 @@ func TestCIDRMistakes(t *testing.T) {
 			"mapped with host bits", `["::ffff:10.0.0.5/120"]`,
 			`rules[0].cidrs[0]: "::ffff:10.0.0.5/120" has host bits set: write "10.0.0.0/24" for the network or "10.0.0.5/32" for the address`,
 		},
-		{"zone", `["fe80::1%eth0"]`, `rules[0].cidrs[0]: "fe80::1%eth0" has a zone, which no packet carries: leave out "%eth0"`},
-		{"zone and length", `["fe80::1%eth0/128"]`, `rules[0].cidrs[0]: "fe80::1%eth0/128" has a zone, which no packet carries: leave out "%eth0"`},
+		{"zone", `["fe80::1%eth0"]`, `rules[0].cidrs[0]: "fe80::1%eth0" has a zone, and packets have none: leave out "%eth0"`},
+		{"zone and length", `["fe80::1%eth0/128"]`, `rules[0].cidrs[0]: "fe80::1%eth0/128" has a zone, and packets have none: leave out "%eth0"`},
 		{
 			"twice", `["fd00::/64", "10.0.0.0/8", "fd00:0:0::/64"]`,
-			`rules[0].cidrs[2]: "fd00:0:0::/64" is there already, as rules[0].cidrs[0]: leave it out`,
+			`rules[0].cidrs[2]: "fd00:0:0::/64" is a duplicate of rules[0].cidrs[0]: leave it out`,
 		},
 	}
 	for i := range tests {
 		tests[i].stdin = `{"protocol": "tcp", "action": "drop", "cidrs": ` + tests[i].stdin + `}`
 	}
-	checkMistakes(t, inRules(tests))
+	checkRefusals(t, inRules(tests))
 }

@@ -5,15 +5,17 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
 func TestParseListTellsLines(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
-		want       []string // position and mistake
+		want       []string // position and problem
 	}{
 		{
-			"a mistake in a rule", "\n{\"cniVersion\": \"1.0.0\", \"name\": \"lab\",\n \"plugins\": [{\"type\": \"bridge\"},\n  {\"type\": \"xdp-port\", \"rules\": [\n    {\"protocol\": \"udp\", \"port\": 0, \"action\": \"drop\"}]}]}",
+			"a problem in a rule", "\n{\"cniVersion\": \"1.0.0\", \"name\": \"lab\",\n \"plugins\": [{\"type\": \"bridge\"},\n  {\"type\": \"xdp-port\", \"rules\": [\n    {\"protocol\": \"udp\", \"port\": 0, \"action\": \"drop\"}]}]}",
 			[]string{"5:33 plugins[1].rules[0].port: 0 is not a port (1-65535)"},
 		},
 		{
@@ -47,11 +49,11 @@ func TestParseListTellsLines(t *testing.T) {
 		},
 		{
 			"a version that nobody speaks", `{"name": "lab", "cniVersion": "0.2.0", "plugins": [{"type": "ptp"}, {"type": "xdp-port", "rules": []}]}`,
-			[]string{`1:31 cniVersion: xdp-port does not speak version "0.2.0" of CNI: write one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`},
+			[]string{`1:31 cniVersion: xdp-port does not support version "0.2.0" of CNI: write one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`},
 		},
 		{
 			"versions that nobody speaks", `{"name": "lab", "cniVersions": ["0.2.0", "9.9"], "plugins": [{"type": "ptp"}, {"type": "xdp-port", "rules": []}]}`,
-			[]string{"1:32 cniVersions: xdp-port does not speak version"},
+			[]string{"1:32 cniVersions: xdp-port does not support version"},
 		},
 		{"no object", " \n [1]", []string{"2:2 configuration: [1] is not an object"}},
 		{"syntax", "{\n \"name\": }", []string{"2:10 line 2, column 10: invalid character"}},
@@ -62,11 +64,11 @@ func TestParseListTellsLines(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := ParseList([]byte(test.text))
-			var mistakes *Error
-			if !errors.As(err, &mistakes) || len(mistakes.Mistakes) != len(test.want) {
+			var invalid *Error
+			if !errors.As(err, &invalid) || len(invalid.Problems) != len(test.want) {
 				t.Fatalf("got %v, want %v", err, test.want)
 			}
-			for i, m := range mistakes.Mistakes {
+			for i, m := range invalid.Problems {
 				if got := strings.NewReplacer("line ", "", ", column ", ":").Replace(m.At.String()) + " " + m.String(); !strings.HasPrefix(got, test.want[i]) {
 					t.Errorf("got %s, want %s", got, test.want[i])
 				}
@@ -84,13 +86,12 @@ func TestParseListReadsAsARuntimeWould(t *testing.T) {
 	}
 	entry := list.Entries[0]
 	if list.Name != "lab" || len(list.Entries) != 1 || entry.Name != "lab" || entry.CNIVersion != "1.1.0" || entry.Index != 1 ||
-		len(entry.Rules) != 1 || entry.RuleAt[0] != (Position{3, 58}) || entry.At != (Position{3, 3}) {
+		len(entry.Rules) != 1 || entry.RuleAt[0] != (jsondoc.Position{Line: 3, Column: 58}) || entry.At != (jsondoc.Position{Line: 3, Column: 3}) {
 		t.Errorf("%+v %+v", list, entry)
 	}
 }
 
-// TestForContainer puts a container's own rules behind those of a list, as ADD
-// does.
+// TestForContainer appends a container's own rules to the rules of a list, as ADD does.
 func TestForContainer(t *testing.T) {
 	read := func(capabilities string) Entry {
 		list, err := ParseList([]byte(`{"name": "lab", "cniVersion": "1.0.0", "plugins": [{"type": "ptp"},
@@ -108,11 +109,11 @@ func TestForContainer(t *testing.T) {
 			t.Errorf("%s: %+v, %v", capabilities, network, err)
 		}
 		if _, err := entry.ForContainer(json.RawMessage(`[{"protocol": "udp", "port": 7, "toPort": 5}]`)); err == nil {
-			t.Errorf("%s: a rule that gets around the network's is taken", capabilities)
+			t.Errorf("%s: a rule that bypasses the network's is accepted", capabilities)
 		}
 	}
 	silent := read("")
 	if network, err := silent.ForContainer(own); err != nil || len(network.Rules) != 1 {
-		t.Errorf("a container without a say has one: %+v, %v", network, err)
+		t.Errorf("own rules are accepted without a capability: %+v, %v", network, err)
 	}
 }

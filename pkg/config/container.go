@@ -1,30 +1,32 @@
 package config
 
 import (
-	"encoding/json"
 	"strings"
+
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
-// MaxContainerRules is how many rules a container may have of its own, from
-// all sources together.
+// MaxContainerRules is the number of own rules that a container may have, from all sources
+// together.
 const MaxContainerRules = 64
 
-// MaxContainerPeers is how many prefixes they may have together. Without a limit
-// a container could have the kernel hold a million, since each counts in each
-// class of ports, and all others wait while they are loaded.
+// MaxContainerPeers is the number of prefixes that these rules may have together. A prefix
+// counts in each class of ports, so that without a limit one container could load a
+// million, and keep all others waiting.
 const MaxContainerPeers = 1024
 
-// The capabilities by which a network's configuration gives its containers a
-// say, and the pod annotation that has their rules then.
+// The capabilities with which a network allows own rules of containers, and the pod
+// annotation that contains them.
 const (
 	CapabilityRules       = "xdpPortRules"
 	CapabilityAnnotations = "io.kubernetes.cri.pod-annotations"
 	Annotation            = "xdp-port/rules"
 )
 
-// grants are the capabilities by which a network gives its containers a say.
+// grants are the capabilities with which a network allows own rules of containers.
 type grants struct{ rules, annotations bool }
 
+// grants reads the declared capabilities.
 func (p *parser) grants(capabilities *value) grants {
 	declared := p.inner(capabilities, CapabilityRules, CapabilityAnnotations)
 	return grants{
@@ -33,30 +35,29 @@ func (p *parser) grants(capabilities *value) grants {
 	}
 }
 
-// containerRules returns the rules for one container, which come after so many
-// of its network. What is not granted is not even looked at.
+// containerRules returns the own rules of a container. network is the number of the
+// network's rules. It does not read sources that are not granted.
 //
-// Runtimes keep out of runtimeConfig what is not declared. Those that also take
-// the declaration out, as the specification says (section 4, "Deriving
-// runtimeConfig"), are taken at their word. libcni leaves it, so that it can
-// count for args too, which Multus fills with whatever a pod asks for.
+// A runtime puts only declared capabilities into runtimeConfig. The specification has it
+// remove the declaration (section 4, "Deriving runtimeConfig"); then runtimeConfig counts
+// as granted. libcni keeps the declaration, so it can count for args, too, which Multus
+// fills with anything that a pod asks for.
 func (p *parser) containerRules(o object, granted grants, network int) []*value {
 	var runtimes, annotated, args *value
-	taken := o.in("capabilities") == nil
-	if granted.rules || taken {
+	removed := o.in("capabilities") == nil
+	if granted.rules || removed {
 		runtimes = p.follow(o.in("runtimeConfig"), CapabilityRules)
 	}
 	if granted.rules {
 		args = p.follow(o.in("args"), "cni", CapabilityRules)
 	}
-	if granted.annotations || taken {
+	if granted.annotations || removed {
 		annotated = p.annotated(p.follow(o.in("runtimeConfig"), CapabilityAnnotations, Annotation))
 	}
 	return p.gather([]*value{runtimes, annotated, args}, network)
 }
 
-// gather returns the elements of all lists, and looks that they are not too
-// many. The mistake is with the list that comes last.
+// gather returns the elements of all lists. It reports too many elements at the last list.
 func (p *parser) gather(lists []*value, network int) []*value {
 	var elements []*value
 	var last *value
@@ -80,8 +81,8 @@ func (p *parser) gather(lists []*value, network int) []*value {
 	return elements
 }
 
-// limitPeers looks that the rules of a container have not too many prefixes. The
-// mistake is with the first rule that has too many.
+// limitPeers reports too many prefixes in the rules of a container, at the first rule over
+// the limit.
 func (p *parser) limitPeers(container []listed) {
 	count := 0
 	for i := range container {
@@ -93,7 +94,7 @@ func (p *parser) limitPeers(container []listed) {
 	}
 }
 
-// follow goes down a path of keys. It returns nil if that leads nowhere.
+// follow follows a path of keys, and returns nil if it leads nowhere.
 func (p *parser) follow(v *value, path ...string) *value {
 	for _, key := range path {
 		v = p.inner(v, key).in(key)
@@ -101,37 +102,37 @@ func (p *parser) follow(v *value, path ...string) *value {
 	return v
 }
 
-// annotated returns the list that an annotation holds as JSON text.
+// annotated returns the list that an annotation contains as JSON text.
 func (p *parser) annotated(v *value) *value {
 	if isNothing(v) {
 		return nil
 	}
 	const name = "annotation " + Annotation
-	list := &value{raw: v.raw, offset: v.offset, root: &root{name: name, path: name + ": rules"}}
-	text, ok := v.text()
+	const path = name + ": rules"
+	whole := jsondoc.Embed(v, v.Raw(), name, path)
+	text, ok := v.Text()
 	if !ok {
-		p.report(list, "%s is not a string: an annotation has the list of rules as JSON text", v)
+		p.report(whole, "%s is not a string: an annotation contains the list of rules as JSON text", v)
 		return nil
 	}
 	if strings.TrimSpace(text) == "" {
 		return nil
 	}
-	var raw json.RawMessage
-	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		at, problem := syntaxProblem([]byte(text), err)
-		p.report(list, "%s: %s", at, problem)
+	raw, err := jsondoc.Read([]byte(text))
+	if err != nil {
+		p.report(whole, "%v", err)
 		return nil
 	}
-	list.raw = raw
-	if !list.isList() { // null, too: the annotation is there, and says nothing
+	list := jsondoc.Embed(v, raw, name, path)
+	if !list.IsList() { // also null: an annotation without rules is a typo
 		p.report(list, "%s is not a list of rules: a JSON array is expected, [] for none", list)
 		return nil
 	}
 	return list
 }
 
-// isNothing tells whether v is what runtimes and templates leave where there
-// is no list.
+// isNothing reports whether v has one of the values that runtimes and templates use for no
+// list.
 func isNothing(v *value) bool {
-	return v == nil || v.isNull() || string(v.raw) == `""`
+	return v == nil || v.IsNull() || string(v.Raw()) == `""`
 }

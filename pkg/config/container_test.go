@@ -14,12 +14,12 @@ const (
 	declareBoth        = `"capabilities": {"xdpPortRules": true, "io.kubernetes.cri.pod-annotations": true}, `
 )
 
-// annotated is a runtimeConfig with the text as annotation.
+// annotated returns a runtimeConfig with the text as annotation.
 func annotated(text string) string {
 	return `"runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"other": "{", "xdp-port/rules": ` + strconv.Quote(text) + `}}`
 }
 
-// drops is a list of so many rules, to drop a port each from the first on.
+// drops returns a list of rules that each drop one port, in sequence from the first.
 func drops(first, count int) string {
 	list := make([]string, count)
 	for i := range list {
@@ -28,7 +28,7 @@ func drops(first, count int) string {
 	return "[" + strings.Join(list, ", ") + "]"
 }
 
-// dropsTo is a rule that drops what goes to so many addresses.
+// dropsTo returns a rule that drops packets to a number of addresses.
 func dropsTo(addresses int) string {
 	list := make([]string, addresses)
 	for i := range list {
@@ -37,7 +37,7 @@ func dropsTo(addresses int) string {
 	return `{"protocol": "udp", "action": "drop", "cidrs": [` + strings.Join(list, ", ") + `]}`
 }
 
-// shape tells a network's rules as name:port.
+// shape returns a network's rules as name:port.
 func shape(n *Network) string {
 	var shapes []string
 	for _, r := range n.Rules {
@@ -74,7 +74,7 @@ func TestContainerRules(t *testing.T) {
 	}
 }
 
-// What is not there, or empty in any way, is no rule.
+// TestNoContainerRules has missing and empty sources.
 func TestNoContainerRules(t *testing.T) {
 	for _, members := range []string{
 		`"runtimeConfig": null, "args": null`,
@@ -93,7 +93,7 @@ func TestNoContainerRules(t *testing.T) {
 	}
 }
 
-// What is not declared is not even looked at, however wrong it may be.
+// TestUndeclaredIsNotRead has wrong values in sources that are not declared.
 func TestUndeclaredIsNotRead(t *testing.T) {
 	for _, members := range []string{
 		`"args": {"cni": {"xdpPortRules": 5}}`,
@@ -128,9 +128,9 @@ func TestContainerRuleNames(t *testing.T) {
 	}
 }
 
-func TestContainerRuleMistakes(t *testing.T) {
+func TestContainerRuleProblems(t *testing.T) {
 	const good = `{"protocol": "udp", "action": "drop"}`
-	checkMistakes(t, []mistake{
+	checkRefusals(t, []refused{
 		{
 			"in a list", network(declareRules + `"runtimeConfig": {"xdpPortRules": [{"protocol": "udp", "port": 0, "toPort": 1}]}`),
 			`runtimeConfig.xdpPortRules[0].port: 0 is not a port (1-65535)`,
@@ -149,7 +149,7 @@ func TestContainerRuleMistakes(t *testing.T) {
 		},
 		{
 			"a key twice in an annotation", network(declareAnnotations + annotated(`[{"protocol": "udp", "action": "drop", "action": "pass"}]`)),
-			`annotation xdp-port/rules: rules[0].action: given twice: keep one`,
+			`annotation xdp-port/rules: rules[0].action: is given twice: keep one`,
 		},
 		{
 			"a broken annotation", network(declareAnnotations + annotated("[\n  {\"protocol\": \"udp\",}\n]")),
@@ -169,15 +169,15 @@ func TestContainerRuleMistakes(t *testing.T) {
 		},
 		{"an annotation null", network(declareAnnotations + annotated("null")), `annotation xdp-port/rules: null is not a list of rules: a JSON array is expected, [] for none`},
 		{"an annotation in quotes", network(declareAnnotations + annotated(` "" `)), `annotation xdp-port/rules: "" is not a list of rules: a JSON array is expected, [] for none`},
-		{"an annotation with a byte order mark", network(declareAnnotations + annotated("\ufeff[]")), `annotation xdp-port/rules: line 1, column 1: starts with a byte order mark (U+FEFF); save it without`},
+		{"an annotation with a byte order mark", network(declareAnnotations + annotated("\ufeff[]")), `annotation xdp-port/rules: line 1, column 1: starts with a byte order mark (U+FEFF): save it without`},
 		{"an annotation of words", network(declareAnnotations + annotated("Äpfel")), `annotation xdp-port/rules: line 1, column 1: invalid character 'Ä' (U+00C4) looking for beginning of value`},
 		{
 			"an annotation that is no string", network(declareAnnotations + `"runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"xdp-port/rules": [` + good + `]}}`),
-			`annotation xdp-port/rules: [{"protocol":"udp","action":"drop"}] is not a string: an annotation has the list of rules as JSON text`,
+			`annotation xdp-port/rules: [{"protocol":"udp","action":"drop"}] is not a string: an annotation contains the list of rules as JSON text`,
 		},
 		{"no list", network(declareRules + `"runtimeConfig": {"xdpPortRules": {}}`), `runtimeConfig.xdpPortRules: {} is not a list of rules`},
 		{"JSON text in a list's place", network(declareRules + `"args": {"cni": {"xdpPortRules": "[]"}}`), `args.cni.xdpPortRules: "[]" is not a list of rules`},
-		{"list twice", network(declareRules + `"runtimeConfig": {"xdpPortRules": [], "xdpPortRules": []}`), `runtimeConfig.xdpPortRules: given twice: keep one`},
+		{"list twice", network(declareRules + `"runtimeConfig": {"xdpPortRules": [], "xdpPortRules": []}`), `runtimeConfig.xdpPortRules: is given twice: keep one`},
 		{"runtimeConfig no object", network(declareRules + `"runtimeConfig": []`), `runtimeConfig: [] is not an object`},
 		{"args no object", network(declareRules + `"args": {"cni": "x"}`), `args.cni: "x" is not an object`},
 		{
@@ -186,7 +186,7 @@ func TestContainerRuleMistakes(t *testing.T) {
 		},
 		{"capabilities no object", network(`"capabilities": ["xdpPortRules"]`), `capabilities: ["xdpPortRules"] is not an object`},
 		{"capability no boolean", network(`"capabilities": {"xdpPortRules": "true"}`), `capabilities.xdpPortRules: "true" is a string: write true without quotes`},
-		{"capability twice", network(`"capabilities": {"xdpPortRules": true, "xdpPortRules": false}`), `capabilities.xdpPortRules: given twice: keep one`},
+		{"capability twice", network(`"capabilities": {"xdpPortRules": true, "xdpPortRules": false}`), `capabilities.xdpPortRules: is given twice: keep one`},
 
 		{
 			"too many", network(declareAnnotations + annotated(drops(1, 65))),
@@ -206,19 +206,19 @@ func TestContainerRuleMistakes(t *testing.T) {
 		},
 		{
 			"name of a network's rule", network(declareRules + `"rules": [` + good + `], "runtimeConfig": {"xdpPortRules": [{"protocol": "udp", "action": "drop", "name": "rule-0"}]}`),
-			`runtimeConfig.xdpPortRules[0].name: "rule-0" is the name of the network's rules[0] already: choose another`,
+			`runtimeConfig.xdpPortRules[0].name: "rule-0" is already the name of the network's rules[0]: choose another`,
 		},
 		{
 			"name of a network's rule in an annotation", network(declareBoth + `"rules": [` + good + `], ` + annotated(`[{"protocol": "udp", "action": "drop", "name": "rule-0"}]`)),
-			`annotation xdp-port/rules: rules[0].name: "rule-0" is the name of the network's rules[0] already: choose another`,
+			`annotation xdp-port/rules: rules[0].name: "rule-0" is already the name of the network's rules[0]: choose another`,
 		},
 		{
 			"name in another source", network(declareRules + `"runtimeConfig": {"xdpPortRules": [{"protocol": "udp", "action": "drop", "name": "a"}]},
 				"args": {"cni": {"xdpPortRules": [{"protocol": "udp", "action": "drop", "name": "a"}]}}`),
-			`args.cni.xdpPortRules[0].name: "a" is the name of runtimeConfig.xdpPortRules[0] already: choose another`,
+			`args.cni.xdpPortRules[0].name: "a" is already the name of runtimeConfig.xdpPortRules[0]: choose another`,
 		},
 		{
-			"network's mistakes and the container's", network(declareBoth + `"rules": [{}], ` + annotated("[5") + `, "args": {"cni": {"xdpPortRules": [1]}}`),
+			"problems of the network and the container", network(declareBoth + `"rules": [{}], ` + annotated("[5") + `, "args": {"cni": {"xdpPortRules": [1]}}`),
 			`rules[0]: protocol is missing: write "tcp" or "udp"; rules[0]: a rule needs toPort, or action "drop" or "pass"; ` +
 				`annotation xdp-port/rules: line 1, column 2: unexpected end of JSON input; ` +
 				`args.cni.xdpPortRules[0]: 1 is not a rule, an object such as {"protocol": "udp", "port": 53, "toPort": 5353}`,

@@ -7,12 +7,11 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// forbidEvasion refuses a container's rule that gets around one of its
-// network, though it stands behind it.
+// forbidEvasion reports container rules that bypass a rule of the network, although that
+// comes first.
 //
-// A rule looks at a packet's port before rewriting only. So a container that
-// must not talk to port 25 could have another port rewritten to 25; and replies
-// of what is rewritten one way are not for the rules of the other way.
+// Rules match the port before a rewrite. So a container that must not talk to port 25 could
+// rewrite another port to 25. And rules do not apply to replies of rewritten flows.
 func (p *parser) forbidEvasion(network, container []listed) {
 	for i := range container {
 		own := &container[i]
@@ -21,31 +20,31 @@ func (p *parser) forbidEvasion(network, container []listed) {
 		}
 		ports := outputs(own, remaining(own, network))
 		if rule, port := evadedByOutput(own, ports, network); rule != nil {
-			p.report(own.at.in("toPort"), "leads to port %d, which rule %q of the network %s: choose another",
-				port, rule.Name, verbs[rule.Action])
+			p.report(own.at.in("toPort"), "rewrites to port %d, which rule %q of the network %s: choose another port",
+				port, rule.Name, effects[rule.Action])
 		} else if rule := evadedByReplies(own, ports, network); rule != nil {
-			p.report(own.at.value, "its replies would get past rule %q of the network, which drops every port left: "+
-				"leave it out, or make it oneWay", rule.Name)
+			p.report(own.at.value, "its replies would bypass rule %q of the network, which drops all remaining ports: "+
+				"leave the rule out, or make it oneWay", rule.Name)
 		}
 	}
 }
 
-var verbs = map[rules.Action]string{rules.Rewrite: "rewrites", rules.Drop: "drops"}
+// effects are the actions in messages.
+var effects = map[rules.Action]string{rules.Rewrite: "rewrites", rules.Drop: "drops"}
 
-// remaining returns the ports that the network's rules leave to a rule of the
-// container.
+// remaining returns the ports of a container rule that the network's rules do not decide.
 func remaining(own *listed, network []listed) []rules.PortRange {
 	left := []rules.PortRange{own.Ports}
 	for i := range network {
 		rule := &network[i]
-		if rule.touches(own, own.Direction, left) && covers(rule.Peers, own.Peers) {
+		if rule.matchesAny(own, own.Direction, left) && covers(rule.Peers, own.Peers) {
 			left = without(left, rule.Ports)
 		}
 	}
 	return left
 }
 
-// outputs returns what a rule makes of ports.
+// outputs returns the ports that a rule rewrites ports to.
 func outputs(rule *listed, ports []rules.PortRange) []rules.PortRange {
 	made := make([]rules.PortRange, len(ports))
 	for i, r := range ports {
@@ -54,15 +53,15 @@ func outputs(rule *listed, ports []rules.PortRange) []rules.PortRange {
 	return made
 }
 
-// evadedByOutput returns a rule of the network that does not let packets go to
-// one of the ports, and that port; or nil.
+// evadedByOutput returns a rule of the network that drops or rewrites packets to one of the
+// ports, and that port. It returns nil if there is none.
 func evadedByOutput(own *listed, ports []rules.PortRange, network []listed) (*listed, uint16) {
 	for i := range network {
 		rule := &network[i]
 		switch {
-		case !rule.touches(own, own.Direction, ports):
+		case !rule.matchesAny(own, own.Direction, ports):
 		case rule.Action != rules.Pass && overlap(rule.Peers, own.Peers):
-			shared := ports[slices.IndexFunc(ports, rule.shares)]
+			shared := ports[slices.IndexFunc(ports, rule.Ports.Overlaps)]
 			return rule, max(shared.First, rule.Ports.First)
 		case rule.Action == rules.Pass && covers(rule.Peers, own.Peers):
 			ports = without(ports, rule.Ports)
@@ -71,9 +70,9 @@ func evadedByOutput(own *listed, ports []rules.PortRange, network []listed) (*li
 	return nil, 0
 }
 
-// evadedByReplies returns the rule with which the network has dropped all that
-// goes the way of the replies to what was sent to the ports; or nil. Several rules
-// can share the ports among them.
+// evadedByReplies returns the rule that completes a drop of all packets in the direction of
+// replies from the ports. Several rules can drop a part of the ports each. It returns nil
+// if the network lets packets through.
 func evadedByReplies(own *listed, ports []rules.PortRange, network []listed) *listed {
 	if own.OneWay || len(ports) == 0 {
 		return nil
@@ -82,7 +81,7 @@ func evadedByReplies(own *listed, ports []rules.PortRange, network []listed) *li
 	undropped := []rules.PortRange{every}
 	for i := range network {
 		rule := &network[i]
-		if !rule.touches(own, opposite(own.Direction), []rules.PortRange{every}) {
+		if !rule.matchesAny(own, opposite(own.Direction), []rules.PortRange{every}) {
 			continue
 		}
 		isEvery, isAround := len(without([]rules.PortRange{every}, rule.Ports)) == 0, covers(rule.Peers, own.Peers)
@@ -106,20 +105,14 @@ func opposite(d rules.Direction) rules.Direction {
 	return rules.Egress
 }
 
-// touches tells whether the rule is about packets of own's protocol that go in
-// this direction to some of the ports. A rule with mistakes of its own touches
-// nobody: they are reported already.
-func (l *listed) touches(own *listed, direction rules.Direction, ports []rules.PortRange) bool {
-	return l.sound && l.Direction == direction && l.Protocol == own.Protocol && slices.ContainsFunc(ports, l.shares)
+// matchesAny reports whether the rule matches packets of own's protocol in a direction to
+// any of the ports. A rejected rule matches nothing: its problems are already reported.
+func (l *listed) matchesAny(own *listed, direction rules.Direction, ports []rules.PortRange) bool {
+	return l.sound && l.Direction == direction && l.Protocol == own.Protocol && slices.ContainsFunc(ports, l.Ports.Overlaps)
 }
 
-// shares tells whether the rule is about some of the ports.
-func (l *listed) shares(r rules.PortRange) bool {
-	return l.Ports.First <= r.Last && r.First <= l.Ports.Last
-}
-
-// covers tells whether each of the peers lies in one of the prefixes. In either
-// list none stands for every address.
+// covers reports whether each of the peers lies in one of the prefixes. An empty list
+// stands for every address.
 func covers(prefixes, peers []netip.Prefix) bool {
 	if len(prefixes) == 0 {
 		return true
@@ -133,8 +126,8 @@ func covers(prefixes, peers []netip.Prefix) bool {
 	return len(peers) > 0
 }
 
-// overlap tells whether some address is in both lists. In either none stands
-// for every address.
+// overlap reports whether the lists have an address in common. An empty list stands for
+// every address.
 func overlap(a, b []netip.Prefix) bool {
 	for _, prefix := range a {
 		if slices.ContainsFunc(b, prefix.Overlaps) {
@@ -144,11 +137,11 @@ func overlap(a, b []netip.Prefix) bool {
 	return len(a) == 0 || len(b) == 0
 }
 
-// without cuts a range out of others.
+// without removes a range from others.
 func without(ranges []rules.PortRange, cut rules.PortRange) []rules.PortRange {
 	var left []rules.PortRange
 	for _, r := range ranges {
-		if cut.First > r.Last || cut.Last < r.First {
+		if !cut.Overlaps(r) {
 			left = append(left, r)
 			continue
 		}

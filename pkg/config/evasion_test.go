@@ -10,7 +10,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// beside is a configuration with rules of the network and of the container.
+// beside returns a configuration with rules of the network and of the container.
 func beside(theirs, own string) string {
 	return network(declareRules + `"rules": [` + theirs + `], "runtimeConfig": {"xdpPortRules": [` + own + `]}`)
 }
@@ -22,16 +22,16 @@ const (
 	noTCP    = `{"protocol": "tcp", "action": "drop", "name": "no-tcp"}`
 )
 
-// dropped is a rule that drops what goes to a range of ports.
+// dropped returns a rule that drops packets to a range of ports.
 func dropped(ports, name string) string {
 	return fmt.Sprintf(`{"protocol": "tcp", "port": %q, "action": "drop", "name": %q}`, ports, name)
 }
 
 func TestEvasion(t *testing.T) {
 	const at = "runtimeConfig.xdpPortRules[0]"
-	smtp := at + `.toPort: leads to port 25, which rule "no-smtp" of the network drops: choose another`
-	replies := at + `: its replies would get past rule "no-tcp" of the network, which drops every port left: leave it out, or make it oneWay`
-	checkMistakes(t, []mistake{
+	smtp := at + `.toPort: rewrites to port 25, which rule "no-smtp" of the network drops: choose another port`
+	replies := at + `: its replies would bypass rule "no-tcp" of the network, which drops all remaining ports: leave the rule out, or make it oneWay`
+	checkRefusals(t, []refused{
 		{"to a dropped port", beside(noSMTP, `{"protocol": "tcp", "port": 2525, "toPort": 25}`), smtp},
 		{"of a range", beside(noSMTP, `{"protocol": "tcp", "port": "2500-2599", "toPort": "1-100"}`), smtp},
 		{"of a range that begins dropped", beside(noSMTP, `{"protocol": "tcp", "port": "25-26", "toPort": "24-25"}`), smtp},
@@ -40,12 +40,12 @@ func TestEvasion(t *testing.T) {
 		{"to more than the exception", beside(relay+","+noSMTP, `{"protocol": "tcp", "port": 2525, "toPort": 25, "cidrs": ["10.0.0.24/31"]}`), smtp},
 		{
 			"to a rewritten port", beside(localDNS, `{"protocol": "udp", "port": 5300, "toPort": 53}`),
-			at + `.toPort: leads to port 53, which rule "dns" of the network rewrites: choose another`,
+			at + `.toPort: rewrites to port 53, which rule "dns" of the network rewrites: choose another port`,
 		},
 		{
 			"into a dropped range", beside(`{"direction": "ingress", "protocol": "tcp", "port": "1-1023", "action": "drop"}`,
 				`{"direction": "ingress", "protocol": "tcp", "port": 2222, "toPort": 22}`),
-			at + `.toPort: leads to port 22, which rule "rule-0" of the network drops: choose another`,
+			at + `.toPort: rewrites to port 22, which rule "rule-0" of the network drops: choose another port`,
 		},
 		{"replies", beside(noTCP, `{"direction": "ingress", "protocol": "tcp", "port": 80, "toPort": 8080}`), replies},
 		{"replies but for one port", beside(`{"protocol": "tcp", "port": 443, "action": "pass"},`+noTCP, `{"direction": "ingress", "protocol": "tcp", "port": 80, "toPort": 8080}`), replies},
@@ -62,7 +62,7 @@ func TestEvasion(t *testing.T) {
 		{noSMTP, `{"protocol": "tcp", "port": 2525, "action": "drop"}`},
 		{noSMTP, `{"direction": "ingress", "protocol": "tcp", "port": 2525, "toPort": 25}`},
 		{relay + "," + noSMTP, `{"protocol": "tcp", "port": 2525, "toPort": 25, "cidrs": ["10.0.0.25/32"]}`},
-		// The network's own rule decides for all these ports, so nothing comes of it.
+		// The network's rule decides for all these ports, so the own rule has no effect.
 		{noTCP, `{"protocol": "tcp", "port": 2525, "toPort": 25}`},
 		{noSMTP, `{"protocol": "tcp", "port": "25-26", "toPort": "26-27"}`},
 		{noTCP, `{"direction": "ingress", "protocol": "tcp", "port": 80, "toPort": 8080, "oneWay": true}`},
@@ -75,9 +75,8 @@ func TestEvasion(t *testing.T) {
 	}
 }
 
-// TestContainersUndoNothing tries rules at random: whatever is accepted changes
-// no decision of the network, and leads nowhere that the network does not let
-// packets go.
+// TestContainersUndoNothing has random rules. Accepted own rules may not change a decision of
+// the network, and may not rewrite to a port that the network drops or rewrites.
 func TestContainersUndoNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 25))
 	accepted, refused := 0, 0
@@ -85,7 +84,7 @@ func TestContainersUndoNothing(t *testing.T) {
 		own, theirs := randomRules(random), randomRules(random)
 		n, err := Parse([]byte(beside(theirs, own)))
 		if err != nil {
-			if strings.Contains(err.Error(), "leads to port") || strings.Contains(err.Error(), "replies would") {
+			if strings.Contains(err.Error(), "rewrites to port") || strings.Contains(err.Error(), "replies would") {
 				refused++
 			} else {
 				t.Fatal(err)
@@ -102,7 +101,7 @@ func TestContainersUndoNothing(t *testing.T) {
 	}
 	t.Logf("%d accepted, %d refused", accepted, refused)
 	if accepted < 100 || refused < 100 {
-		t.Error("the rules tried say little")
+		t.Error("too few rules were accepted or refused to prove anything")
 	}
 }
 
@@ -121,13 +120,13 @@ func checkUndoesNothing(t *testing.T, all, network []rules.Rule, port uint16, pe
 		}
 		output := all[is].Rewritten(port)
 		if at := rules.Decide(network, direction, rules.TCP, output, peer); at >= 0 && network[at].Action != rules.Pass {
-			t.Fatalf("port %d, %s: rule %d leads to port %d past rule %d, of %+v", port, peer, is, output, at, all)
+			t.Fatalf("port %d, %s: rule %d rewrites to port %d past rule %d, of %+v", port, peer, is, output, at, all)
 		}
 	}
 }
 
-// randomRules returns one to three rules for TCP, over few ports and peers so
-// that they meet.
+// randomRules returns one to three rules for TCP with few ports and peers, so that they
+// overlap.
 func randomRules(random *rand.Rand) string {
 	list := make([]string, 1+random.IntN(3))
 	for i := range list {

@@ -41,19 +41,19 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkError demands that a user can find and understand every mistake.
+// checkError requires that a user can find every problem.
 func checkError(t *testing.T, err error) {
-	var mistakes *Error
-	if !errors.As(err, &mistakes) || len(mistakes.Mistakes) == 0 {
-		t.Fatalf("%#v lists no mistakes", err)
+	var invalid *Error
+	if !errors.As(err, &invalid) || len(invalid.Problems) == 0 {
+		t.Fatalf("%#v lists no problems", err)
 	}
 	if strings.ContainsAny(err.Error(), "\r\n") {
 		t.Errorf("%q is not one line", err)
 	}
 	offset := 0
-	for _, m := range mistakes.Mistakes {
-		if m.Place == "" || m.Problem == "" {
-			t.Errorf("mistake without place or problem: %+v", m)
+	for _, m := range invalid.Problems {
+		if m.Place == "" || m.Text == "" {
+			t.Errorf("problem without place or text: %+v", m)
 		}
 		if m.offset < offset {
 			t.Errorf("%v is out of order", m)
@@ -81,7 +81,7 @@ func checkNetwork(t *testing.T, n *Network) {
 
 var validName = regexp.MustCompile(`\A[A-Za-z0-9_.-]{1,63}\z`)
 
-// invalid says what is wrong with an accepted rule.
+// invalid returns what is wrong with an accepted rule.
 func invalid(r rules.Rule) string {
 	isRewrite := r.Action == rules.Rewrite
 	switch {
@@ -106,12 +106,12 @@ func invalid(r rules.Rule) string {
 	return ""
 }
 
-// checkSameIdentity demands that DEL finds what ADD made.
+// checkSameIdentity requires that DEL reads the same identity as ADD.
 func checkSameIdentity(t *testing.T, n *Network, stdin []byte) {
 	id, err := ParseIdentity(stdin)
 	if err != nil {
-		var mistakes *Error
-		if !errors.As(err, &mistakes) || !strings.Contains(mistakes.Mistakes[0].Place, attachmentsKey) {
+		var invalid *Error
+		if !errors.As(err, &invalid) || !strings.Contains(invalid.Problems[0].Place, attachmentsKey) {
 			t.Errorf("accepted, but its identity is not: %v", err)
 		}
 		return

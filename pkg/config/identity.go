@@ -9,30 +9,29 @@ import (
 	"github.com/containernetworking/cni/pkg/utils"
 )
 
-// Identity is what of a network configuration DEL needs: it must work however
-// wrong the rest has become since ADD.
+// Identity is the part of a network configuration that DEL needs. DEL must work even if the
+// rest has become wrong since ADD.
 type Identity struct {
 	CNIVersion string
 	Name       string
 }
 
-// Collection is what of a network configuration GC needs.
+// Collection is the part of a network configuration that GC needs.
 type Collection struct {
 	Identity
-	// ValidAttachments is what GC is to keep.
+	// ValidAttachments are the attachments that GC keeps.
 	//
-	// Nil means that the runtime gave no list, so nothing may be collected;
-	// empty means that no attachment is valid.
+	// Nil means that the runtime gave no list, so GC removes nothing. Empty means that no
+	// attachment is valid.
 	ValidAttachments []types.GCAttachment
 }
 
-// attachmentsKey is where a runtime lists the valid attachments for GC.
+// attachmentsKey is the key of a runtime's list of valid attachments.
 const attachmentsKey = "cni.dev/valid-attachments"
 
-// ParseIdentity reads the identity out of a network configuration, and looks
-// at nothing else in it.
+// ParseIdentity reads the identity in a network configuration, and nothing else.
 //
-// Returns an *Error if the JSON is malformed or the network has no proper name.
+// It returns an *Error if the JSON is malformed or the network has no valid name.
 func ParseIdentity(stdin []byte) (*Identity, error) {
 	collection, err := parseIdentity(stdin, false)
 	if err != nil {
@@ -43,8 +42,7 @@ func ParseIdentity(stdin []byte) (*Identity, error) {
 
 // ParseCollection reads the identity and the list of valid attachments.
 //
-// Returns an *Error as ParseIdentity does, and if the list cannot be
-// understood.
+// It returns an *Error as ParseIdentity does, and for a list that is not valid.
 func ParseCollection(stdin []byte) (*Collection, error) {
 	return parseIdentity(stdin, true)
 }
@@ -62,30 +60,30 @@ func parseIdentity(stdin []byte, withAttachments bool) (*Collection, error) {
 	return collection, nil
 }
 
-// identity overlooks keys given twice, which Parse refuses: the last counts.
+// identity accepts keys that are given twice, and uses the last one. Parse reports them.
 func (p *parser) identity(document *value, withAttachments bool) *Collection {
-	o := object{document, []field{{"name", document.at("name")}}}
-	cniVersion, _ := document.at("cniVersion").text()
+	o := object{document, []field{{"name", document.At("name")}}}
+	cniVersion, _ := document.At("cniVersion").Text()
 	collection := &Collection{Identity: Identity{
 		CNIVersion: cniVersion,
-		Name:       require(p, o, "name", "give the network one", readNetworkName),
+		Name:       require(p, o, "name", "give the network a name", readNetworkName),
 	}}
 	if withAttachments {
-		collection.ValidAttachments = p.validAttachments(document.at(attachmentsKey))
+		collection.ValidAttachments = p.validAttachments(document.At(attachmentsKey))
 	}
 	return collection
 }
 
-// validAttachments refuses entries that name nothing: a list that is not
-// understood must never look like a list that is empty.
+// validAttachments reports entries without a name: a list that is not understood must not
+// look like an empty list.
 func (p *parser) validAttachments(v *value) []types.GCAttachment {
-	if v == nil || v.isNull() {
+	if v == nil || v.IsNull() {
 		return nil
 	}
 	attachments := []types.GCAttachment{}
 	for _, element := range p.elements(v, "attachments") {
 		var a types.GCAttachment
-		if err := json.Unmarshal(element.raw, &a); err != nil || a.ContainerID == "" || a.IfName == "" {
+		if err := json.Unmarshal(element.Raw(), &a); err != nil || a.ContainerID == "" || a.IfName == "" {
 			p.report(element, `%s is not an attachment, an object with "containerID" and "ifname"`, element)
 		}
 		attachments = append(attachments, a)
@@ -93,22 +91,22 @@ func (p *parser) validAttachments(v *value) []types.GCAttachment {
 	return attachments
 }
 
-// readNetworkName refuses what CNI refuses. The name becomes part of a path.
+// readNetworkName accepts the names that CNI accepts. A name becomes a part of a path.
 func readNetworkName(v *value) (string, error) {
-	name, ok := v.text()
+	name, ok := v.Text()
 	if !ok {
 		return "", notAString(v)
 	}
 	if utils.ValidateNetworkName(name) != nil {
-		return "", fmt.Errorf("%s is not the name of a network (letters, digits, _ . and -, the first a letter or digit)", v)
+		return "", fmt.Errorf("%s is not a network name (letters, digits, _ . and -, beginning with a letter or digit)", v)
 	}
 	return name, nil
 }
 
-// readString takes every string but the empty one, which encoding/json cannot
-// tell from none at all and CNI therefore treats as none.
+// readString accepts every string but the empty one. CNI treats an empty string as missing,
+// because encoding/json does not distinguish them.
 func readString(v *value) (string, error) {
-	text, ok := v.text()
+	text, ok := v.Text()
 	if !ok {
 		return "", notAString(v)
 	}

@@ -34,7 +34,7 @@ func TestParseIdentityToleratesAnyVersion(t *testing.T) {
 	}
 }
 
-// Absent and empty say the opposite of each other to GC.
+// TestValidAttachments has a missing list and an empty one, which mean the opposite to GC.
 func TestValidAttachments(t *testing.T) {
 	tests := []struct {
 		name, members string
@@ -61,15 +61,15 @@ func TestValidAttachments(t *testing.T) {
 	}
 }
 
-func TestParseIdentityMistakes(t *testing.T) {
+func TestParseIdentityProblems(t *testing.T) {
 	const not = ` is not an attachment, an object with "containerID" and "ifname"`
-	for _, tt := range []mistake{
+	for _, tt := range []refused{
 		{"syntax", `{"name": }`, `line 1, column 10: invalid character '}' looking for beginning of value`},
 		{"no object", `"lab"`, `configuration: "lab" is not an object: write the keys and values in { }`},
-		{"no name", `{}`, `configuration: name is missing: give the network one`},
+		{"no name", `{}`, `configuration: name is missing: give the network a name`},
 		{
 			"name a path", `{"name": ".."}`,
-			`name: ".." is not the name of a network (letters, digits, _ . and -, the first a letter or digit)`,
+			`name: ".." is not a network name (letters, digits, _ . and -, beginning with a letter or digit)`,
 		},
 		{"no list", `{"name": "lab", "cni.dev/valid-attachments": {}}`, `["cni.dev/valid-attachments"]: {} is not a list of attachments`},
 		{

@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// journald is the log that is no file.
+// journald is the word for systemd's journal.
 const journald = "journald"
 
-// readLog takes a path from the root only: a plugin has no folder of its own
-// that others would be relative to.
+// readLog accepts only absolute paths: a plugin has no folder of its own.
 func readLog(v *value) (string, error) {
-	text, ok := v.text()
+	text, ok := v.Text()
 	switch {
 	case !ok:
 		return "", notAString(v)
@@ -25,20 +24,19 @@ func readLog(v *value) (string, error) {
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// LogTarget returns where a configuration wants to be logged, as Network.Log,
-// and the name of the network, however wrong the rest of it is: nothing where
-// it does not tell.
+// LogTarget returns the log of a configuration, as Network.Log has it, and the name of the
+// network, however wrong the rest is. Both are empty if the configuration names no log.
 func LogTarget(stdin []byte) (target, network string) {
 	if !bytes.Contains(stdin, []byte(`"log"`)) {
-		return "", "" // mostly: no need to look closer
+		return "", "" // the usual case
 	}
 	document, err := parseDocument(stdin)
 	if err != nil {
 		return "", ""
 	}
-	network, _ = document.at("name").text()
-	if v := document.at("log"); v != nil {
-		target, _ = readLog(v) // a bad one is a mistake that ADD reports
+	network, _ = document.At("name").Text()
+	if v := document.At("log"); v != nil {
+		target, _ = readLog(v) // ADD reports a wrong log
 	}
 	return target, network
 }

@@ -1,11 +1,11 @@
 package config
 
-// Mode is how the kernel runs the programs.
+// Mode is the way in which the kernel runs the programs.
 type Mode uint8
 
 // The modes.
 const (
-	// ModeAuto lets the plugin choose the best for the kind of device.
+	// ModeAuto lets the plugin choose the best mode for the device.
 	ModeAuto Mode = iota
 	// ModeNative runs the program in the device's driver.
 	ModeNative
@@ -13,30 +13,30 @@ const (
 	ModeGeneric
 	// ModeOffload runs the program in the network card.
 	ModeOffload
-	// ModeTC runs a tc program in place of the XDP program.
+	// ModeTC runs a tc program instead of the XDP program.
 	ModeTC
 )
 
-// String returns the word the configuration uses.
+// String returns the word that the configuration uses.
 func (m Mode) String() string {
 	return [...]string{"auto", "native", "generic", "offload", "tc"}[m]
 }
 
-// TCHook is how the tc programs are attached.
+// TCHook is the way in which tc programs are attached.
 type TCHook uint8
 
 // The hooks.
 const (
-	// HookAuto is tcx where the kernel has it (Linux 6.6), clsact elsewhere.
+	// HookAuto is tcx if the kernel has it (Linux 6.6), else clsact.
 	HookAuto TCHook = iota
-	// HookTCX attaches by links, which nobody removes by accident.
+	// HookTCX attaches with links, which other software does not remove by accident.
 	HookTCX
-	// HookClsact attaches by filters of a clsact qdisc, which is faster to set
-	// up but cannot share a device with an ingress qdisc.
+	// HookClsact attaches filters of a clsact qdisc. That is faster to set up, but cannot
+	// share a device with an ingress qdisc.
 	HookClsact
 )
 
-// String returns the word the configuration uses.
+// String returns the word that the configuration uses.
 func (h TCHook) String() string {
 	return [...]string{"auto", "tcx", "clsact"}[h]
 }

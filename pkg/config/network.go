@@ -1,79 +1,61 @@
-// Package config reads the plugin's network configuration, the bytes that a
-// CNI runtime writes to stdin, and says everything that is wrong with it.
+// Package config reads the plugin's network configuration, which a CNI runtime writes to
+// stdin, and reports everything that is wrong in it.
 //
-// It is pure: no system calls. It is stricter than encoding/json where a typo
-// could switch a rule off: keys must be known, spelt exactly and given once. What
-// is not xdp-port's own it leaves to CNI.
+// Parse reads a configuration as the plugin gets it. ParseList reads a conflist, and
+// ParseEntry the entry alone. Their errors are of type *Error, which lists all problems
+// with their places.
+//
+// The package is stricter than encoding/json, so that no typo can switch a rule off: keys
+// must be known, exact and unique. It leaves foreign keys to CNI. It makes no system
+// calls.
 package config
 
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// The bounds of Network.Flows, and what it is where the configuration is
-// silent.
+// The bounds of Network.Flows and its default.
 const (
 	MinFlows     = 1 << 10
 	DefaultFlows = 1 << 16
 	MaxFlows     = 1 << 20
 )
 
-// Network is a network configuration without mistakes.
+// Network is a valid network configuration.
 type Network struct {
 	CNIVersion string
 	Name       string
 	Type       string
-	// PrevResult is what the plugins before this one made, in the version of
-	// the configuration. It is nil where the runtime gave none: ADD cannot do
-	// without, the other verbs can.
+	// PrevResult is the result of the plugins before, in the version of the configuration.
+	// It is nil if the runtime gave none. Only ADD needs it.
 	PrevResult json.RawMessage
 
 	Mode   Mode
 	TCHook TCHook
-	// Flows is how many rewritten flows are remembered at a time.
+	// Flows is the number of flows that the flow table holds.
 	Flows int
-	// Log is where to write down what is done: nowhere if it is empty, "journald",
-	// or the path of a file.
+	// Log is the target of the log: "journald", the path of a file, or empty for none.
 	Log string
-	// Rules are the network's own in the order written, then those of the
-	// container, each with a name that no other has.
+	// Rules are the network's rules in order, then the container's own rules. Their names
+	// are unique.
 	Rules []rules.Rule
-	// ContainerRules are those of Rules that are the container's own, as they
-	// were written, a list; nil if there are none.
+	// ContainerRules are the container's own rules as a JSON list, as they were written. It
+	// is nil if there are none.
 	ContainerRules json.RawMessage
-	// Table is what Rules compile to.
+	// Table is the compiled form of Rules.
 	Table *rules.Table
-	// OpenToContainers tells whether a container may have rules of its own: a
-	// capability that stands for them is declared.
+	// OpenToContainers reports whether containers may have their own rules, because the
+	// network declares a capability for them.
 	OpenToContainers bool
-}
-
-// networkKeys are the keys that mean something to the plugin, its own last.
-var networkKeys = []string{
-	"cniVersion", "name", "type", "prevResult", "capabilities", "runtimeConfig", "args",
-	"mode", "tcHook", "flows", "log", "rules",
-}
-
-// otherKeys are CNI's, what Multus puts into each plugin of a network with a
-// device, and what editors find the schema by.
-var otherKeys = []string{"ipam", "dns", "ipMasq", "deviceID", "pciBusID", "$schema"}
-
-// isOthers tells whether a key is not for xdp-port to judge. Those with a domain,
-// such as cni.dev/valid-attachments, are other software's, those with an underscore
-// in front comments.
-func isOthers(key string) bool {
-	return slices.Contains(otherKeys, key) || strings.ContainsAny(key, "./") || strings.HasPrefix(key, "_")
 }
 
 // Parse reads a network configuration.
 //
-// Returns an *Error that lists all mistakes, in document order, if there is
-// any. A missing prevResult is none.
+// Its errors are of type *Error. A missing prevResult is no error.
 func Parse(stdin []byte) (*Network, error) {
 	document, err := parseDocument(stdin)
 	if err != nil {
@@ -91,21 +73,23 @@ func (p *parser) network(document *value) *Network {
 	return p.networkOf(p.networkObject(document))
 }
 
+// networkObject reads the keys of a configuration, and reports unknown ones.
 func (p *parser) networkObject(v *value) object {
 	o, others := p.object(v, networkKeys)
 	for _, m := range others {
-		if !isOthers(m.key) {
+		if !isForeignKey(m.Key()) {
 			p.refuseKey(&o, m, networkKeys, "xdp-port has rules, mode, tcHook, flows, log and capabilities")
 		}
 	}
 	return o
 }
 
+// networkOf reads the values of a configuration.
 func (p *parser) networkOf(o object) *Network {
 	granted := p.grants(o.in("capabilities"))
 	network := &Network{
 		CNIVersion: require(p, o, "cniVersion", `write "1.1.0"`, readString),
-		Name:       require(p, o, "name", "give the network one", readNetworkName),
+		Name:       require(p, o, "name", "give the network a name", readNetworkName),
 		Type:       take(p, o.in("type"), "", readString),
 		Mode:       take(p, o.in("mode"), ModeAuto, readMode),
 		TCHook:     take(p, o.in("tcHook"), HookAuto, readTCHook),
@@ -114,16 +98,16 @@ func (p *parser) networkOf(o object) *Network {
 
 		OpenToContainers: granted.rules || granted.annotations,
 	}
-	known := len(p.mistakes)
+	known := len(p.problems)
 	network.Rules, network.ContainerRules = p.allRules(o, granted)
-	if len(p.mistakes) == known {
+	if len(p.problems) == known {
 		network.Table = p.compile(o.in("rules"), network.Rules)
 	}
 	network.PrevResult = p.prevResult(o.in("prevResult"), network.CNIVersion)
 	return network
 }
 
-// compile reports at v what only the rules together have too much of.
+// compile compiles the rules. It reports at v a limit that all rules together exceed.
 func (p *parser) compile(v *value, list []rules.Rule) *rules.Table {
 	table, err := rules.Compile(list)
 	if err != nil {
@@ -133,10 +117,10 @@ func (p *parser) compile(v *value, list []rules.Rule) *rules.Table {
 }
 
 func readFlows(v *value) (int, error) {
-	if text, _ := v.text(); isDigits(text) {
-		return 0, inQuotes(v, shorten(text))
+	if text, _ := v.Text(); isDigits(text) {
+		return 0, inQuotes(v, jsondoc.Shorten(text))
 	}
-	flows, isWhole := v.whole()
+	flows, isWhole := v.Whole()
 	if !isWhole || flows < MinFlows || flows > MaxFlows {
 		return 0, fmt.Errorf("%s is not a number of flows (a whole number, %d to %d)", v, MinFlows, MaxFlows)
 	}

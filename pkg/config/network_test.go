@@ -9,8 +9,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// network returns a configuration that is right but for the members given. It has
-// no rules, unless they are among those.
+// network returns a valid configuration with the given members, and without rules if these
+// are not among them.
 func network(members string) string {
 	if !strings.Contains(members, `"rules":`) {
 		members = `"rules": [], ` + members
@@ -18,7 +18,7 @@ func network(members string) string {
 	return `{"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", ` + members + `}`
 }
 
-// parse fails the test unless the configuration has no mistakes.
+// parse requires the configuration to be valid.
 func parse(t *testing.T, stdin string) *Network {
 	t.Helper()
 	n, err := Parse([]byte(stdin))
@@ -28,16 +28,16 @@ func parse(t *testing.T, stdin string) *Network {
 	return n
 }
 
-// mistake is a configuration with the message it must get.
-type mistake struct{ name, stdin, want string }
+// refused is a configuration and its error message.
+type refused struct{ name, stdin, want string }
 
-func checkMistakes(t *testing.T, tests []mistake) {
+func checkRefusals(t *testing.T, tests []refused) {
 	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			n, err := Parse([]byte(tt.stdin))
 			if err == nil {
-				t.Fatalf("Parse(%s) = %+v, want the mistake %s", tt.stdin, n, tt.want)
+				t.Fatalf("Parse(%s) = %+v, want the error %s", tt.stdin, n, tt.want)
 			}
 			if err.Error() != tt.want {
 				t.Errorf("Parse(%s)\n got %s\nwant %s", tt.stdin, err, tt.want)
@@ -46,7 +46,7 @@ func checkMistakes(t *testing.T, tests []mistake) {
 	}
 }
 
-// The example of the design, with a prevResult as a bridge makes it.
+// example is a configuration with rules of all kinds, and the prevResult of a bridge.
 const example = `{
   "cniVersion": "1.1.0",
   "name": "lab",
@@ -120,22 +120,22 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
-func TestParseMistakes(t *testing.T) {
-	checkMistakes(t, []mistake{
+func TestParseProblems(t *testing.T) {
+	checkRefusals(t, []refused{
 		{"no object", `[1, 2]`, `configuration: [1,2] is not an object: write the keys and values in { }`},
 		{
-			"nothing", `{}`, `configuration: cniVersion is missing: write "1.1.0"; configuration: name is missing: give the network one; ` +
+			"nothing", `{}`, `configuration: cniVersion is missing: write "1.1.0"; configuration: name is missing: give the network a name; ` +
 				`configuration: rules is missing: write [] to attach nothing`,
 		},
 		{"empty version", `{"cniVersion": "", "name": "lab", "rules": []}`, `cniVersion: is empty`},
 		{"version no string", `{"cniVersion": 1.1, "name": "lab", "rules": []}`, `cniVersion: 1.1 is not a string`},
 		{"name no string", `{"cniVersion": "1.1.0", "name": ["lab"], "rules": []}`, `name: ["lab"] is not a string`},
-		{"name null", `{"cniVersion": "1.1.0", "name": null, "rules": []}`, `name: null is no value: give the network one`},
+		{"name null", `{"cniVersion": "1.1.0", "name": null, "rules": []}`, `name: null is no value: give the network a name`},
 		{
 			"name a path", `{"cniVersion": "1.1.0", "name": "../lab", "rules": []}`,
-			`name: "../lab" is not the name of a network (letters, digits, _ . and -, the first a letter or digit)`,
+			`name: "../lab" is not a network name (letters, digits, _ . and -, beginning with a letter or digit)`,
 		},
-		{"name twice", `{"cniVersion": "1.1.0", "name": "a", "name": "b", "rules": []}`, `name: given twice: keep one`},
+		{"name twice", `{"cniVersion": "1.1.0", "name": "a", "name": "b", "rules": []}`, `name: is given twice: keep one`},
 		{"type no string", `{"cniVersion": "1.1.0", "name": "lab", "type": {}, "rules": []}`, `type: {} is not a string`},
 
 		{"mode unknown", network(`"mode": "fast"`), `mode: "fast" is not a mode (auto, native, generic, offload or tc)`},
@@ -158,7 +158,7 @@ func TestParseMistakes(t *testing.T) {
 
 		{"rules no list", network(`"rules": 5`), `rules: 5 is not a list of rules`},
 		{"rules null", network(`"rules": null`), `rules: null is not a list of rules: write [] to attach nothing`},
-		{"rules twice", network(`"rules": [], "rules": []`), `rules: given twice: keep one`},
+		{"rules twice", network(`"rules": [], "rules": []`), `rules: is given twice: keep one`},
 		{
 			"too many rules", network(`"rules": [` + strings.Repeat(`{"protocol": "tcp", "action": "drop"}, `, 1024) + `5]`),
 			`rules: 1025 rules are too many (at most 1024)`,
@@ -170,7 +170,7 @@ func TestParseMistakes(t *testing.T) {
 func TestParseRefusesUnknownKeys(t *testing.T) {
 	const drop = `[{"protocol": "tcp", "port": 25, "action": "drop"}]`
 	const others = ` (xdp-port has rules, mode, tcHook, flows, log and capabilities)`
-	checkMistakes(t, []mistake{
+	checkRefusals(t, []refused{
 		{"no rules", unruled(`"mode": "tc", "_rules":` + drop), `configuration: rules is missing: write [] to attach nothing`},
 		{"singular", unruled(`"rule": ` + drop), `rule: unknown key; did you mean "rules"?`},
 		{"upper case", unruled(`"Rules": ` + drop), `Rules: unknown key; did you mean "rules"?`},
@@ -192,8 +192,8 @@ func unruled(members string) string {
 	return `{"cniVersion": "1.1.0", "name": "lab", "type": "xdp-port", ` + members + `}`
 }
 
-func TestParseReportsAllMistakesInOrder(t *testing.T) {
-	checkMistakes(t, []mistake{{
+func TestParseReportsAllProblemsInOrder(t *testing.T) {
+	checkRefusals(t, []refused{{
 		"all", network(`
 		"flows": 7,
 		"capabilities": {"xdpPortRules": true},
@@ -210,14 +210,14 @@ func TestParseReportsAllMistakesInOrder(t *testing.T) {
 			`runtimeConfig.xdpPortRules[0].port: 0 is not a port (1-65535)`,
 			`rules[0].toPort: 70000 is not a port (1-65535)`,
 			`rules[1].prot: unknown key; did you mean "protocol"?`,
-			`rules[1].name: "rule-3" is the name of rules[3] already: choose another`,
+			`rules[1].name: "rule-3" is already the name of rules[3]: choose another`,
 			`rules[2]: protocol is missing: write "tcp" or "udp"`,
 			`rules[2].cidrs[0]: "10.0.0.1" has no prefix length: write "10.0.0.1/32"`,
-			`rules[2].cidrs[2]: "10.0.0.0/8" is there already, as rules[2].cidrs[1]: leave it out`,
-			`rules[2].toPort: range of length 3 for a port range of length 2: give both the same length, or toPort a single port`,
+			`rules[2].cidrs[2]: "10.0.0.0/8" is a duplicate of rules[2].cidrs[1]: leave it out`,
+			`rules[2].toPort: has 3 ports, but port has 2: give both the same length, or toPort a single port`,
 			`rules[2].oneWay: 1 is neither true nor false`,
 			`rules[2].direction: "up" is not a direction (egress or ingress)`,
-			`rules[3].toPort: does not go with action "drop": leave one of them out`,
+			`rules[3].toPort: cannot be combined with action "drop": leave one of them out`,
 			`mode: "xdp" is not a mode (auto, native, generic, offload or tc)`,
 		}, "; "),
 	}})

@@ -5,20 +5,20 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// readPorts takes a port number, which is a range of one, or a range of them
-// as a string.
+// readPorts reads a port number, or a range of ports in a string.
 func readPorts(v *value) (rules.PortRange, error) {
-	if v.isNumber() {
-		port, isWhole := v.whole()
+	if v.IsNumber() {
+		port, isWhole := v.Whole()
 		if !isWhole || port < 1 || port > int(rules.EveryPort.Last) {
 			return rules.PortRange{}, notAPort(v.String())
 		}
 		return rules.PortRange{First: uint16(port), Last: uint16(port)}, nil
 	}
-	text, ok := v.text()
+	text, ok := v.Text()
 	if !ok {
 		return rules.PortRange{}, notPorts(v)
 	}
@@ -44,14 +44,14 @@ func parseRange(v *value, first, last string) (rules.PortRange, error) {
 	}
 	switch {
 	case a != first || b != last:
-		err = fmt.Errorf(`%s has spaces in it: write "%d-%d"`, v, min(low, high), max(low, high))
+		err = fmt.Errorf(`%s contains spaces: write "%d-%d"`, v, min(low, high), max(low, high))
 	case low > high:
-		err = fmt.Errorf(`%s runs backwards: write "%d-%d"`, v, high, low)
+		err = fmt.Errorf(`%s is backwards: write "%d-%d"`, v, high, low)
 	}
 	return rules.PortRange{First: low, Last: high}, err
 }
 
-// loneNumber says what is wrong with a string that is no range.
+// loneNumber is the error of a string that is not a range.
 func loneNumber(v *value, text string) error {
 	digits := strings.TrimSpace(text)
 	if !isDigits(digits) {
@@ -76,9 +76,11 @@ func parsePort(digits string) (uint16, error) {
 	return uint16(port), nil
 }
 
-func notAPort(text string) error { return fmt.Errorf("%s is not a port (1-65535)", shorten(text)) }
+func notAPort(text string) error {
+	return fmt.Errorf("%s is not a port (1-65535)", jsondoc.Shorten(text))
+}
 
-// isDigits tells whether s is a number as JSON writes one: "010" is not.
+// isDigits reports whether s is a whole number in the form of JSON: "010" is not.
 func isDigits(s string) bool {
 	return s == "0" || s != "" && s[0] != '0' && strings.Trim(s, "0123456789") == ""
 }

@@ -9,18 +9,20 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
-// prevResult reads the result of the plugins before this one, for a
-// configuration of the given version. CNI takes null for no result.
+// prevResult reads the result of the plugins before, for a configuration of the given
+// version. CNI accepts null for no result.
 //
-// What is in that version stays as it was written: the CNI library would drop
-// the fields that it does not know.
+// A result in that version stays as it is written, because the CNI library would drop
+// fields that it does not know.
 func (p *parser) prevResult(v *value, cniVersion string) json.RawMessage {
 	switch {
-	case !v.good() || v.isNull() || cniVersion == "":
+	case !v.IsGood() || v.IsNull() || cniVersion == "":
 		return nil
-	case !v.isObject():
+	case !v.IsObject():
 		p.report(v, "%s is not an object", v)
 		return nil
 	}
@@ -32,21 +34,21 @@ func (p *parser) prevResult(v *value, cniVersion string) json.RawMessage {
 	return result
 }
 
-// convert returns a result in another version, or as it is if it is in that
-// one. It must be one that the CNI library can read.
+// convert returns a result in another version, or unchanged if it already has that version.
+// The CNI library must be able to read it.
 func convert(v *value, to string) (json.RawMessage, error) {
-	from, raw := to, v.raw
-	if own := v.at("cniVersion"); isUnset(own) {
+	from, raw := to, v.Raw()
+	if own := v.At("cniVersion"); isUnset(own) {
 		raw = withVersion(raw, to)
 	} else {
 		var isText bool
-		if from, isText = own.text(); !isText {
-			return nil, fmt.Errorf("its cniVersion, %s, is not a string", own)
+		if from, isText = own.Text(); !isText {
+			return nil, fmt.Errorf("its cniVersion %s is not a string", own)
 		}
 	}
 	if !slices.Contains(resultVersions, from) {
-		return nil, fmt.Errorf("its cniVersion, %s, is no version of CNI that has results: it must be one of %s",
-			quote(from), strings.Join(resultVersions, ", "))
+		return nil, fmt.Errorf("its cniVersion %s is not a version of CNI with results: it must be one of %s",
+			jsondoc.Quote(from), strings.Join(resultVersions, ", "))
 	}
 	result, err := version.NewResult(from, raw)
 	if err != nil || from == to {
@@ -54,25 +56,25 @@ func convert(v *value, to string) (json.RawMessage, error) {
 	}
 	converted, err := convertTo(to, result)
 	if err != nil {
-		return nil, fmt.Errorf("is of version %s, the configuration of %s: %w", from, shorten(to), inJSONWords(err))
+		return nil, fmt.Errorf("has version %s, and the configuration has %s: %w", from, jsondoc.Shorten(to), inJSONWords(err))
 	}
 	return json.Marshal(converted)
 }
 
-// resultVersions are the versions that the CNI library knows a result of.
+// resultVersions are the versions with a result that the CNI library can read.
 var resultVersions = version.All.SupportedVersions()
 
-// inJSONWords names the place of a value of the wrong type, without Go's types.
+// inJSONWords names the place of a value with the wrong type, without the types of Go.
 func inJSONWords(err error) error {
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) && kind.Field != "" {
-		return fmt.Errorf("%s: %s", kind.Field, WrongType(kind))
+		return fmt.Errorf("%s: %s", kind.Field, jsondoc.TypeProblem(kind))
 	}
 	return err
 }
 
-// convertTo returns an error also where the CNI library panics: it does over a
-// null in a list.
+// convertTo returns an error instead of a panic. The CNI library panics if a list contains
+// null.
 func convertTo(version string, result types.Result) (converted types.Result, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -82,15 +84,13 @@ func convertTo(version string, result types.Result) (converted types.Result, err
 	return result.GetAsVersion(version)
 }
 
-// isUnset tells whether a version is left out, in any of the ways that CNI
-// takes for that.
+// isUnset reports whether a version is missing, in any of the ways that CNI accepts.
 func isUnset(v *value) bool {
-	text, isText := v.text()
-	return v == nil || v.isNull() || isText && text == ""
+	text, isText := v.Text()
+	return v == nil || v.IsNull() || isText && text == ""
 }
 
-// withVersion gives a result that names no version, as those of old plugins,
-// the one of the configuration.
+// withVersion sets the version of a document. Results of old plugins have none.
 func withVersion(raw []byte, cniVersion string) json.RawMessage {
 	members := map[string]json.RawMessage{}
 	_ = json.Unmarshal(raw, &members) // the syntax has been checked

@@ -10,14 +10,13 @@ import (
 
 var versions = []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 
-// withPrevResult is a configuration of a version that is right but for the
-// prevResult given.
+// withPrevResult returns a valid configuration of a version with a prevResult.
 func withPrevResult(version, prevResult string) string {
 	return fmt.Sprintf(`{"cniVersion": %q, "name": "lab", "rules": [], "prevResult": %s}`, version, prevResult)
 }
 
-// What the CNI library does not know must get through, and numbers that
-// encoding/json would round.
+// TestPrevResultStaysAsItIs has fields that the CNI library does not know, and numbers that
+// encoding/json rounds.
 func TestPrevResultStaysAsItIs(t *testing.T) {
 	for _, version := range versions {
 		prevResult := fmt.Sprintf(`{ "cniVersion": %q, "later": {"a": [1, null, 9007199254740993]},
@@ -28,7 +27,7 @@ func TestPrevResultStaysAsItIs(t *testing.T) {
 	}
 }
 
-// A result without a version is of that of the configuration.
+// TestPrevResultWithoutVersion requires the version of the configuration.
 func TestPrevResultWithoutVersion(t *testing.T) {
 	for _, version := range versions {
 		for _, member := range []string{``, `"cniVersion": "", `, `"cniVersion": null, `} {
@@ -44,7 +43,7 @@ func TestPrevResultWithoutVersion(t *testing.T) {
 	}
 }
 
-// A plugin that does not keep to the configuration's version is put right.
+// TestPrevResultIsConverted has a result in another version than the configuration.
 func TestPrevResultIsConverted(t *testing.T) {
 	for _, from := range versions {
 		for _, to := range versions {
@@ -54,7 +53,7 @@ func TestPrevResultIsConverted(t *testing.T) {
 			want := decode(t, fmt.Sprintf(result, to))
 			got := decode(t, string(parse(t, withPrevResult(to, fmt.Sprintf(result, from))).PrevResult))
 			if from != to {
-				// Of an address's own version only results before 1.0.0 tell.
+				// Only results before 1.0.0 have the version of an address.
 				for _, r := range []map[string]any{want, got} {
 					delete(r["ips"].([]any)[0].(map[string]any), "version")
 				}
@@ -74,8 +73,8 @@ func decode(t *testing.T, text string) (decoded map[string]any) {
 	return decoded
 }
 
-func TestPrevResultMistakes(t *testing.T) {
-	checkMistakes(t, []mistake{
+func TestPrevResultProblems(t *testing.T) {
+	checkRefusals(t, []refused{
 		{"no object", network(`"prevResult": 5`), `prevResult: 5 is not an object`},
 		{
 			"malformed", network(`"prevResult": {"ips": [{"address": "10.0.0"}]}`),
@@ -83,37 +82,37 @@ func TestPrevResultMistakes(t *testing.T) {
 		},
 		{
 			"of a version that there is not", network(`"prevResult": {"cniVersion": "9.0.0"}`),
-			`prevResult: its cniVersion, "9.0.0", is no version of CNI that has results: it must be one of ` +
+			`prevResult: its cniVersion "9.0.0" is not a version of CNI with results: it must be one of ` +
 				`0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`,
 		},
 		{
 			"version no string", network(`"prevResult": {"cniVersion": 1.1}`),
-			`prevResult: its cniVersion, 1.1, is not a string`,
+			`prevResult: its cniVersion 1.1 is not a string`,
 		},
 		{
 			"long version", network(`"prevResult": {"cniVersion": "` + strings.Repeat("9", 9000) + `"}`),
-			`prevResult: its cniVersion, "` + strings.Repeat("9", 64) + `…", is no version of CNI that has results: it must be one of ` +
+			`prevResult: its cniVersion "` + strings.Repeat("9", 64) + `…" is not a version of CNI with results: it must be one of ` +
 				`0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`,
 		},
 		{
 			"another type", network(`"prevResult": {"cniVersion": "1.0.0", "ips": 5}`),
-			`prevResult: ips: CNI wants a list here, and not a number`,
+			`prevResult: ips: CNI expects a list here, not a number`,
 		},
 		{
 			"another type in a list", network(`"prevResult": {"cniVersion": "1.0.0", "interfaces": [5]}`),
-			`prevResult: interfaces: CNI wants an object here, and not a number`,
+			`prevResult: interfaces: CNI expects an object here, not a number`,
 		},
 		{
 			"another type below", network(`"prevResult": {"cniVersion": "1.0.0", "dns": {"domain": 5}}`),
-			`prevResult: dns.domain: CNI wants a string here, and not a number`,
+			`prevResult: dns.domain: CNI expects a string here, not a number`,
 		},
 		{
 			"configuration of a version that there is not", withPrevResult("9.0.0", `{"cniVersion": "1.1.0"}`),
-			`prevResult: is of version 1.1.0, the configuration of 9.0.0: no converter for CNI result version 1.1.0 to 9.0.0`,
+			`prevResult: has version 1.1.0, and the configuration has 9.0.0: no converter for CNI result version 1.1.0 to 9.0.0`,
 		},
 		{
 			"null in a list", withPrevResult("1.1.0", `{"cniVersion": "0.4.0", "ips": [null]}`),
-			`prevResult: is of version 0.4.0, the configuration of 1.1.0: cannot be converted: ` +
+			`prevResult: has version 0.4.0, and the configuration has 1.1.0: cannot be converted: ` +
 				`runtime error: invalid memory address or nil pointer dereference`,
 		},
 	})

@@ -7,9 +7,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// ruleKeys are the keys of a rule, in the order of the documentation.
-var ruleKeys = []string{"direction", "protocol", "port", "toPort", "action", "cidrs", "oneWay", "name"}
-
+// ruleObject reads the keys of a rule.
 func (p *parser) ruleObject(v *value) object {
 	o, others := p.object(v, ruleKeys)
 	for _, m := range others {
@@ -18,8 +16,9 @@ func (p *parser) ruleObject(v *value) object {
 	return o
 }
 
+// rule reads a rule.
 func (p *parser) rule(o object) rules.Rule {
-	if !o.isObject() {
+	if !o.IsObject() {
 		p.report(o.value, `%s is not a rule, an object such as {"protocol": "udp", "port": 53, "toPort": 5353}`, o.value)
 		return rules.Rule{}
 	}
@@ -37,14 +36,14 @@ func (p *parser) rule(o object) rules.Rule {
 	return rule
 }
 
-// checkAction holds the action against the other keys. It stays silent about
-// an action that is bad itself: nobody can tell what was meant.
+// checkAction compares the action with the other keys. It skips a rejected action, because
+// its meaning is unknown.
 func (p *parser) checkAction(o object, rule rules.Rule) {
 	action, to := o.in("action"), o.in("toPort")
 	switch {
 	case action == nil && to == nil:
 		p.report(o.value, "a rule needs toPort, or action %q or %q", rules.Drop, rules.Pass)
-	case action != nil && action.bad:
+	case action != nil && action.IsRejected():
 	case rule.Action == rules.Rewrite:
 		p.checkRewrite(o, rule)
 	default:
@@ -55,33 +54,33 @@ func (p *parser) checkAction(o object, rule rules.Rule) {
 func (p *parser) checkRewrite(o object, rule rules.Rule) {
 	port, to := o.in("port"), o.in("toPort")
 	if port == nil {
-		p.report(o.value, "port is missing: a rewrite names the ports that it changes")
+		p.report(o.value, "port is missing: a rewrite needs the ports that it changes")
 	}
 	if to == nil {
 		p.report(o.in("action"), "%q needs toPort", rules.Rewrite)
 	}
-	if port.good() && to.good() {
+	if port.IsGood() && to.IsGood() {
 		p.checkPorts(to, rule)
 	}
 }
 
 func (p *parser) checkPorts(to *value, rule rules.Rule) {
 	if rule.To == rule.Ports {
-		p.report(to, "the same as port, so nothing changes: use action %q to leave packets alone", rules.Pass)
+		p.report(to, "is the same as port, so nothing changes: use action %q to leave packets alone", rules.Pass)
 	} else if rule.To.Len() != 1 && rule.To.Len() != rule.Ports.Len() {
-		p.report(to, "range of length %d for a port range of length %d: give both the same length, or toPort a single port",
+		p.report(to, "has %d ports, but port has %d: give both the same length, or toPort a single port",
 			rule.To.Len(), rule.Ports.Len())
 	}
 }
 
-// checkVerdict refuses what only a rewrite can use. A rule that has it was
-// meant to do something else than it would.
+// checkVerdict reports keys that only a rewrite can use. A rule with such keys is not meant
+// as it is written.
 func (p *parser) checkVerdict(o object, rule rules.Rule) {
-	if to := o.in("toPort"); to.good() {
-		p.report(to, "does not go with action %q: leave one of them out", rule.Action)
+	if to := o.in("toPort"); to.IsGood() {
+		p.report(to, "cannot be combined with action %q: leave one of them out", rule.Action)
 	}
 	if rule.OneWay {
-		p.report(o.in("oneWay"), "does not go with action %q, which has no replies to restore: leave it out", rule.Action)
+		p.report(o.in("oneWay"), "cannot be combined with action %q, which has no replies to translate back: leave it out", rule.Action)
 	}
 }
 
@@ -91,20 +90,27 @@ var (
 	readAction    = oneOf("an action", rules.Rewrite, rules.Drop, rules.Pass)
 )
 
+// A rule's name is [A-Za-z0-9_.-]{1,63}. Compiling a regular expression takes longer than
+// the rest of the plugin's start.
+const (
+	maxRuleName    = 63
+	nameCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+)
+
 func readRuleName(v *value) (string, error) {
-	name, _ := v.text()
-	if !isRuleName(name) {
+	name, _ := v.Text()
+	if name == "" || len(name) > maxRuleName || strings.Trim(name, nameCharacters) != "" {
 		return "", fmt.Errorf("%s is not a name (1 to 63 letters, digits, _ . and -)", v)
 	}
 	return name, nil
 }
 
 func readBool(v *value) (bool, error) {
-	text, _ := v.text()
+	text, _ := v.Text()
 	switch {
-	case string(v.raw) == "true":
+	case string(v.Raw()) == "true":
 		return true, nil
-	case string(v.raw) == "false":
+	case string(v.Raw()) == "false":
 		return false, nil
 	case text == "true" || text == "false":
 		return false, inQuotes(v, text)

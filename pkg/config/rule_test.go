@@ -52,16 +52,16 @@ func TestRule(t *testing.T) {
 }
 
 // inRules puts the rules of each test into a configuration.
-func inRules(tests []mistake) []mistake {
+func inRules(tests []refused) []refused {
 	for i := range tests {
 		tests[i].stdin = network(`"rules": [` + tests[i].stdin + `]`)
 	}
 	return tests
 }
 
-func TestRuleMistakes(t *testing.T) {
+func TestRuleProblems(t *testing.T) {
 	const all = "(a rule has direction, protocol, port, toPort, action, cidrs, oneWay, name)"
-	checkMistakes(t, inRules([]mistake{
+	checkRefusals(t, inRules([]refused{
 		{"no object", `5`, `rules[0]: 5 is not a rule, an object such as {"protocol": "udp", "port": 53, "toPort": 5353}`},
 		{"null", `null`, `rules[0]: null is not a rule, an object such as {"protocol": "udp", "port": 53, "toPort": 5353}`},
 		{"empty", `{}`, `rules[0]: protocol is missing: write "tcp" or "udp"; rules[0]: a rule needs toPort, or action "drop" or "pass"`},
@@ -73,8 +73,8 @@ func TestRuleMistakes(t *testing.T) {
 		{"unknown key", `{"protocol": "tcp", "action": "drop", "colour": "red"}`, `rules[0].colour: unknown key ` + all},
 		{"odd key", `{"protocol": "tcp", "action": "drop", "a\nb": 1}`, `rules[0]["a\nb"]: unknown key ` + all},
 		{"empty key", `{"protocol": "tcp", "action": "drop", "": 1}`, `rules[0][""]: unknown key ` + all},
-		{"key twice", `{"protocol": "tcp", "action": "drop", "port": 80, "port": 81}`, `rules[0].port: given twice: keep one`},
-		{"key twice by an escape", `{"protocol": "tcp", "action": "drop", "port": 80, "p\u006frt": 81}`, `rules[0].port: given twice: keep one`},
+		{"key twice", `{"protocol": "tcp", "action": "drop", "port": 80, "port": 81}`, `rules[0].port: is given twice: keep one`},
+		{"key twice by an escape", `{"protocol": "tcp", "action": "drop", "port": 80, "p\u006frt": 81}`, `rules[0].port: is given twice: keep one`},
 
 		{"no protocol", `{"port": 80, "toPort": 81}`, `rules[0]: protocol is missing: write "tcp" or "udp"`},
 		{"protocol without ports", `{"protocol": "icmp", "action": "drop"}`, `rules[0].protocol: "icmp" is not a protocol (tcp or udp)`},
@@ -90,16 +90,16 @@ func TestRuleMistakes(t *testing.T) {
 		{"action no string", `{"protocol": "tcp", "action": false}`, `rules[0].action: false is not an action (rewrite, drop or pass)`},
 		{"neither action nor toPort", `{"protocol": "tcp", "port": 80}`, `rules[0]: a rule needs toPort, or action "drop" or "pass"`},
 		{"rewrite without toPort", `{"protocol": "tcp", "port": 80, "action": "rewrite"}`, `rules[0].action: "rewrite" needs toPort`},
-		{"rewrite without port", `{"protocol": "tcp", "toPort": 80}`, `rules[0]: port is missing: a rewrite names the ports that it changes`},
-		{"drop with toPort", `{"protocol": "tcp", "action": "drop", "toPort": 80}`, `rules[0].toPort: does not go with action "drop": leave one of them out`},
-		{"pass with toPort", `{"protocol": "tcp", "action": "pass", "toPort": 80}`, `rules[0].toPort: does not go with action "pass": leave one of them out`},
+		{"rewrite without port", `{"protocol": "tcp", "toPort": 80}`, `rules[0]: port is missing: a rewrite needs the ports that it changes`},
+		{"drop with toPort", `{"protocol": "tcp", "action": "drop", "toPort": 80}`, `rules[0].toPort: cannot be combined with action "drop": leave one of them out`},
+		{"pass with toPort", `{"protocol": "tcp", "action": "pass", "toPort": 80}`, `rules[0].toPort: cannot be combined with action "pass": leave one of them out`},
 		{
 			"drop with oneWay", `{"protocol": "tcp", "action": "drop", "oneWay": true}`,
-			`rules[0].oneWay: does not go with action "drop", which has no replies to restore: leave it out`,
+			`rules[0].oneWay: cannot be combined with action "drop", which has no replies to translate back: leave it out`,
 		},
 		{
 			"pass with oneWay", `{"protocol": "tcp", "action": "pass", "oneWay": true}`,
-			`rules[0].oneWay: does not go with action "pass", which has no replies to restore: leave it out`,
+			`rules[0].oneWay: cannot be combined with action "pass", which has no replies to translate back: leave it out`,
 		},
 
 		{"oneWay quoted", `{"protocol": "tcp", "port": 80, "toPort": 81, "oneWay": "true"}`, `rules[0].oneWay: "true" is a string: write true without quotes`},
@@ -115,11 +115,11 @@ func TestRuleMistakes(t *testing.T) {
 		{"name no string", `{"protocol": "tcp", "action": "drop", "name": 5}`, `rules[0].name: 5 is not a name (1 to 63 letters, digits, _ . and -)`},
 		{
 			"name twice", `{"protocol": "tcp", "action": "drop", "name": "a"}, {"protocol": "tcp", "action": "drop", "name": "a"}`,
-			`rules[1].name: "a" is the name of rules[0] already: choose another`,
+			`rules[1].name: "a" is already the name of rules[0]: choose another`,
 		},
 		{
 			"name of another by default", `{"protocol": "tcp", "action": "drop", "name": "rule-1"}, {"protocol": "tcp", "action": "drop"}`,
-			`rules[0].name: "rule-1" is the name of rules[1] already: choose another`,
+			`rules[0].name: "rule-1" is already the name of rules[1]: choose another`,
 		},
 	}))
 }

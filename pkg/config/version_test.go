@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestForDel has versions before and after those that are spoken, and none.
+// TestForDel has versions before and after the supported ones, and none.
 func TestForDel(t *testing.T) {
 	const asNewest = `{"cniVersion":"1.1.0","name":"lab"}`
 	for stdin, want := range map[string]string{
@@ -30,7 +30,7 @@ func TestForDel(t *testing.T) {
 	}
 }
 
-// TestForGC leaves versions alone that have no GC.
+// TestForGC also has versions without GC, which must stay.
 func TestForGC(t *testing.T) {
 	for stdin, want := range map[string]string{
 		`{"cniVersion": "1.0.0", "name": "lab"}`:  `{"cniVersion": "1.0.0", "name": "lab"}`,
@@ -58,14 +58,14 @@ func TestRefusal(t *testing.T) {
 		{"ADD", `[]`, 6, "stdin: configuration: [] is not an object: write the keys and values in { }"},
 		{"DEL", `null`, 6, "stdin: configuration: null is not an object: write the keys and values in { }"},
 		{"GC", ``, 6, "stdin: line 1, column 1: is empty: JSON is expected"},
-		{"STATUS", "\ufeff{}", 6, "stdin: line 1, column 1: starts with a byte order mark (U+FEFF); save it without"},
+		{"STATUS", "\ufeff{}", 6, "stdin: line 1, column 1: starts with a byte order mark (U+FEFF): save it without"},
 		{"ADD", `{"cniVersion": 5, "name": "lab"}`, 7, `cniVersion: 5 is not a string: write "1.1.0"`},
 		{"ADD", `{"cniVersion": "1.1.0", "name": 5}`, 7, "name: 5 is not a string"},
-		{"ADD", `{"cniVersion": "1.1.0", "name": ""}`, 7, `name: "" is not the name of a network (letters, digits, _ . and -, the first a letter or digit)`},
-		{"DEL", `{"cniVersion": "1.1.0"}`, 7, "configuration: name is missing: give the network one"},
-		{"GC", `{"cniVersion": "garbage", "name": "lab"}`, 1, `cniVersion: xdp-port does not speak version "garbage" of CNI: ` + speaks},
-		{"STATUS", `{"cniVersion": "` + long + `", "name": "lab"}`, 1, `cniVersion: xdp-port does not speak version "` + long[:64] + `…" of CNI: ` + speaks},
-		{"CHECK", `{"name": "lab"}`, 1, `cniVersion is missing, which stands for version 0.1.0 of CNI: write "1.1.0"`},
+		{"ADD", `{"cniVersion": "1.1.0", "name": ""}`, 7, `name: "" is not a network name (letters, digits, _ . and -, beginning with a letter or digit)`},
+		{"DEL", `{"cniVersion": "1.1.0"}`, 7, "configuration: name is missing: give the network a name"},
+		{"GC", `{"cniVersion": "garbage", "name": "lab"}`, 1, `cniVersion: xdp-port does not support version "garbage" of CNI: ` + speaks},
+		{"STATUS", `{"cniVersion": "` + long + `", "name": "lab"}`, 1, `cniVersion: xdp-port does not support version "` + long[:64] + `…" of CNI: ` + speaks},
+		{"CHECK", `{"name": "lab"}`, 1, `cniVersion is missing, which means version 0.1.0 of CNI: write "1.1.0"`},
 		{"CHECK", `{"cniVersion": "0.3.1", "name": "lab"}`, 1, `cniVersion: version "0.3.1" of CNI has no CHECK: write 0.4.0 or later`},
 		{"GC", `{"cniVersion": "1.0.0", "name": "lab"}`, 1, `cniVersion: version "1.0.0" of CNI has no GC: write 1.1.0 or later`},
 	} {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/xdp-port/xdp-port/pkg/confedit"
 	"github.com/xdp-port/xdp-port/pkg/config"
 	"github.com/xdp-port/xdp-port/pkg/install"
 )
@@ -19,7 +20,7 @@ type Conflist struct {
 	// Text is the conflist as runtimes read it: with its drop-ins.
 	Text []byte
 
-	inlined config.Inlined // knows the file of each part of Text
+	inlined confedit.Inlined // knows the file of each part of Text
 }
 
 // Read reads a conflist and its drop-ins. Returns a *config.Error if there are errors in it,
@@ -35,7 +36,7 @@ func Read(ctx context.Context, path string) (*Conflist, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(path, config.Inline(text, dropIns))
+	return New(path, confedit.Inline(text, dropIns))
 }
 
 // ReadStdin is Read for a conflist without drop-ins that arrives on stdin.
@@ -45,12 +46,12 @@ func ReadStdin(ctx context.Context, stdin io.Reader) (*Conflist, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(name, config.Inlined{Text: text})
+	return New(name, confedit.Inlined{Text: text})
 }
 
 // New checks a conflist that has been read. Returns a *config.Error if there are errors in
 // it, with the Conflist, which can Describe them.
-func New(path string, inlined config.Inlined) (*Conflist, error) {
+func New(path string, inlined confedit.Inlined) (*Conflist, error) {
 	c := &Conflist{Path: path, Text: inlined.Text, inlined: inlined}
 	list, err := config.ParseList(c.Text)
 	if err != nil {
@@ -62,7 +63,7 @@ func New(path string, inlined config.Inlined) (*Conflist, error) {
 
 // Check is New for a caller that only wants to know whether a conflist is valid. The error
 // has a line for each error in the conflist.
-func Check(path string, inlined config.Inlined) error {
+func Check(path string, inlined confedit.Inlined) error {
 	c, err := New(path, inlined)
 	return c.Located(err)
 }

@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
 // Lines describes each error on a line, and says how many more there are. The kind is
 // "error" or "warning".
 func (c *Conflist) Lines(kind string, e *config.Error) []string {
 	var lines []string
-	for _, m := range e.Mistakes {
+	for _, m := range e.Problems {
 		lines = append(lines, c.Describe(kind, m))
 	}
 	if e.More > 0 {
@@ -22,17 +23,17 @@ func (c *Conflist) Lines(kind string, e *config.Error) []string {
 }
 
 // Describe says what an error is and where, as compilers do: "FILE:LINE:COLUMN: error: ...".
-func (c *Conflist) Describe(kind string, m config.Mistake) string {
+func (c *Conflist) Describe(kind string, m config.Problem) string {
 	path, place := c.Locate(m.At)
 	at := fmt.Sprintf("%s:%d:%d: %s: ", path, place.Line, place.Column, kind)
 	if m.Place == m.At.String() {
-		return at + m.Problem
+		return at + m.Text
 	}
 	return at + m.String()
 }
 
 // Locate returns the file of a position in the text, and the position there.
-func (c *Conflist) Locate(at config.Position) (path string, place config.Position) {
+func (c *Conflist) Locate(at jsondoc.Position) (path string, place jsondoc.Position) {
 	if path, place = c.DropIn(at); path == "" {
 		path = c.Path
 	}
@@ -41,7 +42,7 @@ func (c *Conflist) Locate(at config.Position) (path string, place config.Positio
 
 // DropIn returns the drop-in of a position in the text, empty for the conflist itself, and
 // the position there.
-func (c *Conflist) DropIn(at config.Position) (path string, place config.Position) {
+func (c *Conflist) DropIn(at jsondoc.Position) (path string, place jsondoc.Position) {
 	return c.inlined.Locate(at)
 }
 

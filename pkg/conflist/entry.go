@@ -30,7 +30,7 @@ func (f EntryFile) Warnings() []string {
 	if err != nil || len(entry.Overwritten) == 0 {
 		return nil
 	}
-	return f.conflist().Lines("warning", &config.Error{Mistakes: entry.Overwritten})
+	return f.conflist().Lines("warning", &config.Error{Problems: entry.Overwritten})
 }
 
 // conflist returns a Conflist that describes errors in this file.

@@ -10,6 +10,7 @@ import (
 	"github.com/containernetworking/cni/libcni"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
@@ -19,7 +20,7 @@ func (c *Conflist) checkByCNI() error {
 		return nil
 	}
 	if _, err := libcni.ConfListFromBytes(c.Text); err != nil {
-		return &config.Error{Mistakes: []config.Mistake{explainCNI(err)}}
+		return &config.Error{Problems: []config.Problem{explainCNI(err)}}
 	}
 	return nil
 }
@@ -29,10 +30,10 @@ var pluginNumber = regexp.MustCompile(`plugin config (\d+):`)
 
 // explainCNI explains an error of the library in terms of JSON. The library names Go types
 // and no place in the text.
-func explainCNI(err error) config.Mistake {
+func explainCNI(err error) config.Problem {
 	const most = 400
-	m := config.Mistake{
-		Place: "configuration", Problem: printable.Short(withoutGo(err.Error()), most), At: config.Position{Line: 1, Column: 1},
+	m := config.Problem{
+		Place: "configuration", Text: printable.Short(withoutGo(err.Error()), most), At: jsondoc.Position{Line: 1, Column: 1},
 	}
 	if number := pluginNumber.FindStringSubmatch(err.Error()); number != nil {
 		m.Place = fmt.Sprintf("plugins[%s]", number[1])
@@ -44,7 +45,7 @@ func explainCNI(err error) config.Mistake {
 		} else {
 			m.Place += "." + kind.Field
 		}
-		m.Problem = config.WrongType(kind)
+		m.Text = jsondoc.TypeProblem(kind)
 	}
 	return m
 }

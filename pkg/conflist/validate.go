@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
@@ -13,7 +14,7 @@ type Remark struct {
 	// File is the drop-in; empty for the conflist itself.
 	File  string `json:"file,omitempty"`
 	Place string `json:"place"`
-	config.Position
+	jsondoc.Position
 	Problem string `json:"problem"`
 }
 
@@ -34,8 +35,8 @@ func Validate(c *Conflist, err error) (Validation, error) {
 	var e *config.Error
 	switch {
 	case errors.As(err, &e):
-		for _, m := range e.Mistakes {
-			v.Errors = append(v.Errors, Remark{Place: m.Place, Position: m.At, Problem: m.Problem})
+		for _, m := range e.Problems {
+			v.Errors = append(v.Errors, Remark{Place: m.Place, Position: m.At, Problem: m.Text})
 		}
 		v.MoreErrors = e.More
 	case err != nil:
@@ -68,7 +69,7 @@ func (c *Conflist) warnings() []Remark {
 			})
 		}
 		for _, m := range entry.Overwritten {
-			warnings = append(warnings, Remark{Place: m.Place, Position: m.At, Problem: m.Problem})
+			warnings = append(warnings, Remark{Place: m.Place, Position: m.At, Problem: m.Text})
 		}
 		warnings = append(warnings, ruleWarnings(entry)...)
 	}

@@ -1,11 +1,11 @@
-// Package install puts xdp-port onto a node: its programs into the folder of the
-// CNI plugins, and its entry into the conflist of the node's network, and takes
-// both away again.
+// Package install installs xdp-port on a node: its programs in the folder of the CNI
+// plugins, and its entry in the conflist of the node's network. It also removes both.
 //
-// Others write into these folders, too, at any time: network add-ons that come
-// later, are upgraded, or put their own version back. So every file is seen old
-// or new and never half, what cannot be read is left alone until it is written
-// anew, and what is there is looked at again right before it is replaced. There
-// is no lock that they all take: a write of somebody else between that look and
-// the replacement, some microseconds, is lost.
+// Other installers write into these folders at any time: network add-ons that come
+// later, are upgraded, or restore their own version. Therefore every file is replaced
+// in one step. A file that cannot be read stays untouched until its owner writes it
+// again. A file is read again right before it is replaced.
+//
+// There is no lock that all installers take. A foreign write in the microseconds between
+// that last look and the replacement is overwritten.
 package install

@@ -8,13 +8,13 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 
-	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/confedit"
 )
 
-// ReadDropIns reads the plugins that libcni 1.3 and later puts behind those in a
-// list: the files NAME/*.conf beside it, in the order of their names.
-func ReadDropIns(list string, text []byte) ([]config.DropIn, error) {
-	name := config.DropInFolder(text)
+// ReadDropIns reads the drop-ins of a list, in the order of their names. See
+// confedit.DropIn.
+func ReadDropIns(list string, text []byte) ([]confedit.DropIn, error) {
+	name := confedit.DropInFolder(text)
 	if name == "" {
 		return nil, nil
 	}
@@ -22,18 +22,18 @@ func ReadDropIns(list string, text []byte) ([]config.DropIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var dropIns []config.DropIn
+	var dropIns []confedit.DropIn
 	for _, file := range files {
 		text, _, err := readRegular(file)
 		if err != nil {
 			return nil, err
 		}
-		dropIns = append(dropIns, config.DropIn{Path: file, Text: text})
+		dropIns = append(dropIns, confedit.DropIn{Path: file, Text: text})
 	}
 	return dropIns, nil
 }
 
-// newDropIn is where a drop-in goes that comes behind all others.
+// newDropIn returns the path of a drop-in that comes after all others.
 func newDropIn(last string) string {
 	name := "99-xdp-port.conf"
 	if base := filepath.Base(last); base > name {
@@ -42,17 +42,19 @@ func newDropIn(last string) string {
 	return filepath.Join(filepath.Dir(last), name)
 }
 
-// edit is what brings xdp-port's entry into a network: another text of one file.
+// edit is the change of one file that adds the entry to a network.
 type edit struct {
 	*file
 	text []byte
-	// network is the whole list as runtimes make it, with that.
-	network config.Inlined
+	// network is the whole list with the entry, as runtimes read it.
+	network confedit.Inlined
 }
 
-// planEdit finds where the entry is to go: in the place of the one that is there,
-// in the list or in a drop-in; else behind the plugins in the list, which all
-// versions of libcni read; else, where all plugins are drop-ins, behind those.
+// planEdit finds the place of the entry.
+//
+// It replaces the present entry, in the list or in a drop-in. Otherwise the entry follows
+// the plugins in the list, which all versions of libcni read. If all plugins are in
+// drop-ins, the entry becomes the last drop-in.
 func planEdit(path string, entry []byte) (*edit, error) {
 	list, err := readFile(path)
 	if err != nil {
@@ -62,7 +64,7 @@ func planEdit(path string, entry []byte) (*edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	has, problem := config.HasEntry(list.text)
+	has, problem := confedit.HasEntry(list.text)
 	theirs := len(dropIns) - 1
 	for theirs >= 0 && !dropIns[theirs].IsEntry() {
 		theirs--
@@ -71,17 +73,17 @@ func planEdit(path string, entry []byte) (*edit, error) {
 	case !has && theirs >= 0:
 		return editDropIn(list, dropIns, theirs, entry)
 	case problem != nil && len(dropIns) > 0:
-		last := config.DropIn{Path: newDropIn(dropIns[len(dropIns)-1].Path)}
+		last := confedit.DropIn{Path: newDropIn(dropIns[len(dropIns)-1].Path)}
 		return editDropIn(list, append(dropIns, last), len(dropIns), entry)
 	}
-	text, err := config.WithEntry(list.text, entry)
+	text, err := confedit.WithEntry(list.text, entry)
 	if err != nil {
 		return nil, describe(path, err)
 	}
-	return &edit{list, text, config.Inline(text, dropIns)}, nil
+	return &edit{list, text, confedit.Inline(text, dropIns)}, nil
 }
 
-func editDropIn(list *file, dropIns []config.DropIn, index int, entry []byte) (*edit, error) {
+func editDropIn(list *file, dropIns []confedit.DropIn, index int, entry []byte) (*edit, error) {
 	dropIn, err := dropIns[index].WithText(entry)
 	if err != nil {
 		return nil, err
@@ -94,12 +96,12 @@ func editDropIn(list *file, dropIns []config.DropIn, index int, entry []byte) (*
 	}
 	dropIns = slices.Clone(dropIns)
 	dropIns[index] = dropIn
-	return &edit{f, dropIn.Text, config.Inline(list.text, dropIns)}, nil
+	return &edit{f, dropIn.Text, confedit.Inline(list.text, dropIns)}, nil
 }
 
-// subfolders returns the folders in a folder, which may have drop-ins.
+// subfolders returns the folders in a folder, which may contain drop-ins.
 func subfolders(folder string) (paths []string) {
-	entries, _ := os.ReadDir(folder) // what cannot be read has nothing for us
+	entries, _ := os.ReadDir(folder) // an unreadable folder has no drop-ins
 	for _, entry := range entries {
 		if entry.IsDir() {
 			paths = append(paths, filepath.Join(folder, entry.Name()))

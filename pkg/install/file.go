@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// replaceFile writes a file in one step, durably: whoever looks finds the old
-// text or the new, after a crash of the machine, too. The temporary name has no
-// ending that a runtime reads.
+// replaceFile replaces a file in one step, durably. A reader finds the old text or the
+// new one, also after a crash of the machine. Runtimes ignore the ending of the
+// temporary name.
 func replaceFile(path string, text []byte, like fs.FileInfo) (err error) {
 	folder := filepath.Dir(path)
 	sweep(path)
@@ -29,7 +29,7 @@ func replaceFile(path string, text []byte, like fs.FileInfo) (err error) {
 		}
 	}()
 	_, err = file.Write(text)
-	err = errors.Join(err, takeAfter(file, like), file.Sync(), file.Close())
+	err = errors.Join(err, copyOwner(file, like), file.Sync(), file.Close())
 	if err != nil {
 		return err
 	}
@@ -39,15 +39,15 @@ func replaceFile(path string, text []byte, like fs.FileInfo) (err error) {
 	return syncFolder(folder)
 }
 
-// temporarySuffix ends the names of files that are being written.
+// temporarySuffix is the ending of files that are being written.
 const temporarySuffix = ".new"
 
 func temporaryPrefix(path string) string { return "." + filepath.Base(path) + "." }
 
-// sweep removes what processes that died have left half-written: nobody takes a
-// minute over a file.
+// sweep removes half-written files of dead processes. No live process writes a file for
+// a minute.
 func sweep(path string) {
-	entries, _ := os.ReadDir(filepath.Dir(path)) // what cannot be read has nothing for us
+	entries, _ := os.ReadDir(filepath.Dir(path)) // an unreadable folder has nothing to remove
 	for _, entry := range entries {
 		name := entry.Name()
 		if !strings.HasPrefix(name, temporaryPrefix(path)) || !strings.HasSuffix(name, temporarySuffix) {
@@ -59,10 +59,10 @@ func sweep(path string) {
 	}
 }
 
-// takeAfter gives a file the owner and the permissions of another; those of a
-// program if there is none. The owner comes last: who has given a file away needs
-// another capability to change its permissions.
-func takeAfter(file *os.File, like fs.FileInfo) error {
+// copyOwner gives a file the owner and the permissions of another file, or the
+// permissions of a program if there is none. The owner comes last, because changing the
+// permissions of a foreign file needs another capability.
+func copyOwner(file *os.File, like fs.FileInfo) error {
 	if like == nil {
 		return file.Chmod(programMode)
 	}
@@ -74,33 +74,32 @@ func takeAfter(file *os.File, like fs.FileInfo) error {
 		return nil
 	}
 	if err := file.Chown(int(stat.Uid), int(stat.Gid)); err != nil {
-		return fmt.Errorf("give the file the owner and group %d:%d that it has (needs CAP_CHOWN): %w", stat.Uid, stat.Gid, err)
+		return fmt.Errorf("keep the owner and group %d:%d of the file (needs CAP_CHOWN): %w", stat.Uid, stat.Gid, err)
 	}
 	return nil
 }
 
-// explain adds what root must do about a refusal: permissions alone stop only a
-// root without capabilities.
+// explain adds the fix to a refusal. Permissions alone stop root only without
+// capabilities.
 func explain(err error, paths ...string) error {
 	if !errors.Is(err, os.ErrPermission) {
 		return err
 	}
 	if errors.Is(err, unix.EACCES) && os.Geteuid() == 0 {
-		return fmt.Errorf("%w: it is another user's, and this process lacks CAP_DAC_OVERRIDE", err)
+		return fmt.Errorf("%w: it belongs to another user, and this process lacks CAP_DAC_OVERRIDE", err)
 	}
 	for _, path := range paths {
 		switch flags := attributes(path); {
 		case flags&unix.STATX_ATTR_IMMUTABLE != 0:
-			return fmt.Errorf("%w: %s is immutable: chattr -i %s", err, path, path)
+			return fmt.Errorf("%w: %s is immutable: run chattr -i %s", err, path, path)
 		case flags&unix.STATX_ATTR_APPEND != 0:
-			return fmt.Errorf("%w: %s can only be appended to: chattr -a %s", err, path, path)
+			return fmt.Errorf("%w: %s can only be appended to: run chattr -a %s", err, path, path)
 		}
 	}
 	return err
 }
 
-// attributes returns the STATX_ATTR flags of a file, as far as its file system
-// tells.
+// attributes returns the STATX_ATTR flags of a file that its file system reports.
 func attributes(path string) uint64 {
 	var stat unix.Statx_t
 	if unix.Statx(unix.AT_FDCWD, path, 0, 0, &stat) != nil {
@@ -109,7 +108,7 @@ func attributes(path string) uint64 {
 	return stat.Attributes & stat.Attributes_mask
 }
 
-// removeFile removes a file that may be gone already, durably.
+// removeFile removes a file durably. It is no error if the file does not exist.
 func removeFile(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return explain(err, path, filepath.Dir(path))
@@ -123,7 +122,7 @@ func syncFolder(path string) error {
 		return err
 	}
 	defer folder.Close()
-	if err := folder.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // not all file systems can
+	if err := folder.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // some file systems cannot
 		return err
 	}
 	return nil

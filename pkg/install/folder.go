@@ -6,13 +6,14 @@ import (
 	"syscall"
 )
 
-// Folder is the one that is at a path at some time. Another may come in its place:
-// who removes a network add-on may remove the whole folder, and an upgrade may lead
-// a symbolic link elsewhere. A watch, or a mount in a container, stays with the old
-// one, and never hears of the new.
+// Folder is the folder that was at a path at some instant.
+//
+// Another folder can take its place: an uninstaller may remove the whole folder, and an
+// upgrade may change a symbolic link. A watch, or a mount in a container, stays with the
+// old folder and never sees the new one.
 type Folder struct {
 	path, resolved string
-	// open keeps the file system from giving the folder's number to another.
+	// open keeps the inode number from being reused.
 	open *os.File
 }
 
@@ -26,48 +27,47 @@ func OpenFolder(path string) (Folder, error) {
 	return Folder{path, resolved, file}, err
 }
 
-// Path is where the folder was looked for, Resolved where it was, symbolic links
-// followed.
+// Path returns the path given to OpenFolder.
 func (f Folder) Path() string { return f.path }
 
-// Resolved is where the folder was, symbolic links followed.
+// Resolved returns the path of the folder without symbolic links.
 func (f Folder) Resolved() string { return f.resolved }
 
-// Close forgets the folder.
+// Close releases the folder.
 func (f Folder) Close() error { return f.open.Close() }
 
-// Fate is what became of a folder.
+// Fate is the present state of a folder.
 type Fate int
 
 // The fates.
 const (
-	// Stays is that of a folder that is where it was.
+	// Stays is the fate of a folder that is still at its path.
 	Stays Fate = iota
-	// Moved tells that another is at the path, and can be used.
-	Moved
-	// Lost tells that it was removed, and that none is seen in its place; in a
-	// container, a new one can only be seen by a new mount.
-	Lost
+	// Replaced is the fate of a folder with another, usable one at its path.
+	Replaced
+	// Removed is the fate of a folder without a visible successor. A container sees a
+	// successor only through a new mount.
+	Removed
 )
 
-// Fate tells what became of the folder.
+// Fate returns the present state of the folder.
 func (f Folder) Fate() Fate {
 	own, err := f.open.Stat()
 	if err != nil {
-		return Lost
+		return Removed
 	}
 	now, err := os.Stat(f.path)
 	switch {
 	case err != nil, isRemoved(now):
-		return Lost
+		return Removed
 	case !os.SameFile(own, now):
-		return Moved
+		return Replaced
 	}
 	return Stays
 }
 
-// isRemoved tells whether a folder has no name any more, though perhaps only on
-// the other side of a mount.
+// isRemoved reports whether a folder has no name any more. A mount can still show a
+// removed folder.
 func isRemoved(folder os.FileInfo) bool {
 	stat, ok := folder.Sys().(*syscall.Stat_t)
 	return ok && stat.Nlink == 0

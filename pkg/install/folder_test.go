@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// TestFolder has a folder removed, and another come in its place. That below a
-// mount it is lost as well is tried with the agent, in test/portctl.
+// TestFolder removes a folder and puts another in its place. test/portctl has the case
+// of a mount, with the agent.
 func TestFolder(t *testing.T) {
 	f := folder{T: t}
 	path := filepath.Join(t.TempDir(), "net.d")
 	if _, err := OpenFolder(path); err == nil {
-		t.Error("found one that is not there")
+		t.Error("found a folder that does not exist")
 	}
 	f.must(os.Mkdir(path, 0o700))
 	found, err := OpenFolder(path)
@@ -20,19 +20,19 @@ func TestFolder(t *testing.T) {
 	f.must(os.WriteFile(filepath.Join(path, "a"), nil, 0o600))
 	f.wantFate(found, Stays, "only a file came")
 	f.must(os.RemoveAll(path))
-	f.wantFate(found, Lost, "it was removed")
+	f.wantFate(found, Removed, "it was removed")
 	f.must(os.Mkdir(path, 0o700))
-	f.wantFate(found, Moved, "another is there")
+	f.wantFate(found, Replaced, "another is there")
 	f.must(found.Close())
 
 	found, err = OpenFolder(path)
 	f.must(err)
 	defer found.Close()
 	f.must(os.Rename(path, path+".old"))
-	f.wantFate(found, Lost, "it was renamed")
+	f.wantFate(found, Removed, "it was renamed")
 }
 
-// TestFolderLink leads a symbolic link elsewhere, as an upgrade of k3s does.
+// TestFolderLink changes a symbolic link, as an upgrade of k3s does.
 func TestFolderLink(t *testing.T) {
 	f := folder{T: t}
 	top := t.TempDir()
@@ -50,7 +50,7 @@ func TestFolderLink(t *testing.T) {
 	f.wantFate(found, Stays, "nothing happened")
 	f.must(os.Symlink("two", current+".new"))
 	f.must(os.Rename(current+".new", current))
-	f.wantFate(found, Moved, "the link leads elsewhere")
+	f.wantFate(found, Replaced, "the link leads elsewhere")
 }
 
 func (f folder) wantFate(found Folder, want Fate, what string) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/confedit"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 	entry = `{ "rules": [{ "protocol": "udp", "port": 7999, "toPort": 7998 }] }`
 )
 
-// folder is one with network configurations, as Networks has it.
+// folder is a folder with network configurations.
 type folder struct {
 	*testing.T
 	Networks
@@ -60,9 +60,9 @@ func (f folder) read(name string) string {
 	return string(text)
 }
 
-func anything(string, config.Inlined) error { return nil }
+func anything(string, confedit.Inlined) error { return nil }
 
-// add wants the entry to be added to this file.
+// add requires Add to add the entry to this file.
 func (f folder) add(name string) {
 	f.Helper()
 	path, _, err := f.Add([]byte(entry), anything)
@@ -72,7 +72,7 @@ func (f folder) add(name string) {
 	}
 }
 
-// want wants the file to be so, and no others to be there.
+// want requires the folder to contain exactly these files.
 func (f folder) want(files map[string]string) {
 	f.Helper()
 	entries, err := os.ReadDir(f.Folder)
@@ -117,8 +117,8 @@ func TestAddAndRemove(t *testing.T) {
 	f.want(map[string]string{"10-flannel.conflist": flannel, "20-other.conflist": flannel})
 }
 
-// TestOtherEntry puts back what was there before the first of several entries,
-// also if that was one that somebody wrote by hand.
+// TestOtherEntry adds two entries one after the other, and removes them. The original may
+// have an entry that was written by hand.
 func TestOtherEntry(t *testing.T) {
 	byHand := strings.Replace(flannel, "\n  ]", ",\n    {\"type\":\"xdp-port\",  \"rules\": []}\n  ]", 1)
 	for _, original := range []string{flannel, byHand} {
@@ -135,8 +135,7 @@ func TestOtherEntry(t *testing.T) {
 	}
 }
 
-// TestRewritten has another installer write the file anew, with and without our
-// entry.
+// TestRewritten has another installer rewrite the file, with and without the entry.
 func TestRewritten(t *testing.T) {
 	f := newFolder(t, "a.conflist")
 	f.add("a.conflist")
@@ -154,7 +153,7 @@ func TestRewritten(t *testing.T) {
 	f.want(map[string]string{"a.conflist": strings.Replace(newer, "\n  ]", ",\n    {\"type\": \"istio-cni\"}\n  ]", 1)})
 }
 
-// TestAnotherNetwork has another network come to be the first.
+// TestAnotherNetwork adds a network that comes first.
 func TestAnotherNetwork(t *testing.T) {
 	f := newFolder(t, "10-old.conflist")
 	f.add("10-old.conflist")
@@ -169,7 +168,7 @@ func TestAnotherNetwork(t *testing.T) {
 	f.want(map[string]string{"10-old.conflist": flannel})
 }
 
-// TestHalfWritten leaves alone what it cannot read, though there is another.
+// TestHalfWritten has an unreadable first file, which must stay as it is.
 func TestHalfWritten(t *testing.T) {
 	f := newFolder(t, "b.conflist")
 	f.write("a.conflist", flannel[:len(flannel)/2])
@@ -193,7 +192,7 @@ func TestRefusals(t *testing.T) {
 	f.add("b.conflist")
 	f.remove()
 	no := errors.New("no")
-	if _, _, err := f.Add([]byte(entry), func(string, config.Inlined) error { return no }); !errors.Is(err, no) {
+	if _, _, err := f.Add([]byte(entry), func(string, confedit.Inlined) error { return no }); !errors.Is(err, no) {
 		t.Errorf("what the check refuses: %v", err)
 	}
 	if f.read("b.conflist") != flannel {
@@ -205,7 +204,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestSymbolicLink keeps a link, and writes what it leads to.
+// TestSymbolicLink has a link: it must stay, and its target gets the entry.
 func TestSymbolicLink(t *testing.T) {
 	elsewhere := newFolder(t, "real.json")
 	f := newFolder(t)
@@ -219,22 +218,22 @@ func TestSymbolicLink(t *testing.T) {
 	elsewhere.want(map[string]string{"real.json": flannel})
 }
 
-// TestNetworkRemoved does not bring a network back that its owner removed.
+// TestNetworkRemoved has an owner remove a network: it must not come back.
 func TestNetworkRemoved(t *testing.T) {
 	f := newFolder(t, "a.conflist")
 	f.add("a.conflist")
 	if !f.IsAdded() {
-		t.Error("it is not known that there is an entry")
+		t.Error("IsAdded does not see the entry")
 	}
 	f.must(os.Remove(f.path("a.conflist")))
 	f.remove()
 	f.want(nil)
 	if f.IsAdded() {
-		t.Error("it is thought that there is an entry")
+		t.Error("IsAdded sees a removed entry")
 	}
 }
 
-// TestKilled cleans up after a process that died while it wrote.
+// TestKilled has a half-written file of a dead process.
 func TestKilled(t *testing.T) {
 	f := newFolder(t, "a.conflist")
 	f.write(".a.conflist.123.new", flannel[:10])
@@ -245,8 +244,8 @@ func TestKilled(t *testing.T) {
 	f.want(map[string]string{"a.conflist": flannel})
 }
 
-// TestAlwaysWhole has readers look all the time while the entry comes and goes:
-// they must find one whole text or the other.
+// TestAlwaysWhole reads all the time while the entry is added and removed. Each read must
+// give one of the two whole texts.
 func TestAlwaysWhole(t *testing.T) {
 	f := newFolder(t, "a.conflist")
 	f.add("a.conflist")
@@ -257,7 +256,7 @@ func TestAlwaysWhole(t *testing.T) {
 		for {
 			text, err := os.ReadFile(f.path("a.conflist"))
 			if err == nil && string(text) != with && string(text) != flannel {
-				err = errors.New("half of it: " + string(text))
+				err = errors.New("a part: " + string(text))
 			}
 			if err != nil {
 				looked <- err
@@ -299,7 +298,7 @@ func TestPrograms(t *testing.T) {
 	}
 	old := make([]byte, 10)
 	if n, _ := running.Read(old); string(old[:n]) != "older" {
-		t.Errorf("who runs the old program finds %q in it", old[:n])
+		t.Errorf("a process with the old program open reads %q", old[:n])
 	}
 	for _, name := range programs {
 		text, err := os.ReadFile(filepath.Join(to, name))
@@ -321,7 +320,7 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// TestWatch wants writes that follow each other told once, and later ones again.
+// TestWatch has writes in quick succession, and later ones.
 func TestWatch(t *testing.T) {
 	f := newFolder(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -333,7 +332,7 @@ func TestWatch(t *testing.T) {
 		select {
 		case <-changes:
 		case <-time.After(20 * time.Second):
-			t.Fatal("nothing is told")
+			t.Fatal("no report")
 		}
 	}
 	next()
@@ -345,7 +344,7 @@ func TestWatch(t *testing.T) {
 	next()
 }
 
-// TestMentions finds files that name xdp-port, whatever they are called.
+// TestMentions has files that name xdp-port, with various names.
 func TestMentions(t *testing.T) {
 	f := newFolder(t, "a.conflist", "b.conflist")
 	escaped := strings.Replace(flannel, "portmap", `xdp\u002dport`, 1)

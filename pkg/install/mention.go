@@ -11,10 +11,11 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/config"
 )
 
-// Mentions returns the files in the folder, and in those of drop-ins, that name
-// xdp-port, whatever they are called: one that another installer renamed, as
-// Cilium does, may come back. What cannot be read is taken to do so. What is kept
-// of before does not count.
+// Mentions returns the files in the folder and in the folders of drop-ins that name
+// xdp-port, whatever their names are.
+//
+// A file that another installer renamed, as Cilium does, may come back. An unreadable
+// file counts as one that names xdp-port. Saved originals do not count.
 func (n Networks) Mentions() (paths []string, err error) {
 	for _, folder := range append([]string{n.Folder}, subfolders(n.Folder)...) {
 		entries, err := os.ReadDir(folder)
@@ -31,7 +32,7 @@ func (n Networks) Mentions() (paths []string, err error) {
 	return paths, nil
 }
 
-// isOwnFile tells files of this package from others'.
+// isOwnFile reports whether a file belongs to this package.
 func isOwnFile(name string) bool {
 	return strings.HasSuffix(name, originalSuffix) ||
 		strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporarySuffix)
@@ -49,7 +50,7 @@ func mentions(path string) bool {
 	return json.Unmarshal(text, &value) == nil && names(value)
 }
 
-// names looks for the word in the values of a document, however it is spelled.
+// names reports whether a value in a document is xdp-port, in any spelling of JSON.
 func names(value any) bool {
 	switch v := value.(type) {
 	case string:

@@ -10,38 +10,40 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 
+	"github.com/xdp-port/xdp-port/pkg/confedit"
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
-// ErrNoNetwork is returned where no network is configured yet.
-var ErrNoNetwork = errors.New("no network is configured")
+// ErrNoNetwork is the error of a node without a configured network.
+var ErrNoNetwork = errors.New("no configured network")
 
-// Networks is the folder with the node's network configurations.
+// Networks is the folder with a node's network configurations.
 type Networks struct {
 	Folder string
-	// File is the one to add xdp-port to, a name in Folder; empty for the one that
-	// the runtime takes for the network of pods.
+	// File is the name of the conflist in Folder that gets the entry. Empty stands for the
+	// conflist that the runtime uses for pods.
 	File string
-	// Runtime is whose choice counts where File is empty.
+	// Runtime is the runtime that chooses if File is empty.
 	Runtime Runtime
 }
 
-// Check returns what is wrong with the names.
+// Check returns an error if a name is wrong.
 func (n Networks) Check() error {
 	if n.File != "" && (filepath.Base(n.File) != n.File || n.File == "." || n.File == "..") {
 		return fmt.Errorf("--conflist: %s is not the name of a file in %s", n.File, n.Folder)
 	}
 	if n.Runtime != "" && !slices.Contains(Runtimes, n.Runtime) {
-		return fmt.Errorf("--runtime: %s is no runtime: there is %s, %s and %s", n.Runtime, AutoRuntime, Containerd, CRIO)
+		return fmt.Errorf("--runtime: %s is not a runtime: use %s, %s or %s", n.Runtime, AutoRuntime, Containerd, CRIO)
 	}
 	return nil
 }
 
-// extensions are those of the files that runtimes read.
+// extensions are the extensions of the files that runtimes read.
 var extensions = []string{".conf", ".conflist", ".json"}
 
-// Path returns the conflist that xdp-port is to be added to. Returns an error
-// wrapping ErrNoNetwork if there is none.
+// Path returns the path of the conflist that gets the entry. Errors wrap ErrNoNetwork if
+// there is none.
 func (n Networks) Path() (string, error) {
 	if err := n.Check(); err != nil {
 		return "", err
@@ -49,7 +51,7 @@ func (n Networks) Path() (string, error) {
 	if n.File != "" {
 		return n.existing(filepath.Join(n.Folder, n.File))
 	}
-	// As containerd and CRI-O look for it.
+	// containerd and CRI-O search in the same way.
 	files, err := libcni.ConfFiles(n.Folder, extensions)
 	if err != nil {
 		return "", err
@@ -64,24 +66,23 @@ func (n Networks) Path() (string, error) {
 func (n Networks) existing(path string) (string, error) {
 	_, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("%w: %s is not there", ErrNoNetwork, path)
+		return "", fmt.Errorf("%w: %s does not exist", ErrNoNetwork, path)
 	}
 	return path, err
 }
 
-// errMoved is returned when somebody else wrote the file meanwhile.
-var errMoved = errors.New("somebody else is writing it")
+// errMoved is the error of a file that another process writes at the same time.
+var errMoved = errors.New("concurrent change by another process")
 
-// attempts bounds how often a file is read again because it was written
-// meanwhile, pause how soon.
+// attempts bounds how often a file is read, and pause is the time between two attempts.
 const (
 	attempts = 5
 	pause    = 50 * time.Millisecond
 )
 
-// insist tries again while others write: a file that was written meanwhile, and
-// one that cannot be read as JSON, since it may be half there.
-func insist(try func() error) (err error) {
+// retry tries again while another process writes a file. A file that is not JSON may be
+// half-written.
+func retry(try func() error) (err error) {
 	for i := range attempts {
 		if i > 0 {
 			time.Sleep(pause)
@@ -94,14 +95,15 @@ func insist(try func() error) (err error) {
 }
 
 func isUnreadable(err error) bool {
-	var mistakes *config.Error
-	return errors.As(err, &mistakes) || errors.Is(err, errUnusable)
+	var malformed *jsondoc.Error
+	var invalid *config.Error
+	return errors.As(err, &malformed) || errors.As(err, &invalid) || errors.Is(err, errUnusable)
 }
 
-// Desired returns the network with the entry as Add would have it, and changes
-// nothing. Returns an error wrapping ErrNoNetwork if there is no conflist.
+// Desired returns the network that Add would make, and changes nothing. Errors wrap
+// ErrNoNetwork if there is no conflist.
 func (n Networks) Desired(entry []byte) (path string, network []byte, err error) {
-	err = insist(func() error {
+	err = retry(func() error {
 		if path, err = n.Path(); err != nil {
 			return err
 		}
@@ -115,19 +117,19 @@ func (n Networks) Desired(entry []byte) (path string, network []byte, err error)
 	return path, network, err
 }
 
-// Add puts the entry into the conflist, behind its last plugin or in the place
-// of the entry that is there, and changes nothing else in it. An entry that means
-// the same already is left as it is spelled: other installers reformat what they
-// find. What the file was before is kept beside it. A conflist that had the entry
-// while it was the first one, and is not any more, is put back.
+// Add adds the entry to the conflist, after its last plugin or in place of the present
+// entry. It changes nothing else. An entry with the same meaning keeps its spelling,
+// because other installers reformat the file.
 //
-// check is asked before the new text is written, about the whole network as
-// runtimes will read it; its error stops that. Add returns the path of the file
-// that has the entry, which may be a drop-in, and an error wrapping ErrNoNetwork if
-// there is no conflist.
-func (n Networks) Add(entry []byte, check func(path string, network config.Inlined) error) (path string, changed bool, err error) {
+// Add saves the original beside the file. It restores a conflist that got the entry earlier
+// and is not the runtime's choice any more. It calls check with the whole network as
+// runtimes will read it, and writes nothing if check returns an error.
+//
+// It returns the path of the file with the entry, which may be a drop-in. Errors wrap
+// ErrNoNetwork if there is no conflist.
+func (n Networks) Add(entry []byte, check func(path string, network confedit.Inlined) error) (path string, changed bool, err error) {
 	added := ""
-	err = insist(func() error {
+	err = retry(func() error {
 		if path, err = n.Path(); err != nil {
 			return err
 		}
@@ -144,8 +146,8 @@ func (n Networks) Add(entry []byte, check func(path string, network config.Inlin
 	return added, changed, err
 }
 
-// add returns the file that has the entry then.
-func add(path string, entry []byte, check func(string, config.Inlined) error) (name string, changed bool, err error) {
+// add returns the file that contains the entry.
+func add(path string, entry []byte, check func(string, confedit.Inlined) error) (name string, changed bool, err error) {
 	planned, err := planEdit(path, entry)
 	if err != nil {
 		return "", false, err
@@ -157,7 +159,7 @@ func add(path string, entry []byte, check func(string, config.Inlined) error) (n
 	if err != nil {
 		return "", false, fmt.Errorf("keep the original: %w", err)
 	}
-	if config.SameJSON(planned.text, planned.file.text) {
+	if jsondoc.Equal(planned.text, planned.file.text) {
 		return planned.name, false, nil
 	}
 	if err := planned.replace(planned.text); err != nil {
@@ -167,7 +169,7 @@ func add(path string, entry []byte, check func(string, config.Inlined) error) (n
 	return planned.name, true, nil
 }
 
-// describe says what to do about a file that is no list.
+// describe adds the fix for a file that is not a list.
 func describe(path string, err error) error {
 	if filepath.Ext(path) == ".conflist" {
 		return err

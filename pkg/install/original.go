@@ -9,21 +9,22 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/confedit"
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
-// originalSuffix marks the file that a configuration was before xdp-port was
-// added; an empty one marks that there was none. Runtimes read .conf, .conflist
-// and .json alone.
+// originalSuffix is the ending of the saved original of a configuration. An empty
+// original stands for a file that did not exist. Runtimes read only .conf, .conflist and
+// .json.
 const originalSuffix = ".xdp-port-original"
 
-// file is a configuration, as it was read.
+// file is a configuration as it was read.
 type file struct {
-	name  string // where it was looked for
-	path  string // where it is, symbolic links followed
+	name  string // its path
+	path  string // its path without symbolic links
 	text  []byte
 	info  fs.FileInfo
-	isNew bool // it is not there yet; info is what it is to be like
+	isNew bool // it does not exist yet, and will get the owner and mode of info
 }
 
 func readFile(name string) (*file, error) {
@@ -36,7 +37,7 @@ func readFile(name string) (*file, error) {
 	return f, err
 }
 
-// replace writes another text, unless the file is not as it was read any more.
+// replace writes another text, unless the file has changed since it was read.
 func (f *file) replace(text []byte) error {
 	now, _, err := readRegular(f.path)
 	switch {
@@ -51,20 +52,20 @@ func (f *file) replace(text []byte) error {
 	return replaceFile(f.path, text, f.info)
 }
 
-// hasEntry tells whether the file has xdp-port: a list among its plugins, a
-// drop-in as its one.
+// hasEntry reports whether the file contains xdp-port: a list among its plugins, or a
+// drop-in as its only plugin.
 func (f *file) hasEntry() bool {
-	if (config.DropIn{Text: f.text}).IsEntry() {
+	if (confedit.DropIn{Text: f.text}).IsEntry() {
 		return true
 	}
-	has, _ := config.HasEntry(f.text) // a list without plugins has none
+	has, _ := confedit.HasEntry(f.text) // a list without plugins has no entry
 	return has
 }
 
-// keepOriginal writes down what the file is without xdp-port. One that has an
-// entry for which no original was kept had it from somebody else.
+// keepOriginal saves the file as it is without the entry of Add. A file with an entry
+// but without an original has a foreign entry, which is a part of the original.
 //
-// undo is for when the entry could not be written.
+// The caller calls undo if it cannot write the entry.
 func (f *file) keepOriginal() (undo func(), err error) {
 	original := f.name + originalSuffix
 	kept, _, err := readRegular(original)
@@ -81,7 +82,7 @@ func (f *file) keepOriginal() (undo func(), err error) {
 	return func() {
 		now, err := readFile(f.name)
 		switch {
-		case err == nil && now.hasEntry() && !f.hasEntry(): // it was written after all
+		case err == nil && now.hasEntry() && !f.hasEntry(): // the entry is written after all
 		case before:
 			_ = replaceFile(original, kept, f.info)
 		default:
@@ -90,24 +91,23 @@ func (f *file) keepOriginal() (undo func(), err error) {
 	}, nil
 }
 
-// Remove puts back all files that have the entry from Add: as they were, to the
-// byte, if they still mean the same but for the entry, and else without it. It
-// returns the paths of those that it changed, and goes on past what it cannot
-// change.
+// Remove removes the entry of Add from all files. It restores a file byte for byte if the
+// entry is the only difference in meaning. It returns the paths of the changed files,
+// and continues after errors.
 //
-// What was kept of a file that is not there any more stays as long as another
-// one names xdp-port: it may have been renamed, and come back.
+// The original of a missing file stays while another file names xdp-port: the missing
+// file may have been renamed, and come back.
 func (n Networks) Remove() (changed []string, err error) {
 	return n.restore(func(string) bool { return true })
 }
 
-// IsAdded tells whether a conflist has the entry from Add.
+// IsAdded reports whether a conflist has the entry of Add.
 func (n Networks) IsAdded() bool { return len(n.Originals()) > 0 }
 
-// Originals returns the paths of what files were before the entry was added.
+// Originals returns the paths of the saved originals.
 func (n Networks) Originals() (paths []string) {
 	for _, folder := range append([]string{n.Folder}, subfolders(n.Folder)...) {
-		entries, _ := os.ReadDir(folder) // what cannot be read has nothing for us
+		entries, _ := os.ReadDir(folder) // an unreadable folder has no originals
 		for _, entry := range entries {
 			if strings.HasSuffix(entry.Name(), originalSuffix) {
 				paths = append(paths, filepath.Join(folder, entry.Name()))
@@ -126,7 +126,7 @@ func (n Networks) restore(which func(name string) bool) (changed []string, err e
 			continue
 		}
 		done := false
-		err := insist(func() (err error) {
+		err := retry(func() (err error) {
 			done, err = restore(name, original)
 			return err
 		})
@@ -134,7 +134,7 @@ func (n Networks) restore(which func(name string) bool) (changed []string, err e
 		case errors.Is(err, os.ErrNotExist):
 			orphans = append(orphans, original)
 		case err != nil:
-			errs = append(errs, fmt.Errorf("put %s back: %w", name, err))
+			errs = append(errs, fmt.Errorf("restore %s: %w", name, err))
 		case done:
 			changed = append(changed, name)
 		}
@@ -142,8 +142,8 @@ func (n Networks) restore(which func(name string) bool) (changed []string, err e
 	return changed, errors.Join(append(errs, n.removeOrphans(orphans))...)
 }
 
-// removeOrphans removes originals of files that are gone: whoever removed a
-// network does not want it back. But it may have been renamed.
+// removeOrphans removes the originals of missing files, unless a file may have been
+// renamed: whoever removed a network does not want it back.
 func (n Networks) removeOrphans(originals []string) error {
 	if len(originals) == 0 {
 		return nil
@@ -153,7 +153,7 @@ func (n Networks) removeOrphans(originals []string) error {
 		return err
 	}
 	for _, path := range mentions {
-		if _, err := os.Stat(path + originalSuffix); err != nil { // it is nobody's that is known
+		if _, err := os.Stat(path + originalSuffix); err != nil { // this may be the renamed file
 			return nil
 		}
 	}
@@ -164,7 +164,7 @@ func (n Networks) removeOrphans(originals []string) error {
 	return errors.Join(errs...)
 }
 
-// restore returns an error wrapping os.ErrNotExist if the file is gone.
+// restore restores a file. Errors wrap os.ErrNotExist if the file does not exist.
 func restore(name, original string) (changed bool, err error) {
 	f, err := readFile(name)
 	if err != nil {
@@ -174,7 +174,7 @@ func restore(name, original string) (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read the original: %w", withoutNotExist(err))
 	}
-	if isOurs := (config.DropIn{Text: f.text}).IsEntry(); isOurs && len(kept) == 0 {
+	if isOwn := (confedit.DropIn{Text: f.text}).IsEntry(); isOwn && len(kept) == 0 {
 		return true, errors.Join(removeFile(f.path), removeFile(original))
 	}
 	text, err := f.before(kept)
@@ -190,8 +190,8 @@ func restore(name, original string) (changed bool, err error) {
 	return changed, removeFile(original)
 }
 
-// withoutNotExist keeps an original that has just gone from looking like a file
-// that has.
+// withoutNotExist replaces the error of an original that has just disappeared, so that it
+// does not look like a missing file.
 func withoutNotExist(err error) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return errMoved
@@ -199,16 +199,16 @@ func withoutNotExist(err error) error {
 	return err
 }
 
-// before is what the file would be had xdp-port never been added.
+// before returns the text that the file has without Add.
 func (f *file) before(kept []byte) ([]byte, error) {
-	if (config.DropIn{Text: f.text}).IsEntry() {
+	if (confedit.DropIn{Text: f.text}).IsEntry() {
 		return kept, nil
 	}
-	if _, err := config.HasEntry(f.text); err != nil && len(kept) == 0 {
-		return f.text, nil // somebody else's drop-in has the name that ours had
+	if _, err := confedit.HasEntry(f.text); err != nil && len(kept) == 0 {
+		return f.text, nil // a foreign drop-in has the name of the removed one
 	}
-	if ours, err := config.WithSameEntry(kept, f.text); err == nil && ours != nil && config.SameJSON(ours, f.text) {
+	if same, err := confedit.WithSameEntry(kept, f.text); err == nil && same != nil && jsondoc.Equal(same, f.text) {
 		return kept, nil
 	}
-	return config.WithoutEntry(f.text)
+	return confedit.WithoutEntry(f.text)
 }

@@ -8,15 +8,13 @@ import (
 	"path/filepath"
 )
 
-// programs are what a node needs: the plugin for its runtime, the tool for its
-// operator.
+// programs are the plugin for the node's runtime and the tool for its operator.
 var programs = []string{"xdp-port", "xdp-portctl"}
 
 const programMode = 0o755
 
-// Programs copies the programs from one folder into another, each in one step,
-// though it may be running, and returns the paths of those that were not there
-// as they are.
+// Programs copies the programs from one folder into another, and returns the paths of
+// those that differed. It replaces each in one step, even while it runs.
 func Programs(from, to string) (changed []string, err error) {
 	for _, name := range programs {
 		source, target := filepath.Join(from, name), filepath.Join(to, name)
@@ -44,7 +42,7 @@ func copyProgram(source, target string) (copied bool, err error) {
 	return true, replaceFile(target, text, nil)
 }
 
-// Missing returns the paths of programs that are not in a folder.
+// Missing returns the paths of the programs that a folder lacks.
 func Missing(folder string) (paths []string) {
 	for _, name := range programs {
 		path := filepath.Join(folder, name)
@@ -55,7 +53,7 @@ func Missing(folder string) (paths []string) {
 	return paths
 }
 
-// RemovePrograms removes the programs from a folder.
+// RemovePrograms removes the programs from a folder, and returns their paths.
 func RemovePrograms(folder string) (removed []string, err error) {
 	for _, name := range programs {
 		path := filepath.Join(folder, name)

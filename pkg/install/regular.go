@@ -10,15 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNotRegular is returned for what is no file with a text: a pipe, a socket, a
-// device, a folder.
+// errNotRegular is the error of a pipe, a socket, a device or a folder.
 var errNotRegular = errors.New("not a regular file")
 
-// mostText bounds what is read as a configuration.
-const mostText = 16 << 20
+// maxText bounds the size of a configuration in bytes.
+const maxText = 16 << 20
 
-// readRegular reads a regular file, symbolic links followed. It never waits, as
-// opening a pipe does that nobody writes to.
+// readRegular reads a regular file, and follows symbolic links. It never blocks: opening
+// a pipe could wait for a writer.
 func readRegular(path string) ([]byte, fs.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, unix.ENXIO) { // a socket
@@ -35,9 +34,9 @@ func readRegular(path string) ([]byte, fs.FileInfo, error) {
 	case !info.Mode().IsRegular():
 		return nil, nil, fmt.Errorf("%s is %w", path, errNotRegular)
 	}
-	text, err := io.ReadAll(io.LimitReader(file, mostText+1))
-	if err == nil && len(text) > mostText {
-		err = fmt.Errorf("%s is larger than %d MiB: no configuration", path, mostText>>20)
+	text, err := io.ReadAll(io.LimitReader(file, maxText+1))
+	if err == nil && len(text) > maxText {
+		err = fmt.Errorf("%s is larger than %d MiB, so it is no configuration", path, maxText>>20)
 	}
 	return text, info, err
 }

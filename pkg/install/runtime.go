@@ -10,32 +10,33 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 
-	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/confedit"
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
-// Runtime is the container runtime that chooses among a node's networks.
+// Runtime is the container runtime that chooses one of a node's networks.
 type Runtime string
 
-// The runtimes. They differ in what they make of a file that they cannot use, if
-// it is the first: containerd then has no network, CRI-O takes the next one.
+// The runtimes. If the first file is unusable, containerd has no network, and CRI-O uses the
+// next file.
 const (
-	// AutoRuntime is the one whose socket is there; containerd if that does not
-	// tell, as in a container.
+	// AutoRuntime is the runtime with an existing socket. It is containerd if none or both
+	// exist, as in a container.
 	AutoRuntime Runtime = "auto"
 	Containerd  Runtime = "containerd"
 	CRIO        Runtime = "cri-o"
 )
 
-// Runtimes are all of them.
+// Runtimes are all runtimes.
 var Runtimes = []Runtime{AutoRuntime, Containerd, CRIO}
 
-// The sockets by which kubelets speak to runtimes.
+// The sockets with which kubelets connect to runtimes.
 var (
 	containerdSockets = []string{"/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock"}
 	crioSockets       = []string{"/run/crio/crio.sock"}
 )
 
-// choose returns the runtime, and whether it is assumed only.
+// choose returns the runtime, and whether that is only an assumption.
 func (r Runtime) choose() (runtime Runtime, assumed bool) {
 	if r != AutoRuntime && r != "" {
 		return r, false
@@ -51,8 +52,7 @@ func (r Runtime) choose() (runtime Runtime, assumed bool) {
 	return Containerd, false
 }
 
-// podNetwork returns the file of the network that a runtime takes for pods, of
-// those in a folder, in the order of their names.
+// podNetwork returns the file that a runtime uses for pods. files are sorted.
 func (r Runtime) podNetwork(files []string) (string, error) {
 	runtime, assumed := r.choose()
 	why := usable(files[0])
@@ -65,35 +65,35 @@ func (r Runtime) podNetwork(files []string) (string, error) {
 				return file, nil
 			}
 		}
-		return "", fmt.Errorf("%w, nor any other by CRI-O: %w", errUnusable, why)
+		return "", fmt.Errorf("%w, and CRI-O can use no other: %w", errUnusable, why)
 	}
-	advice := "repair or remove it: containerd uses no other network then"
+	advice := "repair or remove the file: containerd uses no other network"
 	switch {
 	case runtime == CRIO:
-		advice = "it was written just now; run install again in a few seconds"
+		advice = "it has just been written: run install again in a few seconds"
 	case assumed:
-		advice = "repair or remove it. containerd is assumed, which then uses no other network; with CRI-O, which takes the next one, say --runtime cri-o"
+		advice = "repair or remove the file, or use --runtime cri-o if the runtime is CRI-O, which uses the next file; containerd uses no other network"
 	}
 	return "", fmt.Errorf("%w: %w; %s", errUnusable, why, advice)
 }
 
-// isFresh tells whether a file was written just now, and may be half there.
+// isFresh reports whether a file was written just now, and may be half-written.
 func isFresh(path string) bool {
 	const fresh = 2 * time.Second
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) < fresh
 }
 
-// errUnusable is returned where no runtime can use what is there.
-var errUnusable = errors.New("the first configuration cannot be used")
+// errUnusable is the error of a folder in which no runtime can use the first file.
+var errUnusable = errors.New("unusable first configuration")
 
-// usable returns why a runtime cannot use a file; nil if it can.
+// usable returns an error if a runtime cannot use a file.
 func usable(path string) error {
 	text, _, err := readRegular(path)
 	if err != nil {
 		return err
 	}
-	if err := config.CheckSyntax(text); err != nil {
+	if err := jsondoc.CheckObject(text); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if filepath.Ext(path) != ".conflist" {
@@ -106,7 +106,7 @@ func usable(path string) error {
 	if err != nil {
 		return err
 	}
-	list, err := libcni.NetworkConfFromBytes(config.Inline(text, dropIns).Text)
+	list, err := libcni.NetworkConfFromBytes(confedit.Inline(text, dropIns).Text)
 	if err == nil && len(list.Plugins) == 0 {
 		err = errors.New("it has no plugins")
 	}

@@ -3,11 +3,11 @@ package install
 import (
 	"context"
 
-	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/confedit"
 )
 
 // AddWhenThere waits for a network to which the entry can be added, and is Add then.
-func (n Networks) AddWhenThere(ctx context.Context, entry []byte, check func(path string, network config.Inlined) error) (path string, changed bool, err error) {
+func (n Networks) AddWhenThere(ctx context.Context, entry []byte, check func(path string, network confedit.Inlined) error) (path string, changed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes, _ := Watch(ctx, n.Folder) // polls if inotify is not available

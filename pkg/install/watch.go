@@ -9,31 +9,28 @@ import (
 )
 
 const (
-	// quiet is for how long nothing must have happened before a change is reported:
-	// a file may be written in pieces, and several one after the other.
+	// quiet is the time without changes before a report. A file may be written in pieces,
+	// and several files one after the other.
 	quiet = 300 * time.Millisecond
-	// longestQuiet bounds that where somebody writes without end.
+	// longestQuiet bounds the delay of a report if changes never end.
 	longestQuiet = 2 * time.Second
-	// pollInterval is how often changes are taken for possible where the kernel
-	// reports none.
+	// pollInterval is the interval of reports if the kernel reports no changes.
 	pollInterval = 2 * time.Second
 )
 
 // Watch reports changes in a folder until the context is done, and then closes the
-// channel. Changes that
-// follow each other closely are reported once, when the last one is over, or after
-// two seconds.
+// channel.
 //
-// What is reported may be one's own doing. The first report may be of a change
-// before the call. Where the kernel has no inotify instance left, of which there
-// are 128 a user by default, a change is reported as possible every two seconds:
-// problem says why, and the channel is good all the same.
+// Changes in quick succession give one report, after the last one or after two seconds.
+// A change may be the caller's own, or from before the call. If the kernel has no inotify
+// instance left (128 per user by default), Watch reports a possible change every two
+// seconds. Then problem says why, and the channel works all the same.
 func Watch(ctx context.Context, folder string) (changes <-chan struct{}, problem error) {
 	watcher, err := watch(folder)
 	reports := make(chan struct{}, 1)
 	if err != nil {
 		go poll(ctx, reports)
-		return reports, fmt.Errorf("watch %s: %w; looking every %s", folder, err, pollInterval)
+		return reports, fmt.Errorf("watch %s: %w; checking every %s instead", folder, err, pollInterval)
 	}
 	go func() {
 		defer close(reports)
@@ -70,14 +67,14 @@ func poll(ctx context.Context, reports chan<- struct{}) {
 }
 
 func report(ctx context.Context, watcher *fsnotify.Watcher, reports chan<- struct{}) {
-	settled := time.NewTimer(quiet)
-	var first time.Time // of the changes that are not reported yet
+	silence := time.NewTimer(quiet)
+	var first time.Time // the time of the first unreported change
 	changed := func() {
 		now := time.Now()
 		if first.IsZero() {
 			first = now
 		}
-		settled.Reset(min(quiet, longestQuiet-now.Sub(first)))
+		silence.Reset(min(quiet, longestQuiet-now.Sub(first)))
 	}
 	for {
 		select {
@@ -88,17 +85,17 @@ func report(ctx context.Context, watcher *fsnotify.Watcher, reports chan<- struc
 				changed()
 			}
 		case err := <-watcher.Errors:
-			if err != nil { // events were lost: let them look
+			if err != nil { // events were dropped
 				changed()
 			}
-		case <-settled.C:
+		case <-silence.C:
 			first = time.Time{}
 			offer(reports)
 		}
 	}
 }
 
-// offer reports once to whoever has not read the last report yet.
+// offer sends a report, unless the last one is still unread.
 func offer(reports chan<- struct{}) {
 	select {
 	case reports <- struct{}{}:

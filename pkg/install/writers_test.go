@@ -11,10 +11,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/confedit"
 	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
-// reformat writes the file as an installer does that reads and writes JSON.
+// reformat rewrites the file as an installer does that decodes and encodes JSON.
 func (f folder) reformat(name string) string {
 	f.Helper()
 	var value any
@@ -25,8 +27,8 @@ func (f folder) reformat(name string) string {
 	return string(text)
 }
 
-// TestReformatted leaves an entry alone that is spelled in another way, and puts
-// the original back to the byte.
+// TestReformatted has an entry in another spelling, which must stay. Removing it must restore
+// the original byte for byte.
 func TestReformatted(t *testing.T) {
 	f := newFolder(t, "a.conflist")
 	f.add("a.conflist")
@@ -48,7 +50,7 @@ func TestReformatted(t *testing.T) {
 	}
 }
 
-// TestHalfWrittenForAMoment waits for a file that somebody is writing.
+// TestHalfWrittenForAMoment waits for a file that another process is writing.
 func TestHalfWrittenForAMoment(t *testing.T) {
 	f := newFolder(t)
 	f.write("a.conflist", flannel[:len(flannel)/2])
@@ -57,8 +59,8 @@ func TestHalfWrittenForAMoment(t *testing.T) {
 	f.add("a.conflist")
 }
 
-// TestRenamed keeps the original of a conflist that Cilium has put aside, and
-// takes the entry out when it comes back.
+// TestRenamed renames a conflist as Cilium does. Its original must stay, so that the entry
+// can be removed when the conflist comes back.
 func TestRenamed(t *testing.T) {
 	f := newFolder(t, "a.conflist")
 	f.add("a.conflist")
@@ -74,7 +76,8 @@ func TestRenamed(t *testing.T) {
 	f.want(map[string]string{"a.conflist": flannel})
 }
 
-// TestReplacementFails leaves no original behind, and says what stops root.
+// TestReplacementFails has a file that root cannot replace. No original may be left, and the
+// error must name the fix.
 func TestReplacementFails(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs root: run without -short")
@@ -90,7 +93,7 @@ func TestReplacementFails(t *testing.T) {
 		f.want(map[string]string{"a.conflist": flannel})
 	}
 
-	// One that is there already stays as it was.
+	// An original from before must stay.
 	f.add("a.conflist")
 	newer := strings.Replace(flannel, "cbr0", "cbr1", 1)
 	f.write("a.conflist", newer)
@@ -103,7 +106,7 @@ func TestReplacementFails(t *testing.T) {
 	f.want(map[string]string{"a.conflist": newer, "a.conflist" + originalSuffix: flannel})
 }
 
-// chattr changes an attribute of a file. It is off when the test ends.
+// chattr changes an attribute of a file, and resets it when the test ends.
 func (f folder) chattr(change, name string) {
 	f.Helper()
 	file, err := os.Open(f.path(name))
@@ -121,7 +124,7 @@ func (f folder) chattr(change, name string) {
 	f.must(unix.IoctlSetPointerInt(int(file.Fd()), unix.FS_IOC_SETFLAGS, flags))
 }
 
-// TestOddFolderName has characters in the names that mean something to a glob.
+// TestOddFolderName has names with the special characters of glob patterns.
 func TestOddFolderName(t *testing.T) {
 	f := folder{t, Networks{Folder: filepath.Join(t.TempDir(), "net[.d]*?\\")}}
 	f.must(os.Mkdir(f.Folder, 0o700))
@@ -135,7 +138,7 @@ func TestOddFolderName(t *testing.T) {
 	f.want(map[string]string{"[a]*.conflist": flannel})
 }
 
-// TestPipe does not wait for somebody to write into a pipe, wherever it is.
+// TestPipe has pipes without a writer in all places. Reading them must not block.
 func TestPipe(t *testing.T) {
 	f := newFolder(t, "b.conflist")
 	for _, name := range []string{"z", "z.conflist", "a.conflist"} {
@@ -159,7 +162,7 @@ func TestPipe(t *testing.T) {
 	f.want(map[string]string{"b.conflist": flannel})
 }
 
-// TestNames refuses a file that uninstall would not look for.
+// TestNames has names of files that uninstall would not find.
 func TestNames(t *testing.T) {
 	for _, name := range []string{"../a.conflist", "x/a.conflist", ".", ".."} {
 		n := Networks{Folder: t.TempDir(), File: name}
@@ -168,24 +171,24 @@ func TestNames(t *testing.T) {
 		}
 	}
 	if err := (Networks{Runtime: "docker"}).Check(); err == nil {
-		t.Error("any runtime will do")
+		t.Error("an unknown runtime is accepted")
 	}
 }
 
-// TestByteOrderMark names what no editor shows.
+// TestByteOrderMark has a character that editors do not show.
 func TestByteOrderMark(t *testing.T) {
 	for _, file := range []string{"", "a.conflist"} {
 		f := newFolder(t)
 		f.write("a.conflist", "\ufeff"+flannel)
 		f.File = file
 		_, _, err := f.Add([]byte(entry), anything)
-		if err == nil || !strings.Contains(err.Error(), "a.conflist: line 1, column 1: starts with a byte order mark (U+FEFF); save it without") {
+		if err == nil || !strings.Contains(err.Error(), "a.conflist: line 1, column 1: starts with a byte order mark (U+FEFF): save it without") {
 			t.Errorf("--conflist %q: %v", file, err)
 		}
 	}
 }
 
-// TestRuntimes has a first file that no runtime can use.
+// TestRuntimes has an unusable first file.
 func TestRuntimes(t *testing.T) {
 	for what, text := range map[string]string{
 		"no JSON": "]", "no plugins": `{"name": "x", "cniVersion": "1.0.0", "plugins": []}`, "nothing in it": `{"name": "x"}`,
@@ -212,7 +215,7 @@ func TestRuntimes(t *testing.T) {
 	}
 }
 
-// dropInFolder has a network without plugins but for those in its drop-ins.
+// dropInFolder makes a network with all its plugins in drop-ins.
 func dropInFolder(t *testing.T, dropIns map[string]string) folder {
 	f := newFolder(t)
 	f.write("a.conflist", bare)
@@ -229,13 +232,13 @@ const (
 	byHand = `{ "type": "xdp-port",   "rules": [] }`
 )
 
-// addTo wants the entry to be added to a drop-in, and the network to have it once,
-// as its last plugin.
+// addTo requires the entry to be added to a drop-in. The network must contain it once, as
+// its last plugin.
 func (f folder) addTo(dropIn string) {
 	f.Helper()
 	var network []byte
 	for range 2 {
-		path, _, err := f.Add([]byte(entry), func(_ string, inlined config.Inlined) error {
+		path, _, err := f.Add([]byte(entry), func(_ string, inlined confedit.Inlined) error {
 			network = inlined.Text
 			return nil
 		})
@@ -253,12 +256,12 @@ func (f folder) addTo(dropIn string) {
 		f.Errorf("%s is\n%s", dropIn, f.read(dropIn))
 	}
 	_, desired, err := f.Desired([]byte(entry))
-	if err != nil || !config.SameJSON(desired, network) {
-		f.Errorf("what is desired is (%v)\n%s\nwhat is there\n%s", err, desired, network)
+	if err != nil || !jsondoc.Equal(desired, network) {
+		f.Errorf("desired (%v)\n%s\npresent\n%s", err, desired, network)
 	}
 }
 
-// TestDropIns has all plugins in files of their own, as libcni 1.3 takes them.
+// TestDropIns has all plugins in drop-ins, which libcni 1.3 reads.
 func TestDropIns(t *testing.T) {
 	for _, test := range []struct{ last, dropIn string }{
 		{"10-ptp.conf", "cbr0/99-xdp-port.conf"},
@@ -274,8 +277,8 @@ func TestDropIns(t *testing.T) {
 	}
 }
 
-// TestEntryIsDropIn replaces an entry in a drop-in, and adds no second one; also
-// where the list has plugins of its own.
+// TestEntryIsDropIn has an entry in a drop-in, with and without plugins in the list. Add must
+// replace it, and add no second one.
 func TestEntryIsDropIn(t *testing.T) {
 	for _, list := range []string{bare, `{ "cniVersion": "1.0.0", "name": "cbr0", "plugins": [ { "type": "ptp" } ] }`} {
 		dropIns := map[string]string{"50-xdp.conf": byHand}
@@ -290,8 +293,8 @@ func TestEntryIsDropIn(t *testing.T) {
 	}
 }
 
-// TestDropInsBesidePlugins adds the entry to the list where it has plugins, since
-// runtimes with an older libcni read no drop-ins.
+// TestDropInsBesidePlugins has plugins in the list and in drop-ins. The entry must go into the
+// list, because an older libcni reads no drop-ins.
 func TestDropInsBesidePlugins(t *testing.T) {
 	f := dropInFolder(t, map[string]string{"10-tuning.conf": `{ "type": "tuning" }`})
 	f.write("a.conflist", flannel)

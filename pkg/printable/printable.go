@@ -16,7 +16,7 @@ import (
 // Text escapes each unprintable character of s as in a Go string. It keeps
 // backslashes as they are.
 func Text(s string) string {
-	if isPlain(s) {
+	if isPrintableASCII(s) {
 		return s // the usual case
 	}
 	var b strings.Builder
@@ -33,7 +33,7 @@ func Text(s string) string {
 	return b.String()
 }
 
-func isPlain(s string) bool {
+func isPrintableASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false
@@ -82,7 +82,7 @@ func Lines(s string) string { return keeping(s, "\n\t", Text) }
 // contain any, so the document keeps its meaning.
 func JSON(s string) string {
 	return keeping(s, "\n\t\r", func(part string) string {
-		if isPlain(part) {
+		if isPrintableASCII(part) {
 			return part
 		}
 		var b strings.Builder

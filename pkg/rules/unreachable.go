@@ -145,12 +145,12 @@ func (w *walker) leave() {
 }
 
 // amount is a number of addresses, up to 2^128.
-type amount struct{ carry, high, low uint64 }
+type amount struct{ top, high, low uint64 }
 
 func sizeOf(p netip.Prefix) amount {
 	switch host := p.Addr().BitLen() - p.Bits(); {
 	case host == 128:
-		return amount{carry: 1}
+		return amount{top: 1}
 	case host >= 64:
 		return amount{high: 1 << (host - 64)}
 	default:
@@ -159,8 +159,8 @@ func sizeOf(p netip.Prefix) amount {
 }
 
 func (a *amount) add(b amount) {
-	var carry uint64
-	a.low, carry = bits.Add64(a.low, b.low, 0)
-	a.high, carry = bits.Add64(a.high, b.high, carry)
-	a.carry += b.carry + carry
+	var overflow uint64
+	a.low, overflow = bits.Add64(a.low, b.low, 0)
+	a.high, overflow = bits.Add64(a.high, b.high, overflow)
+	a.top += b.top + overflow
 }

@@ -68,7 +68,7 @@ func parseEnd(word string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("%q is not an address and a port, such as 10.0.0.2:53 or [fd00::2]:53", word)
 	}
 	if end.Addr().Zone() != "" {
-		return netip.AddrPort{}, fmt.Errorf("%q has a zone, which no packet carries", word)
+		return netip.AddrPort{}, fmt.Errorf("%q has a zone: leave it out, because packets have none", word)
 	}
 	return netip.AddrPortFrom(end.Addr().Unmap(), end.Port()), nil
 }

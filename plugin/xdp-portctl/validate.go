@@ -95,6 +95,6 @@ func (t *tool) printValidation(c *conflist.Conflist, v conflist.Validation) erro
 
 func (t *tool) printRemarks(c *conflist.Conflist, kind string, remarks []conflist.Remark) {
 	for _, r := range remarks {
-		fmt.Fprintln(t.out, c.Describe(kind, config.Mistake{Place: r.Place, Problem: r.Problem, At: r.Position}))
+		fmt.Fprintln(t.out, c.Describe(kind, config.Problem{Place: r.Place, Text: r.Problem, At: r.Position}))
 	}
 }

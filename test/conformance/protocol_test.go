@@ -96,11 +96,11 @@ func TestMalformedCalls(t *testing.T) {
 		words string
 	}{
 		`[]`:                                 {6, "stdin: configuration: [] is not an object: write"},
-		"\ufeff{}":                           {6, "stdin: line 1, column 1: starts with a byte order mark (U+FEFF); save it without"},
+		"\ufeff{}":                           {6, "stdin: line 1, column 1: starts with a byte order mark (U+FEFF): save it without"},
 		`ü`:                                  {6, "stdin: line 1, column 1: invalid character 'ü'"},
 		`{"cniVersion": 5, "name": "lab"}`:   {7, `cniVersion: 5 is not a string: write "1.1.0"`},
-		`{"cniVersion": "x", "name": "lab"}`: {1, `cniVersion: xdp-port does not speak version "x" of CNI: write one of 0.3.0,`},
-		`{"cniVersion": "1.1.0"}`:            {7, "name is missing: give the network one"},
+		`{"cniVersion": "x", "name": "lab"}`: {1, `cniVersion: xdp-port does not support version "x" of CNI: write one of 0.3.0,`},
+		`{"cniVersion": "1.1.0"}`:            {7, "name is missing: give the network a name"},
 		`{"cniVersion": "1.1.0", "name": 5}`: {7, "name: 5 is not a string"},
 	} {
 		for _, operation := range []string{"ADD", "CHECK", "DEL", "GC", "STATUS"} {

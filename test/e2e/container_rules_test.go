@@ -138,7 +138,7 @@ func TestBadContainerRules(t *testing.T) {
 		"list":   {asRuntime(t, fromRuntime, []any{rule("protocol", "udp", "port", 0, "toPort", 1)}), "runtimeConfig.xdpPortRules[0].port: 0 is not a port"},
 		"evasion": {
 			annotation(`[{"protocol": "tcp", "port": 2525, "toPort": 25}]`),
-			`annotation xdp-port/rules: rules[0].toPort: leads to port 25, which rule "no-smtp" of the network drops`,
+			`annotation xdp-port/rules: rules[0].toPort: rewrites to port 25, which rule "no-smtp" of the network drops`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -164,7 +164,7 @@ func TestAgent(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
 	a := startAgent(o)
-	a.eventuallySays("/readyz", http.StatusServiceUnavailable, "no network is configured")
+	a.eventuallySays("/readyz", http.StatusServiceUnavailable, "no configured network")
 	original := o.writeNetwork()
 	a.eventuallyHas(`"xdp-port"`, "7998")
 	a.eventuallySays("/readyz", http.StatusOK, "ready")

@@ -84,7 +84,7 @@ func TestInstall(t *testing.T) {
 	o.configure(to7998)
 	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
 	out.want(t, 1)
-	if !strings.Contains(out.stderr, "no network is configured") || !strings.Contains(out.stderr, "--wait") {
+	if !strings.Contains(out.stderr, "no configured network") || !strings.Contains(out.stderr, "--wait") {
 		t.Errorf("without a network: %s", out.stderr)
 	}
 	portctl(t, o.Node, o.args("install", "--config", o.config, "--best-effort")...).want(t, 0)
@@ -153,7 +153,7 @@ func TestInstallErrors(t *testing.T) {
 	original := o.writeNetwork()
 	for rules, want := range map[string]string{
 		`{"protocol": "udp", "port": 70000, "action": "drop"}`: ":1:41: error: rules[0].port: 70000 is not a port",
-		to7998 + "," + to7998:         `"main" is the name of rules[0] already`,
+		to7998 + "," + to7998:         `"main" is already the name of rules[0]`,
 		`]`:                           "invalid character",
 		`], "prevResult": {}, "_": [`: "prevResult: the runtime fills it in for each container: leave the key out",
 	} {
@@ -175,7 +175,7 @@ func TestInstallBestEffort(t *testing.T) {
 	for _, test := range []struct{ rules, network, want string }{
 		{"", plain, "no such file"},
 		{invalid, plain, "rules[0].port: 70000 is not a port"},
-		{to7998, "", "no network is configured"},
+		{to7998, "", "no configured network"},
 		{to7998, plain[:len(plain)/2], "lab.conflist"},
 	} {
 		t.Run(test.want, func(t *testing.T) {
@@ -286,7 +286,7 @@ func TestInstallPipe(t *testing.T) {
 	must(t, unix.Mkfifo(pipe, 0o600))
 	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
 	out.want(t, 1)
-	if !strings.Contains(out.stderr, pipe+" is not a regular file") || !strings.Contains(out.stderr, "repair or remove it") {
+	if !strings.Contains(out.stderr, pipe+" is not a regular file") || !strings.Contains(out.stderr, "repair or remove the file") {
 		t.Errorf("%s", out.stderr)
 	}
 	portctl(t, o.Node, o.args("install", "--config", o.config, "--conflist", "lab.conflist")...).want(t, 0)
@@ -329,7 +329,7 @@ func TestInstallMissing(t *testing.T) {
 			{"--net-dir", o.config, o.config + " is not a folder"},
 			{"--config", none, "no such file or directory"},
 			{"--from", none, "no such file or directory"},
-			{"--conflist", "none.conflist", "none.conflist is not there: install a network first, or use --wait"},
+			{"--conflist", "none.conflist", "none.conflist does not exist: install a network first, or use --wait"},
 		} {
 			if command == "agent" && test.flag != "--bin-dir" && test.flag != "--net-dir" {
 				continue // it waits for the path, or has no such flag
@@ -343,7 +343,7 @@ func TestInstallMissing(t *testing.T) {
 	}
 	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
 	out.want(t, 1)
-	if !strings.Contains(out.stderr, "--net-dir: no network is configured in "+filepath.Dir(o.conflist)) {
+	if !strings.Contains(out.stderr, "--net-dir: no configured network in "+filepath.Dir(o.conflist)) {
 		t.Errorf("%s", out.stderr)
 	}
 }
@@ -356,7 +356,7 @@ func TestInstallOverwritten(t *testing.T) {
 	must(t, os.WriteFile(o.config, []byte("{ \"rules\": [],\n  \"name\": \"other\" }"), 0o600))
 	out := portctl(t, o.Node, o.args("install", "--config", o.config)...)
 	out.want(t, 0)
-	const says = "name: has no effect: the name of the conflist takes its place; leave the key out"
+	const says = "name: has no effect, because the conflist's name replaces it: leave the key out"
 	if want := o.config + ":2:11: warning: " + says; !strings.Contains(out.stderr, want) {
 		t.Errorf("no %q in %s", want, out.stderr)
 	}

@@ -88,13 +88,13 @@ func TestValidateKnowsTheChain(t *testing.T) {
 	for name, tt := range map[string]struct{ plugins, hook, says string }{
 		"clsact behind bandwidth": {
 			`{ "type": "ptp" }, ` + shaped, "clsact",
-			`plugins[2].tcHook: "clsact" does not go with the bandwidth plugin, plugins[1], whose ingress qdisc takes its place: write "auto" or "tcx"`,
+			`plugins[2].tcHook: "clsact" cannot be combined with the ingress qdisc of the bandwidth plugin, plugins[1]: write "auto" or "tcx"`,
 		},
 		"tcx behind bandwidth": {`{ "type": "ptp" }, ` + shaped, "tcx", ""},
 		"clsact behind bandwidth for ingress": {
 			`{ "type": "ptp" }, { "type": "bandwidth", "ingressRate": 1000000, "ingressBurst": 1000000 }`, "clsact", "",
 		},
-		"macvlan":  {`{ "type": "macvlan" }`, "auto", `"macvlan" makes no veth: xdp-port works at the host side of a veth`},
+		"macvlan":  {`{ "type": "macvlan" }`, "auto", `"macvlan" makes no veth: xdp-port needs the host side of a veth`},
 		"loopback": {`{ "type": "loopback" }`, "auto", `"loopback" makes no veth`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,12 +56,12 @@ func TestBothJudgeAlike(t *testing.T) {
 // wantOnly wants all mistakes to be of the known kinds.
 func wantOnly(t *testing.T, err error, known []string, mutant example) {
 	t.Helper()
-	var mistakes *config.Error
-	if !errors.As(err, &mistakes) {
+	var invalid *config.Error
+	if !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
-	for _, m := range mistakes.Mistakes {
-		if !slices.ContainsFunc(known, func(says string) bool { return strings.Contains(m.Problem, says) }) {
+	for _, m := range invalid.Problems {
+		if !slices.ContainsFunc(known, func(says string) bool { return strings.Contains(m.Text, says) }) {
 			t.Errorf("the schema takes %s%s%s, the parser says: %v", mutant.List, mutant.Entry, mutant.Container, m)
 		}
 	}

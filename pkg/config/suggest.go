@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// oneOf returns a reader of a word that stands for one of the choices.
+// oneOf returns a reader of a word for one of the choices.
 func oneOf[T fmt.Stringer](what string, choices ...T) func(*value) (T, error) {
 	words := make([]string, len(choices))
 	for i, choice := range choices {
 		words[i] = choice.String()
 	}
 	return func(v *value) (T, error) {
-		text, _ := v.text()
+		text, _ := v.Text()
 		for i, word := range words {
 			if text == word {
 				return choices[i], nil
@@ -30,35 +30,36 @@ func enumerate(words []string) string {
 }
 
 func didYouMean(text string, words []string) string {
-	if near := nearest(text, words); near != "" {
-		return fmt.Sprintf(": did you mean %q?", near)
+	if meant := nearest(text, words); meant != "" {
+		return fmt.Sprintf(": did you mean %q?", meant)
 	}
 	return ""
 }
 
-// nearest returns the word that text is probably meant to be, or "": it
-// differs in case only, or was cut short, or has a slip or two. A short text
-// is allowed fewer slips, or "sctp" would be taken for "tcp".
+// nearest returns the word that text probably stands for, or "".
+//
+// The word differs only in case, or has up to two typos, or text is its beginning. A short
+// text may have fewer typos, so that "sctp" does not suggest "tcp".
 func nearest(text string, words []string) string {
 	const longest = 32
 	if len(text) > longest {
 		return ""
 	}
 	text = strings.ToLower(text)
-	best, slips := "", min(2, len(text)/3)
+	best, typos := "", min(2, len(text)/3)
 	for _, word := range words {
 		lower := strings.ToLower(word)
 		if len(text) >= 3 && strings.HasPrefix(lower, text) {
 			return word
 		}
-		if d := distance(text, lower); d <= slips {
-			best, slips = word, d-1
+		if d := distance(text, lower); d <= typos {
+			best, typos = word, d-1
 		}
 	}
 	return best
 }
 
-// distance is Levenshtein's: how many bytes to insert, delete or replace.
+// distance is the Levenshtein distance: the number of bytes to insert, delete or replace.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -12,18 +12,18 @@ import (
 
 func TestErrorForCNI(t *testing.T) {
 	_, err := Parse([]byte(network(`"flows": 0, "mode": "xdp"`)))
-	var mistakes *Error
-	if !errors.As(err, &mistakes) {
+	var invalid *Error
+	if !errors.As(err, &invalid) {
 		t.Fatalf("got %T, want an *Error", err)
 	}
-	got := mistakes.CNI()
+	got := invalid.CNI()
 	const want = `flows: 0 is not a number of flows (a whole number, 1024 to 1048576); mode: "xdp" is not a mode (auto, native, generic, offload or tc)`
 	if got.Code != 7 || got.Msg != want || got.Details != "" {
 		t.Errorf("got %+v, want code 7 and %s", got, want)
 	}
 }
 
-// TestErrorIsBounded has as many mistakes, as long, and as hostile as they get.
+// TestErrorIsBounded has many long and hostile problems.
 func TestErrorIsBounded(t *testing.T) {
 	const size = 240 << 10
 	long := strings.Repeat("a", size)
@@ -50,7 +50,7 @@ func TestErrorIsBounded(t *testing.T) {
 		"annotation many rules":   annotated(`[` + strings.Repeat(`5, `, size) + `5]`),
 		"annotation hostile":      annotated(`[{"` + hostile + `": ["` + hostile + `"]}]`),
 		"keys":                    network(`"mode": "tc"` + keys("\u202e"+long[:60])),
-		"keys given twice":        network(`"mode": "tc"` + strings.Repeat(`, "mode": "tc"`, 5000)),
+		"keys is given twice":     network(`"mode": "tc"` + strings.Repeat(`, "mode": "tc"`, 5000)),
 		"long key":                network(`"` + long + `": 1`),
 		"hostile key":             network(`"` + hostile + `": 1`),
 		"hostile mode":            network(`"mode": "` + hostile + `"`),
@@ -70,26 +70,25 @@ func TestErrorIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(stdin))
-			var mistakes *Error
-			if !errors.As(err, &mistakes) {
+			var invalid *Error
+			if !errors.As(err, &invalid) {
 				t.Fatalf("got %T", err)
 			}
-			msg := mistakes.CNI().Msg
+			msg := invalid.CNI().Msg
 			if len(msg) >= 8<<10 {
 				t.Errorf("the message has %d bytes: %.300q", len(msg), msg)
 			}
 			if !utf8.ValidString(msg) || strings.ContainsFunc(msg, func(r rune) bool { return !strconv.IsPrint(r) }) {
 				t.Errorf("the message cannot be printed: %.300q", msg)
 			}
-			if len(mistakes.Mistakes) > 20 || mistakes.More > 0 && !strings.HasSuffix(msg, " more") {
-				t.Errorf("%d mistakes and %d more: %s", len(mistakes.Mistakes), mistakes.More, msg)
+			if len(invalid.Problems) > 20 || invalid.More > 0 && !strings.HasSuffix(msg, " more") {
+				t.Errorf("%d problems and %d more: %s", len(invalid.Problems), invalid.More, msg)
 			}
 		})
 	}
 }
 
-// TestErrorSaysHowManyMore also has mistakes in another order than they are found
-// in.
+// TestErrorSaysHowManyMore finds problems in another order than that of the document.
 func TestErrorSaysHowManyMore(t *testing.T) {
 	_, err := Parse([]byte(`{"cniVersion": "1.1.0", "name": "lab", "rules": [` + strings.Repeat(`5, `, 29) + `5], "mode": 1}`))
 	if err == nil || !strings.HasPrefix(err.Error(), "rules[0]: ") || !strings.Contains(err.Error(), "rules[19]: ") ||

@@ -1,14 +1,16 @@
-package config
+package confedit
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/containernetworking/cni/libcni"
+
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
-// TestInline wants drop-ins behind the list's own plugins, also where it has none,
-// and places in the text to be found again.
+// TestInline appends drop-ins to lists with and without plugins. Locate must find each
+// place in its file.
 func TestInline(t *testing.T) {
 	dropIns := []DropIn{
 		{"10.conf", []byte("{\n  \"type\": \"ptp\"\n}\n")},
@@ -34,14 +36,14 @@ func TestInline(t *testing.T) {
 			t.Errorf("%s: the plugins are %s, want %s", list, got, want)
 		}
 		for needle, file := range map[string]string{`"ptp"`: "10.conf", `"xdp-port"`: "20.conf", `"name"`: ""} {
-			path, at := in.Locate(positionAt(in.Text, strings.Index(string(in.Text), needle)))
+			path, at := in.Locate(jsondoc.PositionAt(in.Text, strings.Index(string(in.Text), needle)))
 			source := list
 			for _, dropIn := range dropIns {
 				if dropIn.Path == path {
 					source = string(dropIn.Text)
 				}
 			}
-			if path != file || at != positionAt([]byte(source), strings.Index(source, needle)) {
+			if path != file || at != jsondoc.PositionAt([]byte(source), strings.Index(source, needle)) {
 				t.Errorf("%s in %s is found at %s in %q", needle, list, at, path)
 			}
 		}

@@ -1,8 +1,8 @@
-package config
+package jsondoc
 
 import "testing"
 
-func TestSameJSON(t *testing.T) {
+func TestEqual(t *testing.T) {
 	const list = `{"name": "x", "plugins": [{"type": "ptp", "mtu": 1000}], "after": "é/"}`
 	for other, want := range map[string]bool{
 		list: true,
@@ -13,14 +13,14 @@ func TestSameJSON(t *testing.T) {
 		list[:20]: false,
 		"":        false,
 	} {
-		if got := SameJSON([]byte(list), []byte(other)); got != want {
+		if got := Equal([]byte(list), []byte(other)); got != want {
 			t.Errorf("%s: %v, want %v", other, got, want)
 		}
-		if got := SameJSON([]byte(other), []byte(list)); got != want {
+		if got := Equal([]byte(other), []byte(list)); got != want {
 			t.Errorf("%s, the other way round: %v, want %v", other, got, want)
 		}
 	}
-	if !SameJSON([]byte(`{"x": 1e400}`), []byte(`{ "x": 1e400 }`)) {
+	if !Equal([]byte(`{"x": 1e400}`), []byte(`{ "x": 1e400 }`)) {
 		t.Error("a number that is too large for a float64 is not the same as itself")
 	}
 }

@@ -1,18 +1,23 @@
-package config
+// Package confedit puts the entry of xdp-port into the text of a network configuration list,
+// and removes it again.
+//
+// It changes nothing else in the text, not even white space. The plugins of a network can
+// also be in drop-in files beside its list, see DropIn.
+package confedit
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/xdp-port/xdp-port/pkg/config"
+	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
 
-// The functions in this file change nothing of a list's text but the entry of
-// xdp-port: whoever wrote the rest finds it as it was, down to the white space.
-
-// WithEntry returns the text of a list with this entry, in the place of the one
-// that it has, or behind its last plugin. The entry is written as its own text
-// is, but for the indentation; its type is put in if it is missing.
+// WithEntry returns the text of a list with an entry. The entry replaces the present one, or
+// follows the last plugin. It keeps its own spelling except for the indentation, and gets
+// its type if that is missing.
 func WithEntry(list, entry []byte) ([]byte, error) {
 	place, err := findPlace(list)
 	if err != nil {
@@ -25,8 +30,8 @@ func WithEntry(list, entry []byte) ([]byte, error) {
 	return place.put(text), nil
 }
 
-// WithSameEntry returns the text of a list with the entry that another list
-// has, as it stands there; nil if that has none.
+// WithSameEntry returns the text of a list with the entry of another list, in the same
+// spelling. It returns nil if the other list has no entry.
 func WithSameEntry(list, other []byte) ([]byte, error) {
 	from, err := findPlace(other)
 	if err != nil || from.entry == nil {
@@ -36,16 +41,16 @@ func WithSameEntry(list, other []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return place.put(from.entry.raw), nil
+	return place.put(from.entry.Raw()), nil
 }
 
-// HasEntry tells whether the list has xdp-port among its plugins.
+// HasEntry reports whether xdp-port is one of the plugins of a list.
 func HasEntry(list []byte) (bool, error) {
 	place, err := findPlace(list)
 	return err == nil && place.entry != nil, err
 }
 
-// WithoutEntry returns the text of a list without the plugin xdp-port.
+// WithoutEntry returns the text of a list without its entries of xdp-port.
 func WithoutEntry(list []byte) ([]byte, error) {
 	for {
 		place, err := findPlace(list)
@@ -56,38 +61,36 @@ func WithoutEntry(list []byte) ([]byte, error) {
 	}
 }
 
-// place is where in the text of a list the entry is, or is to go.
+// place is the place of the entry in the text of a list.
 type place struct {
 	text    []byte
-	start   int // where in text the document begins
-	plugins []*value
-	entry   *value // nil if there is none
+	start   int // the offset of the document in the text
+	plugins []*jsondoc.Value
+	entry   *jsondoc.Value // nil if the list has none
 }
 
 func findPlace(text []byte) (*place, error) {
-	document, err := parseDocument(text)
+	document, err := jsondoc.Parse(text)
 	if err != nil {
 		return nil, err
 	}
-	plugins := document.at("plugins")
-	if plugins == nil || len(plugins.elements()) == 0 {
-		return nil, &Error{Mistakes: []Mistake{{
-			Place: document.place(), Problem: "there is no list of plugins in it to add xdp-port to",
-		}}}
+	plugins := document.At("plugins")
+	if plugins == nil || len(plugins.Elements()) == 0 {
+		return nil, &jsondoc.Error{Place: document.Place(), Problem: "has no list of plugins to add xdp-port to"}
 	}
-	p := &place{text: text, start: documentStart(text), plugins: plugins.elements()}
+	p := &place{text: text, start: jsondoc.Start(text), plugins: plugins.Elements()}
 	for _, plugin := range p.plugins {
-		if kind, _ := plugin.at("type").text(); kind == PluginType {
-			p.entry = plugin // of several the last is in force
+		if kind, _ := plugin.At("type").Text(); kind == config.PluginType {
+			p.entry = plugin // the last one is in force
 		}
 	}
 	return p, nil
 }
 
-func (p *place) begin(v *value) int { return p.start + int(v.offset) }
-func (p *place) end(v *value) int   { return p.start + int(v.offset) + len(v.raw) }
+func (p *place) begin(v *jsondoc.Value) int { return p.start + v.Offset() }
+func (p *place) end(v *jsondoc.Value) int   { return p.begin(v) + len(v.Raw()) }
 
-// put writes the entry as it is given.
+// put writes the entry in its own spelling.
 func (p *place) put(entry []byte) []byte {
 	if p.entry != nil {
 		return slices.Concat(p.text[:p.begin(p.entry)], entry, p.text[p.end(p.entry):])
@@ -96,9 +99,9 @@ func (p *place) put(entry []byte) []byte {
 	return slices.Concat(p.text[:p.end(last)], []byte(","), p.space(last), entry, p.text[p.end(last):])
 }
 
-// cut takes the entry out, and the comma that sets it off.
+// cut removes the entry and its comma.
 func (p *place) cut() []byte {
-	index := p.entry.index
+	index := p.entry.Index()
 	switch {
 	case index > 0:
 		return slices.Concat(p.text[:p.end(p.plugins[index-1])], p.text[p.end(p.entry):])
@@ -108,20 +111,20 @@ func (p *place) cut() []byte {
 	return slices.Concat(p.text[:p.begin(p.entry)], p.text[p.end(p.entry):])
 }
 
-// space is the white space in front of a plugin.
-func (p *place) space(plugin *value) []byte {
+// space returns the white space before a plugin.
+func (p *place) space(plugin *jsondoc.Value) []byte {
 	before := p.text[:p.begin(plugin)]
 	return before[len(bytes.TrimRight(before, " \t\r\n")):]
 }
 
-// format gives an entry its type and the indentation of the other plugins; on
-// one line where the whole list is.
+// format gives an entry its type and the indentation of the other plugins. In a list on one
+// line it puts the entry on one line, too.
 func (p *place) format(entry []byte) ([]byte, error) {
-	document, err := parseDocument(entry)
+	document, err := jsondoc.Parse(entry)
 	if err != nil {
 		return nil, fmt.Errorf("xdp-port's entry: %w", err)
 	}
-	text := document.withType()
+	text := withType(document)
 	if !bytes.ContainsRune(bytes.TrimSpace(p.text), '\n') {
 		var line bytes.Buffer
 		err := json.Compact(&line, text)
@@ -133,18 +136,18 @@ func (p *place) format(entry []byte) ([]byte, error) {
 	return bytes.ReplaceAll(text, []byte("\n"), slices.Concat([]byte("\n"), indentation)), nil
 }
 
-// withType returns the text of an entry with the type of plugin as its first
-// member, unless it has one, set off as the others are.
-func (v *value) withType() []byte {
-	if v.at("type") != nil {
-		return v.raw
+// withType returns the text of an entry. It adds the type as the first member, with the
+// white space of the others, if the entry has none.
+func withType(v *jsondoc.Value) []byte {
+	if v.At("type") != nil {
+		return v.Raw()
 	}
-	kind := fmt.Appendf(nil, "%q: %q", "type", PluginType)
-	members := v.members()
+	kind := fmt.Appendf(nil, "%q: %q", "type", config.PluginType)
+	members := v.Members()
 	if len(members) == 0 {
 		return slices.Concat([]byte("{ "), kind, []byte(" }"))
 	}
-	inside := v.raw[1:]
+	inside := v.Raw()[1:]
 	space := inside[:len(inside)-len(bytes.TrimLeft(inside, " \t\r\n"))]
 	between := space
 	if len(space) == 0 {

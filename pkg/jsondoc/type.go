@@ -1,4 +1,4 @@
-package config
+package jsondoc
 
 import (
 	"encoding/json"
@@ -6,12 +6,13 @@ import (
 	"strings"
 )
 
-// WrongType says in JSON's words what encoding/json says in Go's of a value.
-func WrongType(err *json.UnmarshalTypeError) string {
-	return "CNI wants " + wordFor(err.Type) + " here, and not " + withArticle(err.Value)
+// TypeProblem describes a value of the wrong type in the words of JSON, where
+// encoding/json uses the words of Go.
+func TypeProblem(err *json.UnmarshalTypeError) string {
+	return "CNI expects " + wordFor(err.Type) + " here, not " + withArticle(err.Value)
 }
 
-// wordFor says in JSON's words what a Go type is read from.
+// wordFor names the JSON type that a Go type is read from.
 func wordFor(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Bool:
@@ -27,7 +28,8 @@ func wordFor(t reflect.Type) string {
 	}
 }
 
-// withArticle takes what encoding/json calls a value: "number", or "number 1.5".
+// withArticle translates the name that encoding/json gives a value, such as "number" or
+// "number 1.5".
 func withArticle(value string) string {
 	switch word, _, _ := strings.Cut(value, " "); word {
 	case "array":

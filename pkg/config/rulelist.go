@@ -9,20 +9,20 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// MaxRules is how many rules there may be for a container, the network's and
-// its own together.
+// MaxRules is the number of rules that a container may have: the network's and its own
+// together.
 const MaxRules = 1024
 
-// listed is a rule, and where it is written.
+// listed is a rule and its place.
 type listed struct {
 	rules.Rule
 	at    object
-	sound bool // no mistake was found in it alone
+	sound bool // the rule alone has no problem
 }
 
-// allRules reads the network's rules and puts those of the container behind
-// them, where they cannot undo any. It also returns those of the container as
-// they were written, nil if there are none.
+// allRules reads the network's rules, and appends the container's own rules, which cannot
+// undo any of them there. It also returns the container's own rules as they were written,
+// or nil if there are none.
 func (p *parser) allRules(o object, granted grants) (all []rules.Rule, own json.RawMessage) {
 	elements := p.elements(p.rulesOf(o), "rules")
 	if len(elements) > MaxRules {
@@ -46,49 +46,51 @@ func (p *parser) allRules(o object, granted grants) (all []rules.Rule, own json.
 	return all, asList(written)
 }
 
-// rulesOf returns the list of rules. It may be empty, but not left out: where
-// the key has a typo, nothing would be attached, and nobody would know.
+// rulesOf returns the list of rules. It may be empty, but not missing: otherwise a typo in
+// the key would silently attach nothing.
 func (p *parser) rulesOf(o object) *value {
 	list := o.in("rules")
 	switch {
 	case list == nil:
 		p.report(o.value, "rules is missing: write [] to attach nothing")
-	case list.good() && list.isNull():
+	case list.IsGood() && list.IsNull():
 		p.report(list, "null is not a list of rules: write [] to attach nothing")
 	}
 	return list
 }
 
+// asList returns values as the text of a JSON list.
 func asList(elements []*value) json.RawMessage {
 	if len(elements) == 0 {
 		return nil
 	}
 	raw := make([][]byte, len(elements))
 	for i, element := range elements {
-		raw[i] = element.raw
+		raw[i] = element.Raw()
 	}
 	return slices.Concat([]byte("["), bytes.Join(raw, []byte(",")), []byte("]"))
 }
 
-// list reads rules, wherever they stand.
+// list reads rules from any source.
 func (p *parser) list(elements []*value) []listed {
 	list := make([]listed, len(elements))
 	for i, element := range elements {
-		known := len(p.mistakes)
+		known := len(p.problems)
 		o := p.ruleObject(element)
 		list[i] = listed{Rule: p.rule(o), at: o}
-		list[i].sound = len(p.mistakes) == known
+		list[i].sound = len(p.problems) == known
 	}
 	return list
 }
 
-// owners are the rules that go by a name.
+// owners are the rules by their names.
 type owners map[string]*value
 
-// name gives rules without a name their default, rule-N, and refuses a name
-// that another rule goes by: counters would mix the two up. A container's rules
-// count on where the network's end, but past names that are taken: a container
-// is not to fail for a name that the network has chosen.
+// name gives rules without a name the default name rule-N, and reports a name that two
+// rules have: counters would mix them up.
+//
+// The numbers of a container's own rules follow the network's. They skip names that are in
+// use, so that no container fails because of a name in the network.
 func (p *parser) name(network, container []listed) {
 	taken := make(owners, len(network)+len(container))
 	for i := range network {
@@ -96,12 +98,12 @@ func (p *parser) name(network, container []listed) {
 			taken.give(&network[i], i)
 		}
 	}
-	p.checkNames(network, taken, func(owner *value) string { return owner.place() })
+	p.checkNames(network, taken, func(owner *value) string { return owner.Place() })
 	p.checkNames(container, taken, func(owner *value) string {
-		if isAmong(network, owner) { // whose list is called rules, as the container's may be
-			return "the network's " + owner.place()
+		if isAmong(network, owner) { // the place in both lists can be rules[N]
+			return "the network's " + owner.Place()
 		}
-		return owner.place()
+		return owner.Place()
 	})
 	next := len(network)
 	for i := range container {
@@ -119,6 +121,7 @@ func (l *listed) isUnnamed() bool { return l.at.in("name") == nil }
 
 func defaultName(n int) string { return fmt.Sprintf("rule-%d", n) }
 
+// give gives a rule the default name with a number.
 func (o owners) give(l *listed, n int) {
 	l.Name = defaultName(n)
 	o[l.Name] = l.at.value
@@ -128,14 +131,15 @@ func isAmong(list []listed, rule *value) bool {
 	return slices.ContainsFunc(list, func(l listed) bool { return l.at.value == rule })
 }
 
+// checkNames reports names that another rule has. describe names the owner's place.
 func (p *parser) checkNames(list []listed, taken owners, describe func(owner *value) string) {
 	for i := range list {
 		name := list[i].at.in("name")
-		if !name.good() {
+		if !name.IsGood() {
 			continue
 		}
 		if owner := taken[list[i].Name]; owner != nil {
-			p.report(name, "%s is the name of %s already: choose another", name, describe(owner))
+			p.report(name, "%s is already the name of %s: choose another", name, describe(owner))
 		} else {
 			taken[list[i].Name] = list[i].at.value
 		}

@@ -1,4 +1,4 @@
-package config
+package jsondoc
 
 import (
 	"bytes"
@@ -7,12 +7,12 @@ import (
 	"strconv"
 )
 
-// SameJSON tells whether two texts mean the same: white space, the order of keys
-// and the spelling of strings and numbers do not count. Installers that read a
-// conflist and write it again, as jq does, change nothing else.
+// Equal reports whether two texts mean the same. White space, the order of keys and the
+// spelling of strings and numbers do not count: installers that read a conflist and
+// write it again, as jq does, change only these.
 //
-// A text that is no JSON is the same as its own bytes only.
-func SameJSON(a, b []byte) bool {
+// A text that is not JSON equals only the same bytes.
+func Equal(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
@@ -33,8 +33,8 @@ func decodeAny(text []byte) (value any, err error) {
 	return normalized(value), nil
 }
 
-// normalized replaces each number by its value: 1e3 is 1000. One that no float64
-// can hold stays as it is spelled.
+// normalized replaces each number by its value: 1e3 is 1000. A number outside the range of
+// float64 keeps its spelling.
 func normalized(value any) any {
 	switch v := value.(type) {
 	case json.Number:
