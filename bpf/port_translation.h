@@ -8,7 +8,7 @@
 #ifndef XDP_PORT_PORT_TRANSLATION_H
 #define XDP_PORT_PORT_TRANSLATION_H
 
-#include "flows.h"
+#include "flow_alias.h"
 
 /* How many source ports to try, as in netfilter. */
 #define PORT_ATTEMPTS 128

@@ -11,6 +11,7 @@
  *  packet, or passes it unchanged to the next program on the hook. It never
  *  corrupts a packet.
  */
+#include "flow_import.h"
 #include "handover.h"
 #include "hint.h"
 #include "icmp.h"
@@ -375,17 +376,35 @@ static __always_inline int process_at_tc(struct __sk_buff *skb, __u8 direction)
 }
 
 /*
- * Completes the work of XDP in generic mode, or does all of it if XDP did not
- * see the packet. In native mode nothing is left to do: the program is attached
- * only while it replaces, or is replaced by, a build that needs it.
+ * Completes the work of XDP in generic mode. XDP has not counted the packet if
+ * a listener wanted events, or if the interface was not enabled.
+ */
+static __always_inline int
+apply_hint(struct __sk_buff *skb, const struct frame *frame, struct hint *hint)
+{
+	int is_counted = hint->decision.verdict == COUNTED;
+	struct counters *counters;
+
+	counters = likely(is_counted) ? NULL : counters_of(skb->ifindex);
+	if (unlikely(!is_counted && !counters))
+		hand_over_skb(skb, EGRESS);
+	clear_hint(hint);
+	fix_up_skb_checksum(skb, &hint->checksum);
+	if (unlikely(counters))
+		count(counters, frame, EGRESS, &hint->decision, hint->length);
+	return TCX_NEXT;
+}
+
+/*
+ * Behind XDP in generic mode. Does all of the work if XDP did not see the
+ * packet. In native mode nothing is left to do: the program is attached only
+ * while it replaces, or is replaced by, a build that needs it.
  */
 SEC("tc")
 int fix_up_checksum(struct __sk_buff *skb)
 {
 	struct frame frame = skb_frame(skb);
-	struct counters *counters;
 	struct hint *hint;
-	int is_counted;
 
 	if (is_native) {
 		if (!counters_of(skb->ifindex))
@@ -399,15 +418,7 @@ int fix_up_checksum(struct __sk_buff *skb)
 		clear_hint(hint);
 		return process_at_tc(skb, EGRESS);
 	}
-	is_counted = hint->decision.verdict == COUNTED;
-	counters = likely(is_counted) ? NULL : counters_of(skb->ifindex);
-	if (unlikely(!is_counted && !counters))
-		hand_over_skb(skb, EGRESS);
-	clear_hint(hint);
-	fix_up_skb_checksum(skb, &hint->checksum);
-	if (unlikely(counters))
-		count(counters, &frame, EGRESS, &hint->decision, hint->length);
-	return TCX_NEXT;
+	return apply_hint(skb, &frame, hint);
 }
 
 SEC("tc")

@@ -52,7 +52,7 @@ func TestLoad(t *testing.T) {
 const maxVerified = 50_000
 
 // checkVerified fails if the verifier forks where it need not: in loops over the slots of
-// a bucket that multiplies its work, see is_zero() in bpf/flows.h.
+// a bucket that multiplies its work, see is_zero() in bpf/branchless.h.
 func checkVerified(t *testing.T, name string, program *ebpf.Program) {
 	t.Helper()
 	if program == nil {

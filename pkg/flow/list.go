@@ -84,7 +84,7 @@ func decodeFlow(record *bpf.ProgramsFlowRecord, now uint32, tick time.Duration) 
 }
 
 // idleFor returns for how many jiffies a flow was not used, as idle_for() of
-// bpf/flows.h does: it may have been used just after the clock was read.
+// bpf/flow_bucket.h does: it may have been used just after the clock was read.
 func idleFor(used, now uint32) uint32 {
 	const later = 1 << 16
 	if idle := now - used; idle < math.MaxUint32-later+1 {

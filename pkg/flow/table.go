@@ -13,7 +13,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/bpf"
 )
 
-// flowsABucket is how many flows there are to a bucket (bpf/flows.h) when there
+// flowsABucket is how many flows there are to a bucket (bpf/flow_bucket.h) when there
 // are as many as a ruleset is to remember: half of what it has room for, since
 // they are not spread evenly. So less than 1 % find no room.
 const flowsABucket = len(bpf.ProgramsFlowBucket{}.Flow) / 2

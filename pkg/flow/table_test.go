@@ -16,7 +16,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/internal/programtest"
 )
 
-// TestFlowsOfOneDigest makes two flows whose hashes are the same (bpf/flows.h): the
+// TestFlowsOfOneDigest makes two flows whose hashes are the same (bpf/flow_id.h): the
 // newer one gets another source port, and no packet is taken for the other's.
 func TestFlowsOfOneDigest(t *testing.T) {
 	bpftest.StayOnCPU(t)
