@@ -29,15 +29,6 @@ var (
 	Protocols  = []string{"tcp", "udp", "icmp", "icmpv6"}
 )
 
-// VerdictWords are the words that decisions have for verdicts.
-func VerdictWords() []string {
-	words := make([]string, len(Verdicts))
-	for i, verdict := range Verdicts {
-		words[i] = verdict.String()
-	}
-	return words
-}
-
 // Check returns an error for a word that no decision has. The error begins with the name of
 // the field.
 func (f *Filter) Check() error {

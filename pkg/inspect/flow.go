@@ -3,31 +3,49 @@ package inspect
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 
 	"github.com/xdp-port/xdp-port/pkg/flow"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// Flow is a connection to a port that a rule rewrites to, by that rule or directly.
+// Flow is a connection to a port that a rule rewrites to. Either the rule rewrote the port, or
+// the client used it directly.
 type Flow struct {
 	Direction string `json:"direction"`
 	Protocol  string `json:"protocol"`
-	// Local and Peer are its ends, Local the container's, as they are after a change
-	// of ports. The server's is known as Original to the client: the peer of an
-	// egress flow, the container of an ingress flow.
+	// Local is the end of the container, Peer the other one, both after rewriting. Original
+	// is the server's end as the client knows it: the peer of an egress flow, the container of
+	// an ingress flow.
 	Local    netip.AddrPort `json:"local"`
 	Peer     netip.AddrPort `json:"peer"`
 	Original netip.AddrPort `json:"original"`
-	// SourceBefore is the client's port before it was changed, since an older
-	// connection had it; 0 if it was not.
+	// SourceBefore is the client's port before it was changed, because an older connection has
+	// the same ports; 0 if it was not changed.
 	SourceBefore uint16 `json:"sourcePortBefore,omitempty"`
 	// State is unanswered, answered, opening, established, closing or closed.
 	State string `json:"state"`
-	// Idle is how many seconds ago its last packet was.
+	// Idle is the time since the last packet in seconds.
 	Idle float64 `json:"idleSeconds"`
-	// Rule is the name of the rule that rewrites it now; empty if the one that
-	// did is not among the rules any more, and where none did.
+	// Rule is the name of the rule that rewrites it now; empty if no rule does.
 	Rule string `json:"rule,omitempty"`
+}
+
+// Flows returns the flows of an attachment that have not expired, sorted by local address and
+// port.
+func (a *Attachment) Flows() ([]Flow, error) {
+	found, err := flow.Read(a.rulesetFolder, a.Index)
+	if err != nil {
+		return nil, err
+	}
+	var flows []Flow
+	for i := range found {
+		if !found[i].IsExpired {
+			flows = append(flows, a.flow(&found[i]))
+		}
+	}
+	slices.SortFunc(flows, compareFlows)
+	return flows, nil
 }
 
 func (a *Attachment) flow(f *flow.Flow) Flow {

@@ -1,29 +1,32 @@
 package inspect
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
-// ForeignProgram is a foreign program at a tc hook, or a filter without one.
+// ForeignProgram is a foreign program at a tc hook, or a foreign filter without a program.
 type ForeignProgram struct {
 	// Hook is tc_ingress or tc_egress.
 	Hook string `json:"hook"`
 	// Kind is tcx or clsact.
 	Kind string `json:"kind"`
-	// Classifier, Filter and Priority are of a clsact filter: its kind, such as bpf,
-	// and the name that its owner gave it.
+	// Classifier, Filter and Priority describe a clsact filter: its kind, such as bpf, and the
+	// name that its owner gave it.
 	Classifier string `json:"classifier,omitempty"`
 	Filter     string `json:"filter,omitempty"`
 	Priority   uint16 `json:"priority,omitempty"`
-	// ID and Name are of the program; Name is "unknown" without CAP_SYS_ADMIN.
+	// ID and Name are of the program. Name is "unknown" without CAP_SYS_ADMIN.
 	ID   uint32 `json:"id,omitempty"`
 	Name string `json:"name,omitempty"`
 
 	text string
 }
 
-// TCHooks are those of the hooks of tc where the attachment has a program.
+// TCHooks returns the tc hooks at which the attachment has a program.
 func (a *Attachment) TCHooks() []string {
 	var hooks []string
 	for _, p := range a.Programs {
@@ -34,7 +37,7 @@ func (a *Attachment) TCHooks() []string {
 	return hooks
 }
 
-// CountAhead is the number of foreign programs ahead at a hook.
+// CountAhead returns the number of foreign programs ahead at a hook.
 func (a *Attachment) CountAhead(hook string) int {
 	count := 0
 	for _, p := range a.ForeignAhead {
@@ -45,10 +48,10 @@ func (a *Attachment) CountAhead(hook string) int {
 	return count
 }
 
-// String names it in messages.
+// String describes the program in messages.
 func (p ForeignProgram) String() string { return p.text }
 
-// lookAhead looks for foreign programs ahead of the attachment's.
+// lookAhead finds foreign programs that see packets before the attachment's.
 func (a *Attachment) lookAhead(record *attachment.Record) {
 	var hooks datapath.Hooks
 	for _, hook := range a.TCHooks() {
@@ -66,4 +69,26 @@ func (a *Attachment) lookAhead(record *attachment.Record) {
 		})
 	}
 	a.Problems = append(a.Problems, attachment.OrderProblems(found, record.Hook)...)
+}
+
+// ForeignAhead returns an error that names interfaces whose packets a foreign tc program sees
+// before the rules; nil if there is none. It names the first few and counts the others.
+func ForeignAhead(list []Attachment) error {
+	const enough = 4
+	var errs []error
+	more := 0
+	for i := range list {
+		switch a := &list[i]; {
+		case len(a.ForeignAhead) == 0:
+		case len(errs) == enough:
+			more++
+		default:
+			errs = append(errs, fmt.Errorf("%s: packets may bypass its rules: %s at %s of %s runs before xdp-port (%d in all)",
+				a.Key(), a.ForeignAhead[0], a.ForeignAhead[0].Hook, a.Device, len(a.ForeignAhead)))
+		}
+	}
+	if more > 0 {
+		errs = append(errs, fmt.Errorf("and %d more interfaces", more))
+	}
+	return errors.Join(errs...)
 }

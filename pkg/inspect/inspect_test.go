@@ -51,7 +51,7 @@ func TestRuleInWords(t *testing.T) {
 	}
 }
 
-// TestOneWordForEachVerdict wants the counters under the words of the verdicts.
+// TestOneWordForEachVerdict checks that counters are named after verdicts.
 func TestOneWordForEachVerdict(t *testing.T) {
 	text, err := json.Marshal(Counters{})
 	counted := map[string]uint64{}
@@ -87,7 +87,7 @@ func TestRates(t *testing.T) {
 	if first := s.Sample(at(10, 20), start); first.Seconds != 0 || first.Attachments[0].PacketRate != 0 || first.Total.Rewritten != 30 {
 		t.Errorf("%+v", first)
 	}
-	// a counts on, b was attached anew, c is new.
+	// a continues, b was attached again, c is new.
 	second := s.Sample(at(30, 5, 7), start.Add(2*time.Second))
 	second.Sort(ByRate)
 	if c := second.Attachments; c[0].Container != "a" || c[0].PacketRate != 10 || c[0].RewrittenRate != 10 ||

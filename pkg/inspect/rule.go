@@ -1,8 +1,6 @@
 package inspect
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -10,7 +8,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// Rule is a rule in the words of the configuration, and what it decided.
+// Rule is a rule in the words of the configuration, with its counters.
 type Rule struct {
 	Index     int            `json:"index"`
 	Name      string         `json:"name"`
@@ -21,13 +19,13 @@ type Rule struct {
 	ToPort    Ports          `json:"toPort,omitzero"`
 	CIDRs     []netip.Prefix `json:"cidrs,omitempty"`
 	OneWay    bool           `json:"oneWay,omitempty"`
-	// Packets and Bytes are those that the rule decided, under whichever ruleset
-	// it was; bytes of whole frames.
+	// Packets and Bytes count what the rule decided under all rulesets since ADD. Bytes are
+	// those of whole frames.
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 }
 
-// RuleOf puts a rule in the words of the configuration.
+// RuleOf returns a rule in the words of the configuration.
 func RuleOf(index int, r *rules.Rule) Rule {
 	out := Rule{
 		Index: index, Name: r.Name, Direction: r.Direction.String(), Protocol: r.Protocol.String(),
@@ -42,8 +40,7 @@ func RuleOf(index int, r *rules.Rule) Rule {
 	return out
 }
 
-// String says what the rule does, all but its name: "egress udp 53 -> 5353
-// with 10.0.0.0/8".
+// String describes the rule without its name: "egress udp 53 -> 5353 to 10.0.0.0/8".
 func (r Rule) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", r.Direction, r.Protocol)
@@ -72,35 +69,4 @@ func joinPrefixes(prefixes []netip.Prefix) string {
 		texts[i] = prefix.String()
 	}
 	return strings.Join(texts, ", ")
-}
-
-// Ports is a range of ports; the zero value is none.
-type Ports rules.PortRange
-
-// String returns the port, or the range as the configuration has it.
-func (p Ports) String() string {
-	if p.First == p.Last {
-		return fmt.Sprint(p.First)
-	}
-	return fmt.Sprintf("%d-%d", p.First, p.Last)
-}
-
-// MarshalJSON returns a number, or a string for a range, as the configuration
-// has it.
-func (p Ports) MarshalJSON() ([]byte, error) {
-	if p.First == p.Last {
-		return json.Marshal(p.First)
-	}
-	return json.Marshal(p.String())
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (p *Ports) UnmarshalJSON(text []byte) error {
-	text = bytes.Trim(text, `"`)
-	if n, _ := fmt.Sscanf(string(text), "%d-%d", &p.First, &p.Last); n == 0 {
-		return fmt.Errorf("%s is neither a port nor a range of ports", text)
-	} else if n == 1 {
-		p.Last = p.First
-	}
-	return nil
 }

@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// Stats are the counters of all attachments at one time, and what came on since
-// the time before.
+// Stats are the counters of all attachments at one time, and the rates since the time before.
 type Stats struct {
 	Time time.Time `json:"time"`
-	// Seconds is the time that the rates are over; 0 where there are none yet.
+	// Seconds is the time that the rates are measured over; 0 if there are none yet.
 	Seconds     float64          `json:"seconds"`
 	Total       Counters         `json:"total"`
 	Attachments []AttachmentStat `json:"attachments"`
@@ -24,13 +23,13 @@ type AttachmentStat struct {
 	Interface string   `json:"interface"`
 	Counters  Counters `json:"counters"`
 	Packets   uint64   `json:"packets"`
-	// The rates are a second.
+	// The rates are per second.
 	PacketRate    float64 `json:"packetsPerSecond"`
 	RewrittenRate float64 `json:"rewrittenPerSecond"`
 	DroppedRate   float64 `json:"droppedPerSecond"`
 }
 
-// RuleStat is what one rule of one interface decided.
+// RuleStat are the counters of one rule of one interface.
 type RuleStat struct {
 	Network   string `json:"network"`
 	Container string `json:"container"`
@@ -38,12 +37,12 @@ type RuleStat struct {
 	Name      string `json:"name"`
 	Packets   uint64 `json:"packets"`
 	Bytes     uint64 `json:"bytes"`
-	// The rates are a second.
+	// The rates are per second.
 	PacketRate float64 `json:"packetsPerSecond"`
 	ByteRate   float64 `json:"bytesPerSecond"`
 }
 
-// Order is what rows are sorted by, in descending order but for names.
+// Order is what rows are sorted by: names in ascending order, all else in descending order.
 type Order string
 
 // The orders.
@@ -55,7 +54,7 @@ const (
 	ByName      Order = "name"
 )
 
-// Orders are all of them.
+// Orders are all orders.
 var Orders = []Order{ByRate, ByPackets, ByRewritten, ByDropped, ByName}
 
 func (s *Stats) add(a *Attachment) {
@@ -73,27 +72,14 @@ func (s *Stats) add(a *Attachment) {
 	}
 }
 
-func (c *Counters) add(more *Counters) {
-	c.Passed += more.Passed
-	c.Rewritten += more.Rewritten
-	c.Dropped += more.Dropped
-	c.RepliesRestored += more.RepliesRestored
-	c.ICMPErrorsRestored += more.ICMPErrorsRestored
-	c.Malformed += more.Malformed
-	c.PortsMoved += more.PortsMoved
-	c.PortsExhausted += more.PortsExhausted
-	c.FlowsEvicted += more.FlowsEvicted
-	c.FlowsEvictedLive += more.FlowsEvictedLive
-}
-
-// key tells attachments apart; names have no slash.
+// key identifies the attachment. Names have no slash.
 func (c *AttachmentStat) key() string { return c.Network + "/" + c.Container + "/" + c.Interface }
 
 func (r *RuleStat) key() string {
 	return r.Network + "/" + r.Container + "/" + r.Interface + "/" + r.Name
 }
 
-// Sort sorts the rows. Those that are equal keep their order.
+// Sort sorts the rows. Equal rows keep their order.
 func (s *Stats) Sort(order Order) {
 	slices.SortStableFunc(s.Attachments, func(a, b AttachmentStat) int {
 		switch order {

@@ -122,7 +122,7 @@ func (t *tool) runTrace(ctx context.Context, o traceOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	for _, name := range trace.Unheard {
+	for _, name := range trace.Untraced {
 		fmt.Fprintf(t.err, "not traced, since its programs were loaded separately: %s\n", name)
 	}
 	fmt.Fprintf(t.err, "tracing %d interfaces, press Ctrl-C to stop\n", trace.Interfaces)

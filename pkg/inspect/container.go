@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// ErrNotFound is returned where no container is meant by a name.
+// ErrNotFound is the error for an ID that no container has.
 var ErrNotFound = errors.New("nothing is attached")
 
-// AmbiguousError says that the beginning of an ID is that of several.
+// AmbiguousError is the error for the beginning of the IDs of several containers.
 type AmbiguousError struct {
 	Prefix string
-	// Containers are their whole IDs, in ascending order.
+	// Containers are the complete IDs, in ascending order.
 	Containers []string
 }
 
@@ -22,9 +22,9 @@ func (e *AmbiguousError) Error() string {
 		e.Prefix, len(e.Containers), strings.Join(e.Containers, "\n  "))
 }
 
-// Container returns the attachments of the container with this ID, or with the
-// only ID that begins so. Returns an error wrapping ErrNotFound if there is
-// none, an *AmbiguousError if there are several.
+// Container returns the attachments of the container with this ID, or with the only ID that
+// begins with it. Returns an error wrapping ErrNotFound if there is none, an *AmbiguousError
+// if there are several.
 func Container(list []Attachment, prefix string) ([]Attachment, error) {
 	var found []Attachment
 	var ids []string
