@@ -2,7 +2,7 @@
 /*
  * Checksums after a port change. Most packets from a local socket carry only
  * the sum of the pseudo-header; a device completes it later (CHECKSUM_PARTIAL).
- * A port change must not touch such a field. The field alone does not show
+ * A port change must not touch that field. The field alone does not show
  * which case it is, only the skb does. Programs at tc hooks and XDP in native
  * mode read the skb. XDP in generic mode cannot, and leaves a hint for tc
  * ingress (hint.h).

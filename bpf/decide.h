@@ -4,10 +4,9 @@
  * the parsed packet, the flows and the rules: nothing here reads or writes a
  * frame.
  *
- * A "forward" packet of a direction is one whose destination port the rules of
- * that direction can match. A reply travels in the other direction. Global
- * functions are checked by the verifier once, not once per caller, which keeps
- * loading fast.
+ * The rules of a direction match "forward" packets by their destination port. A
+ * reply travels in the other direction. The verifier checks global functions
+ * once, not once per caller, which keeps loading fast.
  */
 #ifndef XDP_PORT_DECIDE_H
 #define XDP_PORT_DECIDE_H
@@ -104,15 +103,14 @@ static __always_inline void follow_reply(const struct packet *pkt,
 
 /*
  * Restores the ports of a reply. Returns whether the packet is a reply of a
- * flow whose ports were changed; the rules of the packet's own direction do not
- * apply then. A connection that only had its source port translated is subject
- * to these rules like any other.
+ * flow with changed ports; the rules of the packet's own direction do not apply
+ * then. A direct connection with a translated source port is subject to these
+ * rules like any other connection.
  *
- * After a loop through the host, XDP may see a packet whose ports it has
- * already restored. It cannot tell that packet from a reply of another flow,
- * namely the one whose ports made this flow's source port change. XDP therefore
- * leaves two kinds of replies to tc ingress: those of direct connections, and
- * those of a flow that made a direct connection change its source port.
+ * After a loop through the host, XDP may see a packet that it has restored
+ * before. If that packet belongs to a direct connection with a translated
+ * source port, it looks like a reply of the flow that had the source port
+ * first. XDP therefore leaves the replies of both to tc ingress.
  */
 static __always_inline int restore_reply(struct packet *pkt, enum hook hook)
 {

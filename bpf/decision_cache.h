@@ -79,7 +79,7 @@ static __always_inline __u64 mix_addresses(const struct address *source,
 		       0x9e3779b97f4a7c15;
 }
 
-/* The same for an IPv4 packet, of whose addresses only one half differs. */
+/* The same for IPv4 packets: only one half of their addresses differs. */
 static __always_inline __u64 mix_ipv4(__be32 source, __be32 destination)
 {
 	return ((__u64)source << 32 | destination) * 0x9e3779b97f4a7c15;
@@ -145,7 +145,7 @@ __noinline int insert_decision(const struct packet *pkt, __u32 hook,
 }
 
 /*
- * Caches the decision for a packet whose flow was found in the table. Rules
+ * Caches the decision for a packet with a flow in the table. Rules
  * never change and the new ports depend on this flow only, so the decision is
  * valid while the bucket is unchanged.
  */

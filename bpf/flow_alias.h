@@ -63,8 +63,9 @@ static __always_inline void announce_alias(const struct packet *pkt,
 }
 
 /*
- * Inserts or renews the alias of a flow whose source port was translated, with
- * the state of the flow. Afterwards the flow must be looked up again.
+ * Inserts or renews the alias of a flow with a translated source port. The
+ * alias gets the state of the flow. Afterwards the flow must be looked up
+ * again.
  */
 __noinline int insert_alias(const struct packet *pkt, struct flow_id *id)
 {

@@ -103,7 +103,7 @@ static __always_inline int is_stable(__u8 state)
 	       !has_all(state, FLOW_FIN_CONTAINER | FLOW_FIN_PEER);
 }
 
-/* Whether the packet is a reply whose sequence number the flow needs. */
+/* Whether the packet is a reply and the flow needs its sequence number. */
 static __always_inline int is_answer(const struct packet *pkt,
 				     const struct flow_id *id)
 {

@@ -78,7 +78,7 @@ __noinline int translate_source_port(const struct packet *pkt,
 static __always_inline __be32 reuse_alias(const struct packet *pkt,
 					  struct flow_id *id, __be32 moved)
 {
-	__be32 wanted = id->key.ports;
+	__be32 untranslated = id->key.ports;
 
 	id->key.ports = moved;
 	locate_flow(pkt, id);
@@ -92,7 +92,7 @@ static __always_inline __be32 reuse_alias(const struct packet *pkt,
 		insert_alias(pkt, id);
 		return id->key.ports;
 	}
-	id->key.ports = wanted;
+	id->key.ports = untranslated;
 	locate_flow(pkt, id);
 	return 0;
 }

@@ -60,9 +60,9 @@ struct rule {
 };
 
 /*
- * A set of ports whose rules depend on the peer's address. The longest prefix
- * that contains the address decides. The compiler has resolved the order of
- * rules: the value of a prefix is the first rule that matches, not the most
+ * A set of ports with rules that depend on the peer's address. The longest
+ * prefix that contains the address decides. The compiler has resolved the order
+ * of rules: the value of a prefix is the first rule that matches, not the most
  * specific one.
  */
 struct port_class {
@@ -137,9 +137,9 @@ enum flow_state {
 #define FLOWS_PER_BUCKET 8
 
 /*
- * The word `version` of a bucket. The lower bits are a Bloom filter of the keys
- * whose flows are in this bucket and that have had an alias. A bit is never
- * cleared, since an alias may outlive the flow whose ports it avoids.
+ * The word `version` of a bucket. The upper 24 bits are the version. The lower
+ * 8 bits are a Bloom filter of the keys in this bucket that have had an alias.
+ * A bit is never cleared, since an alias may outlive the flow that it avoids.
  */
 enum bucket_version {
 	BUCKET_ALIASES = 0xff,

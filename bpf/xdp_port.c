@@ -85,7 +85,7 @@ static __always_inline void decide_frame(const struct frame *frame,
 /*
  * Whether the headers may lie outside the first buffer, where XDP cannot read
  * them. The kernel never splits a packet there, but a program that redirects to
- * the device may. Such a packet must not bypass the rules.
+ * the device may. That packet must not bypass the rules.
  */
 static __always_inline int may_hide_headers(const struct frame *frame,
 					    const struct packet *pkt)

@@ -46,7 +46,8 @@ func (a addresses) sum(protocol uint8, load []byte) uint16 {
 // Ambiguous changes the first two bytes of the payload. The packet must have a
 // checksum.
 //
-// For one pseudo-header in 65,536, whose sum is 0xffff, no such TCP segment exists.
+// For one pseudo-header in 65,536, the one with the sum 0xffff, there is no TCP segment
+// like that.
 func (p Packet) Ambiguous() Packet {
 	p = p.withFirstWord(0)
 	ends := addresses{p.Source, p.Destination}

@@ -82,8 +82,8 @@ func icmpProtocol(ipv6 bool) uint8 {
 	return ProtocolICMP
 }
 
-// icmp returns an ICMP message (RFC 792), whose checksum has no pseudo-header, or an
-// ICMPv6 message (RFC 4443 section 2.3), whose checksum includes one.
+// icmp returns an ICMP message (RFC 792) or an ICMPv6 message (RFC 4443 section 2.3). Only
+// the checksum of the latter includes a pseudo-header.
 func icmp(ends addresses, kind, code uint8, rest uint32, body []byte) []byte {
 	message := []byte{kind, code, 0, 0}
 	message = binary.BigEndian.AppendUint32(message, rest)

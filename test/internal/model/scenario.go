@@ -184,7 +184,7 @@ func (s *Scenario) forward() (rules.Direction, packet.Packet) {
 		port = s.portOf(rule)
 	}
 	p := s.between(rule.Direction, s.load(rule.Protocol, pick(s, s.clients), port))
-	s.remember(rule.Direction, p)
+	s.record(rule.Direction, p)
 	return rule.Direction, p
 }
 
@@ -193,7 +193,7 @@ func (s *Scenario) portOf(rule *rules.Rule) uint16 {
 	return rule.Ports.First + uint16(s.random.IntN(min(3, rule.Ports.Len())))
 }
 
-func (s *Scenario) remember(dir rules.Direction, p packet.Packet) {
+func (s *Scenario) record(dir rules.Direction, p packet.Packet) {
 	peer := p.Destination
 	if dir == rules.Ingress {
 		peer = p.Source
@@ -241,7 +241,7 @@ func (s *Scenario) again() (rules.Direction, packet.Packet) {
 	source, destination := recent.before.Ports()
 	p := recent.before
 	p.Load = s.load(protocolOf(p), source, destination)
-	s.remember(recent.dir, p)
+	s.record(recent.dir, p)
 	return recent.dir, p
 }
 
@@ -267,7 +267,7 @@ func (s *Scenario) direct() (rules.Direction, packet.Packet) {
 	source, _ := recent.before.Ports()
 	_, destination := recent.after.Ports()
 	p := recent.before.WithPorts(source, destination)
-	s.remember(recent.dir, p)
+	s.record(recent.dir, p)
 	return recent.dir, p
 }
 
