@@ -39,7 +39,7 @@ KERNEL_TESTS ?= $(if $(QUICK),$(KERNEL_SAMPLE),$(ALL_KERNEL_TESTS))
 ALL_KERNEL_TESTS := ./pkg/bpf ./pkg/kernel ./pkg/flow ./pkg/trace ./pkg/datapath ./pkg/hook ./pkg/attachment \
 	./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
 	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor' \
-	'./test/flows=^Test(TwoConnectionsFromOnePort|PortUnreachable|LostTable)$$'
+	'./test/flows=^Test(TwoConnectionsFromOnePort|PortUnreachable|RemovedTable)$$'
 KERNEL_SAMPLE := './pkg/datapath=^Test(Load|NoFallback)' './pkg/flow=^Test(FlowsMakeRoom|FlowStates)$$' ./pkg/bpf \
 	'./pkg/kernel=^Test(FindSKB|FindXDP)' ./test/differential './test/portctl=^TestDoctor' \
 	'./test/e2e=^TestSamples$$/^(10-bridge|20-ptp)$$' './test/e2e=^Test(AmbiguousChecksums|RulesAreReplaced)$$' \
