@@ -87,7 +87,7 @@ func (a *agent) find(ctx context.Context, folder *install.Folder) (moved bool, e
 	return true, nil
 }
 
-// waitForFolder waits a second for whoever removed the folder to put another one in its place.
+// waitForFolder gives the process that removed the folder a second to replace it.
 func waitForFolder(ctx context.Context, folder install.Folder) install.Fate {
 	select {
 	case <-ctx.Done():

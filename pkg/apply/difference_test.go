@@ -24,13 +24,13 @@ func attached(mode, hook string, rule rules.Rule) *inspect.Attachment {
 	return &inspect.Attachment{Mode: mode, TCHook: hook, FlowLimit: 1024, Rules: []inspect.Rule{inspect.RuleOf(0, &rule)}}
 }
 
-func wanted(mode datapath.Mode, rule rules.Rule) state.Wanted {
+func desiredWith(mode datapath.Mode, rule rules.Rule) state.Wanted {
 	return state.Wanted{Ruleset: &datapath.Ruleset{Mode: mode, Flows: 1024, Rules: []rules.Rule{rule}}}
 }
 
 func Example_difference() {
 	a := attached("generic", "tcx", rewrite(5353))
-	difference := difference(a, wanted(datapath.Generic, rewrite(5300)))
+	difference := difference(a, desiredWith(datapath.Generic, rewrite(5300)))
 	fmt.Print(difference[strings.Index(difference, "@@"):])
 	// Output:
 	// @@ -1,2 +1,2 @@
@@ -41,7 +41,7 @@ func Example_difference() {
 
 // TestChoice leaves mode and hook that the configuration does not choose as they are.
 func TestChoice(t *testing.T) {
-	desired := wanted(datapath.Generic, rewrite(5353))
+	desired := desiredWith(datapath.Generic, rewrite(5353))
 	for _, test := range []struct {
 		mode, hook string
 		fallback   bool

@@ -61,8 +61,7 @@ func New(path string, inlined confedit.Inlined) (*Conflist, error) {
 	return c, c.checkByCNI()
 }
 
-// Check is New for a caller that only wants to know whether a conflist is valid. The error
-// has a line for each error in the conflist.
+// Check checks a conflist that has been read. The error has a line for each error in it.
 func Check(path string, inlined confedit.Inlined) error {
 	c, err := New(path, inlined)
 	return c.Located(err)

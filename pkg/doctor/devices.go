@@ -38,7 +38,7 @@ func programsOf(list []inspect.Attachment) map[uint32]bool {
 func foreignXDP(links []netlink.Link, list []inspect.Attachment) Finding {
 	f := Finding{Check: "foreign XDP programs", Status: Fine}
 	if slices.ContainsFunc(list, func(a inspect.Attachment) bool { return a.Undetermined }) {
-		f.Status, f.Detail = Unknown, "cannot be told from xdp-port's, which cannot be read: see attachments"
+		f.Status, f.Detail = Unknown, "cannot be distinguished from xdp-port's, which cannot be read: see attachments"
 		return f
 	}
 	ours := programsOf(list)

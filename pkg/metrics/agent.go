@@ -20,7 +20,7 @@ func NewAgent(subjects, outcomes []string) *Agent {
 	a := &Agent{
 		Problem:   prometheus.NewGaugeVec(prometheus.GaugeOpts(agentOpts("problem", "Whether the subject has a problem; /readyz says which.")), []string{"subject"}),
 		Writes:    prometheus.NewCounter(agentOpts("conflist_writes_total", "How often xdp-port's entry was written into the conflist.")),
-		Collected: prometheus.NewCounter(agentOpts("collected_total", "Attachments removed whose container was gone.")),
+		Collected: prometheus.NewCounter(agentOpts("collected_total", "Attachments removed because their container was gone.")),
 		Changes:   prometheus.NewCounterVec(agentOpts("changes_total", "Changes of running containers' rules by outcome."), []string{"outcome"}),
 		Drift: prometheus.NewGauge(prometheus.GaugeOpts(agentOpts("drifted_attachments",
 			"Interfaces that keep other rules than configured, because a change failed."))),

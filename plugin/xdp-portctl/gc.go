@@ -17,8 +17,7 @@ func (t *tool) gc() *cobra.Command {
 		Short: "Remove attachments of containers or devices that are gone",
 		Long: `Remove the attachments of containers that are gone together with their veth: they
 died without DEL, as all do when a node's runtime is reinstalled. Also remove what
-interrupted processes left half-made. An attachment to an existing device stays,
-whoever owns it.
+interrupted processes left half-made. Attachments to existing devices stay.
 
 Exits with 1 if it cannot determine whether a device is gone, or if a container has
 no rules since a change of it was interrupted and the rules cannot be restored. With

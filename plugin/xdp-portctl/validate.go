@@ -26,7 +26,7 @@ privileges are needed.
 CONFLIST is a file, or - for stdin. Exits with 1 if there are errors, with --strict
 also if there are warnings.`,
 		Example: `  xdp-portctl validate /etc/cni/net.d/10-lab.conflist
-  jq .networks.lab site.json | xdp-portctl validate --strict -`,
+  jq .networks.lab networks.json | xdp-portctl validate --strict -`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeConflist,
 		RunE: func(command *cobra.Command, args []string) error {
