@@ -24,7 +24,7 @@ PKG_MODULE = $(firstword $(foreach m,$(TEST_MODULES),$(if $(filter ./$(m) ./$(m)
 ONE_PACKAGE = $(patsubst ./$(PKG_MODULE)%,.%,$(PKG))
 
 # Packages with tests for make unit. With -short, their tests that need root are skipped.
-UNIT = $$($(GO) list ./pkg/... ./plugin/... ./test/internal/... ./test/packet ./test/kernels | grep -vE '/pkg/(kernel|flow|trace|datapath|hook)$$')
+UNIT := ./pkg/... ./plugin/... ./test/internal/... ./test/packet ./test/kernels
 
 # Kernels of test-kernels: Debian's, by VERSION[-rt][/arm64] or newest (sid's), and "here",
 # the running one, for comparison. KERNEL_TESTS are packages, or PACKAGE=REGEXP for some of a

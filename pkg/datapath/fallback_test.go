@@ -31,6 +31,7 @@ func TestNoFallback(t *testing.T) {
 
 // TestFallbackIsDescribed has a ruleset say that its programs do without.
 func TestFallbackIsDescribed(t *testing.T) {
+	bpftest.NeedRoot(t)
 	rs := programtest.TraceRules()
 	rs.Mode = datapath.TC
 	table, err := rules.Compile(rs.Rules)

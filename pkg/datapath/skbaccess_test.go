@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
+	"github.com/xdp-port/xdp-port/pkg/internal/bpftest"
 	"github.com/xdp-port/xdp-port/pkg/internal/programtest"
 	"github.com/xdp-port/xdp-port/pkg/kernel"
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -12,6 +13,7 @@ import (
 // TestLoadWithoutKernelCalls has the kernel refuse what the programs need to read
 // an skb: that is told from other failures.
 func TestLoadWithoutKernelCalls(t *testing.T) {
+	bpftest.NeedRoot(t)
 	if kernel.SKB() == nil {
 		t.Skip("programs read no skbs here (Linux 6.2 with BTF)")
 	}

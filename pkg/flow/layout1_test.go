@@ -17,6 +17,7 @@ import (
 // TestFlowsOfLayout1 copies the flows of a build before flows had a state: replies are
 // translated back from the first packet on, and nobody takes their ports.
 func TestFlowsOfLayout1(t *testing.T) {
+	bpftest.NeedRoot(t)
 	bpftest.StayOnCPU(t)
 	u32 := &btf.Int{Name: "__u32", Size: 4}
 	const size = uint32(unsafe.Sizeof(flow.Bucket1{}))

@@ -28,9 +28,18 @@ var (
 	Outside = netip.MustParseAddr("10.99.0.2")
 )
 
+// NeedRoot skips the test with -short, which runs without root.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs root: run without -short")
+	}
+}
+
 // bpffs mounts a BPF file system.
 func BPFFS(t *testing.T) string {
 	t.Helper()
+	NeedRoot(t)
 	dir := t.TempDir()
 	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
 		t.Fatal(err)
@@ -46,6 +55,7 @@ func BPFFS(t *testing.T) string {
 // devices makes devices in a network namespace of the test's own.
 func Devices(t *testing.T, indices ...int) {
 	t.Helper()
+	NeedRoot(t)
 	runtime.LockOSThread() // and never unlocks: the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)

@@ -65,6 +65,7 @@ func Send(t *testing.T, p *datapath.Programs, direction rules.Direction, frame [
 // needMode skips the test where Mode.Check refuses the mode.
 func NeedMode(t *testing.T, mode datapath.Mode) {
 	t.Helper()
+	bpftest.NeedRoot(t)
 	switch {
 	case mode == datapath.Generic && kernel.IsRealTime():
 		t.Skip("mode generic is refused on PREEMPT_RT")
@@ -77,6 +78,7 @@ func NeedMode(t *testing.T, mode datapath.Mode) {
 
 func MustLoad(t testing.TB, rs *datapath.Ruleset) *datapath.Programs {
 	t.Helper()
+	bpftest.NeedRoot(t)
 	table, err := rules.Compile(rs.Rules)
 	if err != nil {
 		t.Fatal(err)
