@@ -11,15 +11,15 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// ReadCounters returns the counters of the attachment in folder, of the ruleset
+// Counters returns the counters of the attachment in folder, of the ruleset
 // in dir, together with those that it carries from rulesets before. Returns an
 // error wrapping ebpf.ErrKeyNotExist if the programs do not heed its device.
-func ReadCounters(folder, dir string) (*datapath.Counters, error) {
-	record, err := ReadRecord(folder)
+func (folder Folder) Counters(ruleset datapath.Dir) (*datapath.Counters, error) {
+	record, err := folder.Record()
 	if err != nil {
 		return nil, err
 	}
-	programs, err := datapath.Open(dir, datapath.Hooks{})
+	programs, err := ruleset.Open(datapath.Hooks{})
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +55,8 @@ func totals(programs *datapath.Programs, record *Record) (*datapath.Counters, er
 //
 // Returns nil where nothing was counted yet. The programs of dir must not run
 // on the device any more, or be the ones that stay; see Quiesce.
-func CarryCounters(folder, dir string, next []rules.Rule) (*datapath.Counters, error) {
-	counters, err := ReadCounters(folder, dir)
+func (folder Folder) CarryCounters(ruleset datapath.Dir, next []rules.Rule) (*datapath.Counters, error) {
+	counters, err := folder.Counters(ruleset)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil, nil
 	}
@@ -64,7 +64,7 @@ func CarryCounters(folder, dir string, next []rules.Rule) (*datapath.Counters, e
 		return nil, err
 	}
 	byName := map[string]datapath.RuleCounter{}
-	if rs, err := datapath.ReadDescription(dir); err == nil {
+	if rs, err := ruleset.Description(); err == nil {
 		for i := range min(len(rs.Rules), len(counters.Rules)) {
 			byName[rs.Rules[i].Name] = counters.Rules[i]
 		}
@@ -79,8 +79,8 @@ func CarryCounters(folder, dir string, next []rules.Rule) (*datapath.Counters, e
 // Carry writes into the record of the attachment in folder what it has from now
 // on: the counters that it goes on from, which those of the ruleset named from
 // are in, and the container's own rules.
-func Carry(folder string, carried *datapath.Counters, from string, containerRules json.RawMessage) error {
-	record, err := ReadRecord(folder)
+func (folder Folder) Carry(carried *datapath.Counters, from string, containerRules json.RawMessage) error {
+	record, err := folder.Record()
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 //
 // Returns an error wrapping ErrAttach or ErrPin if the kernel refuses,
 // *ForeignError if somebody else's program is in the way.
-func Attach(p *datapath.Programs, record *Record, dir string) error {
+func (folder Folder) Attach(p *datapath.Programs, record *Record) error {
 	record.AttachedAt = time.Now()
 	if record.Hook == hook.AutoHook {
 		var err error
@@ -26,21 +26,21 @@ func Attach(p *datapath.Programs, record *Record, dir string) error {
 			return err
 		}
 	}
-	if err := attachAll(p, record, dir); err != nil {
-		return errors.Join(err, Detach(dir))
+	if err := folder.attachAll(p, record); err != nil {
+		return errors.Join(err, folder.Detach())
 	}
 	return nil
 }
 
 // attachAll writes the record first: whoever finds it, finds all that has to
 // be undone.
-func attachAll(p *datapath.Programs, record *Record, dir string) error {
+func (folder Folder) attachAll(p *datapath.Programs, record *Record) error {
 	needed, err := needsQdisc(p, record)
 	if err != nil {
 		return err
 	}
 	record.OwnsQdisc = needed
-	if err := record.pin(dir); err != nil {
+	if err := record.pin(folder); err != nil {
 		return err
 	}
 	if needed {
@@ -52,7 +52,7 @@ func attachAll(p *datapath.Programs, record *Record, dir string) error {
 		if slot.program == nil {
 			continue
 		}
-		if err := slot.attach(record, filepath.Join(dir, string(slot.point))); err != nil {
+		if err := slot.attach(record, folder.path(slot.point)); err != nil {
 			return err
 		}
 	}
@@ -73,12 +73,12 @@ func needsQdisc(p *datapath.Programs, record *Record) (bool, error) {
 // keeps its pins, for another try.
 //
 // Returns an error wrapping ErrDetach or ErrPin.
-func Detach(dir string) error {
-	record, err := ReadRecord(dir)
+func (folder Folder) Detach() error {
+	record, err := folder.Record()
 	if err != nil && !IsNoRecord(err) {
 		return err // there may be filters
 	}
-	errs := []error{hook.DetachLink(filepath.Join(dir, string(hook.PointXDP)))}
+	errs := []error{hook.DetachLink(folder.path(hook.PointXDP))}
 	if record != nil {
 		errs = append(errs, record.removeClsact())
 	}
@@ -86,7 +86,7 @@ func Detach(dir string) error {
 		return err // what is on record can be tried again
 	}
 	for _, name := range []string{string(hook.PointTCIngress), string(hook.PointTCEgress), string(hook.PointXDP), pinRecord + "_new", pinRecord} {
-		errs = append(errs, pin.Remove(filepath.Join(dir, name)))
+		errs = append(errs, pin.Remove(filepath.Join(string(folder), name)))
 	}
 	return errors.Join(errs...)
 }
@@ -95,8 +95,8 @@ func Detach(dir string) error {
 // leaves that to the kernel, which gets to it some time later: soon enough, but
 // if the same ruleset heeds the device by other hooks meanwhile, packets pass its
 // programs twice.
-func DetachTCX(dir string) error {
-	return errors.Join(hook.DetachLink(filepath.Join(dir, string(hook.PointTCIngress))), hook.DetachLink(filepath.Join(dir, string(hook.PointTCEgress))))
+func (folder Folder) DetachTCX() error {
+	return errors.Join(hook.DetachLink(folder.path(hook.PointTCIngress)), hook.DetachLink(folder.path(hook.PointTCEgress)))
 }
 
 // removeClsact takes our filters off the device, and the qdisc if it was made

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/cilium/ebpf"
 
@@ -42,7 +41,7 @@ type Health struct {
 // The caller must Close it. It sees rulesets as they were when it opened them.
 type Examiner struct {
 	netns  veth.NetNS
-	opened map[string]openedRuleset
+	opened map[datapath.Dir]openedRuleset
 }
 
 type openedRuleset struct {
@@ -54,7 +53,7 @@ type openedRuleset struct {
 // attachments in others it looks at the links only: their devices and filters cannot
 // be seen from here.
 func NewExaminer(netns veth.NetNS) *Examiner {
-	return &Examiner{netns: netns, opened: map[string]openedRuleset{}}
+	return &Examiner{netns: netns, opened: map[datapath.Dir]openedRuleset{}}
 }
 
 // Close closes the rulesets.
@@ -67,7 +66,7 @@ func (e *Examiner) Close() {
 }
 
 // open opens the ruleset pinned in dir.
-func (e *Examiner) open(dir string) (*datapath.Programs, error) {
+func (e *Examiner) open(dir datapath.Dir) (*datapath.Programs, error) {
 	ruleset, known := e.opened[dir]
 	if !known {
 		ruleset.programs, ruleset.err = openWholly(dir)
@@ -77,12 +76,12 @@ func (e *Examiner) open(dir string) (*datapath.Programs, error) {
 }
 
 // Counters is ReadCounters.
-func (e *Examiner) Counters(folder, dir string) (*datapath.Counters, error) {
-	programs, err := e.open(dir)
+func (e *Examiner) Counters(folder Folder, ruleset datapath.Dir) (*datapath.Counters, error) {
+	programs, err := e.open(ruleset)
 	if err != nil { // what is missing may not be the counters
-		return ReadCounters(folder, dir)
+		return folder.Counters(ruleset)
 	}
-	record, err := ReadRecord(folder)
+	record, err := folder.Record()
 	if err != nil {
 		return nil, err
 	}
@@ -90,15 +89,15 @@ func (e *Examiner) Counters(folder, dir string) (*datapath.Counters, error) {
 }
 
 // Examine looks at the attachment in folder, of the ruleset pinned in dir.
-func (e *Examiner) Examine(folder, dir string) Health {
-	record, err := ReadRecord(folder)
+func (e *Examiner) Examine(folder Folder, ruleset datapath.Dir) Health {
+	record, err := folder.Record()
 	if err != nil {
 		return Health{
 			Gone:     isDefunct(folder, errors.Is(err, os.ErrNotExist)),
 			Problems: []string{fmt.Sprintf("it has no record: %v", err)},
 		}
 	}
-	found := Locate(folder, record, e.netns)
+	found := folder.Locate(record, e.netns)
 	health := Health{Device: found.Device, Gone: found.Presence == Gone, Undetermined: found.Presence == Undetermined}
 	if found.Why != "" {
 		health.Problems = append(health.Problems, found.Why)
@@ -106,7 +105,7 @@ func (e *Examiner) Examine(folder, dir string) Health {
 	if health.Gone {
 		return health
 	}
-	programs, err := e.open(dir)
+	programs, err := e.open(ruleset)
 	if err != nil {
 		health.Problems = append(health.Problems, fmt.Sprintf("its ruleset is damaged: %v", err))
 		return health
@@ -117,17 +116,17 @@ func (e *Examiner) Examine(folder, dir string) Health {
 
 // openWholly opens the programs that the rules of the ruleset pinned in dir need,
 // as Verify does.
-func openWholly(dir string) (*datapath.Programs, error) {
-	rs, err := datapath.ReadDescription(dir)
+func openWholly(dir datapath.Dir) (*datapath.Programs, error) {
+	rs, err := dir.Description()
 	if err != nil {
-		return datapath.OpenAll(dir) // that it cannot be read is reported with the rules
+		return dir.OpenAll() // that it cannot be read is reported with the rules
 	}
 	return openToVerify(dir, rs.Hooks())
 }
 
 // isDefunct tells whether links have lost their device; without any link it is
 // what the caller says: there may be filters.
-func isDefunct(folder string, withoutLinks bool) bool {
+func isDefunct(folder Folder, withoutLinks bool) bool {
 	index, links, err := placedLinks(folder)
 	if err != nil || links == 0 {
 		return err == nil && withoutLinks
@@ -135,7 +134,7 @@ func isDefunct(folder string, withoutLinks bool) bool {
 	return index == 0
 }
 
-func (h *Health) examine(p *datapath.Programs, record *Record, folder string, here bool) {
+func (h *Health) examine(p *datapath.Programs, record *Record, folder Folder, here bool) {
 	if err := record.Mode.Check(); err != nil { // it was attached by an older version
 		h.Problems = append(h.Problems, err.Error())
 	}
@@ -154,11 +153,11 @@ func (h *Health) examine(p *datapath.Programs, record *Record, folder string, he
 }
 
 // placed returns the program that is at the hook by this attachment.
-func (s slot) placed(record *Record, folder string) ebpf.ProgramID {
+func (s slot) placed(record *Record, folder Folder) ebpf.ProgramID {
 	if s.isFilter(record) {
 		return record.placement().FilterProgram(s.point.Side())
 	}
-	info, err := pin.LinkInfo(filepath.Join(folder, string(s.point)))
+	info, err := pin.LinkInfo(folder.path(s.point))
 	if err != nil || pin.LinkIndex(info) != record.Device.Index {
 		return 0
 	}

@@ -32,13 +32,13 @@ func (e *Intent) Activation() datapath.Activation {
 const pinIntent = "exchange"
 
 // Pin writes the note into dir.
-func (e *Intent) Pin(dir string) error { return pin.WriteDocument(dir, pinIntent, e) }
+func (e *Intent) Pin(folder Folder) error { return pin.WriteDocument(string(folder), pinIntent, e) }
 
 // ReadExchange reads the note in dir. Returns an error wrapping os.ErrNotExist
 // if there is none.
-func ReadIntent(dir string) (*Intent, error) {
+func (folder Folder) Intent() (*Intent, error) {
 	note := new(Intent)
-	if err := pin.ReadDocument(dir, pinIntent, note); err != nil {
+	if err := pin.ReadDocument(string(folder), pinIntent, note); err != nil {
 		return nil, err
 	}
 	return note, nil

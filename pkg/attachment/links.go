@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/cilium/ebpf/link"
@@ -18,11 +17,11 @@ import (
 // need not have all.
 //
 // Returns an error wrapping ErrPin.
-func linksOf(folder string) ([]*link.Info, error) {
+func linksOf(folder Folder) ([]*link.Info, error) {
 	var links []*link.Info
 	var errs []error
 	for _, point := range hook.Points {
-		info, err := pin.LinkInfo(filepath.Join(folder, string(point)))
+		info, err := pin.LinkInfo(folder.path(point))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -40,12 +39,12 @@ func linksOf(folder string) ([]*link.Info, error) {
 // somebody took all of it off.
 //
 // Returns an error wrapping ErrPin or ErrInspect if the kernel cannot be asked.
-func IsPlaced(dir string) (bool, error) {
-	record, err := ReadRecord(dir)
+func (folder Folder) IsPlaced() (bool, error) {
+	record, err := folder.Record()
 	if err != nil {
 		return false, err
 	}
-	links, err := linksOf(dir)
+	links, err := linksOf(folder)
 	if slices.ContainsFunc(links, func(info *link.Info) bool { return pin.LinkIndex(info) != 0 }) {
 		return true, nil
 	}
@@ -57,22 +56,22 @@ func IsPlaced(dir string) (bool, error) {
 
 // IsPlacedAt is IsPlaced for a device of this index, and for an attachment that may
 // have no record: then its links alone are asked.
-func IsPlacedAt(dir string, index int) (bool, error) {
-	record, err := ReadRecord(dir)
+func (folder Folder) IsPlacedAt(index int) (bool, error) {
+	record, err := folder.Record()
 	switch {
 	case err != nil && IsNoRecord(err):
-		return PlacedAt(dir) == index, nil
+		return folder.PlacedAt() == index, nil
 	case err != nil:
 		return false, err
 	case record.Device.Index != index:
 		return false, nil
 	}
-	return IsPlaced(dir)
+	return folder.IsPlaced()
 }
 
 // placedLinks returns the index of the device that the attachment's links are on,
 // 0 if they are on none any more, and how many there are.
-func placedLinks(folder string) (index, count int, err error) {
+func placedLinks(folder Folder) (index, count int, err error) {
 	links, err := linksOf(folder)
 	if err != nil {
 		return 0, 0, fmt.Errorf("its links cannot be read: %w", err)
@@ -85,7 +84,7 @@ func placedLinks(folder string) (index, count int, err error) {
 
 // PlacedAt returns the index of the device that the links of the attachment in
 // folder are on, 0 if they are on none, or nobody can tell.
-func PlacedAt(folder string) int {
+func (folder Folder) PlacedAt() int {
 	index, _, err := placedLinks(folder)
 	if err != nil {
 		return 0
@@ -95,8 +94,8 @@ func PlacedAt(folder string) int {
 
 // IsLive tells whether the attachment in dir still is on the device of its
 // record, by its links; what has none is live if its filters are.
-func IsLive(dir string, record *Record) bool {
-	links, _ := linksOf(dir)
+func (folder Folder) IsLive(record *Record) bool {
+	links, _ := linksOf(folder)
 	if len(links) > 0 {
 		return pin.LinkIndex(links[0]) == record.Device.Index
 	}
@@ -107,7 +106,7 @@ func IsLive(dir string, record *Record) bool {
 // HoldsXDP tells whether the XDP program on the recorded device is that of the
 // attachment in dir. It takes no CAP_SYS_ADMIN, as a look at the program itself
 // would.
-func HoldsXDP(dir string, record *Record) bool {
-	info, err := pin.LinkInfo(filepath.Join(dir, string(hook.PointXDP)))
+func (folder Folder) HoldsXDP(record *Record) bool {
+	info, err := pin.LinkInfo(folder.path(hook.PointXDP))
 	return err == nil && pin.LinkIndex(info) == record.Device.Index
 }

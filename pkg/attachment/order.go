@@ -3,7 +3,6 @@ package attachment
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -131,12 +130,12 @@ func orderFix(foreign []hook.ForeignTC, tcHook hook.TCHook) string {
 // VerifyOrder returns an error wrapping ErrDiffers that names the foreign tc
 // programs ahead of the attachment in folder, of the ruleset loaded in dir. An
 // attachment without a record is for Verify.
-func VerifyOrder(folder, dir string, rs *datapath.Ruleset) error {
-	record, err := ReadRecord(folder)
+func (folder Folder) VerifyOrder(ruleset datapath.Dir, rs *datapath.Ruleset) error {
+	record, err := folder.Record()
 	if err != nil {
 		return nil //nolint:nilerr // see above
 	}
-	ahead, err := record.Ahead(folder, dir, rs.Hooks())
+	ahead, err := record.Ahead(folder, ruleset, rs.Hooks())
 	if err != nil {
 		return unlikeOrUnread(err)
 	}
@@ -152,20 +151,20 @@ func VerifyOrder(folder, dir string, rs *datapath.Ruleset) error {
 // yet counts as if it had.
 //
 // Returns an error wrapping ErrInspect if the kernel cannot be asked.
-func Ahead(folder, dir string, hooks datapath.Hooks) ([]hook.ForeignTC, error) {
-	record, err := ReadRecord(folder)
+func (folder Folder) Ahead(ruleset datapath.Dir, hooks datapath.Hooks) ([]hook.ForeignTC, error) {
+	record, err := folder.Record()
 	if err != nil {
 		return nil, err
 	}
-	return record.Ahead(folder, dir, hooks)
+	return record.Ahead(folder, ruleset, hooks)
 }
 
 // Ahead is the function Ahead for an attachment that has this record.
-func (r *Record) Ahead(folder, dir string, hooks datapath.Hooks) ([]hook.ForeignTC, error) {
-	ours := func() map[ebpf.ProgramID]bool { return datapath.PinnedTCPrograms(dir) }
+func (r *Record) Ahead(folder Folder, ruleset datapath.Dir, hooks datapath.Hooks) ([]hook.ForeignTC, error) {
+	ours := func() map[ebpf.ProgramID]bool { return ruleset.TCPrograms() }
 	var all []hook.ForeignTC
 	for _, at := range tcSides(hooks) {
-		found, err := r.placement().Ahead(at, filepath.Join(folder, string(at.Point())), ours)
+		found, err := r.placement().Ahead(at, folder.path(at.Point()), ours)
 		if err != nil {
 			return nil, fmt.Errorf("%w: ask who is ahead at tc %s of %s: %w", hook.ErrInspect, at, r.Device.Name, err)
 		}
@@ -187,8 +186,8 @@ func tcSides(hooks datapath.Hooks) (sides []hook.Side) {
 
 // CanBeFirst tells whether an attachment that foreign programs are ahead of would
 // be ahead of them if it were attached anew, by the wanted hook.
-func CanBeFirst(folder string, wanted hook.TCHook, ahead []hook.ForeignTC) bool {
-	record, err := ReadRecord(folder)
+func (folder Folder) CanBeFirst(wanted hook.TCHook, ahead []hook.ForeignTC) bool {
+	record, err := folder.Record()
 	if err != nil {
 		return false
 	}

@@ -49,7 +49,7 @@ type Interface struct {
 // none left the device at the index must have the serial number of the old one. If
 // that is not known, the same address tells that it is the one, and another address
 // tells nothing.
-func Locate(folder string, record *Record, own veth.NetNS) Interface {
+func (folder Folder) Locate(record *Record, own veth.NetNS) Interface {
 	index, links, err := placedLinks(folder)
 	found := Interface{Device: record.Device}
 	switch {

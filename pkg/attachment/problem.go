@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -14,11 +13,11 @@ import (
 )
 
 // problem says in what the hook is not as it should be, or nothing.
-func (s slot) problem(record *Record, folder string) string {
+func (s slot) problem(record *Record, folder Folder) string {
 	if s.isFilter(record) {
 		return s.problemOfFilter(record)
 	}
-	path := filepath.Join(folder, string(s.point))
+	path := folder.path(s.point)
 	l, err := pin.OpenLink(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):

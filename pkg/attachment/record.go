@@ -83,28 +83,28 @@ const pinKept = "kept"
 // not finished.
 //
 // Returns an error wrapping ErrLoad or ErrPin.
-func (r *Record) Keep(dir string) error { return pin.WriteDocument(dir, pinKept, r) }
+func (r *Record) Keep(folder Folder) error { return pin.WriteDocument(string(folder), pinKept, r) }
 
-// ReadKept reads what Keep wrote. Returns an error wrapping os.ErrNotExist if there
+// Kept reads what Keep wrote. Returns an error wrapping os.ErrNotExist if there
 // is none.
-func ReadKept(dir string) (*Record, error) {
+func (folder Folder) Kept() (*Record, error) {
 	record := new(Record)
-	if err := pin.ReadDocument(dir, pinKept, record); err != nil {
+	if err := pin.ReadDocument(string(folder), pinKept, record); err != nil {
 		return nil, err
 	}
 	return record, nil
 }
 
 // pin writes the record into dir.
-func (r *Record) pin(dir string) error {
-	return pin.WriteDocument(dir, pinRecord, r)
+func (r *Record) pin(folder Folder) error {
+	return pin.WriteDocument(string(folder), pinRecord, r)
 }
 
-// ReadRecord reads the record of the attachment in dir. Returns an error
+// Record reads the record of the attachment in dir. Returns an error
 // wrapping os.ErrNotExist if there is none.
-func ReadRecord(dir string) (*Record, error) {
+func (folder Folder) Record() (*Record, error) {
 	record := new(Record)
-	if err := pin.ReadDocument(dir, pinRecord, record); err != nil {
+	if err := pin.ReadDocument(string(folder), pinRecord, record); err != nil {
 		return nil, err
 	}
 	return record, nil
@@ -112,8 +112,8 @@ func ReadRecord(dir string) (*Record, error) {
 
 // Rename writes into the record of the attachment in folder what its device is
 // called now.
-func Rename(folder string, dev hook.Device) error {
-	record, err := ReadRecord(folder)
+func (folder Folder) Rename(dev hook.Device) error {
+	record, err := folder.Record()
 	if err != nil {
 		return err
 	}

@@ -15,12 +15,12 @@ import (
 // CanReplace tells whether the attachment in dir is one whose programs Replace
 // can exchange: all on the same device still, in the same mode, at the same kind
 // of tc hook.
-func CanReplace(dir string, dev hook.Device, netns veth.NetNS, mode datapath.Mode, tcHook hook.TCHook) bool {
-	record, err := ReadRecord(dir)
+func (folder Folder) CanReplace(dev hook.Device, netns veth.NetNS, mode datapath.Mode, tcHook hook.TCHook) bool {
+	record, err := folder.Record()
 	if err != nil || record.Device.Index != dev.Index || !record.NetNS.Is(netns) || record.Mode != mode || tcHook != hook.AutoHook && record.Hook != tcHook {
 		return false
 	}
-	links, err := linksOf(dir)
+	links, err := linksOf(folder)
 	return err == nil && !slices.ContainsFunc(links, func(info *link.Info) bool { return pin.LinkIndex(info) != dev.Index })
 }
 
@@ -29,19 +29,19 @@ func CanReplace(dir string, dev hook.Device, netns veth.NetNS, mode datapath.Mod
 //
 // XDP comes last: as long as p does not heed the device, XDP leaves it to tc
 // ingress of p to hand packets over.
-func Replace(p *datapath.Programs, dir string) error {
-	record, err := ReadRecord(dir)
+func (folder Folder) Replace(p *datapath.Programs) error {
+	record, err := folder.Record()
 	if err != nil {
 		return err
 	}
-	if err := addQdisc(p, record, dir); err != nil {
+	if err := addQdisc(p, record, folder); err != nil {
 		return err
 	}
 	for _, slot := range slotsOf(p) {
 		if slot.program == nil {
 			continue
 		}
-		if err := slot.exchange(record, dir); err != nil {
+		if err := slot.exchange(record, folder); err != nil {
 			return err
 		}
 	}
@@ -50,8 +50,8 @@ func Replace(p *datapath.Programs, dir string) error {
 
 // Clear takes off what is at hooks that p has no program for. XDP first: without
 // tc ingress behind it, its changes would stay unsettled.
-func Clear(p *datapath.Programs, dir string) error {
-	record, err := ReadRecord(dir)
+func (folder Folder) Clear(p *datapath.Programs) error {
+	record, err := folder.Record()
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func Clear(p *datapath.Programs, dir string) error {
 		if slot.program != nil {
 			continue
 		}
-		if err := slot.clear(record, dir); err != nil {
+		if err := slot.clear(record, folder); err != nil {
 			return err
 		}
 	}
@@ -67,13 +67,13 @@ func Clear(p *datapath.Programs, dir string) error {
 }
 
 // addQdisc adds what rules that had no tc program had no need of.
-func addQdisc(p *datapath.Programs, record *Record, dir string) error {
+func addQdisc(p *datapath.Programs, record *Record, folder Folder) error {
 	needed, err := needsQdisc(p, record)
 	if err != nil || !needed {
 		return err
 	}
 	record.OwnsQdisc = true
-	if err := record.pin(dir); err != nil {
+	if err := record.pin(folder); err != nil {
 		return err
 	}
 	return hook.AddQdisc(record.Device)
@@ -81,12 +81,12 @@ func addQdisc(p *datapath.Programs, record *Record, dir string) error {
 
 // Restore undoes Replace: it puts the programs of the ruleset pinned in ruleset
 // back into the attachment in dir, in reverse order.
-func Restore(dir, ruleset string) error {
-	record, err := ReadRecord(dir)
+func (folder Folder) Restore(ruleset datapath.Dir) error {
+	record, err := folder.Record()
 	if err != nil {
 		return err
 	}
-	p, err := datapath.OpenAll(ruleset)
+	p, err := ruleset.OpenAll()
 	if err != nil {
 		return fmt.Errorf("%w: put the old programs back: %w", hook.ErrAttach, err)
 	}
@@ -96,7 +96,7 @@ func Restore(dir, ruleset string) error {
 		if slot.program == nil {
 			restore = slot.clear
 		}
-		if err := restore(record, dir); err != nil {
+		if err := restore(record, folder); err != nil {
 			return err
 		}
 	}

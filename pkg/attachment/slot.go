@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -39,8 +38,8 @@ func (s slot) attach(record *Record, path string) error {
 }
 
 // exchange puts the program in the place of another, or where none was.
-func (s slot) exchange(record *Record, dir string) error {
-	path := filepath.Join(dir, string(s.point))
+func (s slot) exchange(record *Record, folder Folder) error {
+	path := folder.path(s.point)
 	l, err := pin.OpenLink(path)
 	if errors.Is(err, os.ErrNotExist) {
 		// A clsact filter has no pin, and is replaced by adding it again.
@@ -64,12 +63,12 @@ func (s slot) exchange(record *Record, dir string) error {
 }
 
 // clear takes the program of the hook off, if there is one.
-func (s slot) clear(record *Record, dir string) error {
+func (s slot) clear(record *Record, folder Folder) error {
 	if s.isFilter(record) {
 		_, err := record.placement().RemoveFilter(s.point.Side())
 		return err
 	}
-	path := filepath.Join(dir, string(s.point))
+	path := folder.path(s.point)
 	if err := hook.DetachLink(path); err != nil {
 		return err
 	}

@@ -28,19 +28,19 @@ var ErrDiffers = errors.New("the attachment differs")
 //
 // Returns an error wrapping ErrDiffers that says what is different, or ErrPin where
 // the BPF file system is read-only, so that nobody can tell.
-func Verify(folder, dir string, dev hook.Device, rs *datapath.Ruleset, tcHook hook.TCHook) error {
-	record, err := ReadRecord(folder)
+func (folder Folder) Verify(ruleset datapath.Dir, dev hook.Device, rs *datapath.Ruleset, tcHook hook.TCHook) error {
+	record, err := folder.Record()
 	if err != nil {
 		return unlikeOrUnread(err)
 	}
-	loaded, err := datapath.ReadDescription(dir)
+	loaded, err := ruleset.Description()
 	if err != nil {
 		return unlikeOrUnread(err)
 	}
 	if err := errors.Join(verifyRuleset(&loaded.Ruleset, rs), record.verify(dev, tcHook)); err != nil {
 		return err
 	}
-	programs, err := openToVerify(dir, rs.Hooks())
+	programs, err := openToVerify(ruleset, rs.Hooks())
 	if err != nil {
 		return unlikeOrUnread(err)
 	}
@@ -50,16 +50,16 @@ func Verify(folder, dir string, dev hook.Device, rs *datapath.Ruleset, tcHook ho
 
 // openToVerify wants all that a ruleset of this build has. What another one has
 // need not be the same.
-func openToVerify(dir string, hooks datapath.Hooks) (*datapath.Programs, error) {
-	flows, err := flow.Open(dir)
+func openToVerify(dir datapath.Dir, hooks datapath.Hooks) (*datapath.Programs, error) {
+	flows, err := dir.OpenFlows()
 	if err != nil {
 		return nil, err
 	}
 	defer flows.Close()
 	if flow.IsOfThisBuild(flows) {
-		return datapath.OpenWhole(dir, hooks)
+		return dir.OpenWhole(hooks)
 	}
-	return datapath.Open(dir, hooks)
+	return dir.Open(hooks)
 }
 
 // unlikeOrUnread is for an error of reading: what cannot be opened for now may be as
@@ -148,7 +148,7 @@ func (r *Record) verify(dev hook.Device, tcHook hook.TCHook) error {
 }
 
 // verifySlots looks at each tcHook, and whether the device is heeded.
-func verifySlots(p *datapath.Programs, record *Record, folder string) error {
+func verifySlots(p *datapath.Programs, record *Record, folder Folder) error {
 	var problems []string
 	for _, slot := range slotsOf(p) {
 		if slot.program == nil {

@@ -70,8 +70,8 @@ func isCounters(m *ebpf.Map) bool {
 // somebody else's is in its place, which activates nothing.
 //
 // Returns an error wrapping ErrPin.
-func openCounters(dir string) (*ebpf.Map, error) {
-	counters, err := pin.OpenMapIfExists(dir, bpf.ProgramsMapCounters)
+func openCounters(dir Dir) (*ebpf.Map, error) {
+	counters, err := pin.OpenMapIfExists(string(dir), bpf.ProgramsMapCounters)
 	if counters != nil && !isCounters(counters) {
 		return nil, counters.Close()
 	}
@@ -132,7 +132,7 @@ func entry(counters *ebpf.Map, owner uint64) [][]byte {
 // device alone, unless the device is another attachment's by now.
 //
 // Returns an error wrapping pin.ErrPin or ErrActivation.
-func Disable(dir string, a Activation) error {
+func (dir Dir) Disable(a Activation) error {
 	counters, err := openCounters(dir)
 	if counters == nil || err != nil {
 		return err
@@ -158,8 +158,8 @@ func Disable(dir string, a Activation) error {
 // packets of a device, for this owner.
 //
 // Returns an error wrapping ErrPin.
-func IsEnabled(dir string, a Activation) (bool, error) {
-	counters, err := pin.OpenMap(dir, bpf.ProgramsMapCounters)
+func (dir Dir) IsEnabled(a Activation) (bool, error) {
+	counters, err := pin.OpenMap(string(dir), bpf.ProgramsMapCounters)
 	if err != nil {
 		return false, err
 	}
@@ -201,7 +201,7 @@ func isEnabledIn(counters *ebpf.Map, a Activation) (bool, error) {
 // nil if there is none.
 //
 // Returns an error wrapping ErrPin.
-func ActivationAt(dir string, ifindex int) (*Activation, error) {
+func (dir Dir) ActivationAt(ifindex int) (*Activation, error) {
 	counters, err := openCounters(dir)
 	if counters == nil || err != nil {
 		return nil, err
@@ -223,6 +223,6 @@ func (p *Programs) Activate(ifindex uint32) error {
 }
 
 // Deactivate undoes Activate in the ruleset pinned in dir.
-func Deactivate(dir string, ifindex int) error {
-	return Disable(dir, Activation{Index: ifindex})
+func (dir Dir) Deactivate(ifindex int) error {
+	return dir.Disable(Activation{Index: ifindex})
 }

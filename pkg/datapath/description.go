@@ -9,10 +9,10 @@ import (
 
 const pinDescription = "description"
 
-// IsDescribed tells whether a folder has a description, as those of rulesets do
+// IsLoaded tells whether a folder has a description, as those of rulesets do
 // that are loaded.
-func IsDescribed(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, pinDescription))
+func (dir Dir) IsLoaded() bool {
+	_, err := os.Stat(filepath.Join(string(dir), pinDescription))
 	return err == nil
 }
 
@@ -27,15 +27,15 @@ type Description struct {
 }
 
 // PinDescription writes into dir, beside the programs, what they were loaded for.
-func (p *Programs) PinDescription(dir string, rs *Ruleset) error {
-	return pin.WriteDocument(dir, pinDescription, &Description{Ruleset: *rs, ChecksumHelper: p.checksumHelper})
+func (p *Programs) PinDescription(dir Dir, rs *Ruleset) error {
+	return pin.WriteDocument(string(dir), pinDescription, &Description{Ruleset: *rs, ChecksumHelper: p.checksumHelper})
 }
 
-// ReadDescription reads what the ruleset in dir was loaded for. Returns an
+// Description reads what the ruleset in dir was loaded for. Returns an
 // error wrapping os.ErrNotExist if it does not say.
-func ReadDescription(dir string) (*Description, error) {
+func (dir Dir) Description() (*Description, error) {
 	d := new(Description)
-	if err := pin.ReadDocument(dir, pinDescription, d); err != nil {
+	if err := pin.ReadDocument(string(dir), pinDescription, d); err != nil {
 		return nil, err
 	}
 	return d, nil

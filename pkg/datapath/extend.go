@@ -21,7 +21,7 @@ import (
 // of other rules that have to go in the same instant. They are not pinned.
 //
 // Returns an error wrapping ErrLoad or ErrPin.
-func (p *Programs) Extend(dir string, rs *Ruleset, table *rules.Table, hooks Hooks) error {
+func (p *Programs) Extend(dir Dir, rs *Ruleset, table *rules.Table, hooks Hooks) error {
 	all := rs.Hooks().or(hooks)
 	missing := all.programs()
 	for name, needed := range rs.Hooks().programs() {
@@ -40,7 +40,7 @@ func (p *Programs) Extend(dir string, rs *Ruleset, table *rules.Table, hooks Hoo
 }
 
 // extend loads the missing ones of all programs that the hooks have.
-func (p *Programs) extend(dir string, rs *Ruleset, table *rules.Table, hooks Hooks, missing map[string]bool, access func() *kernel.SKBAccess) error {
+func (p *Programs) extend(dir Dir, rs *Ruleset, table *rules.Table, hooks Hooks, missing map[string]bool, access func() *kernel.SKBAccess) error {
 	spec, err := specify(rs, table, hooks, access)
 	if err != nil {
 		return err
@@ -71,10 +71,10 @@ func (h Hooks) or(other Hooks) Hooks {
 
 // openMaps opens all maps of a ruleset, by their names in the specification. What
 // it returns is to be closed, also with an error.
-func openMaps(dir string, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
+func openMaps(dir Dir, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 	opened := map[string]*ebpf.Map{}
 	for name := range spec.Maps {
-		m, err := pin.OpenMap(dir, name)
+		m, err := pin.OpenMap(string(dir), name)
 		if err != nil {
 			return opened, err
 		}
@@ -89,13 +89,13 @@ func closeMaps(opened map[string]*ebpf.Map) {
 	}
 }
 
-// PinnedHooks tells which programs the ruleset pinned in dir has.
+// Hooks tells which programs the ruleset pinned in dir has.
 //
 // Returns an error wrapping ErrPin.
-func PinnedHooks(dir string) (Hooks, error) {
+func (dir Dir) Hooks() (Hooks, error) {
 	var errs []error
 	has := func(program string) bool {
-		_, err := os.Stat(filepath.Join(dir, bpf.PinName(program)))
+		_, err := os.Stat(filepath.Join(string(dir), bpf.PinName(program)))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("%w to look for %s: %w", pin.ErrPin, program, err))
 		}

@@ -45,11 +45,11 @@ func TestFallbackIsDescribed(t *testing.T) {
 	defer p.Close()
 	for _, helper := range []bool{true, false} {
 		*p.ChecksumHelper() = helper
-		dir := bpftest.BPFFS(t)
+		dir := datapath.Dir(bpftest.BPFFS(t))
 		if err := p.PinDescription(dir, rs); err != nil {
 			t.Fatal(err)
 		}
-		described, err := datapath.ReadDescription(dir)
+		described, err := dir.Description()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,11 +24,11 @@ const (
 // devices over to that they do not heed.
 type predecessors struct{ tc, xdp *ebpf.Map }
 
-func openPredecessors(dir string) (p predecessors, err error) {
-	if p.tc, err = pin.OpenMap(dir, bpf.ProgramsMapTcPredecessors); err != nil {
+func openPredecessors(dir Dir) (p predecessors, err error) {
+	if p.tc, err = pin.OpenMap(string(dir), bpf.ProgramsMapTcPredecessors); err != nil {
 		return p, err
 	}
-	if p.xdp, err = pin.OpenMap(dir, bpf.ProgramsMapXdpPredecessors); err != nil {
+	if p.xdp, err = pin.OpenMap(string(dir), bpf.ProgramsMapXdpPredecessors); err != nil {
 		p.tc.Close()
 	}
 	return p, err
@@ -44,11 +44,11 @@ func (p predecessors) close() {
 // can: not every kernel has the means, and not all programs go together.
 //
 // Returns an error wrapping pin.ErrPin or ErrActivation.
-func HandOver(dir string, to *Programs) (bool, error) {
+func (dir Dir) HandOver(to *Programs) (bool, error) {
 	if kernel.TailCalls.Check() != nil {
 		return false, nil
 	}
-	if err := EndHandOver(dir); err != nil {
+	if err := dir.EndHandOver(); err != nil {
 		return false, err
 	}
 	p, err := openPredecessors(dir)
@@ -70,7 +70,7 @@ func HandOver(dir string, to *Programs) (bool, error) {
 		}
 		err := before.in.Put(before.index, before.program)
 		if errors.Is(err, unix.EINVAL) {
-			return false, EndHandOver(dir) // of another build, which does not fit
+			return false, dir.EndHandOver() // of another build, which does not fit
 		}
 		if err != nil {
 			return false, fmt.Errorf("%w: put the new programs in front of the old ones: %w", ErrActivation, err)
@@ -80,7 +80,7 @@ func HandOver(dir string, to *Programs) (bool, error) {
 }
 
 // EndHandOver lets go of the programs that HandOver named. There need not be any.
-func EndHandOver(dir string) error {
+func (dir Dir) EndHandOver() error {
 	p, err := openPredecessors(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // it is of a build that hands nothing over

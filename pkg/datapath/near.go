@@ -156,7 +156,7 @@ func (n near) lookup(ifindex uint32) (perCPU [][]byte, err error) {
 }
 
 // leaveNear is leave for the ruleset pinned in dir.
-func leaveNear(dir string, ifindex uint32) error {
+func leaveNear(dir Dir, ifindex uint32) error {
 	n, err := openNear(dir)
 	defer n.close()
 	if err != nil {
@@ -170,12 +170,12 @@ func leaveNear(dir string, ifindex uint32) error {
 
 // openNear opens what there is of near counters. The result is to be closed,
 // also with an error.
-func openNear(dir string) (n near, err error) {
-	n.devices, err = pin.OpenMapIfExists(dir, bpf.ProgramsMapFastCounterOwners)
+func openNear(dir Dir) (n near, err error) {
+	n.devices, err = pin.OpenMapIfExists(string(dir), bpf.ProgramsMapFastCounterOwners)
 	if err != nil {
 		return n, err
 	}
-	n.counters, err = pin.OpenMapIfExists(dir, bpf.ProgramsMapFastCounters)
+	n.counters, err = pin.OpenMapIfExists(string(dir), bpf.ProgramsMapFastCounters)
 	return n, err
 }
 

@@ -31,7 +31,7 @@ func runOn(t *testing.T, program *ebpf.Program, ifindex uint32, frame []byte) []
 // pair are two devices of which only one finds a place for near counters.
 type pair struct {
 	*datapath.Programs
-	dir           string
+	dir           datapath.Dir
 	first, second uint32
 }
 
@@ -67,7 +67,7 @@ func (p pair) wantUnheeded(t *testing.T, ifindex uint32) {
 func (p pair) wantCounted(t *testing.T, ifindex uint32, count uint64) {
 	t.Helper()
 	// As a process that opens the pins does, too.
-	opened, err := datapath.Open(p.dir, datapath.Hooks{})
+	opened, err := p.dir.Open(datapath.Hooks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func (p pair) activate(t *testing.T, ifindex uint32) {
 
 func (p pair) deactivate(t *testing.T, ifindex uint32) {
 	t.Helper()
-	if err := datapath.Deactivate(p.dir, int(ifindex)); err != nil {
+	if err := p.dir.Deactivate(int(ifindex)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -192,10 +192,10 @@ func TestNearPlaceWithoutPins(t *testing.T) {
 	p := nearPair(t)
 	p.activate(t, p.first)
 	p.send(t, p.first, 1)
-	if err := os.Remove(filepath.Join(p.dir, bpf.PinName(bpf.ProgramsMapFastCounters))); err != nil {
+	if err := os.Remove(filepath.Join(string(p.dir), bpf.PinName(bpf.ProgramsMapFastCounters))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := datapath.OpenWhole(p.dir, datapath.Hooks{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := p.dir.OpenWhole(datapath.Hooks{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("that was not seen: %v", err)
 	}
 	p.deactivate(t, p.first)

@@ -33,17 +33,17 @@ func (p *Programs) AtTCIngress() *ebpf.Program {
 
 // Pin pins every program and map under its own name into dir, a folder in
 // bpffs.
-func (p *Programs) Pin(dir string) error {
+func (p *Programs) Pin(dir Dir) error {
 	for name, program := range p.programs() {
 		if *program == nil {
 			continue
 		}
-		if err := (*program).Pin(filepath.Join(dir, bpf.PinName(name))); err != nil {
+		if err := (*program).Pin(filepath.Join(string(dir), bpf.PinName(name))); err != nil {
 			return fmt.Errorf("%w to pin the program %s: %w", pin.ErrPin, name, err)
 		}
 	}
 	for name, m := range p.maps {
-		if err := m.Pin(filepath.Join(dir, bpf.PinName(name))); err != nil {
+		if err := m.Pin(filepath.Join(string(dir), bpf.PinName(name))); err != nil {
 			return fmt.Errorf("%w to pin the map %s: %w", pin.ErrPin, name, err)
 		}
 	}
@@ -52,7 +52,7 @@ func (p *Programs) Pin(dir string) error {
 
 // Open opens the pinned programs of a ruleset and the maps that attaching
 // needs. The caller must Close the result.
-func Open(dir string, hooks Hooks) (*Programs, error) {
+func (dir Dir) Open(hooks Hooks) (*Programs, error) {
 	p := &Programs{maps: map[string]*ebpf.Map{}}
 	if err := p.open(dir, hooks); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -60,18 +60,18 @@ func Open(dir string, hooks Hooks) (*Programs, error) {
 	return p, nil
 }
 
-func (p *Programs) open(dir string, hooks Hooks) error {
+func (p *Programs) open(dir Dir, hooks Hooks) error {
 	needed := hooks.programs()
 	for name, program := range p.programs() {
 		if !needed[name] {
 			continue
 		}
 		var err error
-		if *program, err = pin.OpenProgram(dir, name); err != nil {
+		if *program, err = pin.OpenProgram(string(dir), name); err != nil {
 			return err
 		}
 	}
-	counters, err := pin.OpenMap(dir, bpf.ProgramsMapCounters)
+	counters, err := pin.OpenMap(string(dir), bpf.ProgramsMapCounters)
 	if err != nil {
 		return err
 	}
@@ -83,13 +83,13 @@ func (p *Programs) open(dir string, hooks Hooks) error {
 
 // OpenWhole is Open for who relies on all that a ruleset has in dir, also on what
 // others open. Returns an error wrapping os.ErrNotExist if anything is missing.
-func OpenWhole(dir string, hooks Hooks) (*Programs, error) {
+func (dir Dir) OpenWhole(hooks Hooks) (*Programs, error) {
 	for _, name := range pinnedMaps() {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(string(dir), name)); err != nil {
 			return nil, fmt.Errorf("%w to open the map %s: %w", pin.ErrPin, name, err)
 		}
 	}
-	return Open(dir, hooks)
+	return dir.Open(hooks)
 }
 
 // pinnedMaps returns the names of the maps that Pin pins, but for those of the
@@ -104,8 +104,8 @@ func pinnedMaps() []string {
 }
 
 // Unpin removes all that Pin made. Nothing missing is an error.
-func Unpin(dir string) error {
-	entries, err := os.ReadDir(dir)
+func (dir Dir) Unpin() error {
+	entries, err := os.ReadDir(string(dir))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -115,7 +115,7 @@ func Unpin(dir string) error {
 	var errs []error
 	for _, entry := range entries {
 		if !entry.IsDir() {
-			errs = append(errs, pin.Remove(filepath.Join(dir, entry.Name())))
+			errs = append(errs, pin.Remove(filepath.Join(string(dir), entry.Name())))
 		}
 	}
 	return errors.Join(errs...)
@@ -133,13 +133,13 @@ func (p *Programs) Close() error {
 	return errors.Join(errs...)
 }
 
-// PinnedTCPrograms returns the IDs of the tc programs of all rulesets beside the
+// TCPrograms returns the IDs of the tc programs of all rulesets beside the
 // one pinned in dir, and its own: those of another attachment are on the device
 // while it is exchanged for this one. Names would take CAP_SYS_ADMIN to read.
-func PinnedTCPrograms(dir string) map[ebpf.ProgramID]bool {
+func (dir Dir) TCPrograms() map[ebpf.ProgramID]bool {
 	ids := map[ebpf.ProgramID]bool{}
 	for _, name := range bpf.TCPrograms {
-		pins, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "*", bpf.PinName(name))) // the pattern is good
+		pins, _ := filepath.Glob(filepath.Join(filepath.Dir(string(dir)), "*", bpf.PinName(name))) // the pattern is good
 		for _, path := range pins {
 			if id, err := pin.PinnedProgramID(filepath.Dir(path), name); err == nil {
 				ids[id] = true
@@ -150,10 +150,10 @@ func PinnedTCPrograms(dir string) map[ebpf.ProgramID]bool {
 }
 
 // OpenAll is Open for all the programs that a ruleset has.
-func OpenAll(dir string) (*Programs, error) {
-	hooks, err := PinnedHooks(dir)
+func (dir Dir) OpenAll() (*Programs, error) {
+	hooks, err := dir.Hooks()
 	if err != nil {
 		return nil, err
 	}
-	return Open(dir, hooks)
+	return dir.Open(hooks)
 }

@@ -21,7 +21,7 @@ func TestPinNamesStay(t *testing.T) {
 		rs.Mode = mode
 		_, dir := programtest.Pinned(t, rs, datapath.Shared{})
 		for _, name := range append(programs, "counters", "flows", "hints", "known_packets", "near_counters", "near_devices", "rules", "trace") {
-			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			if _, err := os.Stat(filepath.Join(string(dir), name)); err != nil {
 				t.Errorf("mode %s: %v", mode, err)
 			}
 		}

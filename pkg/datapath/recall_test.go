@@ -22,9 +22,9 @@ import (
 
 // isKnown tells whether a packet like this is remembered, by the ports that it
 // comes with.
-func isKnown(t *testing.T, dir string, source, destination uint16) bool {
+func isKnown(t *testing.T, dir datapath.Dir, source, destination uint16) bool {
 	t.Helper()
-	packets, err := pin.OpenMap(dir, bpf.ProgramsMapCachedDecisions)
+	packets, err := pin.OpenMap(string(dir), bpf.ProgramsMapCachedDecisions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,9 +181,9 @@ func comeBack(t *testing.T, mode datapath.Mode, isShared bool) {
 	second.Rules = second.Rules[1:] // 7999 is left alone
 	b, dirB := programtest.Pinned(t, second, shared)
 	flowsB := programtest.Flows(t, dirB)
-	exchange := func(flows *ebpf.Map, from, to string, p *datapath.Programs) {
+	exchange := func(flows *ebpf.Map, from, to datapath.Dir, p *datapath.Programs) {
 		t.Helper()
-		err := errors.Join(flow.Copy(flows, to, bpftest.Loopback), p.Activate(bpftest.Loopback), datapath.Deactivate(from, bpftest.Loopback))
+		err := errors.Join(flow.Copy(flows, programtest.Flows(t, to), bpftest.Loopback), p.Activate(bpftest.Loopback), from.Deactivate(bpftest.Loopback))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func comeBack(t *testing.T, mode datapath.Mode, isShared bool) {
 		t.Helper()
 		return binary.BigEndian.Uint16(programtest.Received(t, p, reply)[34:])
 	}
-	if err := datapath.Deactivate(dirB, bpftest.Loopback); err != nil {
+	if err := dirB.Deactivate(bpftest.Loopback); err != nil {
 		t.Fatal(err)
 	}
 	ask := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999)

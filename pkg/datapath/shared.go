@@ -25,7 +25,7 @@ type Shared struct {
 
 // OpenShared opens the maps that all rulesets have in common, of those pinned in
 // dirs. The caller must Close the result.
-func OpenShared(dirs []string) (Shared, error) {
+func OpenShared(dirs []Dir) (Shared, error) {
 	shared := Shared{common: map[string]*ebpf.Map{}}
 	for _, name := range commonMaps {
 		m, err := openFirst(dirs, name)
@@ -58,9 +58,9 @@ func (s Shared) HasAllOf(now Shared) bool {
 
 // openFirst opens the map of this name of the first ruleset that has it, or
 // returns nil: those of another build may not.
-func openFirst(dirs []string, name string) (*ebpf.Map, error) {
+func openFirst(dirs []Dir, name string) (*ebpf.Map, error) {
 	for _, dir := range dirs {
-		if m, err := pin.OpenMapIfExists(dir, name); m != nil || err != nil {
+		if m, err := pin.OpenMapIfExists(string(dir), name); m != nil || err != nil {
 			return m, err
 		}
 	}

@@ -15,22 +15,18 @@ import (
 // ErrCopy is returned when flows cannot be copied. The message says why.
 var ErrCopy = errors.New("the flows cannot be copied")
 
-// OpenFlows opens the flows of the ruleset pinned in dir.
+// Open opens the flow table of the ruleset that is pinned in dir.
+//
+// Returns an error wrapping pin.ErrPin.
 func Open(dir string) (*ebpf.Map, error) {
 	return pin.OpenMap(dir, bpf.ProgramsMapFlows)
 }
 
-// CopyFlows copies the flows of a device to the ruleset pinned in dir, unless
-// they are in the same map. Of a flow that is there already the one stays that was
-// used later.
+// Copy copies the flows of a device to another table, unless both are the same. Where
+// both have a flow, the one stays that was used later.
 //
-// Returns an error wrapping ErrPin or ErrCopy.
-func Copy(from *ebpf.Map, dir string, ifindex int) error {
-	to, err := Open(dir)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
+// Returns an error wrapping ErrCopy.
+func Copy(from, to *ebpf.Map, ifindex int) error {
 	same, err := pin.SameMap(from, to)
 	if err != nil {
 		return fmt.Errorf("%w: compare the flows: %w", ErrCopy, err)

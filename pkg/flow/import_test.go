@@ -29,13 +29,13 @@ func TestFlowsAreCopied(t *testing.T) {
 	bpftest.Run(t, to.FromContainerTC, bpftest.UDP(bpftest.Inside, 1000, bpftest.Outside, 7997).Bytes())
 
 	flows := programtest.Flows(t, fromDir)
-	if err := errors.Join(flow.Copy(flows, toDir, bpftest.Loopback+1), flow.Copy(flows, fromDir, bpftest.Loopback)); err != nil {
+	if err := errors.Join(flow.Copy(flows, programtest.Flows(t, toDir), bpftest.Loopback+1), flow.Copy(flows, programtest.Flows(t, fromDir), bpftest.Loopback)); err != nil {
 		t.Fatal(err)
 	}
 	if got := original(t, to, 1001); got != 7998 {
 		t.Errorf("a flow of another device was copied: the reply comes from %d", got)
 	}
-	if err := flow.Copy(flows, toDir, bpftest.Loopback); err != nil {
+	if err := flow.Copy(flows, programtest.Flows(t, toDir), bpftest.Loopback); err != nil {
 		t.Fatal(err)
 	}
 	if got := original(t, to, 1000); got != 7997 {
@@ -46,7 +46,7 @@ func TestFlowsAreCopied(t *testing.T) {
 			t.Errorf("flow %d was not copied: the reply comes from %d", port, got)
 		}
 	}
-	if copied, err := flow.Read(toDir, bpftest.Loopback); len(copied) != count || err != nil {
+	if copied, err := flow.Read(programtest.Flows(t, toDir), bpftest.Loopback); len(copied) != count || err != nil {
 		t.Errorf("%d flows, %v", len(copied), err)
 	}
 }
@@ -73,7 +73,7 @@ func TestExpiredFlowsStay(t *testing.T) {
 		full.Flow[slot].Key.Ifindex = bpftest.Loopback + 1
 	}
 	err = errors.Join(source.Put(uint32(0), &expired), target.Put(uint32(0), &full),
-		flow.Copy(source, toDir, bpftest.Loopback), target.Lookup(uint32(0), &after))
+		flow.Copy(source, programtest.Flows(t, toDir), bpftest.Loopback), target.Lookup(uint32(0), &after))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,17 +119,17 @@ func TestFlowsOfAnotherHash(t *testing.T) {
 	if got := original(t, after, 4000); got != 7998 {
 		t.Errorf("the table of another build is shared: the reply comes from %d", got)
 	}
-	if err := flow.Copy(flows, dir, bpftest.Loopback); err != nil {
+	if err := flow.Copy(flows, programtest.Flows(t, dir), bpftest.Loopback); err != nil {
 		t.Error(err)
 	}
 	if got := original(t, after, 4000); got != 7999 {
 		t.Errorf("the flow was not copied: the reply comes from %d", got)
 	}
 	// Nor does this build know where those programs would look for a flow.
-	if err := flow.Copy(programtest.Flows(t, dir), beforeDir, bpftest.Loopback); err != nil {
+	if err := flow.Copy(programtest.Flows(t, dir), programtest.Flows(t, beforeDir), bpftest.Loopback); err != nil {
 		t.Error(err)
 	}
-	if found, err := flow.Read(beforeDir, bpftest.Loopback); len(found) != 1 || err != nil {
+	if found, err := flow.Read(programtest.Flows(t, beforeDir), bpftest.Loopback); len(found) != 1 || err != nil {
 		t.Errorf("%d flows, %v: some were put where another build does not find them", len(found), err)
 	}
 }
@@ -138,24 +138,24 @@ func TestFlowsOfAnotherHash(t *testing.T) {
 // map of another kind, as builds before the table had it: that does not fail.
 func TestFlowsOfAnotherBuild(t *testing.T) {
 	bpftest.StayOnCPU(t)
-	before := bpftest.BPFFS(t)
+	before := datapath.Dir(bpftest.BPFFS(t))
 	flows, err := ebpf.NewMap(&ebpf.MapSpec{Name: bpf.ProgramsMapFlows, Type: ebpf.LRUHash, KeySize: 16, ValueSize: 40, MaxEntries: 1024})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer flows.Close()
-	if err := flows.Pin(filepath.Join(before, bpf.ProgramsMapFlows)); err != nil {
+	if err := flows.Pin(filepath.Join(string(before), bpf.ProgramsMapFlows)); err != nil {
 		t.Fatal(err)
 	}
 	after, dir := programtest.Pinned(t, programtest.FlowPorts(1024), datapath.Shared{Flows: flows})
 	bpftest.Run(t, after.FromContainerTC, bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999).Bytes())
-	if err := flow.Copy(flows, dir, bpftest.Loopback); err != nil {
+	if err := flow.Copy(flows, programtest.Flows(t, dir), bpftest.Loopback); err != nil {
 		t.Error(err)
 	}
 	if got := original(t, after, 4000); got != 7999 {
 		t.Errorf("the reply comes from %d", got)
 	}
-	if _, err := flow.Read(before, bpftest.Loopback); !errors.Is(err, flow.ErrOtherBuild) {
+	if _, err := flow.Read(programtest.Flows(t, before), bpftest.Loopback); !errors.Is(err, flow.ErrOtherBuild) {
 		t.Errorf("flows of another build were read: %v", err)
 	}
 }

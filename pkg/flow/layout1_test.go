@@ -51,14 +51,14 @@ func TestFlowsOfLayout1(t *testing.T) {
 	}
 
 	after, dir := programtest.Pinned(t, programtest.FlowPorts(1024), datapath.Shared{Flows: before})
-	if err := flow.Copy(before, dir, bpftest.Loopback); err != nil {
+	if err := flow.Copy(before, programtest.Flows(t, dir), bpftest.Loopback); err != nil {
 		t.Fatal(err)
 	}
 	programtest.Want(t, "reply", programtest.Received(t, after, bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, 4000)), bpftest.UDP(bpftest.Outside, 7999, bpftest.Inside, 4000))
 	if moved := bpftest.MovedTo(t, programtest.Sent(t, after, bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7997))); moved == 4000 {
 		t.Error("another connection got the ports of a flow that was copied")
 	}
-	flows, err := flow.Read(dir, bpftest.Loopback)
+	flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback)
 	if err != nil || len(flows) != 3 {
 		t.Errorf("%+v, %v", flows, err)
 	}

@@ -34,14 +34,9 @@ type Flow struct {
 	IsExpired bool
 }
 
-// ReadFlows returns the flows of a device, of the ruleset pinned in dir, in no
-// order. One that begins or makes room meanwhile may be missing.
-func Read(dir string, ifindex int) ([]Flow, error) {
-	m, err := Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the flows: %w", err)
-	}
-	defer m.Close()
+// Read returns the flows of a device in the table, in no order. A flow that begins or
+// makes room meanwhile may be missing.
+func Read(m *ebpf.Map, ifindex int) ([]Flow, error) {
 	if !isFlowTable(m) {
 		return nil, errOtherBuild
 	}

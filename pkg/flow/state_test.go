@@ -251,7 +251,7 @@ func TestFlowStates(t *testing.T) {
 				} else {
 					programtest.Received(t, p, segment)
 				}
-				flows, err := flow.Read(dir, bpftest.Loopback)
+				flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback)
 				if err != nil || len(flows) != 1 || flows[0].State != s.want {
 					t.Fatalf("after segment %d: %+v, %v, should be %s", i, flows, err, s.want)
 				}
@@ -285,7 +285,7 @@ func TestPortsAreExhausted(t *testing.T) {
 		if err != nil || got.PortsExhausted != 1 || got.PortsMoved != 0 || got.Dropped != 1 {
 			t.Errorf("counted %+v, %v", got, err)
 		}
-		if flows, err := flow.Read(dir, bpftest.Loopback); len(flows) != 512 || err != nil {
+		if flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback); len(flows) != 512 || err != nil {
 			t.Errorf("%d flows, %v", len(flows), err)
 		}
 	})
@@ -441,7 +441,7 @@ func TestClockWraps(t *testing.T) {
 	if err := flows.Put(uint32(0), &bucket); err != nil {
 		t.Fatal(err)
 	}
-	list, err := flow.Read(dir, bpftest.Loopback)
+	list, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback)
 	if err != nil || len(list) != 1 || !list[0].IsExpired {
 		t.Errorf("%+v, %v, should have expired", list, err)
 	}

@@ -28,7 +28,7 @@ func TestFlowsOfOneDigest(t *testing.T) {
 	askA, askB := bpftest.UDP(containerA, 4000, peerA, 7999), bpftest.UDP(containerB, 4000, peerB, 7997)
 	programtest.Want(t, "A", programtest.Sent(t, programs, askA), bpftest.UDP(containerA, 4000, peerA, 7998))
 	moved := bpftest.MovedTo(t, programtest.Sent(t, programs, askB))
-	if flows, err := flow.Read(dir, bpftest.Loopback); len(flows) != 2 || moved == 4000 || err != nil {
+	if flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback); len(flows) != 2 || moved == 4000 || err != nil {
 		t.Fatalf("B's source port is %d; %+v, %v", moved, flows, err)
 	}
 	replyA, replyB := bpftest.UDP(peerA, 7998, containerA, 4000), bpftest.UDP(peerB, 7998, containerB, moved)
@@ -88,7 +88,7 @@ func TestFlowsOfChosenPeers(t *testing.T) {
 			bpftest.Run(t, p.FromContainerTC, bpftest.UDP(container, port, peer, 7999).Bytes())
 		}
 	}
-	if flows, err := flow.Read(dir, bpftest.Loopback); len(flows) != 4 || err != nil {
+	if flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback); len(flows) != 4 || err != nil {
 		t.Errorf("%d flows of 4 have a place of their own, %v: %+v", len(flows), err, flows)
 	}
 }
@@ -146,7 +146,7 @@ func TestFlowsMakeRoom(t *testing.T) {
 	if got := known(first + 20*remembered - 1); got < remembered*90/100 {
 		t.Errorf("only %d of the last %d flows are known", got, remembered)
 	}
-	if flows, err := flow.Read(dir, bpftest.Loopback); err != nil || len(flows) != 2*remembered {
+	if flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback); err != nil || len(flows) != 2*remembered {
 		t.Errorf("%d flows, %v: the table, which has room for %d, is not full", len(flows), err, 2*remembered)
 	}
 }
@@ -166,7 +166,7 @@ func TestFlowsOfLikeAddresses(t *testing.T) {
 			peer[differs[1]] ^= byte(i / values)
 			bpftest.Run(t, p.FromContainerTC, bpftest.UDP(container, 4000, netip.AddrFrom16(peer), 7999).Bytes())
 		}
-		if flows, err := flow.Read(dir, bpftest.Loopback); err != nil || len(flows) < remembered*95/100 {
+		if flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback); err != nil || len(flows) < remembered*95/100 {
 			t.Errorf("%d of %d flows, %v, to peers that differ in bytes %d", len(flows), remembered, err, differs)
 		}
 	}

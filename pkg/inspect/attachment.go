@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
@@ -57,9 +59,10 @@ type Attachment struct {
 	// none.
 	Uncounted error `json:"-"`
 
-	folder, rulesetFolder string
-	containerRules        json.RawMessage
-	decided               []rules.Rule // Rules before they were put into words
+	folder         attachment.Folder
+	rulesetFolder  datapath.Dir
+	containerRules json.RawMessage
+	decided        []rules.Rule // Rules before they were put into words
 }
 
 // Program is a program that is attached to the device.

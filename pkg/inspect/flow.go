@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -34,7 +35,12 @@ type Flow struct {
 // Flows returns the flows of an attachment that have not expired, sorted by local address and
 // port.
 func (a *Attachment) Flows() ([]Flow, error) {
-	found, err := flow.Read(a.rulesetFolder, a.Index)
+	table, err := a.rulesetFolder.OpenFlows()
+	if err != nil {
+		return nil, fmt.Errorf("open the flows: %w", err)
+	}
+	defer table.Close()
+	found, err := flow.Read(table, a.Index)
 	if err != nil {
 		return nil, err
 	}

@@ -19,11 +19,11 @@ type loader struct {
 	netns    veth.NetNS
 	examiner *attachment.Examiner
 	// descriptions are by folder of the ruleset.
-	descriptions map[string]*described
+	descriptions map[datapath.Dir]*described
 }
 
 func newLoader(netns veth.NetNS) *loader {
-	return &loader{netns: netns, examiner: attachment.NewExaminer(netns), descriptions: map[string]*described{}}
+	return &loader{netns: netns, examiner: attachment.NewExaminer(netns), descriptions: map[datapath.Dir]*described{}}
 }
 
 func (r *loader) close() { r.examiner.Close() }
@@ -42,7 +42,7 @@ func (r *loader) read(l *state.Listed) (a Attachment, exists bool, err error) {
 		return a, false, err
 	}
 	defer reader.Close()
-	if _, err := os.Stat(l.Folder); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(string(l.Folder)); errors.Is(err, os.ErrNotExist) {
 		return a, false, nil
 	}
 	again := newLoader(r.netns) // r has what it read before the lock
@@ -72,7 +72,7 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 		a.Programs = append(a.Programs, Program{Hook: placed.Hook, ID: uint32(placed.Program)})
 	}
 	slices.SortFunc(a.Programs, compareHooks)
-	record, err := attachment.ReadRecord(l.Folder)
+	record, err := l.Folder.Record()
 	if err == nil { // Examine reports the error as a problem
 		a.Device, a.Index = health.Device.Name, record.Device.Index
 		a.Mode, a.TCHook, a.AttachedAt = record.Mode.String(), record.Hook.String(), record.AttachedAt
@@ -95,7 +95,7 @@ func (r *loader) interrupted(a Attachment) Attachment {
 	a.Interrupted = true
 	a.Problems = []string{"it has NO RULES: a change of its mode, tc hook or device was interrupted; " +
 		"the next change of any container, or xdp-portctl gc, restores the old rules"}
-	if record, err := attachment.ReadKept(a.folder); err == nil {
+	if record, err := a.folder.Kept(); err == nil {
 		a.Device, a.Index = record.Device.Name, record.Device.Index
 		a.Mode, a.TCHook, a.AttachedAt = record.Mode.String(), record.Hook.String(), record.AttachedAt
 		a.containerRules = record.ContainerRules
@@ -105,11 +105,11 @@ func (r *loader) interrupted(a Attachment) Attachment {
 }
 
 // description reads the description of a ruleset once.
-func (r *loader) description(folder string) *described {
+func (r *loader) description(folder datapath.Dir) *described {
 	known := r.descriptions[folder]
 	if known == nil {
 		known = new(described)
-		known.ruleset, known.err = datapath.ReadDescription(folder)
+		known.ruleset, known.err = folder.Description()
 		r.descriptions[folder] = known
 	}
 	return known

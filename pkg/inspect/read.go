@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
@@ -24,7 +25,7 @@ func Attachments() ([]Attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]Attachment{} // by folder
+	known := map[attachment.Folder]Attachment{} // by folder
 	for round := 1; ; round++ {
 		listed, err := state.Snapshot()
 		if errors.Is(err, os.ErrNotExist) {
@@ -50,7 +51,7 @@ const mostRounds = 5
 
 // readListed reads attachments that are not known yet. It reports whether it missed one that
 // was removed, or moved to another ruleset.
-func readListed(listed []state.Listed, known map[string]Attachment, netns veth.NetNS) (list []Attachment, missed bool, err error) {
+func readListed(listed []state.Listed, known map[attachment.Folder]Attachment, netns veth.NetNS) (list []Attachment, missed bool, err error) {
 	l := newLoader(netns)
 	defer l.close()
 	for i := range listed {

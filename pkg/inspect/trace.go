@@ -60,7 +60,7 @@ func Listen(container string, options trace.Options) (*Trace, error) {
 	}
 	t.Interfaces, t.names = len(list), ruleNames(list)
 	t.learn(list)
-	if t.listener, err = trace.Listen(list[0].rulesetFolder, options); err != nil {
+	if t.listener, err = trace.Listen(string(list[0].rulesetFolder), options); err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
 	}
 	t.findUntraced(list)
@@ -83,7 +83,7 @@ func ruleNames(list []Attachment) (names []string) {
 
 func (t *Trace) findUntraced(list []Attachment) {
 	for i := range list {
-		if heard, err := t.listener.Hears(list[i].rulesetFolder); err == nil && !heard {
+		if heard, err := t.listener.Hears(string(list[i].rulesetFolder)); err == nil && !heard {
 			t.Untraced = append(t.Untraced, list[i].Key().String())
 		}
 	}

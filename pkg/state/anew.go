@@ -15,7 +15,7 @@ import (
 // for another mode, tc hook or device, which no link.Update can give. Where
 // that fails the old attachment is put back; where the process is killed, the
 // next one that has the lock does that, see restore.
-func (s *Store) attachAnew(key Key, existing []published, site hook.InterfaceState, record attachment.Record, ruleset string, wanted Wanted) error {
+func (s *Store) attachAnew(key Key, existing []published, site hook.InterfaceState, record attachment.Record, ruleset datapath.Dir, wanted Wanted) error {
 	defer s.keepLock()()
 	defer s.prune(ruleset)
 	if err := s.preload(ruleset, wanted); err != nil {
@@ -48,7 +48,7 @@ func (s *Store) keepLock() (end func()) {
 }
 
 // preload has the new ruleset loaded while the old one is still in force.
-func (s *Store) preload(ruleset string, wanted Wanted) error {
+func (s *Store) preload(ruleset datapath.Dir, wanted Wanted) error {
 	programs, err := s.ensureRuleset(ruleset, wanted, "")
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (s *Store) preload(ruleset string, wanted Wanted) error {
 	return programs.Close()
 }
 
-func (s *Store) exchangeWhole(key Key, existing []published, site hook.InterfaceState, record attachment.Record, ruleset string, wanted Wanted) error {
+func (s *Store) exchangeWhole(key Key, existing []published, site hook.InterfaceState, record attachment.Record, ruleset datapath.Dir, wanted Wanted) error {
 	for _, a := range existing {
 		if err := s.remove(a); err != nil {
 			return err
@@ -91,11 +91,11 @@ func (s *Store) keep(existing []published, wanted Wanted) (*kept, error) {
 	if record == nil {
 		return old, nil
 	}
-	if counted, err := attachment.ReadCounters(a.folder, a.ruleset); err == nil {
+	if counted, err := a.folder.Counters(a.ruleset); err == nil {
 		record.Carried = counted
 	}
 	old.record = record
-	old.carried, _ = attachment.CarryCounters(a.folder, a.ruleset, wanted.Ruleset.Rules)
+	old.carried, _ = a.folder.CarryCounters(a.ruleset, wanted.Ruleset.Rules)
 	if err := record.Keep(hold.folder); err != nil {
 		return nil, errors.Join(err, s.release(old))
 	}
@@ -104,7 +104,7 @@ func (s *Store) keep(existing []published, wanted Wanted) (*kept, error) {
 
 // copyFlows copies its flows to the ruleset that takes its place, on the same device:
 // those that begin, or change, until it has taken it are lost.
-func (k *kept) copyFlows(ruleset string, next attachment.Record) error {
+func (k *kept) copyFlows(ruleset datapath.Dir, next attachment.Record) error {
 	if k.record == nil || k.record.Device.Index != next.Device.Index {
 		return nil
 	}
@@ -115,14 +115,14 @@ func (k *kept) copyFlows(ruleset string, next attachment.Record) error {
 // record; of none the record is nil. What cannot be read for now is not touched.
 func placed(existing []published, wanted Wanted) (published, *attachment.Record, error) {
 	for _, a := range existing {
-		record, err := attachment.ReadRecord(a.folder)
+		record, err := a.folder.Record()
 		if err != nil && attachment.IsNoRecord(err) {
 			continue
 		}
 		if err != nil {
 			return a, nil, err
 		}
-		switch found := attachment.Locate(a.folder, record, wanted.Ruleset.NetNS); {
+		switch found := a.folder.Locate(record, wanted.Ruleset.NetNS); {
 		case found.Presence == attachment.Undetermined:
 			return a, nil, fmt.Errorf("%w: %s", hook.ErrAttach, found.Why)
 		case found.Presence == attachment.Here && !found.Bare:
@@ -143,7 +143,7 @@ func (s *Store) release(old *kept) error {
 
 // putBack attaches a container under its rules again, or goes on with what there
 // is of it: whatever is published is on the device with all its programs.
-func (s *Store) putBack(key Key, ruleset string, record attachment.Record) error {
+func (s *Store) putBack(key Key, ruleset datapath.Dir, record attachment.Record) error {
 	if s.lock == nil {
 		return bpffs.ErrBusy
 	}
@@ -158,28 +158,28 @@ func (s *Store) putBack(key Key, ruleset string, record attachment.Record) error
 	}
 	s.sweepOthers() // what could not be taken off is still in the way
 	record.ID = datapath.NewID()
-	return s.attach(key, record, ruleset, nil, func() (*datapath.Programs, error) { return datapath.OpenAll(ruleset) })
+	return s.attach(key, record, ruleset, nil, func() (*datapath.Programs, error) { return ruleset.OpenAll() })
 }
 
 // enableAgain is for an attachment that is published, but that the programs may
 // not process packets for. It tells whether they do, now. before is the record of
 // what was attached before.
 func (a published) enableAgain(before *attachment.Record) (done bool, err error) {
-	record, err := attachment.ReadRecord(a.folder)
+	record, err := a.folder.Record()
 	if err != nil {
 		return false, err
 	}
-	enabled, err := datapath.IsEnabled(a.ruleset, record.Activation())
+	enabled, err := a.ruleset.IsEnabled(record.Activation())
 	if enabled || err != nil {
 		return enabled, err
 	}
-	programs, err := datapath.OpenAll(a.ruleset)
+	programs, err := a.ruleset.OpenAll()
 	if err != nil {
 		return false, err
 	}
 	defer programs.Close()
 	if record.ID == before.ID { // it began to be taken off, and its counters are gone
-		err = attachment.Carry(a.folder, before.Carried, before.CarriedFrom, before.ContainerRules)
+		err = a.folder.Carry(before.Carried, before.CarriedFrom, before.ContainerRules)
 	}
 	if err == nil {
 		err = programs.Enable(record.Activation())
@@ -192,7 +192,7 @@ func (a published) enableAgain(before *attachment.Record) (done bool, err error)
 // container that is without rules gets the old ones again.
 //
 // Returns an error wrapping errElsewhere for another node's.
-func (s *Store) restore(ruleset string, record *attachment.Record) error {
+func (s *Store) restore(ruleset datapath.Dir, record *attachment.Record) error {
 	key, err := decodeKey(record.Owner)
 	if err != nil {
 		return nil //nolint:nilerr // nobody knows what it is about
@@ -234,8 +234,8 @@ func (s *Store) interruptions() ([]interrupted, error) {
 	}
 	var list []interrupted
 	for _, ruleset := range rulesets {
-		for _, folder := range foldersIn(claims(ruleset)) {
-			record, err := attachment.ReadKept(folder)
+		for _, folder := range claimsOf(ruleset) {
+			record, err := folder.Kept()
 			if err != nil && attachment.IsNoRecord(err) {
 				continue
 			}

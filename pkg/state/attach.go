@@ -50,7 +50,7 @@ func (s *Store) bring(
 type situation struct {
 	existing []published
 	wanted   Wanted // one of the two rulesets
-	ruleset  string // its folder
+	ruleset  datapath.Dir
 	// isBehind tells that others are ahead of what is there, and that it is to be
 	// attached anew.
 	isBehind bool
@@ -116,12 +116,12 @@ func (s *Store) mayHave(site hook.InterfaceState, netns veth.NetNS, existing []p
 // name since.
 func renameAll(existing []published, dev hook.Device, netns veth.NetNS) error {
 	for _, a := range existing {
-		record, err := attachment.ReadRecord(a.folder)
+		record, err := a.folder.Record()
 		if err != nil || !record.NetNS.Is(netns) || record.Device.Index != dev.Index || record.Device.Name == dev.Name {
 			continue
 		}
 		record.Device.Name = dev.Name
-		if err := attachment.Rename(a.folder, record.Device); err != nil {
+		if err := a.folder.Rename(record.Device); err != nil {
 			return err
 		}
 	}
@@ -130,11 +130,11 @@ func renameAll(existing []published, dev hook.Device, netns veth.NetNS) error {
 
 // attachNew attaches where nothing is. A ruleset that is loaded is opened without
 // the lock, too.
-func (s *Store) attachNew(key Key, record attachment.Record, ruleset string, wanted Wanted) error {
+func (s *Store) attachNew(key Key, record attachment.Record, ruleset datapath.Dir, wanted Wanted) error {
 	if err := s.alone(key); err != nil {
 		return err
 	}
-	if _, err := os.Stat(ruleset); err == nil {
+	if _, err := os.Stat(string(ruleset)); err == nil {
 		err := s.attach(key, record, ruleset, wanted.Ruleset, func() (*datapath.Programs, error) { return openLoaded(ruleset, wanted) })
 		if s.lock == nil || !errors.Is(err, errIncomplete) {
 			return err
@@ -150,8 +150,8 @@ func (s *Store) attachNew(key Key, record attachment.Record, ruleset string, wan
 // errIncomplete says that somebody removed pins of a ruleset.
 var errIncomplete = errors.New("the ruleset is not complete")
 
-func openLoaded(ruleset string, wanted Wanted) (*datapath.Programs, error) {
-	programs, err := datapath.OpenWhole(ruleset, wanted.Ruleset.Hooks())
+func openLoaded(ruleset datapath.Dir, wanted Wanted) (*datapath.Programs, error) {
+	programs, err := ruleset.OpenWhole(wanted.Ruleset.Hooks())
 	if errors.Is(err, os.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", errIncomplete, err)
 	}
@@ -162,7 +162,7 @@ func openLoaded(ruleset string, wanted Wanted) (*datapath.Programs, error) {
 // are told to heed the device. A process that dies on the way leaves a
 // container wholly without rules. On an error nothing is left, nor the ruleset
 // if nobody else uses it. Without rs nobody asks whether rules can be enforced.
-func (s *Store) attach(key Key, record attachment.Record, ruleset string, rs *datapath.Ruleset, open func() (*datapath.Programs, error)) (err error) {
+func (s *Store) attach(key Key, record attachment.Record, ruleset datapath.Dir, rs *datapath.Ruleset, open func() (*datapath.Programs, error)) (err error) {
 	defer func() {
 		if err != nil {
 			s.prune(ruleset)
@@ -178,7 +178,7 @@ func (s *Store) attach(key Key, record attachment.Record, ruleset string, rs *da
 		if programs, err = open(); err != nil {
 			return err
 		}
-		if err := attachment.Attach(programs, &record, claim.folder); err != nil {
+		if err := claim.folder.Attach(programs, &record); err != nil {
 			return err
 		}
 		return s.vet(&record, claim.folder, ruleset, rs)
@@ -197,7 +197,7 @@ func (s *Store) attach(key Key, record attachment.Record, ruleset string, rs *da
 	}
 	if err != nil {
 		err = errors.Join(err, claim.discard())
-		removeEmpty(filepath.Dir(published.folder), ruleset)
+		removeEmpty(filepath.Dir(string(published.folder)), ruleset)
 		return err
 	}
 	if err := programs.Enable(record.Activation()); err != nil {
@@ -208,8 +208,8 @@ func (s *Store) attach(key Key, record attachment.Record, ruleset string, rs *da
 
 // ensureRuleset opens the loaded ruleset, or loads it. replaced is the folder of
 // the one that it is to replace, or empty.
-func (s *Store) ensureRuleset(folder string, wanted Wanted, replaced string) (*datapath.Programs, error) {
-	programs, err := datapath.OpenWhole(folder, wanted.Ruleset.Hooks())
+func (s *Store) ensureRuleset(folder datapath.Dir, wanted Wanted, replaced datapath.Dir) (*datapath.Programs, error) {
+	programs, err := folder.OpenWhole(wanted.Ruleset.Hooks())
 	if !errors.Is(err, os.ErrNotExist) {
 		return programs, err
 	}
@@ -228,17 +228,17 @@ func (s *Store) ensureRuleset(folder string, wanted Wanted, replaced string) (*d
 	return programs, nil
 }
 
-func (s *Store) publishRuleset(folder string, rs *datapath.Ruleset, programs *datapath.Programs) error {
+func (s *Store) publishRuleset(folder datapath.Dir, rs *datapath.Ruleset, programs *datapath.Programs) error {
 	building, err := s.temporary()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(programs.PinDescription(building, rs), programs.Pin(building)); err != nil {
+	if err := errors.Join(programs.PinDescription(datapath.Dir(building), rs), programs.Pin(datapath.Dir(building))); err != nil {
 		return errors.Join(err, discard(building))
 	}
 	err = publish(building, folder)
 	if errors.Is(err, os.ErrExist) {
-		err = mend(building, folder)
+		err = mend(building, string(folder))
 	}
 	if err != nil {
 		return errors.Join(err, discard(building))

@@ -10,18 +10,17 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
-	"github.com/xdp-port/xdp-port/pkg/flow"
 	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
 // attachment is a published attachment.
 type published struct {
-	ruleset string // its folder
-	folder  string
+	ruleset datapath.Dir
+	folder  attachment.Folder
 }
 
-func attachmentOf(ruleset string, key Key) published {
-	return published{ruleset: ruleset, folder: filepath.Join(attachments(ruleset), key.path())}
+func attachmentOf(ruleset datapath.Dir, key Key) published {
+	return published{ruleset: ruleset, folder: attachment.Folder(filepath.Join(attachments(ruleset), key.path()))}
 }
 
 // find returns the attachments of a key: none or one, or more where a removal
@@ -33,8 +32,7 @@ func (s *Store) find(key Key) ([]published, error) {
 	}
 	var found []published
 	for _, ruleset := range rulesets {
-		folder := filepath.Join(attachments(ruleset), key.path())
-		a := published{ruleset: ruleset, folder: folder}
+		a := attachmentOf(ruleset, key)
 		isThere, err := a.exists()
 		if err != nil {
 			return nil, err
@@ -52,7 +50,7 @@ func (s *Store) IsAttached(key Key) (bool, error) {
 	return len(found) > 0, err
 }
 
-func (s *Store) listRulesets() ([]string, error) {
+func (s *Store) listRulesets() ([]datapath.Dir, error) {
 	entries, err := os.ReadDir(s.rulesets())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -60,7 +58,7 @@ func (s *Store) listRulesets() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: list the rulesets: %w", bpffs.ErrUnusable, err)
 	}
-	var folders []string
+	var folders []datapath.Dir
 	for _, entry := range entries {
 		if entry.IsDir() { // else it is somebody else's
 			folders = append(folders, s.ruleset(entry.Name()))
@@ -71,7 +69,7 @@ func (s *Store) listRulesets() ([]string, error) {
 
 // shared opens the maps that a new ruleset is to share with those that are
 // loaded: those common to all of any, and the flows of the one it replaces, if it does.
-func (s *Store) shared(replaced string) (datapath.Shared, error) {
+func (s *Store) shared(replaced datapath.Dir) (datapath.Shared, error) {
 	rulesets, err := s.listRulesets()
 	if err != nil {
 		return datapath.Shared{}, err
@@ -81,7 +79,7 @@ func (s *Store) shared(replaced string) (datapath.Shared, error) {
 		return shared, err
 	}
 	if replaced != "" {
-		if shared.Flows, err = flow.Open(replaced); err != nil {
+		if shared.Flows, err = replaced.OpenFlows(); err != nil {
 			shared.Close()
 			return datapath.Shared{}, err
 		}
@@ -90,7 +88,7 @@ func (s *Store) shared(replaced string) (datapath.Shared, error) {
 }
 
 // served tells whether one of the attachments is what is wanted already.
-func served(existing []published, ruleset string, dev hook.Device, wanted Wanted) bool {
+func served(existing []published, ruleset datapath.Dir, dev hook.Device, wanted Wanted) bool {
 	return slices.ContainsFunc(existing, func(a published) bool {
 		return a.ruleset == ruleset && a.serves(dev, wanted)
 	})
@@ -99,5 +97,5 @@ func served(existing []published, ruleset string, dev hook.Device, wanted Wanted
 // serves tells whether the attachment is already what is wanted of it on this
 // device.
 func (a published) serves(dev hook.Device, wanted Wanted) bool {
-	return attachment.Verify(a.folder, a.ruleset, dev, wanted.Ruleset, wanted.Hook) == nil
+	return a.folder.Verify(a.ruleset, dev, wanted.Ruleset, wanted.Hook) == nil
 }

@@ -101,12 +101,12 @@ var errInterrupted = errors.New("it is without rules: a change of its mode, tc h
 func locate(existing []published, wanted Wanted) (hook.Device, error) {
 	var errs []error
 	for _, a := range existing {
-		record, err := attachment.ReadRecord(a.folder)
+		record, err := a.folder.Record()
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		switch found := attachment.Locate(a.folder, record, wanted.Ruleset.NetNS); found.Presence {
+		switch found := a.folder.Locate(record, wanted.Ruleset.NetNS); found.Presence {
 		case attachment.Here:
 			return found.Device, nil
 		case attachment.Gone:

@@ -8,7 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
@@ -16,28 +18,36 @@ import (
 // its ruleset, which therefore stays, and is locked: without its lock it is a
 // dead process's.
 type claim struct {
-	folder string
+	folder attachment.Folder
 	lock   *os.File
 }
 
 // claims is where a ruleset has them.
-func claims(ruleset string) string { return filepath.Join(ruleset, "claims") }
+func claims(ruleset datapath.Dir) string { return filepath.Join(string(ruleset), "claims") }
+
+// claimsOf returns the folders of the claims of a ruleset.
+func claimsOf(ruleset datapath.Dir) (folders []attachment.Folder) {
+	for _, folder := range foldersIn(claims(ruleset)) {
+		folders = append(folders, attachment.Folder(folder))
+	}
+	return folders
+}
 
 // claim makes an empty one, for an attachment of the key. The state must be
 // locked.
-func (s *Store) claim(ruleset string, key Key) (*claim, error) {
+func (s *Store) claim(ruleset datapath.Dir, key Key) (*claim, error) {
 	return s.makeClaim(ruleset, claimPrefix(key))
 }
 
 // hold makes one that is for nothing but to keep the ruleset.
-func (s *Store) hold(ruleset string) (*claim, error) { return s.makeClaim(ruleset, "") }
+func (s *Store) hold(ruleset datapath.Dir) (*claim, error) { return s.makeClaim(ruleset, "") }
 
-func (s *Store) makeClaim(ruleset, prefix string) (*claim, error) {
+func (s *Store) makeClaim(ruleset datapath.Dir, prefix string) (*claim, error) {
 	folder, err := s.makeFolder(claims(ruleset), prefix)
 	if err != nil {
 		return nil, err
 	}
-	return claimOf(folder)
+	return claimOf(attachment.Folder(folder))
 }
 
 // claimPublished moves a published attachment out of sight, at once. The state
@@ -47,14 +57,14 @@ func (s *Store) claimPublished(a published) (*claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Rename(a.folder, folder); err != nil {
+	if err := os.Rename(string(a.folder), folder); err != nil {
 		return nil, fmt.Errorf("%w to move %s out of the way: %w", pin.ErrPin, a.folder, err)
 	}
-	return claimOf(folder)
+	return claimOf(attachment.Folder(folder))
 }
 
-func claimOf(folder string) (*claim, error) {
-	lock, err := bpffs.TryLock(folder)
+func claimOf(folder attachment.Folder) (*claim, error) {
+	lock, err := bpffs.TryLock(string(folder))
 	if err != nil {
 		return nil, errors.Join(err, discard(folder))
 	}
@@ -69,7 +79,7 @@ func (c *claim) discard() error {
 
 // publish moves the attachment to where it belongs, unless that was revoked. The
 // state must be locked.
-func (c *claim) publish(path string) error {
+func (c *claim) publish(path attachment.Folder) error {
 	if err := c.checkRevoked(); err != nil {
 		return err
 	}
@@ -92,8 +102,8 @@ func (c *claim) checkRevoked() error {
 }
 
 // isAlive tells whether the process that claimed a folder lives.
-func isAlive(folder string) bool {
-	lock, err := bpffs.TryLock(folder)
+func isAlive(folder attachment.Folder) bool {
+	lock, err := bpffs.TryLock(string(folder))
 	if err != nil {
 		return errors.Is(err, unix.EWOULDBLOCK)
 	}

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
@@ -38,7 +37,7 @@ func (s *Store) Collect(network string, valid []Key, netns veth.NetNS) error {
 
 // path names the attachment as Key.path does.
 func (a published) path() string {
-	path, _ := filepath.Rel(attachments(a.ruleset), a.folder)
+	path, _ := filepath.Rel(attachments(a.ruleset), string(a.folder))
 	return path
 }
 
@@ -49,6 +48,6 @@ func (a published) isOf(network string) bool {
 // isIn tells whether the attachment is in a network namespace, as far as its
 // record says.
 func (a published) isIn(netns veth.NetNS) bool {
-	record, err := attachment.ReadRecord(a.folder)
+	record, err := a.folder.Record()
 	return err != nil || record.NetNS.Is(netns) || record.NetNS.IsSucceededBy(netns)
 }

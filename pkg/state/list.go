@@ -10,6 +10,7 @@ import (
 
 	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
 // Listed is an attachment and where it is kept.
@@ -19,10 +20,11 @@ type Listed struct {
 	Ruleset string
 	// Folder has the attachment's links and record, RulesetFolder the programs
 	// and maps.
-	Folder, RulesetFolder string
+	Folder        attachment.Folder
+	RulesetFolder datapath.Dir
 	// Interrupted tells that nothing is attached: a change of mode, tc hook or device
 	// was killed half-way, and the next change of anything will put back what was
-	// there. Folder has what is known of it, see attachment.ReadKept.
+	// there. Folder has what is known of it, see attachment.Folder.Kept.
 	Interrupted bool
 }
 
@@ -53,7 +55,7 @@ func Snapshot() ([]Listed, error) {
 
 // glance is what there is at some time.
 type glance struct {
-	folders       []string // of attachments
+	folders       []attachment.Folder
 	interruptions []interrupted
 }
 
@@ -69,7 +71,7 @@ func (g glance) listed() []Listed {
 	list := listFolders(g.folders)
 	for _, i := range g.interruptions {
 		list = append(list, Listed{
-			Key: i.key, Ruleset: filepath.Base(i.ruleset), Folder: i.folder, RulesetFolder: i.ruleset, Interrupted: true,
+			Key: i.key, Ruleset: i.ruleset.Name(), Folder: i.folder, RulesetFolder: i.ruleset, Interrupted: true,
 		})
 	}
 	slices.SortStableFunc(list, func(a, b Listed) int { return compareKeys(a.Key, b.Key) })
@@ -82,7 +84,7 @@ func (s *Store) list() ([]Listed, error) {
 }
 
 // attachmentFolders returns those of all attachments.
-func (s *Store) attachmentFolders() (all []string, err error) {
+func (s *Store) attachmentFolders() (all []attachment.Folder, err error) {
 	rulesets, err := s.listRulesets()
 	if err != nil {
 		return nil, err
@@ -97,24 +99,31 @@ func (s *Store) attachmentFolders() (all []string, err error) {
 	return all, nil
 }
 
-func listFolders(folders []string) []Listed {
+func listFolders(folders []attachment.Folder) []Listed {
 	var list []Listed
 	for _, folder := range folders {
-		ruleset := folder
-		for range 4 { // attachments/NETWORK/CONTAINER/INTERFACE
-			ruleset = filepath.Dir(ruleset)
-		}
+		ruleset := rulesetOf(folder)
 		list = append(list, Listed{
-			Key: keyOf(folder), Ruleset: filepath.Base(ruleset), Folder: folder, RulesetFolder: ruleset,
+			Key: keyOf(folder), Ruleset: ruleset.Name(), Folder: folder, RulesetFolder: ruleset,
 		})
 	}
 	slices.SortFunc(list, func(a, b Listed) int { return compareKeys(a.Key, b.Key) })
 	return list
 }
 
+// rulesetOf returns the ruleset of an attachment, which lies in it at
+// attachments/NETWORK/CONTAINER/INTERFACE.
+func rulesetOf(folder attachment.Folder) datapath.Dir {
+	path := string(folder)
+	for range 4 {
+		path = filepath.Dir(path)
+	}
+	return datapath.Dir(path)
+}
+
 // publishedIn returns the folders of a ruleset's attachments. What is no folder is
 // none of ours.
-func publishedIn(ruleset string) ([]string, error) {
+func publishedIn(ruleset datapath.Dir) (found []attachment.Folder, err error) {
 	folders := []string{attachments(ruleset)}
 	for range 3 {
 		var below []string
@@ -131,7 +140,10 @@ func publishedIn(ruleset string) ([]string, error) {
 		}
 		folders = below
 	}
-	return folders, nil
+	for _, folder := range folders {
+		found = append(found, attachment.Folder(folder))
+	}
+	return found, nil
 }
 
 func compareKeys(a, b Key) int {
@@ -142,19 +154,20 @@ func compareKeys(a, b Key) int {
 // keyOf returns the key of an attachment by its record, or by its path where
 // that cannot be read. A path has only the beginning of a name that is too long
 // for it.
-func keyOf(folder string) Key {
-	if record, err := attachment.ReadRecord(folder); err == nil {
+func keyOf(folder attachment.Folder) Key {
+	if record, err := folder.Record(); err == nil {
 		if key, err := decodeKey(record.Owner); err == nil {
 			return key
 		}
 	}
 	var names [3]string
+	path := string(folder)
 	for i := range names {
-		names[2-i] = filepath.Base(folder)
+		names[2-i] = filepath.Base(path)
 		if name, err := decodeName(names[2-i]); err == nil {
 			names[2-i] = name
 		}
-		folder = filepath.Dir(folder)
+		path = filepath.Dir(path)
 	}
 	return Key{Network: names[0], Container: names[1], Interface: names[2]}
 }

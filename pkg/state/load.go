@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/hook"
@@ -14,7 +15,7 @@ import (
 
 // isLoaded tells whether a ruleset is published. One whose folder has nothing but
 // claims is being loaded, or was by somebody who died.
-func isLoaded(ruleset string) bool { return datapath.IsDescribed(ruleset) }
+func isLoaded(ruleset datapath.Dir) bool { return ruleset.IsLoaded() }
 
 // loadAside loads a ruleset for an attachment of the key without the lock: long
 // lists of addresses take the kernel seconds. It returns a claim that keeps the
@@ -37,7 +38,7 @@ func (s *Store) loadAside(key Key, dev hook.Device, now situation) (hold *claim,
 		return nil, err
 	}
 	defer shared.Close()
-	others := foldersIn(claims(ruleset))
+	others := claimsOf(ruleset)
 	making, err := s.claim(ruleset, key)
 	if err != nil {
 		return nil, err
@@ -70,27 +71,27 @@ func (s *Store) loadAside(key Key, dev hook.Device, now situation) (hold *claim,
 }
 
 // turnIntoHold has a claim keep its ruleset, and be for no attachment any more.
-func (s *Store) turnIntoHold(c *claim, ruleset string) error {
+func (s *Store) turnIntoHold(c *claim, ruleset datapath.Dir) error {
 	folder, err := s.freeName(claims(ruleset), "")
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(c.folder, folder); err != nil {
+	if err := os.Rename(string(c.folder), folder); err != nil {
 		return fmt.Errorf("%w: keep the ruleset: %w", bpffs.ErrUnusable, err)
 	}
-	c.folder = folder
+	c.folder = attachment.Folder(folder)
 	return nil
 }
 
 // letGo ends a claim that keeps a ruleset, which goes unless somebody uses it.
-func (s *Store) letGo(hold *claim, ruleset string) {
+func (s *Store) letGo(hold *claim, ruleset datapath.Dir) {
 	_ = hold.discard()
 	s.prune(ruleset)
 }
 
 // publishLoaded publishes what was loaded, unless other rulesets have come that it
 // shares too little with: then whoever attaches loads it again.
-func (s *Store) publishLoaded(ruleset string, rs *datapath.Ruleset, programs *datapath.Programs, shared datapath.Shared) error {
+func (s *Store) publishLoaded(ruleset datapath.Dir, rs *datapath.Ruleset, programs *datapath.Programs, shared datapath.Shared) error {
 	now, err := s.shared("")
 	if err != nil {
 		return err
@@ -104,7 +105,7 @@ func (s *Store) publishLoaded(ruleset string, rs *datapath.Ruleset, programs *da
 
 // replaced returns the ruleset whose flows go on in the one that takes its place,
 // or "".
-func (s *situation) replaced(dev hook.Device) string {
+func (s *situation) replaced(dev hook.Device) datapath.Dir {
 	if !s.isBehind && len(s.existing) == 1 && s.existing[0].canBecome(dev, s.wanted) {
 		return s.existing[0].ruleset
 	}
@@ -113,11 +114,11 @@ func (s *situation) replaced(dev hook.Device) string {
 
 // waitFor waits until the claims that are there are no more: their owners load the
 // same ruleset.
-func waitFor(claims []string) error {
+func waitFor(claims []attachment.Folder) error {
 	deadline := time.Now().Add(bpffs.LockTimeout)
 	for _, folder := range claims {
-		if err := bpffs.WaitUnlocked(folder, deadline); err != nil {
-			return fmt.Errorf("wait for the ruleset %s: %w", filepath.Base(filepath.Dir(filepath.Dir(folder))), err)
+		if err := bpffs.WaitUnlocked(string(folder), deadline); err != nil {
+			return fmt.Errorf("wait for the ruleset %s: %w", filepath.Base(filepath.Dir(filepath.Dir(string(folder)))), err)
 		}
 	}
 	return nil

@@ -32,8 +32,8 @@ func (s *Store) recordsOn(dev hook.Device) (records []*attachment.Record) {
 	rulesets, _ := s.listRulesets()
 	for _, ruleset := range rulesets {
 		published, _ := publishedIn(ruleset)
-		for _, folder := range append(published, foldersIn(claims(ruleset))...) {
-			if record, err := attachment.ReadRecord(folder); err == nil && record.Device.Index == dev.Index {
+		for _, folder := range append(published, claimsOf(ruleset)...) {
+			if record, err := folder.Record(); err == nil && record.Device.Index == dev.Index {
 				records = append(records, record)
 			}
 		}

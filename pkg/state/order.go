@@ -18,12 +18,12 @@ func (s *Store) Ahead() []hook.ForeignTC { return s.ahead }
 func (s *Store) lookAhead(existing []published, wanted Wanted) (isBehind bool, err error) {
 	s.ahead = nil
 	for _, a := range existing {
-		ahead, err := attachment.Ahead(a.folder, a.ruleset, wanted.Ruleset.Hooks())
+		ahead, err := a.folder.Ahead(a.ruleset, wanted.Ruleset.Hooks())
 		if err != nil || len(ahead) == 0 {
 			continue // what is damaged is made anew
 		}
 		s.ahead = append(s.ahead, ahead...)
-		if attachment.CanBeFirst(a.folder, wanted.Hook, ahead) {
+		if a.folder.CanBeFirst(wanted.Hook, ahead) {
 			return true, nil
 		}
 	}
@@ -34,7 +34,7 @@ func (s *Store) lookAhead(existing []published, wanted Wanted) (isBehind bool, e
 // At tcx nobody is: they were put at the head.
 //
 // Returns a *attachment.BypassError if a rule cannot be enforced.
-func (s *Store) vet(record *attachment.Record, folder, ruleset string, rs *datapath.Ruleset) (err error) {
+func (s *Store) vet(record *attachment.Record, folder attachment.Folder, ruleset datapath.Dir, rs *datapath.Ruleset) (err error) {
 	s.ahead = nil
 	if rs == nil || record.Hook == hook.TCX {
 		return nil

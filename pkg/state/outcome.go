@@ -1,9 +1,6 @@
 package state
 
 import (
-	"path/filepath"
-
-	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/hook"
 )
@@ -26,9 +23,9 @@ func (s *Store) Outcome(key Key) (Outcome, error) {
 	if len(found) == 0 {
 		return Outcome{}, ErrNotAttached
 	}
-	record, err := attachment.ReadRecord(found[0].folder)
+	record, err := found[0].folder.Record()
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{record.Mode, record.Hook, record.Device, filepath.Base(found[0].ruleset)}, nil
+	return Outcome{record.Mode, record.Hook, record.Device, found[0].ruleset.Name()}, nil
 }

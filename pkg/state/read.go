@@ -39,8 +39,8 @@ func (r *Reader) Verify(key Key, dev hook.Device, wanted Wanted) error {
 	}
 	for _, a := range found {
 		rs := wanted.either(a).Ruleset
-		err = errors.Join(err, attachment.Verify(a.folder, a.ruleset, dev, rs, wanted.Hook),
-			attachment.VerifyOrder(a.folder, a.ruleset, rs))
+		err = errors.Join(err, a.folder.Verify(a.ruleset, dev, rs, wanted.Hook),
+			a.folder.VerifyOrder(a.ruleset, rs))
 	}
 	return err
 }

@@ -52,7 +52,7 @@ func (s *Store) remove(a published) error {
 	if err != nil {
 		return err
 	}
-	removeEmpty(filepath.Dir(a.folder), a.ruleset)
+	removeEmpty(filepath.Dir(string(a.folder)), a.ruleset)
 	var discarded error
 	err = s.unlocked(func() error {
 		if discarded = s.detachNow(claim); discarded == nil {
@@ -73,7 +73,7 @@ func (s *Store) detachNow(c *claim) error {
 	if !s.insist {
 		return nil
 	}
-	err := attachment.DetachTCX(c.folder)
+	err := c.folder.DetachTCX()
 	if err != nil {
 		err = errors.Join(err, c.lock.Close())
 	}
@@ -83,20 +83,20 @@ func (s *Store) detachNow(c *claim) error {
 // disable does nothing if the device's index has been given to another container
 // of the ruleset since: the activation is that one's.
 func (a published) disable() error {
-	record, err := attachment.ReadRecord(a.folder)
+	record, err := a.folder.Record()
 	if err != nil {
 		return a.disableByLink()
 	}
 	if isOthers, err := a.isOthers(record.Device.Index); isOthers || err != nil {
 		return err
 	}
-	return datapath.Disable(a.ruleset, record.Activation())
+	return a.ruleset.Disable(record.Activation())
 }
 
 // isOthers tells whether an activation that names no owner, as those of an earlier
 // build, is needed by another attachment of the ruleset, which is on the device.
 func (a published) isOthers(index int) (bool, error) {
-	activation, err := datapath.ActivationAt(a.ruleset, index)
+	activation, err := a.ruleset.ActivationAt(index)
 	if activation == nil || activation.Owner != 0 || err != nil {
 		return false, err // else the owner decides
 	}
@@ -105,7 +105,7 @@ func (a published) isOthers(index int) (bool, error) {
 		if folder == a.folder {
 			continue
 		}
-		if isOn, err := attachment.IsPlacedAt(folder, index); isOn || err != nil {
+		if isOn, err := folder.IsPlacedAt(index); isOn || err != nil {
 			return isOn, err
 		}
 	}
@@ -115,15 +115,15 @@ func (a published) isOthers(index int) (bool, error) {
 // disableByLink is for an attachment whose record cannot be read. The device that
 // its links are on is its own.
 func (a published) disableByLink() error {
-	index := attachment.PlacedAt(a.folder)
+	index := a.folder.PlacedAt()
 	if index == 0 {
 		return nil
 	}
-	activation, err := datapath.ActivationAt(a.ruleset, index)
+	activation, err := a.ruleset.ActivationAt(index)
 	if activation == nil || err != nil {
 		return err
 	}
-	return datapath.Disable(a.ruleset, *activation)
+	return a.ruleset.Disable(*activation)
 }
 
 // clearWay makes sure that nobody else's rules are on a device that is about to be
@@ -139,14 +139,14 @@ func (s *Store) clearWay(dev hook.Device, netns veth.NetNS, own []published) err
 	}
 	ids := idsOf(own)
 	for _, ruleset := range rulesets {
-		activation, err := datapath.ActivationAt(ruleset, dev.Index)
+		activation, err := ruleset.ActivationAt(dev.Index)
 		if err != nil {
 			return err
 		}
 		if activation == nil || ids[activation.Owner] {
 			continue
 		}
-		rs, err := datapath.ReadDescription(ruleset)
+		rs, err := ruleset.Description()
 		if err != nil || !rs.NetNS.Is(netns) {
 			continue // another node's device
 		}
@@ -161,7 +161,7 @@ func (s *Store) clearWay(dev hook.Device, netns veth.NetNS, own []published) err
 func idsOf(own []published) map[uint64]bool {
 	ids := map[uint64]bool{}
 	for _, a := range own {
-		if record, err := attachment.ReadRecord(a.folder); err == nil {
+		if record, err := a.folder.Record(); err == nil {
 			ids[record.ID] = true
 		}
 	}
@@ -170,7 +170,7 @@ func idsOf(own []published) map[uint64]bool {
 
 // displace ends an activation of the device, unless its owner is there.
 func (s *Store) displace(
-	ruleset string, activation datapath.Activation, dev hook.Device, netns veth.NetNS, own []published,
+	ruleset datapath.Dir, activation datapath.Activation, dev hook.Device, netns veth.NetNS, own []published,
 ) error {
 	holder, record, err := s.holderOf(ruleset, activation)
 	switch {
@@ -181,9 +181,9 @@ func (s *Store) displace(
 	case record == nil && holder.folder != "":
 		return hook.HeldBy(dev, keyOf(holder.folder).String())
 	case record == nil:
-		return datapath.Disable(ruleset, activation)
+		return ruleset.Disable(activation)
 	}
-	switch found := attachment.Locate(holder.folder, record, netns); {
+	switch found := holder.folder.Locate(record, netns); {
 	case found.Presence == attachment.Gone:
 		defer s.keepLock()()
 		return s.remove(holder)
@@ -192,7 +192,7 @@ func (s *Store) displace(
 	case found.Presence == attachment.Here && !found.Bare:
 		return hook.HeldBy(dev, keyOf(holder.folder).String())
 	}
-	return datapath.Disable(ruleset, activation)
+	return ruleset.Disable(activation)
 }
 
 // holderOf returns the attachment of the ruleset that the activation is of, with
@@ -201,20 +201,20 @@ func (s *Store) displace(
 //
 // What cannot be read for now could be the one: that is an error, or somebody would
 // take the activation for nobody's.
-func (s *Store) holderOf(ruleset string, activation datapath.Activation) (published, *attachment.Record, error) {
+func (s *Store) holderOf(ruleset datapath.Dir, activation datapath.Activation) (published, *attachment.Record, error) {
 	folders, err := publishedIn(ruleset)
 	if err != nil {
 		return published{}, nil, err
 	}
 	for _, folder := range folders {
-		record, err := attachment.ReadRecord(folder)
+		record, err := folder.Record()
 		switch {
 		case err == nil && record.Activation() == activation:
 			return published{ruleset, folder}, record, nil
 		case err == nil:
 		case !attachment.IsNoRecord(err):
 			return published{}, nil, err
-		case attachment.PlacedAt(folder) == activation.Index:
+		case folder.PlacedAt() == activation.Index:
 			return published{ruleset, folder}, nil, nil
 		}
 	}
@@ -228,11 +228,11 @@ func (s *Store) refuseShared(dev hook.Device, netns veth.NetNS) error {
 		return err
 	}
 	for i := range list {
-		record, err := attachment.ReadRecord(list[i].Folder)
+		record, err := list[i].Folder.Record()
 		if err != nil || record.Device.Index != dev.Index {
 			continue
 		}
-		found := attachment.Locate(list[i].Folder, record, netns)
+		found := list[i].Folder.Locate(record, netns)
 		if found.Presence == attachment.Here && !found.Bare && found.Device.Index == dev.Index {
 			return hook.HeldBy(dev, list[i].Key.String())
 		}

@@ -3,7 +3,6 @@ package state
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
@@ -15,7 +14,7 @@ import (
 // canBecome tells whether the attachment can be given other programs without a
 // gap, as against being removed and made anew.
 func (a published) canBecome(dev hook.Device, wanted Wanted) bool {
-	return attachment.CanReplace(a.folder, dev, wanted.Ruleset.NetNS, wanted.Ruleset.Mode, wanted.Hook)
+	return a.folder.CanReplace(dev, wanted.Ruleset.NetNS, wanted.Ruleset.Mode, wanted.Hook)
 }
 
 // replace exchanges the rules of a running container: each packet is under the
@@ -25,7 +24,7 @@ func (a published) canBecome(dev hook.Device, wanted Wanted) bool {
 // A note says that this is going on, for who finds that it was not finished. On
 // an error the old programs are put back, or, where the new rules are in force
 // already, the next change does what is left.
-func (s *Store) replace(key Key, old published, dev hook.Device, ruleset string, wanted Wanted) error {
+func (s *Store) replace(key Key, old published, dev hook.Device, ruleset datapath.Dir, wanted Wanted) error {
 	if err := s.unsettled[ruleset]; err != nil {
 		return fmt.Errorf("an earlier exchange of rules is not done: %w", err)
 	}
@@ -34,13 +33,13 @@ func (s *Store) replace(key Key, old published, dev hook.Device, ruleset string,
 		return err
 	}
 	defer programs.Close()
-	record, err := attachment.ReadRecord(old.folder)
+	record, err := old.folder.Record()
 	if err != nil {
 		return err
 	}
 	note := attachment.Intent{
 		Owner: key.encode(), Device: dev, ID: record.ID, NetNS: wanted.Ruleset.NetNS,
-		From: filepath.Base(old.ruleset), ContainerRules: wanted.ContainerRules,
+		From: old.ruleset.Name(), ContainerRules: wanted.ContainerRules,
 	}
 	claim, err := s.noteExchange(ruleset, note)
 	if err == nil {
@@ -56,7 +55,7 @@ func (s *Store) replace(key Key, old published, dev hook.Device, ruleset string,
 }
 
 // noteExchange leaves a note in the new ruleset before anything is exchanged.
-func (s *Store) noteExchange(ruleset string, note attachment.Intent) (*claim, error) {
+func (s *Store) noteExchange(ruleset datapath.Dir, note attachment.Intent) (*claim, error) {
 	claim, err := s.hold(ruleset)
 	if err != nil {
 		return nil, err
@@ -70,12 +69,12 @@ func (s *Store) noteExchange(ruleset string, note attachment.Intent) (*claim, er
 // exchange puts the new programs in the place of the old ones, to which they
 // hand all packets over until they are told to heed the device. That is the one
 // instant from which the new rules are in force.
-func (s *Store) exchange(old published, activation datapath.Activation, programs *datapath.Programs, ruleset string, wanted Wanted) error {
-	hooks, err := datapath.PinnedHooks(old.ruleset)
+func (s *Store) exchange(old published, activation datapath.Activation, programs *datapath.Programs, ruleset datapath.Dir, wanted Wanted) error {
+	hooks, err := old.ruleset.Hooks()
 	if err != nil {
 		return err
 	}
-	before, err := datapath.Open(old.ruleset, hooks)
+	before, err := old.ruleset.Open(hooks)
 	if err != nil {
 		return err
 	}
@@ -86,14 +85,14 @@ func (s *Store) exchange(old published, activation datapath.Activation, programs
 	if err := copyFlows(old.ruleset, ruleset, activation.Index); err != nil {
 		return err
 	}
-	handsOver, err := datapath.HandOver(ruleset, before)
+	handsOver, err := ruleset.HandOver(before)
 	if err != nil {
 		return err
 	}
 	if !handsOver {
 		return exchangeOneByOne(old, activation, programs, ruleset)
 	}
-	if err := attachment.Replace(programs, old.folder); err != nil {
+	if err := old.folder.Replace(programs); err != nil {
 		return err
 	}
 	// A packet that the old XDP program changed is still to be completed by a tc
@@ -104,25 +103,30 @@ func (s *Store) exchange(old published, activation datapath.Activation, programs
 
 // exchangeOneByOne is for programs that cannot hand packets over: both rulesets
 // heed the device while they are exchanged one by one.
-func exchangeOneByOne(old published, activation datapath.Activation, programs *datapath.Programs, ruleset string) error {
+func exchangeOneByOne(old published, activation datapath.Activation, programs *datapath.Programs, ruleset datapath.Dir) error {
 	if err := programs.Enable(activation); err != nil {
 		return err
 	}
-	err := attachment.Replace(programs, old.folder)
+	err := old.folder.Replace(programs)
 	if err == nil {
 		return nil
 	}
-	if failed := attachment.Restore(old.folder, old.ruleset); failed != nil {
+	if failed := old.folder.Restore(old.ruleset); failed != nil {
 		return errors.Join(err, failed)
 	}
-	return errors.Join(err, datapath.Disable(ruleset, activation))
+	return errors.Join(err, ruleset.Disable(activation))
 }
 
-func copyFlows(from, to string, ifindex int) error {
-	flows, err := flow.Open(from)
+func copyFlows(from, to datapath.Dir, ifindex int) error {
+	source, err := from.OpenFlows()
 	if err != nil {
 		return err
 	}
-	defer flows.Close()
-	return flow.Copy(flows, to, ifindex)
+	defer source.Close()
+	target, err := to.OpenFlows()
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	return flow.Copy(source, target, ifindex)
 }

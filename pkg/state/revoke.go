@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 )
 
@@ -32,7 +33,7 @@ func (s *Store) revoke(key Key) error {
 
 // revokeClaim has nothing to do where another DEL came before, or where the ADD
 // has given up by itself: without the lock, if it could not have that back.
-func revokeClaim(folder string) error {
+func revokeClaim(folder attachment.Folder) error {
 	err := os.Mkdir(revocation(folder), 0o700)
 	if errors.Is(err, os.ErrExist) || errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -42,7 +43,7 @@ func revokeClaim(folder string) error {
 
 // revocation is there if the attachment that a folder was claimed for is not
 // wanted any more.
-func revocation(folder string) string { return filepath.Join(folder, "revoked") }
+func revocation(folder attachment.Folder) string { return filepath.Join(string(folder), "revoked") }
 
 // alone returns an error wrapping bpffs.ErrBusy if somebody is attaching the key
 // already, which no runtime should have two do at once.
@@ -55,15 +56,15 @@ func (s *Store) alone(key Key) error {
 }
 
 // making returns the folders that were claimed for attachments of the key.
-func (s *Store) making(key Key) ([]string, error) {
+func (s *Store) making(key Key) ([]attachment.Folder, error) {
 	rulesets, err := s.listRulesets()
 	if err != nil {
 		return nil, err
 	}
-	var making []string
+	var making []attachment.Folder
 	for _, ruleset := range rulesets {
-		for _, folder := range foldersIn(claims(ruleset)) {
-			if strings.HasPrefix(filepath.Base(folder), claimPrefix(key)) {
+		for _, folder := range claimsOf(ruleset) {
+			if strings.HasPrefix(filepath.Base(string(folder)), claimPrefix(key)) {
 				making = append(making, folder)
 			}
 		}

@@ -19,8 +19,8 @@ import (
 
 // settleExchange does what the dead owner of a claim would have done, if that
 // was exchanging programs.
-func (s *Store) settleExchange(ruleset, folder string) error {
-	note, err := attachment.ReadIntent(folder)
+func (s *Store) settleExchange(ruleset datapath.Dir, folder attachment.Folder) error {
+	note, err := folder.Intent()
 	if err != nil && attachment.IsNoRecord(err) {
 		return nil
 	}
@@ -29,7 +29,7 @@ func (s *Store) settleExchange(ruleset, folder string) error {
 	}
 	if err != nil && !errors.Is(err, errElsewhere) {
 		if s.unsettled == nil {
-			s.unsettled = map[string]error{}
+			s.unsettled = map[datapath.Dir]error{}
 		}
 		s.unsettled[ruleset] = err
 	}
@@ -42,12 +42,12 @@ var errElsewhere = errors.New("the device is in another network namespace")
 
 // settle brings an exchange to its end: on to the new rules where they are in
 // force, else back to the old programs. It can be done again and again.
-func (s *Store) settle(ruleset string, note *attachment.Intent) error {
+func (s *Store) settle(ruleset datapath.Dir, note *attachment.Intent) error {
 	key, err := decodeKey(note.Owner)
 	if err != nil {
 		return nil //nolint:nilerr // nobody knows what it is about
 	}
-	active, err := datapath.IsEnabled(ruleset, note.Activation())
+	active, err := ruleset.IsEnabled(note.Activation())
 	if err != nil {
 		return err
 	}
@@ -61,12 +61,12 @@ func (s *Store) settle(ruleset string, note *attachment.Intent) error {
 	case isMoved:
 		err = finish(old, moved, note)
 	case active:
-		err = datapath.Disable(ruleset, note.Activation()) // it was removed since
+		err = ruleset.Disable(note.Activation()) // it was removed since
 	}
 	if err != nil {
 		return err
 	}
-	return datapath.EndHandOver(ruleset)
+	return ruleset.EndHandOver()
 }
 
 // leave puts the old programs back, or leaves the new ones alone on the device
@@ -89,12 +89,12 @@ func (s *Store) leave(old, moved published, active bool, note *attachment.Intent
 			return err
 		}
 	}
-	isPlaced, err := attachment.IsPlaced(old.folder)
+	isPlaced, err := old.folder.IsPlaced()
 	switch {
 	case err != nil:
 		return err
 	case !active && isPlaced:
-		return attachment.Restore(old.folder, old.ruleset)
+		return old.folder.Restore(old.ruleset)
 	case !active:
 		return nil
 	case isPlaced:
@@ -105,26 +105,26 @@ func (s *Store) leave(old, moved published, active bool, note *attachment.Intent
 	if err := publish(old.folder, moved.folder); err != nil {
 		return err
 	}
-	removeEmpty(filepath.Dir(old.folder), old.ruleset)
+	removeEmpty(filepath.Dir(string(old.folder)), old.ruleset)
 	return nil
 }
 
-func takeOver(folder, ruleset string) error {
-	programs, err := datapath.OpenAll(ruleset)
+func takeOver(folder attachment.Folder, ruleset datapath.Dir) error {
+	programs, err := ruleset.OpenAll()
 	if err != nil {
 		return err
 	}
 	defer programs.Close()
-	if err := attachment.Replace(programs, folder); err != nil {
+	if err := folder.Replace(programs); err != nil {
 		return err
 	}
-	return attachment.Clear(programs, folder)
+	return folder.Clear(programs)
 }
 
 // finish takes over what the old programs counted, once they run no more, and
 // ends their heeding the device. Where they heed it no more, that was done.
 func finish(old, moved published, note *attachment.Intent) error {
-	record, err := attachment.ReadRecord(moved.folder)
+	record, err := moved.folder.Record()
 	if err != nil {
 		return err
 	}
@@ -133,16 +133,16 @@ func finish(old, moved published, note *attachment.Intent) error {
 			return err
 		}
 	}
-	return datapath.Disable(old.ruleset, note.Activation())
+	return old.ruleset.Disable(note.Activation())
 }
 
 func carry(old, moved published, note *attachment.Intent) error {
 	kernel.Quiesce()
-	rs, err := datapath.ReadDescription(moved.ruleset)
+	rs, err := moved.ruleset.Description()
 	if err != nil {
 		return err
 	}
-	carried, err := attachment.CarryCounters(moved.folder, old.ruleset, rs.Rules)
+	carried, err := moved.folder.CarryCounters(old.ruleset, rs.Rules)
 	switch {
 	case err == nil, errors.Is(err, os.ErrNotExist): // what somebody removed is lost
 	case errors.Is(err, pin.ErrPin):
@@ -150,13 +150,13 @@ func carry(old, moved published, note *attachment.Intent) error {
 	default:
 		return fmt.Errorf("%w: take over the counters: %w", hook.ErrAttach, err)
 	}
-	return attachment.Carry(moved.folder, carried, note.From, note.ContainerRules)
+	return moved.folder.Carry(carried, note.From, note.ContainerRules)
 }
 
 // exists tells whether the attachment is published. What is no folder is
 // somebody else's.
 func (a published) exists() (bool, error) {
-	info, err := os.Lstat(a.folder)
+	info, err := os.Lstat(string(a.folder))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return false, nil
 	}

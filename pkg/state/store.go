@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
@@ -25,7 +26,7 @@ type Store struct {
 	made int
 	// unsettled says, by ruleset, why an exchange of rules that was not finished
 	// could not be brought to its end.
-	unsettled map[string]error
+	unsettled map[datapath.Dir]error
 	// unrestored says, by key, why what was kept of it could not be put back.
 	unrestored map[Key]error
 	// ahead is what Ahead returns.
@@ -101,12 +102,14 @@ func (s *Store) relock() (err error) {
 	return err
 }
 
-func (s *Store) tmp() string                { return filepath.Join(s.root, "tmp") }
-func (s *Store) rulesets() string           { return filepath.Join(s.root, "rulesets") }
-func (s *Store) ruleset(hash string) string { return filepath.Join(s.rulesets(), hash) }
+func (s *Store) tmp() string      { return filepath.Join(s.root, "tmp") }
+func (s *Store) rulesets() string { return filepath.Join(s.root, "rulesets") }
+func (s *Store) ruleset(hash string) datapath.Dir {
+	return datapath.Dir(filepath.Join(s.rulesets(), hash))
+}
 
 // attachments is the folder of those who use a ruleset.
-func attachments(ruleset string) string { return filepath.Join(ruleset, "attachments") }
+func attachments(ruleset datapath.Dir) string { return filepath.Join(string(ruleset), "attachments") }
 
 // temporary makes a folder to build a ruleset in.
 func (s *Store) temporary() (string, error) { return s.makeFolder(s.tmp(), "") }
@@ -142,11 +145,11 @@ func (s *Store) freeName(top, prefix string) (string, error) {
 }
 
 // publish renames what was built to where it belongs.
-func publish(built, path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+func publish[A, B ~string](built A, path B) error {
+	if err := os.MkdirAll(filepath.Dir(string(path)), 0o700); err != nil {
 		return fmt.Errorf("%w: make a folder: %w", bpffs.ErrUnusable, err)
 	}
-	if err := os.Rename(built, path); err != nil {
+	if err := os.Rename(string(built), string(path)); err != nil {
 		return fmt.Errorf("%w: publish: %w", bpffs.ErrUnusable, err)
 	}
 	return nil
@@ -154,8 +157,8 @@ func publish(built, path string) error {
 
 // removeEmpty removes the folder and its parents as far as they are empty and
 // can be removed, up to but not including top.
-func removeEmpty(folder, top string) {
-	for folder != top {
+func removeEmpty[T ~string](folder string, top T) {
+	for folder != string(top) {
 		if err := unix.Rmdir(folder); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return
 		}

@@ -21,7 +21,7 @@ import (
 func (s *Store) sweep() {
 	for _, folder := range foldersIn(s.tmp()) {
 		// Folders in it may be left that are empty, if removing them failed.
-		_, _ = hasUsers(folder)
+		_, _ = hasUsers(datapath.Dir(folder))
 		_ = discard(folder)
 	}
 	s.sweepClaims()
@@ -44,11 +44,11 @@ func (s *Store) sweepClaims() {
 func (s *Store) sweepOthers() (left []published) {
 	rulesets, _ := s.listRulesets()
 	for _, ruleset := range rulesets {
-		for _, folder := range foldersIn(claims(ruleset)) {
+		for _, folder := range claimsOf(ruleset) {
 			if isAlive(folder) {
 				continue
 			}
-			switch _, err := attachment.ReadKept(folder); {
+			switch _, err := folder.Kept(); {
 			case err == nil:
 				left = append(left, published{ruleset, folder})
 			case !attachment.IsNoRecord(err): // for now
@@ -63,7 +63,7 @@ func (s *Store) sweepOthers() (left []published) {
 // restoreKept puts back what the dead owner of a claim had taken off. What cannot
 // be put back stays for the next sweep.
 func (s *Store) restoreKept(a published) {
-	record, err := attachment.ReadKept(a.folder)
+	record, err := a.folder.Kept()
 	if err != nil {
 		return
 	}
@@ -92,7 +92,7 @@ func foldersIn(top string) []string {
 
 // prune removes the ruleset if nobody uses it. Without the lock, or where it
 // cannot be read, nobody can tell; then a sweep to come does.
-func (s *Store) prune(ruleset string) {
+func (s *Store) prune(ruleset datapath.Dir) {
 	if s.lock == nil {
 		return
 	}
@@ -104,7 +104,7 @@ func (s *Store) prune(ruleset string) {
 
 // hasUsers tells whether a ruleset has claims or attachments. Their folders, if
 // they are empty, are removed.
-func hasUsers(ruleset string) (bool, error) {
+func hasUsers(ruleset datapath.Dir) (bool, error) {
 	for _, users := range []struct {
 		folder string
 		levels int
@@ -154,16 +154,16 @@ func isUsed(top string, levels int) (bool, error) {
 
 // discard removes an unpublished folder, be it an attachment or a ruleset, but
 // not what somebody else has put into folders in it.
-func discard(folder string) error {
-	if err := attachment.Detach(folder); err != nil {
+func discard[F ~string](folder F) error {
+	if err := attachment.Folder(folder).Detach(); err != nil {
 		return fmt.Errorf("remove %s: %w", folder, err)
 	}
-	if err := datapath.Unpin(folder); err != nil {
+	if err := datapath.Dir(folder).Unpin(); err != nil {
 		return fmt.Errorf("%w: remove %s: %w", bpffs.ErrUnusable, folder, err)
 	}
-	removeEmptyIn(folder)
-	err := unix.Rmdir(folder)
-	if err == nil || errors.Is(err, os.ErrNotExist) || isNotEmpty(err) && len(foldersIn(folder)) > 0 {
+	removeEmptyIn(string(folder))
+	err := unix.Rmdir(string(folder))
+	if err == nil || errors.Is(err, os.ErrNotExist) || isNotEmpty(err) && len(foldersIn(string(folder))) > 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: remove %s: %w", bpffs.ErrUnusable, folder, err)
@@ -180,15 +180,15 @@ func removeEmptyIn(folder string) {
 func isNotEmpty(err error) bool { return errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) }
 
 // retire moves a ruleset out of sight at once, then removes it.
-func (s *Store) retire(ruleset string) error {
-	if _, err := os.Stat(ruleset); errors.Is(err, os.ErrNotExist) {
+func (s *Store) retire(ruleset datapath.Dir) error {
+	if _, err := os.Stat(string(ruleset)); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	aside, err := s.freeName(s.tmp(), "")
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(ruleset, aside); err != nil {
+	if err := os.Rename(string(ruleset), aside); err != nil {
 		return fmt.Errorf("%w: remove %s: %w", bpffs.ErrUnusable, ruleset, err)
 	}
 	return discard(aside)

@@ -3,7 +3,6 @@ package state
 import (
 	"encoding/json"
 
-	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -29,7 +28,7 @@ func (w Wanted) with(rs *datapath.Ruleset) Wanted {
 }
 
 // folder is that of the ruleset in the state.
-func (s *Store) folder(w Wanted) string { return s.ruleset(w.Ruleset.Hash(w.Table)) }
+func (s *Store) folder(w Wanted) datapath.Dir { return s.ruleset(w.Ruleset.Hash(w.Table)) }
 
 // choose settles which of the two rulesets a device gets. The mode that it has
 // already stays: another could not be had without a gap.
@@ -38,12 +37,12 @@ func (w Wanted) choose(existing []published, site hook.InterfaceState) Wanted {
 		return w
 	}
 	for _, a := range existing {
-		record, err := attachment.ReadRecord(a.folder)
+		record, err := a.folder.Record()
 		switch {
 		case err != nil || record.Device.Index != site.Device.Index || !record.NetNS.Is(w.Ruleset.NetNS):
-		case record.Mode == w.Fallback.Mode && attachment.IsLive(a.folder, record):
+		case record.Mode == w.Fallback.Mode && a.folder.IsLive(record):
 			return w.with(w.Fallback)
-		case record.Mode == w.Ruleset.Mode && attachment.HoldsXDP(a.folder, record):
+		case record.Mode == w.Ruleset.Mode && a.folder.HoldsXDP(record):
 			return w.with(w.Ruleset)
 		}
 	}
@@ -56,7 +55,7 @@ func (w Wanted) choose(existing []published, site hook.InterfaceState) Wanted {
 // either returns what is wanted with that of the two rulesets that has the mode
 // of an attachment.
 func (w Wanted) either(a published) Wanted {
-	record, err := attachment.ReadRecord(a.folder)
+	record, err := a.folder.Record()
 	if err == nil && w.Fallback != nil && record.Mode == w.Fallback.Mode {
 		return w.with(w.Fallback)
 	}

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/trace"
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-func listen(t *testing.T, dir string, options trace.Options) *trace.Listener {
+func listen(t *testing.T, dir datapath.Dir, options trace.Options) *trace.Listener {
 	t.Helper()
-	l, err := trace.Listen(dir, options)
+	l, err := trace.Listen(string(dir), options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,13 +23,13 @@ const listenerDir = "XDP_PORT_TEST_LISTENER"
 // and the first packet after that makes tracing cost nothing again.
 func TestDeadListener(t *testing.T) {
 	if dir := os.Getenv(listenerDir); dir != "" {
-		listen(t, dir, trace.Options{})
+		listen(t, datapath.Dir(dir), trace.Options{})
 		fmt.Println("listening")
 		select {}
 	}
 	programs, dir := programtest.Pinned(t, programtest.TraceRules(), datapath.Shared{})
 	victim := exec.Command(os.Args[0], "-test.run=^TestDeadListener$")
-	victim.Env = append(os.Environ(), listenerDir+"="+dir)
+	victim.Env = append(os.Environ(), listenerDir+"="+string(dir))
 	victim.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	output, err := victim.StdoutPipe()
 	if err != nil {
@@ -44,20 +44,20 @@ func TestDeadListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(trace.ListenFor + trace.RenewEvery) // it goes on for longer than it said first
-	if _, err := trace.Listen(dir, trace.Options{}); !errors.Is(err, trace.ErrListening) {
+	if _, err := trace.Listen(string(dir), trace.Options{}); !errors.Is(err, trace.ErrListening) {
 		t.Errorf("a second listener got %v", err)
 	}
 	if err := victim.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = victim.Wait()
-	if _, err := trace.Listen(dir, trace.Options{}); !errors.Is(err, trace.ErrListening) {
+	if _, err := trace.Listen(string(dir), trace.Options{}); !errors.Is(err, trace.ErrListening) {
 		t.Errorf("a listener at once after the first one's death got %v", err)
 	}
 	time.Sleep(trace.ListenFor)
 	frame := bpftest.UDP(bpftest.Outside, 53, bpftest.Inside, 4000).Bytes()
 	bpftest.Run(t, programs.ToContainer, frame)
-	if until, err := trace.ListeningUntil(dir); until != 0 || err != nil {
+	if until, err := trace.ListeningUntil(string(dir)); until != 0 || err != nil {
 		t.Errorf("the dead listener is not forgotten: %d, %v", until, err)
 	}
 	l := listen(t, dir, trace.Options{})

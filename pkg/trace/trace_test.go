@@ -99,7 +99,7 @@ func TestTraceIsShared(t *testing.T) {
 	bpftest.StayOnCPU(t)
 	one := programtest.TraceRules()
 	first, dir := programtest.Pinned(t, one, datapath.Shared{})
-	shared, err := datapath.OpenShared([]string{dir})
+	shared, err := datapath.OpenShared([]datapath.Dir{dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,10 +110,10 @@ func TestTraceIsShared(t *testing.T) {
 	alone, aloneDir := programtest.Pinned(t, one, datapath.Shared{})
 	l := listen(t, dir, trace.Options{})
 	for _, heard := range []struct {
-		dir  string
+		dir  datapath.Dir
 		want bool
 	}{{dir, true}, {otherDir, true}, {aloneDir, false}} {
-		if got, err := l.Hears(heard.dir); got != heard.want || err != nil {
+		if got, err := l.Hears(string(heard.dir)); got != heard.want || err != nil {
 			t.Errorf("%s is heard: %t, %v, should be %t", heard.dir, got, err, heard.want)
 		}
 	}

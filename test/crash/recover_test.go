@@ -12,7 +12,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/test/internal/ptrace"
@@ -145,7 +144,7 @@ func TestDetachedMeanwhile(t *testing.T) {
 // detach detaches one of an attachment's links.
 func detach(t *testing.T, from state.Listed, pin string) {
 	t.Helper()
-	l, err := link.LoadPinnedLink(filepath.Join(from.Folder, pin), nil)
+	l, err := link.LoadPinnedLink(filepath.Join(string(from.Folder), pin), nil)
 	must(t, err)
 	defer l.Close()
 	must(t, l.Detach())
@@ -226,7 +225,7 @@ func recoverAfter(t *testing.T, w *world, hook string, reached func(ptrace.Call)
 func (w *world) counters(t *testing.T) *datapath.Counters {
 	t.Helper()
 	a := w.attachment(t)
-	counters, err := attachment.ReadCounters(a.Folder, a.RulesetFolder)
+	counters, err := a.Folder.Counters(a.RulesetFolder)
 	must(t, err)
 	return counters
 }

@@ -46,7 +46,7 @@ func directCounters(t *testing.T, c *node.Container) *datapath.Counters {
 	t.Helper()
 	ruleset := directRuleset(t, c)
 	folder := filepath.Join(ruleset, "attachments", "lab", c.PluginID(), c.IfName)
-	counters, err := attachment.ReadCounters(folder, ruleset)
+	counters, err := attachment.Folder(folder).Counters(datapath.Dir(ruleset))
 	must(t, err)
 	return counters
 }

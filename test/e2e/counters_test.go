@@ -23,7 +23,7 @@ func countersOf(t *testing.T, n *node.Node, c *node.Container) *datapath.Counter
 		if err != nil {
 			return err
 		}
-		programs, err := datapath.Open(rulesetOf(t, c), datapath.Hooks{})
+		programs, err := datapath.Dir(rulesetOf(t, c)).Open(datapath.Hooks{})
 		if err != nil {
 			return err
 		}

@@ -90,7 +90,7 @@ func TestLogReportsTheAttachment(t *testing.T) {
 	add := func(l line) {
 		t.Helper()
 		wantSuccess(t, plugin(t, c, "ADD", config))
-		record, err := attachment.ReadRecord(directAttachment(t, c))
+		record, err := attachment.Folder(directAttachment(t, c)).Record()
 		must(t, err)
 		device = record.Device.Name
 		l.TCHook, l.Device, l.Ruleset, l.Rules = record.Hook.String(), device, filepath.Base(directRuleset(t, c)), len(tutorial())

@@ -132,7 +132,7 @@ func TestForeignProgramMakesAutoTC(t *testing.T) {
 			t.Helper()
 			must(t, node.ExchangeUDP(c.NS, far("IPv4", 7999), node.Sizes(10, 0, 1000)))
 			wantSuccess(t, plugin(t, c, "CHECK", config))
-			record, err := attachment.ReadRecord(directAttachment(t, c))
+			record, err := attachment.Folder(directAttachment(t, c)).Record()
 			must(t, err)
 			if record.Mode != mode {
 				t.Errorf("the mode is %s, should be %s", record.Mode, mode)

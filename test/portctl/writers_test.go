@@ -28,7 +28,7 @@ func folderOf(t *testing.T, c *node.Container) string {
 	must(t, err)
 	for _, l := range listed {
 		if l.Key.Container == c.ID() {
-			return l.Folder
+			return string(l.Folder)
 		}
 	}
 	t.Fatalf("%s is not attached", c.ID())

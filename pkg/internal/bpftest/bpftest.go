@@ -20,9 +20,10 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// loopback is the device that a test run's packets come from.
+// Loopback is the device that a test run's packets come from.
 const Loopback = 1
 
+// Inside and Outside are a container and its peer.
 var (
 	Inside  = netip.MustParseAddr("10.88.0.2")
 	Outside = netip.MustParseAddr("10.99.0.2")
@@ -36,7 +37,7 @@ func NeedRoot(t testing.TB) {
 	}
 }
 
-// bpffs mounts a BPF file system.
+// BPFFS mounts a BPF file system.
 func BPFFS(t *testing.T) string {
 	t.Helper()
 	NeedRoot(t)
@@ -52,7 +53,7 @@ func BPFFS(t *testing.T) string {
 	return dir
 }
 
-// devices makes devices in a network namespace of the test's own.
+// Devices makes devices in a network namespace of the test's own.
 func Devices(t *testing.T, indices ...int) {
 	t.Helper()
 	NeedRoot(t)
@@ -70,6 +71,7 @@ func Devices(t *testing.T, indices ...int) {
 	}
 }
 
+// Run runs a program once on a frame.
 func Run(t *testing.T, program *ebpf.Program, frame []byte) (uint32, []byte) {
 	t.Helper()
 	options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256)}
@@ -80,7 +82,7 @@ func Run(t *testing.T, program *ebpf.Program, frame []byte) (uint32, []byte) {
 	return result, options.DataOut
 }
 
-// stayOnCPU keeps XDP and tc of a packet on one CPU.
+// StayOnCPU keeps XDP and tc of a packet on one CPU.
 func StayOnCPU(t testing.TB) {
 	t.Helper()
 	leave, err := affinity.Stay()
@@ -90,7 +92,7 @@ func StayOnCPU(t testing.TB) {
 	t.Cleanup(leave)
 }
 
-// letJiffyPass waits until packets are later than those before, by the clock that
+// LetJiffyPass waits until packets are later than those before, by the clock that
 // programs have for flows. A busy machine may not move it for long.
 func LetJiffyPass(t *testing.T) {
 	t.Helper()
@@ -111,13 +113,14 @@ func LetJiffyPass(t *testing.T) {
 	}
 }
 
+// UDP is a datagram.
 func UDP(from netip.Addr, fromPort uint16, to netip.Addr, toPort uint16) packet.Packet {
 	return packet.Packet{Source: from, Destination: to, Load: packet.UDP{
 		Source: fromPort, Destination: toPort, Payload: []byte("payload"),
 	}}
 }
 
-// movedTo returns the source port of a packet over IPv4 without options, or IPv6.
+// MovedTo returns the source port of a packet over IPv4 without options, or IPv6.
 func MovedTo(t *testing.T, frame []byte) uint16 {
 	t.Helper()
 	ports := 14 + 20
@@ -127,7 +130,7 @@ func MovedTo(t *testing.T, frame []byte) uint16 {
 	return binary.BigEndian.Uint16(frame[ports:])
 }
 
-// fromNetwork turns a __be16 as it was loaded from memory into a number.
+// FromNetwork turns a __be16 as it was loaded from memory into a number.
 func FromNetwork(port uint16) uint16 {
 	bytes := *(*[2]byte)(unsafe.Pointer(&port))
 	return uint16(bytes[0])<<8 | uint16(bytes[1])

@@ -9,18 +9,17 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/xdp-port/xdp-port/pkg/datapath"
-	"github.com/xdp-port/xdp-port/pkg/flow"
 	"github.com/xdp-port/xdp-port/pkg/internal/bpftest"
 	"github.com/xdp-port/xdp-port/pkg/kernel"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// pinned loads rules into a BPF file system of their own and makes them heed
+// Pinned loads rules into a BPF file system of their own and makes them heed
 // loopback.
-func Pinned(t *testing.T, rs *datapath.Ruleset, shared datapath.Shared) (*datapath.Programs, string) {
+func Pinned(t *testing.T, rs *datapath.Ruleset, shared datapath.Shared) (*datapath.Programs, datapath.Dir) {
 	t.Helper()
-	dir := bpftest.BPFFS(t)
+	dir := datapath.Dir(bpftest.BPFFS(t))
 	table, err := rules.Compile(rs.Rules)
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +35,7 @@ func Pinned(t *testing.T, rs *datapath.Ruleset, shared datapath.Shared) (*datapa
 	return programs, dir
 }
 
+// TraceRules are rules of each action and direction.
 func TraceRules() *datapath.Ruleset {
 	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
 	return &datapath.Ruleset{Mode: datapath.AutoMode(), Flows: 1024, Rules: []rules.Rule{
@@ -45,7 +45,7 @@ func TraceRules() *datapath.Ruleset {
 	}}
 }
 
-// send runs a packet through the programs as the kernel does.
+// Send runs a packet through the programs as the kernel does.
 func Send(t *testing.T, p *datapath.Programs, direction rules.Direction, frame []byte) {
 	t.Helper()
 	if direction == rules.Ingress {
@@ -62,7 +62,7 @@ func Send(t *testing.T, p *datapath.Programs, direction rules.Direction, frame [
 	}
 }
 
-// needMode skips the test where Mode.Check refuses the mode.
+// NeedMode skips the test where Mode.Check refuses the mode.
 func NeedMode(t *testing.T, mode datapath.Mode) {
 	t.Helper()
 	bpftest.NeedRoot(t)
@@ -76,6 +76,7 @@ func NeedMode(t *testing.T, mode datapath.Mode) {
 	}
 }
 
+// MustLoad loads a ruleset.
 func MustLoad(t testing.TB, rs *datapath.Ruleset) *datapath.Programs {
 	t.Helper()
 	bpftest.NeedRoot(t)
@@ -91,13 +92,14 @@ func MustLoad(t testing.TB, rs *datapath.Ruleset) *datapath.Programs {
 	return programs
 }
 
-// sent returns what becomes of a packet that a container sends, at the hooks of
+// Sent returns what becomes of a packet that a container sends, at the hooks of
 // the mode.
 func Sent(t *testing.T, p *datapath.Programs, of packet.Packet) []byte {
 	t.Helper()
 	return SentFrame(t, p, of.Bytes())
 }
 
+// SentFrame is Sent for a frame.
 func SentFrame(t *testing.T, p *datapath.Programs, frame []byte) []byte {
 	t.Helper()
 	if p.FromContainerTC != nil {
@@ -109,13 +111,14 @@ func SentFrame(t *testing.T, p *datapath.Programs, frame []byte) []byte {
 	return out
 }
 
-// received returns what becomes of a packet that a container is sent.
+// Received returns what becomes of a packet that a container is sent.
 func Received(t *testing.T, p *datapath.Programs, of packet.Packet) []byte {
 	t.Helper()
 	_, out := bpftest.Run(t, p.ToContainer, of.Bytes())
 	return out
 }
 
+// Want compares a frame with the packet that it should be.
 func Want(t *testing.T, what string, got []byte, after packet.Packet) {
 	t.Helper()
 	if !bytes.Equal(got, after.Bytes()) {
@@ -123,7 +126,7 @@ func Want(t *testing.T, what string, got []byte, after packet.Packet) {
 	}
 }
 
-// flowPorts are rules by which two ports become the same one.
+// FlowPorts are rules by which two ports become the same one.
 func FlowPorts(flows int) *datapath.Ruleset {
 	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
 	return &datapath.Ruleset{Mode: datapath.TC, Flows: flows, Rules: []rules.Rule{
@@ -146,9 +149,9 @@ func EachMode(t *testing.T, test func(t *testing.T, mode datapath.Mode)) {
 }
 
 // Flows opens the flows of a ruleset.
-func Flows(t *testing.T, dir string) *ebpf.Map {
+func Flows(t *testing.T, dir datapath.Dir) *ebpf.Map {
 	t.Helper()
-	flows, err := flow.Open(dir)
+	flows, err := dir.OpenFlows()
 	if err != nil {
 		t.Fatal(err)
 	}
