@@ -86,7 +86,7 @@ format: ## format Go and C
 	$(LINT) gofumpt -l -w $$(git ls-files -co --exclude-standard '*.go')
 	clang-format-19 -i bpf/*.c bpf/*.h
 
-lint: ## check the format of Go and C, imports between packages, and common mistakes
+lint: ## check the format of Go and C, imports between packages, and common errors
 	@test -z "$$($(LINT) gofumpt -l $$(git ls-files -co --exclude-standard '*.go') | tee /dev/stderr)" || \
 		{ echo "these files are not formatted: run make format"; exit 1; }
 	clang-format-19 --dry-run -Werror bpf/*.c bpf/*.h

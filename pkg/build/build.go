@@ -1,5 +1,5 @@
-// Package build says what this binary was made of. It asks only when called:
-// the plugin starts once a verb.
+// Package build describes the source of this binary. It collects that only on
+// request, because the plugin starts for each operation.
 package build
 
 import (
@@ -12,28 +12,27 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/bpf"
 )
 
-// source is the output of .ci/version, by way of the linker.
+// source is the output of .ci/version. The linker sets it.
 var source string
 
-// Info is what a binary was made of.
+// Info is the source of a binary.
 type Info struct {
-	// Version is a tag of the repository, or a pseudo-version that names the
-	// commit, with "+dirty" behind it if there was more than is committed;
-	// "(devel)" where it is not known.
+	// Version is a tag of the repository, or a pseudo-version with the commit, or
+	// "(devel)" if it is unknown. Uncommitted changes add "+dirty".
 	Version string `json:"version"`
-	// Commit is the repository's, empty where it is not known.
+	// Commit is the commit of the repository, empty if it is unknown.
 	Commit string `json:"commit,omitempty"`
 	// Programs is a hash over the BPF objects. Containers keep the programs that
-	// they began with; those of the same hash share theirs.
+	// they started with, and share them with containers of the same hash.
 	Programs string `json:"programsHash"`
 	Go       string `json:"go"`
 
-	// Time is when the commit was made; nil where it is not known.
+	// Time is the time of the commit, or nil if it is unknown.
 	Time *time.Time `json:"-"`
 }
 
-// Read reads what the Makefile told the linker, or else what the Go tool has
-// noted down in the binary.
+// Read returns what the Makefile passed to the linker, or else what the Go tool has
+// recorded in the binary.
 func Read() Info {
 	b := Info{Version: "(devel)", Programs: bpf.Hash(), Go: runtime.Version()}
 	if words := strings.Fields(source); len(words) == 3 {
@@ -43,12 +42,12 @@ func Read() Info {
 			b.Time = &at
 		}
 	} else if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		b.Version = info.Main.Version // by go install
+		b.Version = info.Main.Version // built by go install
 	}
 	return b
 }
 
-// String is a line without the name of the binary.
+// String returns one line, without the name of the binary.
 func (b Info) String() string {
 	words := []string{b.Version}
 	if b.Commit != "" {

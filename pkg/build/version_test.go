@@ -11,7 +11,7 @@ import (
 
 const since = `20010203040506-[0-9a-f]{12}`
 
-// TestVersion holds .ci/version to what Go says of the same history.
+// TestVersion expects .ci/version to print what Go would for the same history.
 func TestVersion(t *testing.T) {
 	r := newRepository(t)
 	r.wants(`v0.0.0-` + since)
@@ -34,7 +34,7 @@ func TestVersion(t *testing.T) {
 	r.wants(`v1.3.0-rc.1.0.` + since)
 }
 
-// TestVersionOfWorktree is about a folder whose repository is elsewhere.
+// TestVersionOfWorktree has a folder whose repository is elsewhere.
 func TestVersionOfWorktree(t *testing.T) {
 	r := newRepository(t)
 	tree := repository{t, filepath.Join(t.TempDir(), "tree")}
@@ -42,8 +42,8 @@ func TestVersionOfWorktree(t *testing.T) {
 	tree.wants(`v0.0.0-` + since)
 }
 
-// TestVersionOfArchive is about a folder without a repository, below another's
-// which has nothing to do with it, and about one that nothing is known of.
+// TestVersionOfArchive has a folder without a repository inside an unrelated one, and a
+// folder without any history.
 func TestVersionOfArchive(t *testing.T) {
 	r := newRepository(t)
 	r.git("tag", "v1.2.3")
@@ -125,7 +125,7 @@ func (r repository) run(program string, args ...string) string {
 	return string(said)
 }
 
-// wants wants the folder to be of the version, and its commit and time known.
+// wants expects this version of the folder, and a commit and a time.
 func (r repository) wants(version string) {
 	r.t.Helper()
 	want := regexp.MustCompile(`^` + version + ` [0-9a-f]{40} 981173106\n$`)

@@ -120,7 +120,7 @@ func (s *scenario) judge(t *testing.T, w *world, failed ptrace.Call, refused *re
 
 // canFail leaves out calls that fail on no kernel, the ones that read the
 // configuration and write the result, and bind: after a failed bind the netlink
-// library closes the socket twice, and the second close hits any new descriptor.
+// library closes the socket twice, and the second close may close a new descriptor.
 func canFail(c ptrace.Call) bool {
 	switch c.Number {
 	case unix.SYS_CLOSE, unix.SYS_EXIT_GROUP, unix.SYS_READ, unix.SYS_WRITE, unix.SYS_MEMBARRIER, unix.SYS_BIND:

@@ -156,11 +156,11 @@ func TestSpoofedSegments(t *testing.T) {
 
 // spoof sends segments in the name of the remote end of a connection.
 func spoof(r raw, clientIsFar bool, d duplex, flags byte, count int) error {
-	far, near := d.server.LocalAddr(), d.client.LocalAddr()
+	remote, local := d.server.LocalAddr(), d.client.LocalAddr()
 	if clientIsFar {
-		far, near = d.client.LocalAddr(), d.server.LocalAddr()
+		remote, local = d.client.LocalAddr(), d.server.LocalAddr()
 	}
-	source, destination := addrPort(far), addrPort(near)
+	source, destination := addrPort(remote), addrPort(local)
 	for range count {
 		for _, port := range []uint16{asked, target} {
 			load := packet.TCP{

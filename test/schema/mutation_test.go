@@ -53,7 +53,7 @@ func TestBothJudgeAlike(t *testing.T) {
 	}
 }
 
-// wantOnly wants all mistakes to be of the known kinds.
+// wantOnly expects only errors of the known kinds.
 func wantOnly(t *testing.T, err error, known []string, mutant example) {
 	t.Helper()
 	var invalid *config.Error

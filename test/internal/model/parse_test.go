@@ -215,7 +215,7 @@ func TestParsed(t *testing.T) {
 	}
 }
 
-// A second fragment header does not revoke the first one.
+// A second fragment header does not cancel the first one.
 func TestFirstFragmentInFragment(t *testing.T) {
 	p := v6.from(udp(1, 80))
 	p.Extensions = []packet.Extension{

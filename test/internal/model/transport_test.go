@@ -177,7 +177,7 @@ func TestAmbiguousChecksumIsComplete(t *testing.T) {
 	})
 }
 
-// A first fragment carries the checksum of the whole datagram.
+// A first fragment has the checksum of the whole datagram.
 func TestFirstFragment(t *testing.T) {
 	everywhere(t, func(t *testing.T, dir rules.Direction, rule rules.Rule, first packet.Packet) {
 		first.Fragment = &packet.Fragment{Length: 24, More: true}
