@@ -1,10 +1,8 @@
-// Image makes a container image of static programs, as an OCI archive; the first
-// is what it runs:
+// Image makes a container image of static programs, as an OCI archive:
 //
 //	image NAME ARCHIVE PROGRAM...
 //
-// There is no registry where the tests run, and none is needed to try the
-// plugin.
+// The first program is the entrypoint. Loading an archive needs no registry.
 package main
 
 import (
@@ -24,7 +22,7 @@ func main() {
 	}
 }
 
-// write writes the archive in one go, so that nobody finds half of it.
+// write replaces the archive with a rename, so that it is never incomplete.
 func write(name, archive string, programs []string) error {
 	var files []file
 	for _, program := range programs {

@@ -19,15 +19,15 @@ const (
 
 type object = map[string]any
 
-// file is one of a tar archive.
+// file is a file in a tar archive.
 type file struct {
 	name    string
 	mode    int64
 	content []byte
 }
 
-// build returns the OCI archive of an image of these files, whose entrypoint is
-// the first.
+// build returns the OCI archive of an image of these files. The first file is the
+// entrypoint.
 func build(name string, files []file) ([]byte, error) {
 	layer, err := pack(files...)
 	if err != nil {
@@ -80,8 +80,7 @@ func mustJSON(v object) []byte {
 
 func digest(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
 
-// pack makes a tar archive without times, so that the same files give the same
-// image.
+// pack makes a tar archive without times, so that the same files make the same image.
 func pack(files ...file) ([]byte, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
