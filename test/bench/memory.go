@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/xdp-port/xdp-port/test/bench/internal/memgroup"
 	"github.com/xdp-port/xdp-port/test/bench/internal/result"
 )
 
@@ -44,11 +45,11 @@ func (b *bench) memoryOf(hook string) (ruleset, container []*contender, err erro
 	if err != nil {
 		return nil, nil, err
 	}
-	group, err := newMemoryGroup(hook)
+	group, err := memgroup.New(hook)
 	if err != nil {
 		return nil, nil, err
 	}
-	b.later(group.close)
+	b.later(group.Close)
 	attach := func(count int) error {
 		for range count {
 			p, err := b.newPod(n, false)
@@ -63,19 +64,19 @@ func (b *bench) memoryOf(hook string) (ruleset, container []*contender, err erro
 		}
 		return nil
 	}
-	for _, account := range accountNames {
+	for _, account := range memgroup.AccountNames {
 		ruleset = append(ruleset, &contender{name: fmt.Sprintf("a ruleset with its first container, %s (%s)", hook, account)})
 		container = append(container, &contender{name: fmt.Sprintf("one more container, %s (%s)", hook, account)})
 	}
 	measure := func(to []*contender, count int) error {
-		before, err := group.accounts()
+		before, err := group.Accounts()
 		if err != nil {
 			return err
 		}
 		if err := attach(count); err != nil {
 			return err
 		}
-		after, err := group.accounts()
+		after, err := group.Accounts()
 		for i := range to {
 			to[i].samples = append(to[i].samples, (after[i]-before[i])/float64(count)/1024)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdp-port/xdp-port/test/bench/internal/memgroup"
 	"github.com/xdp-port/xdp-port/test/bench/internal/traffic"
 	"github.com/xdp-port/xdp-port/test/node"
 )
@@ -25,7 +26,7 @@ type pod struct {
 	node *node.Node
 	host netlink.Link
 	// group is charged for the plugins' objects, unless it is nil.
-	group *memoryGroup
+	group *memgroup.Group
 	// ordinary makes plugins run with the priority of other processes.
 	ordinary bool
 	// added is the plugins that still need a DEL.
@@ -150,7 +151,7 @@ func (p *pod) call(plugin plugin, operation string) (took time.Duration, err err
 		return 0, err
 	}
 	var output bytes.Buffer
-	command := p.group.command(binary)
+	command := p.group.Command(binary)
 	command.Env = []string{
 		"CNI_COMMAND=" + operation, "CNI_CONTAINERID=" + p.PluginID(), "CNI_NETNS=" + p.NS.Path(),
 		"CNI_IFNAME=" + p.IfName, "CNI_PATH=" + filepath.Dir(binary), "PATH=/usr/sbin:/usr/bin:/sbin:/bin",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -57,4 +58,10 @@ func tutorialProgram() asm.Instructions {
 		asm.StoreImm(asm.R2, destination, int64(onTheWire(answered)), asm.Half),
 		asm.Return().WithSymbol("out"),
 	}
+}
+
+// onTheWire returns the number that a program loads from two bytes in network
+// byte order.
+func onTheWire(value uint16) int32 {
+	return int32(binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, value)))
 }

@@ -1,4 +1,5 @@
-package main
+// Package memgroup measures the kernel memory of the plugin's processes and of everything that they pin.
+package memgroup
 
 import (
 	"bufio"
@@ -18,17 +19,17 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// memoryGroup is a memory control group, of version 2 or 1.
-type memoryGroup struct {
+// Group is a memory control group, of version 2 or 1.
+type Group struct {
 	folder string
 	// usage reads the kernel memory charged to the group, in bytes.
 	usage func() (float64, error)
 }
 
-// newMemoryGroup makes a group if this machine has the controller.
-func newMemoryGroup(suffix string) (*memoryGroup, error) {
+// New makes a group if this machine has the controller.
+func New(suffix string) (*Group, error) {
 	name := fmt.Sprintf("xdp-port-bench-%d-%s", os.Getpid(), suffix)
-	g := &memoryGroup{folder: filepath.Join("/sys/fs/cgroup/memory", name)}
+	g := &Group{folder: filepath.Join("/sys/fs/cgroup/memory", name)}
 	g.usage = func() (float64, error) { return readNumber(filepath.Join(g.folder, "memory.kmem.usage_in_bytes")) }
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
 		g.folder = filepath.Join("/sys/fs/cgroup", name)
@@ -39,24 +40,24 @@ func newMemoryGroup(suffix string) (*memoryGroup, error) {
 		return nil, fmt.Errorf("make a memory control group: %w", err)
 	}
 	if _, err := g.usage(); err != nil {
-		return nil, errors.Join(err, g.close())
+		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
 }
 
-// command runs a program in the group, or without one if there is none.
-func (g *memoryGroup) command(program string) *exec.Cmd {
+// Command returns a command that runs a program in the group, or without one if there is none.
+func (g *Group) Command(program string) *exec.Cmd {
 	if g == nil {
 		return exec.Command(program)
 	}
 	return exec.Command("sh", "-c", `echo $$ >"$1" && exec "$2"`, "sh", filepath.Join(g.folder, "cgroup.procs"), program)
 }
 
-// accountNames are the names of the accounts.
-var accountNames = []string{"maps and programs", "control group"}
+// AccountNames are the names of the accounts.
+var AccountNames = []string{"maps and programs", "control group"}
 
-// accounts returns the kernel memory of all pinned objects, and of the group, in bytes.
-func (g *memoryGroup) accounts() ([]float64, error) {
+// Accounts returns the kernel memory of all pinned objects, and of the group, in bytes.
+func (g *Group) Accounts() ([]float64, error) {
 	charged, err := g.stableUsage()
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func (g *memoryGroup) accounts() ([]float64, error) {
 
 // stableUsage is usage once it no longer changes. The kernel frees the memory of ended processes some
 // time after them.
-func (g *memoryGroup) stableUsage() (charged float64, err error) {
+func (g *Group) stableUsage() (charged float64, err error) {
 	const pause, patience, quiet = 50 * time.Millisecond, 60, 4
 	for tries, same := 0, 0; tries < patience && same < quiet; tries++ {
 		now, err := g.usage()
@@ -83,8 +84,8 @@ func (g *memoryGroup) stableUsage() (charged float64, err error) {
 	return charged, nil
 }
 
-// close removes the group. The last process leaves it some time after Wait.
-func (g *memoryGroup) close() (err error) {
+// Close removes the group. The last process leaves it some time after Wait.
+func (g *Group) Close() (err error) {
 	for deadline := time.Now().Add(node.ToolTimeout); ; time.Sleep(10 * time.Millisecond) {
 		if err = os.Remove(g.folder); !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
 			return err
