@@ -28,7 +28,7 @@ const (
 	tcxWait         = "(the kernel's wait for two tcx links)"
 )
 
-// operations compares ADD and DEL as whole processes, of a container whose rules are loaded, except
+// operations compares ADD and DEL as whole processes, of a container with loaded rules, except
 // for the contenders called first.
 func operations(b *bench) error {
 	v := &operationBench{bench: b}

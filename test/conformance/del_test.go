@@ -136,7 +136,7 @@ func TestDelInOpenFolder(t *testing.T) {
 	l.wantNoPrograms(t)
 }
 
-// TestDelTouchesNothingElse attaches four interfaces whose keys differ in one part only.
+// TestDelTouchesNothingElse attaches four interfaces with keys that differ in one part only.
 func TestDelTouchesNothingElse(t *testing.T) {
 	n := answering(t)
 	a, b := newContainer(t, n), newContainer(t, n)

@@ -176,7 +176,7 @@ func wantParts(t *testing.T, text string, parts ...string) {
 	}
 }
 
-// noPlaceAhead is a protocol of filters whose priority ours cannot use.
+// noPlaceAhead is a protocol of filters. Ours cannot use their priority.
 const noPlaceAhead = unix.ETH_P_IP
 
 // TestForeignFilterBeforeADD puts a filter that ends the chain at priority 1, so that

@@ -25,7 +25,7 @@ type line struct {
 	number    int // distinguishes the lines of a node
 }
 
-// answering makes a node whose servers answer with the port that a packet arrived at.
+// answering makes a node. Its servers answer with the port that a packet arrived at.
 func answering(t *testing.T) *node.Node {
 	t.Helper()
 	n := node.ForTest(t)

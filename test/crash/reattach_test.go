@@ -69,7 +69,7 @@ func TestReattach(t *testing.T) {
 	}
 }
 
-// reattachment is such a change of one container.
+// reattachment is one of these changes, of one container.
 type reattachment struct {
 	*world
 	from, to rules

@@ -19,7 +19,7 @@ import (
 // ambiguousPackets is the number of packets in a test, each from another port.
 var ambiguousPackets = pace.Share(200)
 
-// TestAmbiguousChecksums sends packets whose complete checksum equals the pseudo-header's
+// TestAmbiguousChecksums sends packets with a complete checksum that equals the pseudo-header's
 // sum, as a partial checksum does. It also sends packets with a partial checksum and the same
 // bytes. Only the skb distinguishes them.
 func TestAmbiguousChecksums(t *testing.T) {

@@ -32,7 +32,7 @@ func text(t *testing.T, v any) string {
 	return string(text)
 }
 
-// declaring is a network whose containers may have rules of their own.
+// declaring is a network that lets containers have rules of their own.
 func declaring(rules []any, capabilities ...string) map[string]any {
 	list := network("bridge", "1.1.0", "auto", rules)
 	declared := map[string]any{}

@@ -120,7 +120,7 @@ func ask(t *testing.T, in ns.NetNS, device string, group netip.Addr, port uint16
 	}
 }
 
-// askerOn opens a socket whose IPv4 packets to groups leave through the device of its address.
+// askerOn opens a socket. Its IPv4 packets to groups leave through the device of its address.
 func askerOn(t *testing.T, in ns.NetNS, device string, group netip.Addr) (conn *net.UDPConn) {
 	t.Helper()
 	must(t, in.Do(func(ns.NetNS) error {

@@ -34,7 +34,7 @@ func TestTunnel(t *testing.T) {
 	})
 }
 
-// TestTunnelLooksPartial sends packets through a tunnel whose outer checksum looks partial. It chooses
+// TestTunnelLooksPartial sends packets with an outer checksum that looks partial through a tunnel. It chooses
 // the outer source port for that.
 func TestTunnelLooksPartial(t *testing.T) {
 	if !node.ReadsSKB(t) {

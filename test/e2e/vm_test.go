@@ -19,7 +19,7 @@ import (
 // bandwidth makes the bandwidth plugin send the container's packets through an ifb device.
 const bandwidth = `{"bandwidth":{"egressRate":1000000000,"egressBurst":100000000}}`
 
-// TestVMBehindMirred has a pod whose packets come from a virtual machine through tc mirred, as with Kata
+// TestVMBehindMirred has a pod that gets its packets from a virtual machine through tc mirred, as with Kata
 // Containers and Firecracker. Generic XDP does not see them. Its neighbour on the same CPUs makes XDP
 // leave hints that tc ingress does not read: with an ifb device of the bandwidth plugin, and with frames
 // that the stack drops between XDP and tc.

@@ -37,7 +37,7 @@ var hardware = map[string]struct {
 	"arm64": {"qemu-system-aarch64", []string{"-machine", "virt", "-cpu", "max,pauth-impdef=on"}, "ttyAMA0"},
 }
 
-// run boots the kernel and runs the tests, whose output goes to w. The machine has this one's files
+// run boots the kernel and runs the tests. Their output goes to w. The machine has this one's files
 // at the same paths: all of them, or only those of the tests if it cannot run this one's programs.
 func (k *kernel) run(ctx context.Context, s *suite, w io.Writer) error {
 	scratch, err := os.MkdirTemp("", "kernels-")

@@ -50,8 +50,8 @@ func TestReusedIndex(t *testing.T) {
 	}
 }
 
-// twins returns a container that has gone while it was attached, and a new one whose
-// device has the same name and index.
+// twins returns a container that has gone while it was attached, and a new one
+// with a device of the same name and index.
 func twins(t *testing.T, m manner) (a, b *pod) {
 	t.Helper()
 	w := newWorld(t)

@@ -149,7 +149,7 @@ func (l *life) renew(t *testing.T, p *pod, index int) {
 	p.version = 0
 }
 
-// leave records the stale state of a container whose device has gone.
+// leave records the stale state of a container without its device.
 func (l *life) leave(p *pod) {
 	if p.version != 0 {
 		l.gone = append(l.gone, p)

@@ -14,7 +14,7 @@ import (
 )
 
 // arrivals counts the UDP datagrams over IPv4 that arrive at the far host, by destination
-// port. A socket would drop some of so many.
+// port. A socket would drop some at this rate.
 type arrivals struct {
 	t      *testing.T
 	counts *ebpf.Map

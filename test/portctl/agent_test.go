@@ -252,8 +252,8 @@ func TestAgentBackoff(t *testing.T) {
 	portctl(t, o.Node, "gc").want(t, 0) // DEL read a network without xdp-port
 }
 
-// TestAgentFixes expects the agent to find changes that nothing reports: a container whose
-// rules have changed, and one that has gone.
+// TestAgentFixes expects the agent to find changes that nothing reports: changed rules
+// of a container, and a container that has gone.
 func TestAgentFixes(t *testing.T) {
 	o := newTarget(t)
 	o.configure(to7998)
@@ -378,7 +378,7 @@ func TestAgentWithoutInotify(t *testing.T) {
 	}
 }
 
-// TestAgentOwnRules has a container whose own rules conflict with the network's new ones. It
+// TestAgentOwnRules has a container with rules that conflict with the network's new ones. It
 // must keep the old rules and be reported, and others must change.
 func TestAgentOwnRules(t *testing.T) {
 	o := newTarget(t)

@@ -24,7 +24,7 @@ import (
 
 // TestSimulatesTheKernel simulates 10,000 random packets under 100 random lists of rules,
 // and runs the same packets through the programs in the kernel. One list in ten runs in XDP,
-// whose test runs are slow.
+// because its test runs are slow.
 func TestSimulatesTheKernel(t *testing.T) {
 	const lists, packets = 100, 100
 	n := node.ForTest(t)

@@ -393,7 +393,7 @@ func TestUninstallRenamed(t *testing.T) {
 	}
 }
 
-// TestDropIns has a network whose plugins are files of their own, as libcni 1.3 allows. Commands
+// TestDropIns has a network with each plugin in a file of its own, as libcni 1.3 allows. Commands
 // must read them and name the place of an error.
 func TestDropIns(t *testing.T) {
 	o := newTarget(t)

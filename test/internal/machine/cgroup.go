@@ -87,7 +87,7 @@ func (c cgroups) addThread() error {
 	return errors.Join(errs...)
 }
 
-// remove removes the cgroups of a machine whose processes are gone.
+// remove removes the cgroups of a machine. Its processes must have ended.
 func (c cgroups) remove() error {
 	var errs []error
 	for _, path := range append(c.byThread, c.unified) {

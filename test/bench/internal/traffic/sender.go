@@ -158,7 +158,7 @@ func sendmmsg(socket int, messages []mmsghdr) (int, error) {
 	}
 }
 
-// bigEndian returns a number whose bytes in memory are those of the port on the wire.
+// bigEndian returns a number that has the bytes of the port on the wire in memory.
 func bigEndian(port uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, port))
 }
