@@ -90,7 +90,7 @@ lint: ## check the format of Go and C, imports between packages, and common erro
 	@test -z "$$($(LINT) gofumpt -l $$(git ls-files -co --exclude-standard '*.go') | tee /dev/stderr)" || \
 		{ echo "these files are not formatted: run make format"; exit 1; }
 	clang-format-19 --dry-run -Werror bpf/*.c bpf/*.h
-	$(GO) -C .ci/lint test -count=1 ./words
+	$(GO) -C .ci/lint test -count=1 ./...
 	for module in . $(MODULES); do (cd $$module && $(LINT) golangci-lint run ./...) || exit 1; done
 
 words: ## report words that the glossary replaces, .ci/lint/words/glossary.txt
