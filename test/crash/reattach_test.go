@@ -49,8 +49,8 @@ func reattachments(t *testing.T) [][2]manner {
 	}
 }
 
-// TestReattach kills ADD and apply at their system calls while they reattach a
-// container. Afterwards the old or the new rules are in force. If none are, list
+// TestReattach kills ADD and apply while they reattach a container, at the system calls
+// that change something. Afterwards the old or the new rules are in force. If none are, list
 // reports that, and the next operation for any container ends it.
 func TestReattach(t *testing.T) {
 	for i, pair := range reattachments(t) {
@@ -59,8 +59,8 @@ func TestReattach(t *testing.T) {
 				node.NeedMode(t, pair[0].mode)
 				node.NeedMode(t, pair[1].mode)
 				r := newReattachment(t, pair, by)
-				for k, n := range r.points(t) {
-					if !r.kill(t, n, 2*i+j+k) {
+				for _, p := range r.points(t, 2*i+j) {
+					if !r.kill(t, p) {
 						return
 					}
 				}
@@ -119,17 +119,25 @@ func (w *world) mustTool(t *testing.T, code int, args ...string) {
 	}
 }
 
-// points are the calls to kill at. Most are where the container may be without rules:
-// after the first deletion of an element.
-func (r *reattachment) points(t *testing.T) (points []int) {
+// point is where to kill a change, and the operation that follows.
+type point struct {
+	// n counts the calls that change something.
+	n    int
+	next follower
+}
+
+// points are where to kill. The nightly run kills at each call, once for each follower.
+// Other runs kill at a few calls, most of them after the first deletion of an element,
+// where the container may be without rules.
+func (r *reattachment) points(t *testing.T, first int) (points []point) {
 	t.Helper()
 	calls, gap := 0, 0
 	r.must(t, "ADD", r.from.config)
 	r.change(t, func(c ptrace.Call) ptrace.Verdict {
-		if !isRelevant(c) {
+		if !changes(c) {
 			return ptrace.Proceed
 		}
-		if gap == 0 && c.Number == unix.SYS_BPF && commands[c.Args[0]] == "MAP_DELETE_ELEM" {
+		if gap == 0 && describe(c) == "bpf MAP_DELETE_ELEM" {
 			gap = calls
 		}
 		calls++
@@ -138,48 +146,59 @@ func (r *reattachment) points(t *testing.T) (points []int) {
 	r.mustSee(t, r.to.sight)
 	r.end(t)
 	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
-		for n := range calls {
-			points = append(points, n)
-			for range len(followers) - 1 {
-				if n >= gap { // each kind of follower follows
-					points = append(points, n)
-				}
-			}
-		}
-		return points
+		return eachFollowedByEach(calls)
 	}
 	const before, within = 1, 4
+	add := func(n int) {
+		points = append(points, point{n, followers[(first+len(points))%len(followers)]})
+	}
 	for i := range before {
-		points = append(points, gap*(2*i+1)/(2*before))
+		add(gap * (2*i + 1) / (2 * before))
 	}
 	for i := range chosen(within) {
-		points = append(points, gap+(calls-gap)*(2*i+1)/(2*chosen(within)))
+		add(gap + (calls-gap)*(2*i+1)/(2*chosen(within)))
 	}
 	return points
 }
 
-// kill kills the change at its n-th call and runs a follower. It reports whether the
-// test still passes.
-func (r *reattachment) kill(t *testing.T, n, i int) bool {
-	next := followers[i%len(followers)]
-	return t.Run(fmt.Sprintf("%d/%s", n, next.name), func(t *testing.T) {
+// eachFollowedByEach visits all calls before any call a second time, each time with
+// another follower.
+func eachFollowedByEach(calls int) (points []point) {
+	for shift := range followers {
+		for n := range calls {
+			points = append(points, point{n, followers[(n+shift)%len(followers)]})
+		}
+	}
+	return points
+}
+
+// killAfter kills at the call that changes something after n others did.
+func killAfter(n int, at *string) func(ptrace.Call) ptrace.Verdict {
+	calls := 0
+	return func(c ptrace.Call) ptrace.Verdict {
+		if !changes(c) {
+			return ptrace.Proceed
+		}
+		if calls++; calls <= n {
+			return ptrace.Proceed
+		}
+		*at = describe(c)
+		return ptrace.Kill
+	}
+}
+
+// kill kills the change and runs the follower. It reports whether the test still
+// passes.
+func (r *reattachment) kill(t *testing.T, p point) bool {
+	return t.Run(fmt.Sprintf("%d/%s", p.n, p.next.name), func(t *testing.T) {
 		r.must(t, "ADD", r.from.config)
 		r.mustSee(t, r.from.sight)
-		calls, at := 0, "nothing"
-		killed := r.change(t, func(c ptrace.Call) ptrace.Verdict {
-			if !isRelevant(c) {
-				return ptrace.Proceed
-			}
-			if calls++; calls <= n {
-				return ptrace.Proceed
-			}
-			at = describe(c)
-			return ptrace.Kill
-		})
-		t.Logf("killed: %t, at call %d: %s", killed, n, at)
+		at := "nothing"
+		killed := r.change(t, killAfter(p.n, &at))
+		t.Logf("killed: %t, at call %d: %s", killed, p.n, at)
 		r.mustSeeOrReport(t)
-		next.run(t, r)
-		r.mustSee(t, next.allowed(r)...)
+		p.next.run(t, r)
+		r.mustSee(t, p.next.allowed(r)...)
 		r.mustBeHealthy(t)
 		r.end(t)
 	})
@@ -329,7 +348,7 @@ func TestReattachGone(t *testing.T) {
 func inTheGap() func(ptrace.Call) bool {
 	disabled := false
 	return func(c ptrace.Call) bool {
-		disabled = disabled || c.Number == unix.SYS_BPF && commands[c.Args[0]] == "MAP_DELETE_ELEM"
+		disabled = disabled || describe(c) == "bpf MAP_DELETE_ELEM"
 		return disabled && c.Number == unix.SYS_UNLINKAT
 	}
 }
@@ -346,20 +365,16 @@ func TestReattachDevice(t *testing.T) {
 			r.layAnother(t, "other0")
 			calls := 0
 			r.change(t, func(c ptrace.Call) ptrace.Verdict {
-				if isRelevant(c) {
+				if changes(c) {
 					calls++
 				}
 				return ptrace.Proceed
 			})
 			r.mustBeOnOneOf(t, "other0")
-			points := chosen(8)
-			if os.Getenv("XDP_PORT_NIGHTLY") != "" {
-				points = calls
-			}
-			for i := range points {
-				n := calls * (2*i + 1) / (2 * points)
-				next := followers[i%len(followers)]
-				t.Run(fmt.Sprintf("%d/%s", n, next.name), func(t *testing.T) { r.killOnDevice(t, n, next) })
+			for _, p := range onDevice(calls) {
+				if !t.Run(fmt.Sprintf("%d/%s", p.n, p.next.name), func(t *testing.T) { r.killOnDevice(t, p) }) {
+					return
+				}
 			}
 			r.must(t, "DEL", r.to.config)
 			must(t, r.found.Unchanged())
@@ -367,28 +382,32 @@ func TestReattachDevice(t *testing.T) {
 	}
 }
 
+func onDevice(calls int) (points []point) {
+	if os.Getenv("XDP_PORT_NIGHTLY") != "" {
+		return eachFollowedByEach(calls)
+	}
+	for i := range chosen(8) {
+		points = append(points, point{calls * (2*i + 1) / (2 * chosen(8)), followers[i%len(followers)]})
+	}
+	return points
+}
+
 // killOnDevice kills ADD on its way from the old device to the new one.
-func (r *reattachment) killOnDevice(t *testing.T, n int, next follower) {
+func (r *reattachment) killOnDevice(t *testing.T, p point) {
 	t.Helper()
 	renameInside(t, r.c, "eth0", "new0")
 	renameInside(t, r.c, "old0", "eth0")
 	r.must(t, "ADD", r.from.config)
 	renameInside(t, r.c, "eth0", "old0")
 	renameInside(t, r.c, "new0", "eth0")
-	calls := 0
-	r.change(t, func(c ptrace.Call) ptrace.Verdict {
-		if !isRelevant(c) {
-			return ptrace.Proceed
-		}
-		if calls++; calls <= n {
-			return ptrace.Proceed
-		}
-		return ptrace.Kill
-	})
+	at := "nothing"
+	killed := r.change(t, killAfter(p.n, &at))
+	t.Logf("killed: %t, at call %d: %s", killed, p.n, at)
 	if a := r.listed(t); a == nil {
 		t.Fatal("list has nothing")
 	}
-	if next.forward && next.name == "apply" { // apply does not move a container
+	next := p.next
+	if next.name == "apply" { // apply does not move a container
 		next = followers[0]
 	}
 	next.run(t, r)

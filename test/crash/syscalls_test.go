@@ -34,6 +34,31 @@ var commands = [...]string{
 	"LINK_GET_FD_BY_ID", "LINK_GET_NEXT_ID", "ENABLE_STATS", "ITER_CREATE", "LINK_DETACH", "PROG_BIND_MAP", "TOKEN_CREATE",
 }
 
+// changes reports whether a call can change what stays when the process ends: pins,
+// maps, attached programs, devices. A kill at any other call leaves the same state
+// as a kill at the next call that changes something, since the kernel closes the
+// descriptors and releases the locks of a killed process.
+func changes(c ptrace.Call) bool {
+	switch c.Number {
+	case unix.SYS_BPF:
+		return c.Args[0] >= uint64(len(commands)) || changing[commands[c.Args[0]]]
+	case unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_MKDIRAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_UNLINKAT,
+		unix.SYS_MOUNT, unix.SYS_IOCTL, unix.SYS_EXIT_GROUP:
+		return true
+	default:
+		return false
+	}
+}
+
+// changing are the commands of bpf(2) that change something that outlives the
+// process. What MAP_CREATE, BTF_LOAD and PROG_LOAD make goes with its descriptor.
+var changing = map[string]bool{
+	"MAP_UPDATE_ELEM": true, "MAP_DELETE_ELEM": true, "MAP_LOOKUP_AND_DELETE_ELEM": true, "MAP_UPDATE_BATCH": true,
+	"MAP_DELETE_BATCH": true, "MAP_LOOKUP_AND_DELETE_BATCH": true, "MAP_FREEZE": true, "OBJ_PIN": true,
+	"PROG_ATTACH": true, "PROG_DETACH": true, "PROG_TEST_RUN": true, "LINK_CREATE": true, "LINK_UPDATE": true,
+	"LINK_DETACH": true, "PROG_BIND_MAP": true,
+}
+
 // describe names a call in messages.
 func describe(c ptrace.Call) string {
 	switch name := names[c.Number]; {
