@@ -14,7 +14,6 @@ import (
 	"github.com/cilium/ebpf"
 	ebpflink "github.com/cilium/ebpf/link"
 	"github.com/containernetworking/plugins/pkg/ns"
-	"github.com/containernetworking/plugins/pkg/testutils"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -125,7 +124,7 @@ func successors(t *testing.T, m manner) (a, b *pod) {
 	t.Helper()
 	containers := newWorld(t).Node
 	for range 5 {
-		namespace, remove := newNamespace(t)
+		namespace, remove := node.Namespace(t)
 		first := &world{Node: &node.Node{NS: namespace}, containers: containers}
 		a = first.pod(t, "host0", 0)
 		a.add(t, 1, m)
@@ -147,30 +146,14 @@ func successors(t *testing.T, m manner) (a, b *pod) {
 // returns nil if that takes too long.
 func namespaceWith(t *testing.T, inode uint64) ns.NetNS {
 	t.Helper()
-	for range 50 {
-		namespace, _ := newNamespace(t)
+	for range 200 {
+		namespace, _ := node.Namespace(t)
 		if inodeOf(t, namespace) == inode {
 			return namespace
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
 	return nil
-}
-
-// newNamespace makes a namespace that can be removed before the test ends.
-func newNamespace(t *testing.T) (namespace ns.NetNS, remove func()) {
-	t.Helper()
-	namespace, err := testutils.NewNS()
-	must(t, err)
-	removed := false
-	remove = func() {
-		if !removed {
-			removed = true
-			must(t, errors.Join(namespace.Close(), testutils.UnmountNS(namespace)))
-		}
-	}
-	t.Cleanup(remove)
-	return namespace, remove
 }
 
 func inodeOf(t *testing.T, in ns.NetNS) uint64 {

@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/containernetworking/plugins/pkg/ns"
 
 	"github.com/xdp-port/xdp-port/test/pace"
 )
@@ -32,6 +35,20 @@ func ForTest(t testing.TB) *Node {
 		}
 	})
 	return n
+}
+
+// Namespace makes a network namespace with nothing in it, which can be removed before
+// the test ends.
+func Namespace(t testing.TB) (namespace ns.NetNS, remove func()) {
+	t.Helper()
+	namespace, err := newNamespace("alone")
+	Must(t, err)
+	var once sync.Once
+	remove = func() {
+		once.Do(func() { Must(t, removeNamespace(namespace)) })
+	}
+	t.Cleanup(remove)
+	return namespace, remove
 }
 
 // ToolCommand returns a command that runs the operator's tool.
