@@ -39,8 +39,7 @@ func TestRandomLife(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			l := &life{world: newWorld(t), Rand: rand.New(rand.NewPCG(seed, 0)), manners: manners(t)}
 			for range pods {
-				p := l.pod(t, l.newName(), 0)
-				l.running = append(l.running, p)
+				l.running = append(l.running, l.start(t, l.newName(), 0))
 			}
 			for i := range steps {
 				step := l.step()
@@ -66,6 +65,13 @@ type life struct {
 func (l *life) newName() string {
 	l.names++
 	return fmt.Sprintf("host%d", l.names)
+}
+
+// start makes a container with traffic. Many containers send less often each.
+func (l *life) start(t *testing.T, device string, index int) *pod {
+	p := l.pod(t, device, index)
+	p.startStream(t, 20*interval)
+	return p
 }
 
 func (l *life) any() *pod { return l.running[l.IntN(len(l.running))] }
@@ -168,7 +174,8 @@ func (l *life) succeed(t *testing.T, p *pod) {
 func (l *life) replace(t *testing.T, p *pod, device string, index int) {
 	l.leave(p)
 	p.removeDevice(t)
-	next := l.pod(t, device, index)
+	p.stream.end()
+	next := l.start(t, device, index)
 	p.version = 0
 	l.running[slices.Index(l.running, p)] = next
 }
@@ -192,6 +199,7 @@ func (l *life) enslave(t *testing.T, p *pod) {
 
 // killADD kills ADD at any of its calls, and runs another operation.
 func (l *life) killADD(t *testing.T, p *pod, version int, m manner) {
+	p.changing(version, m)
 	stdin := jsonOf(t, entry(p.network, version, m))
 	_, err := p.Call(node.Call{
 		Operation: "ADD", ContainerID: p.id, NetNS: p.c.NS.Path(), IfName: "eth0", Stdin: stdin, Run: l.killed(),
@@ -205,14 +213,11 @@ func (l *life) killApply(t *testing.T, version int, m manner) {
 	must(t, err)
 	tool := exec.Command(filepath.Join(bin, "xdp-portctl"), "apply", conflist(t, version, m))
 	run := l.killed()
-	must(t, l.NS.Do(func(ns.NetNS) error { return run(tool) }))
-	var touched []*pod
-	for _, p := range l.running {
-		if p.version != 0 {
-			touched = append(touched, p)
-		}
+	for _, p := range l.attached() {
+		p.changing(version, m)
 	}
-	l.follow(t, touched, version, m)
+	must(t, l.NS.Do(func(ns.NetNS) error { return run(tool) }))
+	l.follow(t, l.attached(), version, m)
 }
 
 // killed returns a function that runs a command and kills it at one of the system calls
@@ -255,6 +260,7 @@ func (l *life) follow(t *testing.T, touched []*pod, version int, m manner) {
 		default:
 			t.Fatalf("%s, of rules %d, was to get rules %d, and its packets arrive at %+v", p.id, p.version, version, saw)
 		}
+		p.changed()
 	}
 }
 
@@ -278,6 +284,7 @@ func (l *life) mustBeRight(t *testing.T) {
 	}
 	for _, p := range l.running {
 		p.mustBeRight(t)
+		p.stream.check(t)
 		a, isListed := said[p.id]
 		delete(said, p.id)
 		switch isGone := slices.Contains(l.gone, p); {

@@ -60,8 +60,13 @@ func rules(version int) []any {
 	rewrite := func(direction string, port, to int) any {
 		return map[string]any{"direction": direction, "protocol": "udp", "port": port, "toPort": to}
 	}
+	drop := func(direction string, port int) any {
+		return map[string]any{"direction": direction, "protocol": "udp", "port": port, "action": "drop"}
+	}
 	return []any{
 		rewrite("egress", egressPort, egressTarget+version), rewrite("ingress", ingressPort, ingressTarget+version),
+		rewrite("egress", streamPort, streamTarget+version), rewrite("ingress", streamPort, streamTarget+version),
+		drop("egress", droppedPort), drop("ingress", droppedPort),
 	}
 }
 
@@ -71,6 +76,8 @@ type world struct {
 	// containers is the node that owns the containers' namespaces.
 	containers *node.Node
 	pods       []*pod
+	// hears is set if the node receives the datagrams of streams.
+	hears bool
 }
 
 func newWorld(t testing.TB) *world {
@@ -104,6 +111,8 @@ type pod struct {
 	// version is the version of the rules that the container should have.
 	version int
 	manner  manner
+	// stream is nil if there is none.
+	stream *stream
 }
 
 // pod makes a container. If index is 0, the kernel chooses the index of the host side.
@@ -182,6 +191,9 @@ func (p *pod) rename(t testing.TB, name string) {
 
 func (p *pod) removeDevice(t testing.TB) {
 	t.Helper()
+	if p.stream != nil {
+		p.stream.begin()
+	}
 	p.onHost(t, netlink.LinkDel)
 }
 
@@ -226,8 +238,10 @@ func (p *pod) must(t testing.TB, operation string, config map[string]any) {
 
 func (p *pod) add(t testing.TB, version int, m manner) {
 	t.Helper()
+	p.changing(version, m)
 	p.must(t, "ADD", entry(p.network, version, m))
 	p.version, p.manner = version, m
+	p.changed()
 }
 
 func (p *pod) check(t testing.TB) (code uint, message string) {
@@ -237,6 +251,7 @@ func (p *pod) check(t testing.TB) (code uint, message string) {
 
 func (p *pod) del(t testing.TB) {
 	t.Helper()
+	p.changing(0, p.manner)
 	p.must(t, "DEL", entry(p.network, 0, manner{"auto", "auto"}))
 	p.version = 0
 }
@@ -368,12 +383,24 @@ func (w *world) mustTool(t testing.TB, args ...string) []byte {
 // apply applies a version of the rules to all containers of the network.
 func (w *world) apply(t testing.TB, version int, m manner) {
 	t.Helper()
+	for _, p := range w.attached() {
+		p.changing(version, m)
+	}
 	w.mustTool(t, "apply", conflist(t, version, m))
+	for _, p := range w.attached() {
+		p.version, p.manner = version, m
+		p.changed()
+	}
+}
+
+// attached are the containers that apply reaches.
+func (w *world) attached() (attached []*pod) {
 	for _, p := range w.pods {
 		if p.version != 0 && p.network == "lab" {
-			p.version, p.manner = version, m
+			attached = append(attached, p)
 		}
 	}
+	return attached
 }
 
 func conflist(t testing.TB, version int, m manner) string {
