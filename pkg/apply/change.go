@@ -44,7 +44,7 @@ type Change struct {
 	// From is the attachment as it was read.
 	From *inspect.Attachment `json:"-"`
 
-	desired state.Wanted
+	desired state.Desired
 }
 
 // detaches reports whether the change leaves the interface without rules.

@@ -13,7 +13,7 @@ import (
 
 // difference is a diff from what is in force to what is desired, a rule a line; empty if
 // only the programs differ.
-func difference(a *inspect.Attachment, desired state.Wanted) string {
+func difference(a *inspect.Attachment, desired state.Desired) string {
 	return string(diff.Diff("in force", inForce(a), "desired", describe(a, desired)))
 }
 
@@ -23,7 +23,7 @@ func inForce(a *inspect.Attachment) []byte {
 
 // describe describes the desired state. Where the configuration leaves the choice of mode or
 // hook, the one in force is among those desired.
-func describe(a *inspect.Attachment, desired state.Wanted) []byte {
+func describe(a *inspect.Attachment, desired state.Desired) []byte {
 	mode, tcHook := desired.Ruleset.Mode.String(), desired.Hook.String()
 	if desired.Fallback != nil && a.Mode == desired.Fallback.Mode.String() {
 		mode = a.Mode

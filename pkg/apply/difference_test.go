@@ -24,8 +24,8 @@ func attached(mode, hook string, rule rules.Rule) *inspect.Attachment {
 	return &inspect.Attachment{Mode: mode, TCHook: hook, FlowLimit: 1024, Rules: []inspect.Rule{inspect.RuleOf(0, &rule)}}
 }
 
-func desiredWith(mode datapath.Mode, rule rules.Rule) state.Wanted {
-	return state.Wanted{Ruleset: &datapath.Ruleset{Mode: mode, Flows: 1024, Rules: []rules.Rule{rule}}}
+func desiredWith(mode datapath.Mode, rule rules.Rule) state.Desired {
+	return state.Desired{Ruleset: &datapath.Ruleset{Mode: mode, Flows: 1024, Rules: []rules.Rule{rule}}}
 }
 
 func Example_difference() {

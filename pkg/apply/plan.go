@@ -52,10 +52,10 @@ func planChange(entry *config.Entry, a *inspect.Attachment) *Change {
 }
 
 // desiredOf combines the network's rules with the container's own.
-func desiredOf(entry *config.Entry, a *inspect.Attachment) (state.Wanted, error) {
+func desiredOf(entry *config.Entry, a *inspect.Attachment) (state.Desired, error) {
 	network, err := entry.ForContainer(a.ContainerRules())
 	if err != nil {
-		return state.Wanted{}, fmt.Errorf("with its own rules: %w", err)
+		return state.Desired{}, fmt.Errorf("with its own rules: %w", err)
 	}
 	return plan.Of(network)
 }

@@ -15,12 +15,12 @@ import (
 
 // Of returns the desired state that a network's configuration describes, for
 // devices in the caller's network namespace.
-func Of(network *config.Network) (state.Wanted, error) {
+func Of(network *config.Network) (state.Desired, error) {
 	netns, err := veth.OwnNetNS()
 	if err != nil {
-		return state.Wanted{}, err
+		return state.Desired{}, err
 	}
-	wanted := state.Wanted{
+	desired := state.Desired{
 		Ruleset: &datapath.Ruleset{
 			Rules: network.Rules,
 			Mode:  Mode(network.Mode),
@@ -32,12 +32,12 @@ func Of(network *config.Network) (state.Wanted, error) {
 
 		ContainerRules: network.ContainerRules,
 	}
-	if network.Mode == config.ModeAuto && wanted.Ruleset.Mode != datapath.TC {
-		fallback := *wanted.Ruleset
+	if network.Mode == config.ModeAuto && desired.Ruleset.Mode != datapath.TC {
+		fallback := *desired.Ruleset
 		fallback.Mode = datapath.TC
-		wanted.Fallback = &fallback
+		desired.Fallback = &fallback
 	}
-	return wanted, nil
+	return desired, nil
 }
 
 // Mode returns the mode that the configuration's word stands for.

@@ -8,105 +8,88 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
-// ErrNotAttached is returned where there is nothing to change: no attachment of
-// the key, or one whose device is gone.
-var ErrNotAttached = errors.New("nothing is attached any more")
+// ErrNotAttached is the error of a key that has no attachment, or only one on a device
+// that is gone.
+var ErrNotAttached = errors.New("no attachment")
 
-// Change brings an interface that is attached under other rules, on the device
-// that it is on, as Attach does. It tells whether that changed anything. Foreign
-// programs ahead of ours keep nothing from being changed.
+// Change brings an attached interface into another desired state, as Attach does, on the
+// device that it is on. It reports whether that changed anything. Foreign programs ahead
+// of the attachment's own do not prevent a change.
 //
-// Returns an error wrapping ErrNotAttached where there is none, for example
-// since the container has just stopped.
-func (s *Store) Change(key Key, wanted Wanted) (changed bool, err error) {
-	site, same, err := s.compare(key, wanted)
-	if err != nil || same {
+// Errors wrap ErrNotAttached if there is no attachment, for example because the
+// container has just stopped.
+func (t *Transaction) Change(key Key, desired Desired) (changed bool, err error) {
+	iface, isServed, err := t.compare(key, desired)
+	if errors.Is(err, errInterrupted) {
+		err = t.failures.interruption(key)
+	}
+	if err != nil || isServed {
 		return false, err
 	}
-	return true, s.bring(key, site, wanted, func([]published, Wanted) (bool, error) { return false, nil })
+	return true, t.bring(key, iface, desired, ignoreOrder)
 }
 
-// WouldChange tells whether Change would change anything. Returns an error as
-// Change does.
-func (r *Reader) WouldChange(key Key, wanted Wanted) (bool, error) {
-	_, same, err := r.store.compare(key, wanted)
-	if errors.Is(err, errInterrupted) { // Change puts back what was there, and goes on from that
+// WouldChange reports whether Change would change anything. Errors are those of Change.
+func (r *Reader) WouldChange(key Key, desired Desired) (bool, error) {
+	_, isServed, err := r.compare(key, desired)
+	if errors.Is(err, errInterrupted) { // the transaction attaches the former state first
 		return true, nil
 	}
-	return !same, err
+	return !isServed, err
 }
 
-// compare returns the site that an interface is attached at, and whether that is
-// as wanted already.
-func (s *Store) compare(key Key, wanted Wanted) (site hook.InterfaceState, same bool, err error) {
-	existing, err := s.find(key)
+// IsAttached reports whether a key has an attachment.
+func (t *Transaction) IsAttached(key Key) (bool, error) {
+	found, err := t.find(key)
+	return len(found) > 0, err
+}
+
+// compare returns the present state of an attached interface, and whether it is the
+// desired one.
+func (t tree) compare(key Key, desired Desired) (iface hook.InterfaceState, served bool, err error) {
+	existing, err := t.find(key)
 	if err != nil {
-		return site, false, err
+		return iface, false, err
 	}
 	if len(existing) == 0 {
-		return site, false, s.notAttached(key)
+		return iface, false, t.notAttached(key)
 	}
-	dev, err := locate(existing, wanted)
+	dev, err := locate(existing, desired)
 	if err != nil {
-		return site, false, err
+		return iface, false, err
 	}
-	if site, err = hook.Inspect(dev); err != nil {
-		return site, false, err
+	if iface, err = hook.Inspect(dev); err != nil {
+		return iface, false, err
 	}
-	wanted = wanted.choose(existing, site)
-	return site, served(existing, s.folder(wanted), dev, wanted), nil
+	desired = desired.choose(existing, iface)
+	return iface, isServed(existing, t.rulesetOf(desired), desired, dev), nil
 }
 
-// notAttached says why nothing is attached: nothing is to be, or nothing can be.
-func (s *Store) notAttached(key Key) error {
-	list, err := s.interruptions()
+// notAttached returns errInterrupted or ErrNotAttached for a key without an attachment.
+func (t tree) notAttached(key Key) error {
+	list, err := t.interruptions()
 	if err != nil {
 		return err
 	}
 	for _, i := range list {
 		if i.key == key {
-			return s.unrestoredError(key)
+			return errInterrupted
 		}
 	}
 	return ErrNotAttached
 }
 
-// unrestoredError says why a key is without rules, as far as that is known.
-func (s *Store) unrestoredError(key Key) error {
-	if why := s.unrestored[key]; why != nil {
-		return fmt.Errorf("%w: %w", errInterrupted, why)
-	}
-	return errInterrupted
-}
-
-// Unrestored returns an error that says which containers are without rules since a
-// change of theirs was interrupted, and why opening the Store could not put those
-// back; nil if there is none. Another node's are that one's to report.
-func (s *Store) Unrestored() error {
-	list, err := s.interruptions()
-	errs := []error{err}
-	for _, i := range list {
-		if !errors.Is(s.unrestored[i.key], errElsewhere) {
-			errs = append(errs, fmt.Errorf("%s: %w", i.key, s.unrestoredError(i.key)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-var errInterrupted = errors.New("it is without rules: a change of its mode, tc hook or device was interrupted, " +
-	"and what was attached before could not be attached again")
-
-// locate returns the device that the attachments are on. What is gone is no
-// attachment any more, unless there is nothing else.
-func locate(existing []published, wanted Wanted) (hook.Device, error) {
+// locate returns the device of the attachments. It skips attachments on a device that is
+// gone, unless there are no others.
+func locate(existing []entry, desired Desired) (hook.Device, error) {
 	var errs []error
 	for _, a := range existing {
-		record, err := a.folder.Record()
+		record, err := a.Record()
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		switch found := a.folder.Locate(record, wanted.Ruleset.NetNS); found.Presence {
+		switch found := a.Locate(record, desired.Ruleset.NetNS); found.Presence {
 		case attachment.Here:
 			return found.Device, nil
 		case attachment.Gone:

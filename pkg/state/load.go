@@ -7,119 +7,182 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/bpffs"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
-	"github.com/xdp-port/xdp-port/pkg/hook"
+	"github.com/xdp-port/xdp-port/pkg/flow"
 )
 
-// isLoaded tells whether a ruleset is published. One whose folder has nothing but
-// claims is being loaded, or was by somebody who died.
-func isLoaded(ruleset datapath.Dir) bool { return ruleset.IsLoaded() }
-
-// loadAside loads a ruleset for an attachment of the key without the lock: long
-// lists of addresses take the kernel seconds. It returns a claim that keeps the
-// ruleset. Anything else may have changed meanwhile.
-//
-// Returns ErrRevoked if the key was detached, bpffs.ErrBusy if somebody is attaching it
-// already, or loads the same ruleset and does not get done.
-func (s *Store) loadAside(key Key, dev hook.Device, now situation) (hold *claim, err error) {
-	ruleset, wanted := now.ruleset, now.wanted
-	defer func() {
-		if err != nil {
-			s.prune(ruleset)
-		}
-	}()
-	if err := s.alone(key); err != nil {
-		return nil, err
+// openOrLoad opens the ruleset, and loads it first if it is not loaded. A new ruleset
+// shares the flows of the one that it replaces, if that is not nil.
+func (t *Transaction) openOrLoad(r ruleset, desired Desired, replaced *ruleset) (*datapath.Programs, error) {
+	programs, err := r.OpenWhole(desired.Ruleset.Hooks())
+	if !errors.Is(err, os.ErrNotExist) {
+		return programs, err
 	}
-	shared, err := s.shared(now.replaced(dev))
+	shared, err := t.openShared(replaced)
 	if err != nil {
 		return nil, err
 	}
 	defer shared.Close()
-	others := claimsOf(ruleset)
-	making, err := s.claim(ruleset, key)
+	programs, err = datapath.Load(desired.Ruleset, desired.Table, shared)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.publishRuleset(r, desired.Ruleset, programs); err != nil {
+		return nil, errors.Join(err, programs.Close())
+	}
+	return programs, nil
+}
+
+// loadAside loads a ruleset for an attachment of the key without the lock: long lists
+// of addresses take the kernel seconds. It returns a pending attachment that keeps the
+// ruleset. The caller must look at the state again.
+//
+// Errors wrap ErrCancelled if the key is detached meanwhile. They wrap bpffs.ErrBusy if
+// another process attaches the key, or loads the same ruleset and does not finish.
+func (t *Transaction) loadAside(key Key, r ruleset, desired Desired, replaced *ruleset) (kept *pending, err error) {
+	defer func() {
+		if err != nil {
+			t.prune(r)
+		}
+	}()
+	if err := t.refuseConcurrent(key); err != nil {
+		return nil, err
+	}
+	shared, err := t.openShared(replaced)
+	if err != nil {
+		return nil, err
+	}
+	defer shared.Close()
+	others := r.pending()
+	kept, err = t.makePending(r, key)
 	if err != nil {
 		return nil, err
 	}
 	var programs *datapath.Programs
-	err = s.unlocked(func() (err error) {
-		if err := waitFor(others); err != nil || isLoaded(ruleset) {
+	err = t.whileKernelWorks(releaseLock, func() (err error) {
+		if err := waitFor(others); err != nil || r.IsLoaded() {
 			return err
 		}
-		programs, err = datapath.Load(wanted.Ruleset, wanted.Table, shared)
+		programs, err = datapath.Load(desired.Ruleset, desired.Table, shared)
 		return err
 	})
 	if programs != nil {
 		defer programs.Close()
 	}
-	// This is the critical section again.
 	if err == nil {
-		err = making.checkRevoked()
-	}
-	if err == nil && programs != nil && !isLoaded(ruleset) {
-		err = s.publishLoaded(ruleset, wanted.Ruleset, programs, shared)
-	}
-	if err == nil {
-		err = s.turnIntoHold(making, ruleset)
+		err = t.publishLoaded(kept, desired.Ruleset, programs, shared)
 	}
 	if err != nil {
-		return nil, errors.Join(err, making.discard())
+		return nil, errors.Join(err, kept.discard())
 	}
-	return making, nil
+	return kept, nil
 }
 
-// turnIntoHold has a claim keep its ruleset, and be for no attachment any more.
-func (s *Store) turnIntoHold(c *claim, ruleset datapath.Dir) error {
-	folder, err := s.freeName(claims(ruleset), "")
-	if err != nil {
+// publishLoaded publishes programs that were loaded without the lock, if the ruleset is
+// not loaded yet. The pending attachment keeps the ruleset then.
+//
+// It publishes nothing if new rulesets have maps that the programs do not share. Then
+// openOrLoad loads the ruleset again.
+func (t *Transaction) publishLoaded(p *pending, rs *datapath.Ruleset, programs *datapath.Programs, shared datapath.Shared) error {
+	if err := p.checkCancelled(); err != nil {
 		return err
 	}
-	if err := os.Rename(string(c.folder), folder); err != nil {
-		return fmt.Errorf("%w: keep the ruleset: %w", bpffs.ErrUnusable, err)
+	if programs != nil && !p.ruleset.IsLoaded() {
+		now, err := t.openShared(nil)
+		if err != nil {
+			return err
+		}
+		defer now.Close()
+		if shared.HasAllOf(now) {
+			if err := t.publishRuleset(p.ruleset, rs, programs); err != nil {
+				return err
+			}
+		}
 	}
-	c.folder = attachment.Folder(folder)
-	return nil
+	return p.becomeReservation(t)
 }
 
-// letGo ends a claim that keeps a ruleset, which goes unless somebody uses it.
-func (s *Store) letGo(hold *claim, ruleset datapath.Dir) {
-	_ = hold.discard()
-	s.prune(ruleset)
-}
-
-// publishLoaded publishes what was loaded, unless other rulesets have come that it
-// shares too little with: then whoever attaches loads it again.
-func (s *Store) publishLoaded(ruleset datapath.Dir, rs *datapath.Ruleset, programs *datapath.Programs, shared datapath.Shared) error {
-	now, err := s.shared("")
-	if err != nil {
-		return err
-	}
-	defer now.Close()
-	if !shared.HasAllOf(now) {
-		return nil
-	}
-	return s.publishRuleset(ruleset, rs, programs)
-}
-
-// replaced returns the ruleset whose flows go on in the one that takes its place,
-// or "".
-func (s *situation) replaced(dev hook.Device) datapath.Dir {
-	if !s.isBehind && len(s.existing) == 1 && s.existing[0].canBecome(dev, s.wanted) {
-		return s.existing[0].ruleset
-	}
-	return ""
-}
-
-// waitFor waits until the claims that are there are no more: their owners load the
-// same ruleset.
-func waitFor(claims []attachment.Folder) error {
+// waitFor waits for the processes of pending attachments, which load the same ruleset.
+func waitFor(others []entry) error {
 	deadline := time.Now().Add(bpffs.LockTimeout)
-	for _, folder := range claims {
-		if err := bpffs.WaitUnlocked(string(folder), deadline); err != nil {
-			return fmt.Errorf("wait for the ruleset %s: %w", filepath.Base(filepath.Dir(filepath.Dir(string(folder)))), err)
+	for _, a := range others {
+		if err := bpffs.WaitUnlocked(a.path(), deadline); err != nil {
+			return fmt.Errorf("wait for the ruleset %s: %w", a.ruleset.Name(), err)
 		}
 	}
 	return nil
+}
+
+// openShared opens the maps that a new ruleset shares with others: the maps that all
+// rulesets share, and the flows of the ruleset that it replaces.
+func (t *Transaction) openShared(replaced *ruleset) (datapath.Shared, error) {
+	rulesets, err := t.rulesets()
+	if err != nil {
+		return datapath.Shared{}, err
+	}
+	dirs := make([]datapath.Dir, len(rulesets))
+	for i, r := range rulesets {
+		dirs[i] = r.Dir
+	}
+	shared, err := datapath.OpenShared(dirs)
+	if err != nil || replaced == nil {
+		return shared, err
+	}
+	if shared.Flows, err = replaced.OpenFlows(); err != nil {
+		shared.Close()
+		return datapath.Shared{}, err
+	}
+	return shared, nil
+}
+
+// publishRuleset pins the programs in a temporary folder, and publishes it.
+func (t *Transaction) publishRuleset(r ruleset, rs *datapath.Ruleset, programs *datapath.Programs) error {
+	building, err := t.makeFolder(t.temporaryFolder(), "")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(programs.PinDescription(datapath.Dir(building), rs), programs.Pin(datapath.Dir(building))); err != nil {
+		return errors.Join(err, discard(building))
+	}
+	err = publish(building, r.path())
+	if errors.Is(err, os.ErrExist) {
+		err = completePins(building, r)
+	}
+	if err != nil {
+		return errors.Join(err, discard(building))
+	}
+	return nil
+}
+
+// completePins moves the pins of a ruleset one by one into its folder. The folder
+// exists if it contains pending attachments, or attachments of a ruleset without some
+// of its pins.
+func completePins(building string, r ruleset) error {
+	entries, err := os.ReadDir(building)
+	for _, file := range entries {
+		err = errors.Join(err, os.Rename(filepath.Join(building, file.Name()), filepath.Join(r.path(), file.Name())))
+	}
+	if err == nil {
+		err = os.Remove(building)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: complete %s: %w", bpffs.ErrUnusable, r.path(), err)
+	}
+	return nil
+}
+
+// copyFlows copies the flows of a device to another ruleset.
+func copyFlows(from, to ruleset, ifindex int) error {
+	source, err := from.OpenFlows()
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := to.OpenFlows()
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	return flow.Copy(source, target, ifindex)
 }

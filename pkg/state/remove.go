@@ -2,120 +2,120 @@ package state
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
-
-	"github.com/xdp-port/xdp-port/pkg/attachment"
-	"github.com/xdp-port/xdp-port/pkg/bpffs"
-	"github.com/xdp-port/xdp-port/pkg/datapath"
-	"github.com/xdp-port/xdp-port/pkg/hook"
-	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// Detach removes the attachments of a key, and each ruleset that nobody uses
-// any more. There need not be any. One that is in the making meanwhile does not
-// come to be.
-func (s *Store) Detach(key Key) error {
-	if err := s.revoke(key); err != nil {
+// Detach removes the attachments of a key, and each ruleset that becomes unused. It is
+// no error if there are none. It cancels an ADD of the key that is under way.
+func (t *Transaction) Detach(key Key) error {
+	if err := t.cancelPending(key); err != nil {
 		return err
 	}
-	found, err := s.find(key)
+	found, err := t.find(key)
 	if err != nil {
 		return err
 	}
 	for _, a := range found {
-		err = errors.Join(err, s.remove(a))
+		err = errors.Join(err, t.remove(a, releaseLock))
 	}
-	if s.lock == nil {
+	if !t.lock.isHeld() {
 		return err
 	}
-	return errors.Join(err, s.forget(func(k Key) bool { return k == key }))
+	return errors.Join(err, t.forget(func(k Key) bool { return k == key }))
 }
 
-// remove takes an attachment away: first the programs are told to leave the
-// device alone, so that it is wholly without rules from one moment on. Others
-// need not wait while the kernel takes them off. Where somebody else was first
-// there is nothing to do.
-func (s *Store) remove(a published) error {
-	if s.lock == nil {
-		return bpffs.ErrBusy
+// forget drops the saved states of the matching keys, so that no transaction attaches
+// them again.
+func (t *Transaction) forget(matches func(Key) bool) error {
+	list, err := t.interruptions()
+	errs := []error{err}
+	for _, i := range list {
+		if matches(i.key) {
+			errs = append(errs, discard(i.path()))
+			t.prune(i.ruleset)
+		}
 	}
-	if isThere, err := a.exists(); !isThere || err != nil {
+	return errors.Join(errs...)
+}
+
+// remove removes an attachment. It disables the device first, so that all rules end at
+// one instant. It is no error if another process removes the attachment first.
+//
+// With releaseLock other processes need not wait while the kernel detaches the
+// programs. With keepLock the tc programs are gone when remove returns.
+func (t *Transaction) remove(a entry, policy lockPolicy) error {
+	if err := t.lock.require(); err != nil {
+		return err
+	}
+	if exists, err := a.exists(); !exists || err != nil {
 		return err
 	}
 	if err := a.disable(); err != nil {
 		return err
 	}
-	claim, err := s.claimPublished(a)
+	withdrawn, err := t.withdraw(a)
 	if err != nil {
 		return err
 	}
-	removeEmpty(filepath.Dir(string(a.folder)), a.ruleset)
 	var discarded error
-	err = s.unlocked(func() error {
-		if discarded = s.detachNow(claim); discarded == nil {
-			discarded = claim.discard()
-		}
+	err = t.whileKernelWorks(policy, func() error {
+		discarded = withdrawn.detach(policy)
 		return nil
 	})
 	if errors.Is(err, os.ErrNotExist) {
-		err = nil // without the claim, whoever left last took the folder along
+		err = nil // the pending folder is gone, so another process removed the empty state folder
 	}
-	s.prune(a.ruleset)
+	t.prune(a.ruleset)
 	return errors.Join(discarded, err)
 }
 
-// detachNow takes tc programs off at once where the same container is attached
-// anew.
-func (s *Store) detachNow(c *claim) error {
-	if !s.insist {
-		return nil
+// detach removes a withdrawn attachment. The kernel detaches an unpinned tcx link some
+// time later; with keepLock a new link follows, so the old one is detached at once.
+func (p *pending) detach(policy lockPolicy) error {
+	if policy == keepLock {
+		if err := p.DetachTCX(); err != nil {
+			return errors.Join(err, p.abandon())
+		}
 	}
-	err := c.folder.DetachTCX()
-	if err != nil {
-		err = errors.Join(err, c.lock.Close())
-	}
-	return err
+	return p.discard()
 }
 
-// disable does nothing if the device's index has been given to another container
-// of the ruleset since: the activation is that one's.
-func (a published) disable() error {
-	record, err := a.folder.Record()
+// disable removes the activation of the attachment's device. It keeps the activation if
+// the device's index belongs to another container of the ruleset now.
+func (a entry) disable() error {
+	record, err := a.Record()
 	if err != nil {
 		return a.disableByLink()
 	}
-	if isOthers, err := a.isOthers(record.Device.Index); isOthers || err != nil {
+	if needed, err := a.isNeededByOther(record.Device.Index); needed || err != nil {
 		return err
 	}
 	return a.ruleset.Disable(record.Activation())
 }
 
-// isOthers tells whether an activation that names no owner, as those of an earlier
-// build, is needed by another attachment of the ruleset, which is on the device.
-func (a published) isOthers(index int) (bool, error) {
+// isNeededByOther reports whether another attachment of the ruleset needs an activation
+// without an owner, as earlier builds write it. Otherwise the owner decides.
+func (a entry) isNeededByOther(index int) (bool, error) {
 	activation, err := a.ruleset.ActivationAt(index)
 	if activation == nil || activation.Owner != 0 || err != nil {
-		return false, err // else the owner decides
+		return false, err
 	}
-	folders, err := publishedIn(a.ruleset)
-	for _, folder := range folders {
-		if folder == a.folder {
+	published, err := a.ruleset.attachments()
+	for _, other := range published {
+		if other == a {
 			continue
 		}
-		if isOn, err := folder.IsPlacedAt(index); isOn || err != nil {
+		if isOn, err := other.IsPlacedAt(index); isOn || err != nil {
 			return isOn, err
 		}
 	}
 	return false, err
 }
 
-// disableByLink is for an attachment whose record cannot be read. The device that
-// its links are on is its own.
-func (a published) disableByLink() error {
-	index := a.folder.PlacedAt()
+// disableByLink disables the device of the attachment's links. It serves attachments
+// without a readable record.
+func (a entry) disableByLink() error {
+	index := a.PlacedAt()
 	if index == 0 {
 		return nil
 	}
@@ -124,118 +124,4 @@ func (a published) disableByLink() error {
 		return err
 	}
 	return a.ruleset.Disable(*activation)
-}
-
-// clearWay makes sure that nobody else's rules are on a device that is about to be
-// attached, or get there by what is left of one that had its index. own are the
-// attachments of the key itself.
-//
-// Returns an error wrapping *hook.ForeignError if another attachment is on the
-// device.
-func (s *Store) clearWay(dev hook.Device, netns veth.NetNS, own []published) error {
-	rulesets, err := s.listRulesets()
-	if err != nil {
-		return err
-	}
-	ids := idsOf(own)
-	for _, ruleset := range rulesets {
-		activation, err := ruleset.ActivationAt(dev.Index)
-		if err != nil {
-			return err
-		}
-		if activation == nil || ids[activation.Owner] {
-			continue
-		}
-		rs, err := ruleset.Description()
-		if err != nil || !rs.NetNS.Is(netns) {
-			continue // another node's device
-		}
-		if err := s.displace(ruleset, *activation, dev, netns, own); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// idsOf leaves out what cannot be read, which displace knows by its folder.
-func idsOf(own []published) map[uint64]bool {
-	ids := map[uint64]bool{}
-	for _, a := range own {
-		if record, err := a.folder.Record(); err == nil {
-			ids[record.ID] = true
-		}
-	}
-	return ids
-}
-
-// displace ends an activation of the device, unless its owner is there.
-func (s *Store) displace(
-	ruleset datapath.Dir, activation datapath.Activation, dev hook.Device, netns veth.NetNS, own []published,
-) error {
-	holder, record, err := s.holderOf(ruleset, activation)
-	switch {
-	case err != nil:
-		return err
-	case slices.Contains(own, holder):
-		return nil
-	case record == nil && holder.folder != "":
-		return hook.HeldBy(dev, keyOf(holder.folder).String())
-	case record == nil:
-		return ruleset.Disable(activation)
-	}
-	switch found := holder.folder.Locate(record, netns); {
-	case found.Presence == attachment.Gone:
-		defer s.keepLock()()
-		return s.remove(holder)
-	case found.Presence == attachment.Undetermined && !found.Bare:
-		return fmt.Errorf("%w: %s has the index of %s: %s", hook.ErrAttach, keyOf(holder.folder), dev.Name, found.Why)
-	case found.Presence == attachment.Here && !found.Bare:
-		return hook.HeldBy(dev, keyOf(holder.folder).String())
-	}
-	return ruleset.Disable(activation)
-}
-
-// holderOf returns the attachment of the ruleset that the activation is of, with
-// its record. Without a record that can be read it is the one that has a link on the
-// device. Where there is none its folder is empty.
-//
-// What cannot be read for now could be the one: that is an error, or somebody would
-// take the activation for nobody's.
-func (s *Store) holderOf(ruleset datapath.Dir, activation datapath.Activation) (published, *attachment.Record, error) {
-	folders, err := publishedIn(ruleset)
-	if err != nil {
-		return published{}, nil, err
-	}
-	for _, folder := range folders {
-		record, err := folder.Record()
-		switch {
-		case err == nil && record.Activation() == activation:
-			return published{ruleset, folder}, record, nil
-		case err == nil:
-		case !attachment.IsNoRecord(err):
-			return published{}, nil, err
-		case folder.PlacedAt() == activation.Index:
-			return published{ruleset, folder}, nil, nil
-		}
-	}
-	return published{}, nil, nil
-}
-
-// refuseShared returns a *hook.ForeignError if any attachment is on the device.
-func (s *Store) refuseShared(dev hook.Device, netns veth.NetNS) error {
-	list, err := s.list()
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		record, err := list[i].Folder.Record()
-		if err != nil || record.Device.Index != dev.Index {
-			continue
-		}
-		found := list[i].Folder.Locate(record, netns)
-		if found.Presence == attachment.Here && !found.Bare && found.Device.Index == dev.Index {
-			return hook.HeldBy(dev, list[i].Key.String())
-		}
-	}
-	return nil
 }

@@ -3,73 +3,68 @@ package state
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
-	"github.com/xdp-port/xdp-port/pkg/flow"
 	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/kernel"
+	"github.com/xdp-port/xdp-port/pkg/pin"
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// canBecome tells whether the attachment can be given other programs without a
-// gap, as against being removed and made anew.
-func (a published) canBecome(dev hook.Device, wanted Wanted) bool {
-	return a.folder.CanReplace(dev, wanted.Ruleset.NetNS, wanted.Ruleset.Mode, wanted.Hook)
-}
-
-// replace exchanges the rules of a running container: each packet is under the
-// old rules or the new ones, and all of them change in one instant. Its flows and
-// counters come along.
+// replace replaces the rules of a running container. Each packet is under the old rules
+// or the new ones, and all rules change at one instant. Flows and counters are kept.
 //
-// A note says that this is going on, for who finds that it was not finished. On
-// an error the old programs are put back, or, where the new rules are in force
-// already, the next change does what is left.
-func (s *Store) replace(key Key, old published, dev hook.Device, ruleset datapath.Dir, wanted Wanted) error {
-	if err := s.unsettled[ruleset]; err != nil {
-		return fmt.Errorf("an earlier exchange of rules is not done: %w", err)
+// An intent record tells the next transaction what to finish if this process dies. On
+// an error the old programs are back, or, if the new rules are already in force, the
+// next transaction finishes.
+func (t *Transaction) replace(key Key, old entry, dev hook.Device, r ruleset, desired Desired) error {
+	if err := t.failures.replacements[r]; err != nil {
+		return fmt.Errorf("an earlier replacement of rules is unfinished: %w", err)
 	}
-	programs, err := s.ensureRuleset(ruleset, wanted, old.ruleset)
+	programs, err := t.openOrLoad(r, desired, &old.ruleset)
 	if err != nil {
 		return err
 	}
 	defer programs.Close()
-	record, err := old.folder.Record()
+	record, err := old.Record()
 	if err != nil {
 		return err
 	}
-	note := attachment.Intent{
-		Owner: key.encode(), Device: dev, ID: record.ID, NetNS: wanted.Ruleset.NetNS,
-		From: old.ruleset.Name(), ContainerRules: wanted.ContainerRules,
+	intent := attachment.Intent{
+		Owner: key.encode(), Device: dev, ID: record.ID, NetNS: desired.Ruleset.NetNS,
+		From: old.ruleset.Name(), ContainerRules: desired.ContainerRules,
 	}
-	claim, err := s.noteExchange(ruleset, note)
+	pinned, err := t.pinIntent(r, intent)
 	if err == nil {
-		err = s.exchange(old, note.Activation(), programs, ruleset, wanted)
-		if unsettled := s.settle(ruleset, &note); unsettled != nil {
-			return errors.Join(err, unsettled, claim.lock.Close())
+		err = replacePrograms(old, intent.Activation(), programs, r, desired)
+		if unfinished := t.finishReplacement(r, &intent); unfinished != nil {
+			return errors.Join(err, unfinished, pinned.abandon())
 		}
-		_ = claim.discard()
+		_ = pinned.discard()
 	}
-	s.prune(old.ruleset)
-	s.prune(ruleset)
+	t.prune(old.ruleset)
+	t.prune(r)
 	return err
 }
 
-// noteExchange leaves a note in the new ruleset before anything is exchanged.
-func (s *Store) noteExchange(ruleset datapath.Dir, note attachment.Intent) (*claim, error) {
-	claim, err := s.hold(ruleset)
+// pinIntent pins the intent record in the new ruleset, before anything changes.
+func (t *Transaction) pinIntent(r ruleset, intent attachment.Intent) (*pending, error) {
+	p, err := t.reserve(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := note.Pin(claim.folder); err != nil {
-		return nil, errors.Join(err, claim.discard())
+	if err := intent.Pin(p.Folder); err != nil {
+		return nil, errors.Join(err, p.discard())
 	}
-	return claim, nil
+	return p, nil
 }
 
-// exchange puts the new programs in the place of the old ones, to which they
-// hand all packets over until they are told to heed the device. That is the one
-// instant from which the new rules are in force.
-func (s *Store) exchange(old published, activation datapath.Activation, programs *datapath.Programs, ruleset datapath.Dir, wanted Wanted) error {
+// replacePrograms updates the links to the new programs, which hand all packets over to
+// the old programs at first. The new rules are in force from the instant that enables
+// the device in the new ruleset.
+func replacePrograms(old entry, activation datapath.Activation, programs *datapath.Programs, r ruleset, desired Desired) error {
 	hooks, err := old.ruleset.Hooks()
 	if err != nil {
 		return err
@@ -79,54 +74,161 @@ func (s *Store) exchange(old published, activation datapath.Activation, programs
 		return err
 	}
 	defer before.Close()
-	if err := programs.Extend(ruleset, wanted.Ruleset, wanted.Table, hooks); err != nil {
+	if err := programs.Extend(r.Dir, desired.Ruleset, desired.Table, hooks); err != nil {
 		return err
 	}
-	if err := copyFlows(old.ruleset, ruleset, activation.Index); err != nil {
+	if err := copyFlows(old.ruleset, r, activation.Index); err != nil {
 		return err
 	}
-	handsOver, err := ruleset.HandOver(before)
+	handsOver, err := r.HandOver(before)
 	if err != nil {
 		return err
 	}
 	if !handsOver {
-		return exchangeOneByOne(old, activation, programs, ruleset)
+		return replaceOneByOne(old, activation, programs, r)
 	}
-	if err := old.folder.Replace(programs); err != nil {
+	if err := old.Replace(programs); err != nil {
 		return err
 	}
-	// A packet that the old XDP program changed is still to be completed by a tc
-	// program that understands its hint: while the old rules are in force.
+	// The old XDP program may have changed a packet. A tc program that understands its
+	// hint must finish it, so the old rules stay in force until no packet is under way.
 	kernel.Quiesce()
 	return programs.Enable(activation)
 }
 
-// exchangeOneByOne is for programs that cannot hand packets over: both rulesets
-// heed the device while they are exchanged one by one.
-func exchangeOneByOne(old published, activation datapath.Activation, programs *datapath.Programs, ruleset datapath.Dir) error {
+// replaceOneByOne serves programs that cannot hand packets over. The device is enabled
+// in both rulesets while the links are updated one by one.
+func replaceOneByOne(old entry, activation datapath.Activation, programs *datapath.Programs, r ruleset) error {
 	if err := programs.Enable(activation); err != nil {
 		return err
 	}
-	err := old.folder.Replace(programs)
+	err := old.Replace(programs)
 	if err == nil {
 		return nil
 	}
-	if failed := old.folder.Restore(old.ruleset); failed != nil {
+	if failed := old.Restore(old.ruleset.Dir); failed != nil {
 		return errors.Join(err, failed)
 	}
-	return errors.Join(err, ruleset.Disable(activation))
+	return errors.Join(err, r.Disable(activation))
 }
 
-func copyFlows(from, to datapath.Dir, ifindex int) error {
-	source, err := from.OpenFlows()
+// errElsewhere is the error of a change that a process of another network namespace
+// must finish, which is another node's.
+var errElsewhere = errors.New("device in another network namespace")
+
+// finishReplacement finishes a replacement: forward if the new rules are in force, else
+// back to the old programs. It can be repeated.
+func (t tree) finishReplacement(r ruleset, intent *attachment.Intent) error {
+	key, err := decodeKey(intent.Owner)
+	if err != nil {
+		return nil //nolint:nilerr // nobody can tell what the intent is about
+	}
+	inForce, err := r.IsEnabled(intent.Activation())
 	if err != nil {
 		return err
 	}
-	defer source.Close()
-	target, err := to.OpenFlows()
+	old, moved := t.ruleset(intent.From).attachment(key), r.attachment(key)
+	if err := finishOld(old, moved, inForce, intent); err != nil {
+		return err
+	}
+	isMoved, err := moved.exists()
+	switch {
+	case err != nil:
+	case isMoved:
+		err = finishMoved(old, moved, intent)
+	case inForce:
+		err = r.Disable(intent.Activation()) // the attachment has been removed
+	}
 	if err != nil {
 		return err
 	}
-	defer target.Close()
-	return flow.Copy(source, target, ifindex)
+	return r.EndHandOver()
+}
+
+// finishOld restores the old programs, or moves the attachment to the new ruleset with
+// only the new programs on the device.
+func finishOld(old, moved entry, inForce bool, intent *attachment.Intent) error {
+	if exists, err := old.exists(); err != nil || !exists {
+		return err
+	}
+	own, err := veth.OwnNetNS()
+	switch {
+	case err != nil:
+		return err
+	case !own.Is(intent.NetNS) && !intent.NetNS.IsSucceededBy(own):
+		return errElsewhere
+	}
+	if inForce {
+		// The old programs may have made flows after the first copy. Replies of these
+		// flows are not translated back before this copy.
+		if err := copyFlows(old.ruleset, moved.ruleset, intent.Device.Index); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	isPlaced, err := old.IsPlaced()
+	switch {
+	case err != nil:
+		return err
+	case !inForce && isPlaced:
+		return old.Restore(old.ruleset.Dir)
+	case !inForce:
+		return nil
+	case isPlaced:
+		if err := useOnly(moved.ruleset, old); err != nil {
+			return err
+		}
+	}
+	if err := publish(old.path(), moved.path()); err != nil {
+		return err
+	}
+	old.removeEmptyParents()
+	return nil
+}
+
+// useOnly leaves only the programs of a ruleset on the attachment's device.
+func useOnly(r ruleset, a entry) error {
+	programs, err := r.OpenAll()
+	if err != nil {
+		return err
+	}
+	defer programs.Close()
+	if err := a.Replace(programs); err != nil {
+		return err
+	}
+	return a.Clear(programs)
+}
+
+// finishMoved adds the old programs' counters to the moved attachment, and disables its
+// device in the old ruleset. If the record names the old ruleset, the counters are
+// already in it.
+func finishMoved(old, moved entry, intent *attachment.Intent) error {
+	record, err := moved.Record()
+	if err != nil {
+		return err
+	}
+	if record.CarriedFrom != intent.From {
+		if err := accumulateCounters(old, moved, intent); err != nil {
+			return err
+		}
+	}
+	return old.ruleset.Disable(intent.Activation())
+}
+
+// accumulateCounters adds the final counters of the old programs to the record of the
+// moved entry, unless their pins have been removed.
+func accumulateCounters(old, moved entry, intent *attachment.Intent) error {
+	kernel.Quiesce()
+	rs, err := moved.ruleset.Description()
+	if err != nil {
+		return err
+	}
+	counters, err := moved.CarryCounters(old.ruleset.Dir, rs.Rules)
+	switch {
+	case err == nil, errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, pin.ErrPin):
+		return err
+	default:
+		return fmt.Errorf("%w: read the old counters: %w", hook.ErrAttach, err)
+	}
+	return moved.Carry(counters, intent.From, intent.ContainerRules)
 }

@@ -87,7 +87,7 @@ func apply(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) 
 
 // describe has the log tell what the interface got. What cannot be read is left
 // out: the interface has it all the same.
-func describe(store *state.Store, key state.Key, network *config.Network, site hook.InterfaceState) {
+func describe(store *state.Transaction, key state.Key, network *config.Network, site hook.InterfaceState) {
 	got, err := store.Outcome(key)
 	if err != nil {
 		return

@@ -138,7 +138,7 @@ var kinds = []struct {
 	{veth.ErrNoVeth, codeNoVeth},
 	{veth.ErrLookup, codeNoVeth},
 	{bpffs.ErrBusy, codeTryAgain},
-	{state.ErrRevoked, codeTryAgain},
+	{state.ErrCancelled, codeTryAgain},
 	{hook.ErrForeign, codeForeign},
 	{attachment.ErrBypass, codeForeign},
 	{attachment.ErrDiffers, codeDiffers},

@@ -125,14 +125,14 @@ func TestDelWhileLoading(t *testing.T) {
 		l.succeed(t, "DEL", lab())
 		l.succeed(t, "DEL", lab())
 	})
-	fail(t, n, add, 11, "DEL came before ADD was done")
+	fail(t, n, add, 11, "cancelled by DEL")
 	l.wantNoPrograms(t)
 	must(t, before.Unchanged())
 	// DEL ends a change of rules, too.
 	l.succeed(t, "ADD", lab())
 	change := l.call(t, "ADD", lab().with("flows", 2048))
 	change.Run = whileLoading(t, func() { l.succeed(t, "DEL", lab()) })
-	fail(t, n, change, 11, "DEL came before ADD was done")
+	fail(t, n, change, 11, "cancelled by DEL")
 	l.wantNoPrograms(t)
 	must(t, before.Unchanged())
 }

@@ -47,9 +47,8 @@ func TestLongNamesFit(t *testing.T) {
 	}
 }
 
-// FuzzKey wants every name back from its path unless it is too long, different
-// paths for different keys, and none that leaves its folder or that bpffs
-// refuses.
+// FuzzKey decodes every name from its path unless the name is too long. No path may
+// leave its folder, and bpffs must accept each.
 func FuzzKey(f *testing.F) {
 	f.Add("lab", "0123456789abcdef", "eth0")
 	f.Add("a.b", "..", "a%b.c")
