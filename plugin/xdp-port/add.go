@@ -16,15 +16,15 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
-// add brings the container's interface under the network's rules and hands on
-// what the plugins before made.
+// add attaches the network's rules to the container's interface, and prints the result
+// of the plugins before.
 func add(args *skel.CmdArgs) error {
 	network, err := parseForAdd(args)
 	if err != nil {
 		return err
 	}
 	key := keyOf(args, network.Name)
-	isNew, err := apply(args, network)
+	isNew, err := attach(args, network)
 	if err != nil {
 		return fmt.Errorf("add %s: %w", key, err)
 	}
@@ -49,14 +49,15 @@ func parseForAdd(args *skel.CmdArgs) (*config.Network, error) {
 	return network, nil
 }
 
-// apply tells whether it attached the interface, which had no rules before.
-func apply(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) {
+// attach brings the interface into the desired state. It reports whether the interface
+// had no rules before.
+func attach(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) {
 	key := keyOf(args, network.Name)
-	made = &attached{rules: len(network.Rules)}
+	addResult = &attached{rules: len(network.Rules)}
 	if len(network.Rules) == 0 {
 		return false, detach(key)
 	}
-	wanted, err := plan.Of(network)
+	desired, err := plan.Of(network)
 	if err != nil {
 		return false, err
 	}
@@ -64,59 +65,59 @@ func apply(args *skel.CmdArgs, network *config.Network) (isNew bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	site, err := hook.Inspect(device)
+	iface, err := hook.Inspect(device)
 	if err != nil {
 		return false, err
 	}
-	store, err := state.OpenForChange()
+	transaction, err := state.OpenForChange()
 	if err != nil {
 		return false, err
 	}
-	was, err := store.IsAttached(key)
+	was, err := transaction.IsAttached(key)
 	if err == nil {
-		err = store.Attach(key, site, wanted)
+		err = transaction.Attach(key, iface, desired)
 	}
 	if err == nil && network.Log != "" {
-		describe(store, key, network, site)
+		recordResult(transaction, key, network, iface)
 	}
-	if err = errors.Join(err, store.Close()); err == nil {
-		warnOfForeign(key, store.Ahead())
+	if err = errors.Join(err, transaction.Close()); err == nil {
+		warnOfForeign(key, transaction.Ahead())
 	}
 	return !was, err
 }
 
-// describe has the log tell what the interface got. What cannot be read is left
-// out: the interface has it all the same.
-func describe(store *state.Transaction, key state.Key, network *config.Network, site hook.InterfaceState) {
-	got, err := store.Outcome(key)
+// recordResult records for the log what ADD attached. It omits what it cannot read: ADD
+// has succeeded.
+func recordResult(transaction *state.Transaction, key state.Key, network *config.Network, iface hook.InterfaceState) {
+	got, err := transaction.Outcome(key)
 	if err != nil {
 		return
 	}
-	made.mode, made.tcHook = got.Mode.String(), got.Hook.String()
-	made.device, made.ruleset = got.Device.Name, got.Ruleset
+	addResult.mode, addResult.tcHook = got.Mode.String(), got.Hook.String()
+	addResult.device, addResult.ruleset = got.Device.Name, got.Ruleset
 	if network.Mode != config.ModeAuto || got.Mode != datapath.TC {
 		return
 	}
-	made.fallback = "mode auto is tc here, and stays so until the container is made anew"
-	if site.HasForeignXDP {
-		made.fallback = "mode auto is tc here: somebody else's XDP program holds the device"
+	addResult.fallback = "mode auto stays tc here until the container is re-created"
+	if iface.HasForeignXDP {
+		addResult.fallback = "mode auto is tc here: a foreign XDP program is on the device"
 	}
 }
 
-// isNoState tells whether there is nothing to remove: there is no state folder, or
-// none of xdp-port's, which ADD has refused.
+// isNoState reports whether there is nothing to remove: the state folder is missing, or
+// another user made it, so that ADD has refused it.
 func isNoState(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, bpffs.ErrUntrusted)
 }
 
-// detach removes what there is of the key, which may be nothing.
+// detach removes the attachments of the key. There may be none.
 func detach(key state.Key) error {
-	store, err := state.OpenExisting()
+	transaction, err := state.OpenExisting()
 	if isNoState(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(store.Detach(key), store.Close())
+	return errors.Join(transaction.Detach(key), transaction.Close())
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
-// check compares what is attached with what the configuration says.
+// check compares the attachment with the configuration.
 func check(args *skel.CmdArgs) error {
 	network, err := parseForAdd(args)
 	if err != nil {
@@ -22,8 +22,8 @@ func check(args *skel.CmdArgs) error {
 	key := keyOf(args, network.Name)
 	err = verify(args, key, network)
 	if errors.Is(err, attachment.ErrDiffers) && network.OpenToContainers {
-		err = fmt.Errorf("%w; if the container has rules of its own, "+
-			"CHECK must come with the runtimeConfig and args that ADD came with", err)
+		err = fmt.Errorf("%w; if the container has its own rules, "+
+			"CHECK needs the same runtimeConfig and args as ADD", err)
 	}
 	if err != nil {
 		return fmt.Errorf("check %s: %w", key, err)
@@ -32,7 +32,7 @@ func check(args *skel.CmdArgs) error {
 }
 
 func verify(args *skel.CmdArgs, key state.Key, network *config.Network) error {
-	store, err := state.OpenForReading()
+	reader, err := state.OpenForReading()
 	if errors.Is(err, os.ErrNotExist) {
 		if len(network.Rules) == 0 {
 			return nil
@@ -42,11 +42,11 @@ func verify(args *skel.CmdArgs, key state.Key, network *config.Network) error {
 	if err != nil {
 		return err
 	}
-	defer store.Close()
+	defer reader.Close()
 	if len(network.Rules) == 0 {
-		return store.VerifyAbsent(key)
+		return reader.VerifyAbsent(key)
 	}
-	wanted, err := plan.Of(network)
+	desired, err := plan.Of(network)
 	if err != nil {
 		return err
 	}
@@ -54,5 +54,5 @@ func verify(args *skel.CmdArgs, key state.Key, network *config.Network) error {
 	if err != nil {
 		return err
 	}
-	return store.Verify(key, device, wanted)
+	return reader.Verify(key, device, desired)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/config"
 )
 
-// del removes the attachment, wherever it is. Nothing that is gone already is
-// an error, and the rules are not even read: they may have changed since.
+// del removes the attachment, under whichever rules it is. It is no error if there is
+// none. It does not read the rules, because they may have changed since ADD.
 func del(args *skel.CmdArgs) error {
 	network, err := config.ParseIdentity(args.StdinData)
 	if err != nil {

@@ -26,8 +26,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// Error codes: the CNI specification's own (section "Error"), and from 100 on
-// the plugin's.
+// The error codes of the CNI specification (section "Error"), and from 100 on those of the
+// plugin.
 const (
 	codeConfig       = types.ErrInvalidNetworkConfig
 	codeNetNS        = 8
@@ -41,33 +41,34 @@ const (
 	codeBPFFS        = 105
 )
 
-// guarded turns whatever a verb comes back with, a panic included, into a CNI
-// error: stdout must carry nothing else. How it came out is logged.
-func guarded(name string, verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
+// guarded turns every error of an operation, and a panic, into a CNI error, because stdout
+// must contain nothing else. It logs the outcome.
+func guarded(name string, operation func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
 	return func(args *skel.CmdArgs) (err error) {
 		began := time.Now()
 		hasBegun = true
 		defer func() {
 			if err != nil {
-				noteVersion(args)
+				recordVersion(args)
 			}
 		}()
-		defer func() { logged(name, args, began, err) }()
+		defer func() { logOutcome(name, args, began, err) }()
 		defer func() {
 			if cause := recover(); cause != nil {
 				err = types.NewError(types.ErrInternal,
 					fmt.Sprintf("this is a bug in xdp-port: %v", cause), string(debug.Stack()))
 			}
 		}()
-		return asCNI(verb(args))
+		return asCNI(operation(args))
 	}
 }
 
-// versionInUse is that of the configuration where a verb has failed, the newest
-// where it did not come to that.
+// versionInUse is the version of the configuration if an operation has failed. It is the
+// newest version if the configuration was not read.
 var versionInUse = version.Current()
 
-func noteVersion(args *skel.CmdArgs) {
+// recordVersion records the version of the configuration for printRefusal.
+func recordVersion(args *skel.CmdArgs) {
 	if args == nil {
 		return
 	}
@@ -76,8 +77,8 @@ func noteVersion(args *skel.CmdArgs) {
 	}
 }
 
-// printRefusal prints what the specification wants (section 5, Error): the
-// library leaves the version out.
+// printRefusal prints an error with all fields of the specification (section 5, Error). The
+// library omits the version.
 func printRefusal(refused *types.Error) error {
 	text, err := json.MarshalIndent(struct {
 		CNIVersion string `json:"cniVersion"`
@@ -90,31 +91,31 @@ func printRefusal(refused *types.Error) error {
 	return err
 }
 
-// The most bytes of an error's message, and of both its parts. Runtimes keep it in
-// an event, and say it again with each retry.
+// The bounds of an error's message, and of message and details together, in bytes. Runtimes
+// store it in an event, and repeat it with each retry.
 const (
 	maxMessage = 5 << 10
 	maxError   = 6 << 10
 )
 
-// bounded returns an error that is short and printable, whatever names and texts
-// from outside, or the CNI library, are in it.
+// bounded returns an error that is short and printable, whatever names and untrusted texts
+// it quotes.
 func bounded(e *types.Error) *types.Error {
 	msg := printable.Bytes(e.Msg, maxMessage)
 	return types.NewError(e.Code, msg, printable.CutBytes(printable.Lines(e.Details), maxError-len(msg)))
 }
 
-// asCNI gives an error the code that tells what kind it is of.
+// asCNI returns an error as a CNI error. Its kind decides the code.
 func asCNI(err error) error {
 	var already *types.Error
-	var mistakes *config.Error
+	var invalid *config.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &already):
 		return already
-	case errors.As(err, &mistakes):
-		return mistakes.CNI()
+	case errors.As(err, &invalid):
+		return invalid.CNI()
 	}
 	return types.NewError(codeOf(err), err.Error(), verifierLog(err))
 }
@@ -128,8 +129,8 @@ func codeOf(err error) uint {
 	return types.ErrInternal
 }
 
-// kinds has the code of each kind of error. An error of several kinds has the code of
-// the first.
+// kinds maps each kind of error to its code. An error of several kinds has the code of the
+// first one.
 var kinds = []struct {
 	err  error
 	code uint
@@ -154,8 +155,7 @@ var kinds = []struct {
 	{pin.ErrPin, codeBPFFS},
 }
 
-// verifierLog returns the last lines of what the verifier said, which have the
-// reason.
+// verifierLog returns the last lines of the verifier's log, which contain the reason.
 func verifierLog(err error) string {
 	var verifier *ebpf.VerifierError
 	if !errors.As(err, &verifier) {

@@ -13,31 +13,31 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// actAsPlugin has the test binary run main, with an ADD that panics.
+// actAsPlugin makes the test binary run main with an ADD that panics.
 const actAsPlugin = "XDP_PORT_TEST_PANICS"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(actAsPlugin) != "" {
-		verbs.Add = guarded("ADD", func(*skel.CmdArgs) error { panic("it burns") })
+		operations.Add = guarded("ADD", func(*skel.CmdArgs) error { panic("it burns") })
 		main()
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
 
-// TestPanicsBecomeErrors has every verb dereference nil.
+// TestPanicsBecomeErrors makes every operation dereference nil.
 func TestPanicsBecomeErrors(t *testing.T) {
-	for name, verb := range map[string]func(*skel.CmdArgs) error{
-		"ADD": verbs.Add, "DEL": verbs.Del, "CHECK": verbs.Check, "GC": verbs.GC, "STATUS": verbs.Status,
+	for name, operation := range map[string]func(*skel.CmdArgs) error{
+		"ADD": operations.Add, "DEL": operations.Del, "CHECK": operations.Check, "GC": operations.GC, "STATUS": operations.Status,
 	} {
 		var refusal *types.Error
-		if err := verb(nil); !errors.As(err, &refusal) || refusal.Code != types.ErrInternal {
+		if err := operation(nil); !errors.As(err, &refusal) || refusal.Code != types.ErrInternal {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
 
-// TestPanicIsAllThatIsPrinted looks at what a runtime gets to see of a panic.
+// TestPanicIsAllThatIsPrinted reads the output of a panic as a runtime does.
 func TestPanicIsAllThatIsPrinted(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{

@@ -11,8 +11,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// gc removes the network's attachments that the runtime does not list as
-// valid. Without a list it removes nothing.
+// gc removes the network's attachments that are not in the runtime's list of valid
+// attachments. Without a list it removes nothing.
 func gc(args *skel.CmdArgs) error {
 	network, err := config.ParseCollection(args.StdinData)
 	if err != nil {
@@ -26,7 +26,7 @@ func gc(args *skel.CmdArgs) error {
 		valid = append(valid, state.Key{Network: network.Name, Container: a.ContainerID, Interface: a.IfName})
 	}
 	if err := collect(network.Name, valid); err != nil {
-		return fmt.Errorf("collect what is left of network %s: %w", network.Name, err)
+		return fmt.Errorf("collect the stale attachments of network %s: %w", network.Name, err)
 	}
 	return nil
 }
@@ -36,12 +36,12 @@ func collect(network string, valid []state.Key) error {
 	if err != nil {
 		return err
 	}
-	store, err := state.OpenExisting()
+	transaction, err := state.OpenExisting()
 	if isNoState(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(store.Collect(network, valid, netns), store.Close())
+	return errors.Join(transaction.Collect(network, valid, netns), transaction.Close())
 }

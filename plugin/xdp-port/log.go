@@ -17,10 +17,9 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
-// logged writes down how a verb came out, where the configuration wants that. A
-// log that cannot be written fails no verb, nor does a panic on the way: it is
-// said on stderr, which runtimes keep or not.
-func logged(name string, args *skel.CmdArgs, began time.Time, outcome error) {
+// logOutcome logs the outcome of an operation, if the configuration names a log. An
+// error or a panic on the way goes to stderr, and does not fail the operation.
+func logOutcome(name string, args *skel.CmdArgs, began time.Time, outcome error) {
 	defer func() { _ = recover() }()
 	target, network := config.LogTarget(args.StdinData)
 	if target == "" {
@@ -34,13 +33,13 @@ func logged(name string, args *skel.CmdArgs, began time.Time, outcome error) {
 		}
 		defer file.Close()
 		write(logger.With(
-			"verb", name, "network", short(network), "container", short(args.ContainerID), "interface", short(args.IfName),
+			"operation", name, "network", short(network), "container", short(args.ContainerID), "interface", short(args.IfName),
 			"netns", short(args.Netns), "milliseconds", time.Since(began).Milliseconds(),
 		), name, outcome)
 	})
 }
 
-// maxAttribute is the most characters of a name in the log.
+// maxAttribute is the longest name in the log in characters.
 const maxAttribute = 256
 
 func short(s string) string { return printable.Short(s, maxAttribute) }
@@ -58,35 +57,35 @@ func write(logger *slog.Logger, name string, outcome error) {
 	}
 }
 
-// made is what ADD came to, for the log; nil for other verbs.
-var made *attached
+// addResult is the result of ADD for the log. It is nil for other operations.
+var addResult *attached
 
-// attached is what an interface got.
+// attached describes an attachment.
 type attached struct {
 	rules                         int
 	mode, tcHook, device, ruleset string
-	// fallback says why the mode is another than auto stands for; mostly empty.
+	// fallback says why auto is not its usual mode. It is mostly empty.
 	fallback string
-	// problems say which packets may pass the rules by.
+	// problems name the packets that may bypass the rules.
 	problems []string
 }
 
 func writeSuccess(logger *slog.Logger, msg string) {
-	if made == nil {
+	if addResult == nil {
 		logger.Info(msg)
 		return
 	}
-	logger = logger.With("rules", made.rules)
-	if made.mode != "" {
-		logger = logger.With("mode", made.mode, "tcHook", made.tcHook, "device", short(made.device), "ruleset", made.ruleset)
+	logger = logger.With("rules", addResult.rules)
+	if addResult.mode != "" {
+		logger = logger.With("mode", addResult.mode, "tcHook", addResult.tcHook, "device", short(addResult.device), "ruleset", addResult.ruleset)
 	}
 	level := slog.LevelInfo
-	if made.fallback != "" {
-		level, logger = slog.LevelWarn, logger.With("fallback", made.fallback)
+	if addResult.fallback != "" {
+		level, logger = slog.LevelWarn, logger.With("fallback", addResult.fallback)
 	}
-	if len(made.problems) > 0 {
+	if len(addResult.problems) > 0 {
 		level = slog.LevelWarn
-		logger = logger.With("problem", printable.Bytes(strings.Join(made.problems, "; "), maxMessage))
+		logger = logger.With("problem", printable.Bytes(strings.Join(addResult.problems, "; "), maxMessage))
 	}
 	logger.Log(context.Background(), level, msg)
 }

@@ -1,5 +1,5 @@
-// xdp-port is a chained CNI plugin that rewrites the ports of a container's
-// packets by an XDP program on the host side of its veth.
+// xdp-port is a chained CNI plugin that rewrites the ports of a container's packets with an
+// XDP program on the host side of its veth.
 package main
 
 import (
@@ -21,26 +21,26 @@ func main() {
 		fmt.Println("xdp-port", build.Read())
 		return
 	}
-	// A process of some milliseconds, which needs a few megabytes, is over before
-	// collecting garbage would pay; the limit is for what was not thought of.
+	// The process runs for some milliseconds and needs a few megabytes, so garbage collection
+	// does not pay. The limit covers unexpected cases.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(64 << 20)
-	// A runtime that is gone reads no result: ADD takes off again what it attached,
-	// where the signal would end it.
+	// If the runtime is gone and nobody reads the result, ADD removes its attachment. The
+	// signal would end the process first.
 	signal.Ignore(unix.SIGPIPE)
-	// Or else skel looks whether the namespace is the host's own: behind ADD,
-	// which has seen to that, and if skel cannot tell it prints an error behind
-	// the result; and before DEL, which has no use for it, though it may lead
-	// there by now, as /proc/PID/ns/net does when a process of the host has the PID.
+	// Without the variable skel checks whether the namespace is the host's own. It does so
+	// after ADD, which has checked that already, and a failed check prints an error after the
+	// result. It also does so before DEL, which does not need the namespace, and the path may
+	// lead to the host by then: /proc/PID/ns/net does if a process of the host has the PID.
 	_ = os.Setenv("CNI_NETNS_OVERRIDE", "true")
-	// skel insists on a path, which the specification leaves to the runtime.
-	// Nothing is looked for there.
+	// skel requires a path, which the specification makes optional. The plugin searches
+	// nothing there.
 	if os.Getenv("CNI_PATH") == "" {
 		_ = os.Setenv("CNI_PATH", os.DevNull)
 	}
 	command := os.Getenv("CNI_COMMAND")
 	stdin := readStdin(command)
-	refused := skel.PluginMainFuncsWithError(verbs, version.PluginSupports(config.Versions...),
+	refused := skel.PluginMainFuncsWithError(operations, version.PluginSupports(config.Versions...),
 		"CNI plugin xdp-port: rewrites the ports of a container's packets")
 	if refused != nil {
 		if err := printRefusal(explained(refused, command, stdin)); err != nil {
@@ -50,7 +50,8 @@ func main() {
 	}
 }
 
-var verbs = skel.CNIFuncs{
+// operations are the operations of the CNI specification.
+var operations = skel.CNIFuncs{
 	Add:    guarded("ADD", add),
 	Del:    guarded("DEL", del),
 	Check:  guarded("CHECK", check),

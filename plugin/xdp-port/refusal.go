@@ -11,12 +11,12 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
-// hasBegun tells whether the CNI library has called an operation: what is refused
-// before that is the library's doing.
+// hasBegun reports whether the CNI library has called an operation. Earlier errors come from
+// the library.
 var hasBegun bool
 
-// explained says in xdp-port's words what the CNI library refused, with the place
-// and the fix. stdin is nil if it could not be read.
+// explained replaces an error of the CNI library by one with the place and the fix. stdin is
+// nil if it could not be read.
 func explained(refused *types.Error, command string, stdin []byte) *types.Error {
 	if hasBegun {
 		return refused
@@ -25,7 +25,7 @@ func explained(refused *types.Error, command string, stdin []byte) *types.Error 
 		if better := explainEnvironment(os.Getenv); better != nil {
 			return better
 		}
-		return refused // it names the variables that are missing
+		return refused // it names the missing variables
 	}
 	if stdin != nil {
 		if better := config.Refusal(stdin, command); better != nil {
@@ -35,8 +35,8 @@ func explained(refused *types.Error, command string, stdin []byte) *types.Error 
 	return refused
 }
 
-// explainEnvironment names the variable that is wrong, and shows the beginning of
-// it. It returns nil where none is.
+// explainEnvironment names a wrong variable, and quotes its beginning. It returns nil if
+// there is none.
 func explainEnvironment(getenv func(string) string) *types.Error {
 	for _, variable := range []struct {
 		name    string
@@ -46,11 +46,11 @@ func explainEnvironment(getenv func(string) string) *types.Error {
 		{"CNI_COMMAND", isUnknown, "an operation: it must be ADD, CHECK, DEL, GC, STATUS or VERSION"},
 		{
 			"CNI_CONTAINERID", func(s string) bool { return utils.ValidateContainerID(s) != nil },
-			"the ID of a container (letters, digits, _ . and -, the first a letter or digit)",
+			"a container ID (letters, digits, _ . and -, beginning with a letter or digit)",
 		},
 		{
 			"CNI_IFNAME", func(s string) bool { return utils.ValidateInterfaceName(s) != nil },
-			"the name of an interface (at most 15 bytes, neither . nor .., without / : and white space)",
+			"an interface name (at most 15 bytes, not . or .., without / : and white space)",
 		},
 	} {
 		value := getenv(variable.name)
@@ -62,7 +62,7 @@ func explainEnvironment(getenv func(string) string) *types.Error {
 	return nil
 }
 
-// maxValue is the most characters that a message shows of a variable.
+// maxValue is the number of characters of a variable that a message shows.
 const maxValue = 64
 
 func isUnknown(command string) bool {

@@ -11,7 +11,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/plan"
 )
 
-// status tells whether ADD can work on this node, and with this configuration. It
+// status returns an error if ADD cannot work on this node with this configuration. It
 // changes nothing.
 func status(args *skel.CmdArgs) error {
 	network, err := config.Parse(args.StdinData)

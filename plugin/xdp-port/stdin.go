@@ -7,14 +7,13 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/config"
 )
 
-// readStdin takes the configuration from stdin and puts another pipe there for the
-// CNI library, so that what the library refuses can be explained. It returns nil
-// if that is not possible: the library then reads stdin itself.
+// readStdin reads the configuration from stdin, and replaces stdin by a pipe with the same
+// text for the CNI library, so that errors of the library can be explained. It returns nil
+// if that is not possible; then the library reads stdin itself.
 //
-// DEL and GC pass the library with versions of CNI that a plugin does not list,
-// which it refuses. They read nothing that differs by version, and a DEL that
-// fails keeps the plugins before from giving back what they hold: the container's
-// addresses.
+// The library refuses versions that the plugin does not list. DEL and GC must work with any
+// version, because they read nothing that differs by version. A failed DEL would keep the
+// plugins before from releasing the container's addresses.
 func readStdin(command string) []byte {
 	switch command {
 	case "ADD", "CHECK", "DEL", "GC", "STATUS":
@@ -23,7 +22,7 @@ func readStdin(command string) []byte {
 	}
 	text, err := io.ReadAll(os.Stdin)
 	if err != nil {
-		return nil // the library reads no more, and says so
+		return nil // the library fails, too, and reports it
 	}
 	reader, writer, err := os.Pipe()
 	if err != nil {

@@ -8,11 +8,12 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
+// keyOf returns the key of the interface in a call.
 func keyOf(args *skel.CmdArgs, network string) state.Key {
 	return state.Key{Network: network, Container: args.ContainerID, Interface: args.IfName}
 }
 
-// hostSide finds the device to attach to.
+// hostSide returns the device to attach to.
 func hostSide(args *skel.CmdArgs) (hook.Device, error) {
 	pair, err := veth.HostSide(args.Netns, args.IfName)
 	if err != nil {

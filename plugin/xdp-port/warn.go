@@ -10,12 +10,12 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/state"
 )
 
-// warnOfForeign says on stderr, and has the log tell, that ADD succeeded but
-// packets may pass rules by. CHECK fails then.
+// warnOfForeign warns on stderr and in the log that foreign programs may let packets
+// bypass the rules. ADD succeeds all the same, and CHECK fails.
 func warnOfForeign(key state.Key, ahead []hook.ForeignTC) {
-	// At tcx ADD puts ours first.
-	made.problems = attachment.OrderProblems(ahead, hook.Clsact)
-	for _, problem := range made.problems {
+	// At tcx ADD attaches its own programs first.
+	addResult.problems = attachment.OrderProblems(ahead, hook.Clsact)
+	for _, problem := range addResult.problems {
 		fmt.Fprintf(os.Stderr, "xdp-port: warning: %s\n", printable.Bytes(fmt.Sprintf("%s: %s", key, problem), maxMessage))
 	}
 }

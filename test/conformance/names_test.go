@@ -168,7 +168,7 @@ func TestIllegalNames(t *testing.T) {
 		for _, id := range []string{"..", ".a", "-a", "a/b", "../a", "a b", "a\n", "a%2Fb", "é", "a\xff"} {
 			call := l.call(t, operation, lab())
 			call.ContainerID = id
-			fail(t, n, call, 4, "containerID")
+			fail(t, n, call, 4, "CNI_CONTAINERID", "is not a container ID")
 			fail(t, n, l.call(t, operation, lab().with("name", id)), 7, "name")
 		}
 		for _, ifname := range []string{".", "..", "../a", "a:b", "a\tb", "a\u00a0b", "0123456789abcdef"} {

@@ -61,8 +61,8 @@ func TestErrorsAreBounded(t *testing.T) {
 		"runtimeConfig", map[string]any{"io.kubernetes.cri.pod-annotations": map[string]any{"xdp-port/rules": "[" + keys + "{}]"}})
 	c := newContainer(t, n)
 	endings := map[string]string{ // a long value must leave room for the fix
-		"long interface": "(at most 15 bytes, neither . nor .., without / : and white space)",
-		"bad ID":         "(letters, digits, _ . and -, the first a letter or digit)",
+		"long interface": "(at most 15 bytes, not . or .., without / : and white space)",
+		"bad ID":         "(letters, digits, _ . and -, beginning with a letter or digit)",
 		"netns":          "cannot be opened: file name too long",
 		"operation":      "it must be ADD, CHECK, DEL, GC, STATUS or VERSION",
 		"version":        "write one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0",

@@ -21,8 +21,8 @@ import (
 
 // entry is a line of a log.
 type entry struct {
-	Level, Msg, Verb, Network, Container, Interface string
-	Code                                            uint
+	Level, Msg, Operation, Network, Container, Interface string
+	Code                                                 uint
 }
 
 // TestLogFile expects a line for each operation, failed or not, and no effect on the runtime.
@@ -42,10 +42,10 @@ func TestLogFile(t *testing.T) {
 	text, err := os.ReadFile(file)
 	must(t, err)
 	want := []entry{
-		{Level: "INFO", Msg: "ADD succeeded", Verb: "ADD"},
-		{Level: "INFO", Msg: "CHECK succeeded", Verb: "CHECK"},
-		{Level: "ERROR", Msg: "ADD failed: rules[0].port: 70000 is not a port (1-65535)", Verb: "ADD", Code: 7},
-		{Level: "INFO", Msg: "DEL succeeded", Verb: "DEL"},
+		{Level: "INFO", Msg: "ADD succeeded", Operation: "ADD"},
+		{Level: "INFO", Msg: "CHECK succeeded", Operation: "CHECK"},
+		{Level: "ERROR", Msg: "ADD failed: rules[0].port: 70000 is not a port (1-65535)", Operation: "ADD", Code: 7},
+		{Level: "INFO", Msg: "DEL succeeded", Operation: "DEL"},
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	if len(lines) != len(want) {
@@ -96,9 +96,9 @@ func TestLogReportsTheAttachment(t *testing.T) {
 		l.TCHook, l.Device, l.Ruleset, l.Rules = record.Hook.String(), device, filepath.Base(directRuleset(t, c)), len(tutorial())
 		want = append(want, l)
 	}
-	add(line{Level: "WARN", Mode: "tc", Fallback: "mode auto is tc here: somebody else's XDP program holds the device"})
+	add(line{Level: "WARN", Mode: "tc", Fallback: "mode auto is tc here: a foreign XDP program is on the device"})
 	must(t, attached.Close())
-	add(line{Level: "WARN", Mode: "tc", Fallback: "mode auto is tc here, and stays so until the container is made anew"})
+	add(line{Level: "WARN", Mode: "tc", Fallback: "mode auto stays tc here until the container is re-created"})
 	config["mode"] = "tc"
 	add(line{Level: "INFO", Mode: "tc"})
 	config["mode"] = "generic"
@@ -177,7 +177,7 @@ func TestLogJournald(t *testing.T) {
 	must(t, err)
 	for _, field := range []string{
 		"MESSAGE=DEL succeeded\n", "PRIORITY=6\n", "SYSLOG_IDENTIFIER=xdp-port\n",
-		"XDP_PORT_CONTAINER=nobody\n", "XDP_PORT_NETWORK=lab\n", "XDP_PORT_VERB=DEL\n",
+		"XDP_PORT_CONTAINER=nobody\n", "XDP_PORT_NETWORK=lab\n", "XDP_PORT_OPERATION=DEL\n",
 	} {
 		if !strings.Contains(string(datagram[:count]), field) {
 			t.Errorf("%q is not in\n%s", field, datagram[:count])
