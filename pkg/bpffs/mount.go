@@ -1,4 +1,4 @@
-// Package bpffs finds, mounts and locks the BPF file system that holds the state of
+// Package bpffs finds, mounts, locks and walks the BPF file system that holds the state of
 // xdp-port.
 //
 // Create and Lock return the lock on the state folder. Ready says whether Create can

@@ -30,7 +30,7 @@ func begin(purpose bpffs.Purpose) (*Transaction, error) {
 // sweep recovers the unfinished work of dead processes, and removes unused rulesets. What
 // fails is left for the next transaction, and keeps nobody from other changes.
 func (t *Transaction) sweep() {
-	temporary, _ := below(t.temporaryFolder(), 1)
+	temporary, _ := bpffs.Folders(t.temporaryFolder(), 1)
 	for _, folder := range temporary {
 		_, _ = ruleset{datapath.Dir(folder)}.isUsed() // removes empty folders after a failed removal
 		_ = discard(folder)

@@ -31,8 +31,8 @@ func (t *Transaction) Close() error {
 	if !t.lock.isHeld() {
 		return nil
 	}
-	removeEmpty(t.temporaryFolder(), t.root)
-	removeEmpty(t.rulesetsFolder(), filepath.Dir(t.root))
+	bpffs.RemoveEmpty(t.temporaryFolder(), t.root)
+	bpffs.RemoveEmpty(t.rulesetsFolder(), filepath.Dir(t.root))
 	return t.lock.release()
 }
 

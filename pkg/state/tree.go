@@ -24,7 +24,6 @@ package state
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -35,7 +34,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 )
 
-// This file alone knows the layout of the tree, and walks it.
+// This file alone knows the layout of the tree.
 
 // tree is the state folder.
 type tree struct{ root string }
@@ -111,7 +110,7 @@ func (a entry) exists() (bool, error) {
 
 // rulesets returns all rulesets.
 func (t tree) rulesets() ([]ruleset, error) {
-	folders, err := below(t.rulesetsFolder(), 1)
+	folders, err := bpffs.Folders(t.rulesetsFolder(), 1)
 	if err != nil {
 		return nil, fmt.Errorf("%w: list the rulesets: %w", bpffs.ErrUnusable, err)
 	}
@@ -140,7 +139,7 @@ func (t tree) attachments() (all []entry, err error) {
 
 // attachments returns the published attachments of the ruleset.
 func (r ruleset) attachments() ([]entry, error) {
-	folders, err := below(r.attachmentsFolder(), keyLevels)
+	folders, err := bpffs.Folders(r.attachmentsFolder(), keyLevels)
 	if err != nil {
 		return nil, fmt.Errorf("%w: list the attachments: %w", bpffs.ErrUnusable, err)
 	}
@@ -150,7 +149,7 @@ func (r ruleset) attachments() ([]entry, error) {
 // pending returns the pending attachments of the ruleset. What cannot be read
 // contains none.
 func (r ruleset) pending() []entry {
-	folders, _ := below(r.pendingFolder(), 1)
+	folders, _ := bpffs.Folders(r.pendingFolder(), 1)
 	return r.attachmentsAt(folders)
 }
 
@@ -192,83 +191,18 @@ func (t tree) find(key Key) ([]entry, error) {
 	return found, nil
 }
 
-// below returns the folders that are the given number of levels below top. It does not
-// follow links, which are foreign.
-func below(top string, levels int) ([]string, error) {
-	folders := []string{top}
-	for range levels {
-		var next []string
-		for _, folder := range folders {
-			entries, err := os.ReadDir(folder)
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return nil, err
-			}
-			for _, entry := range entries {
-				if entry.IsDir() {
-					next = append(next, filepath.Join(folder, entry.Name()))
-				}
-			}
-		}
-		folders = next
-	}
-	return folders, nil
-}
-
 // isUsed reports whether the ruleset has attachments, published or pending. It removes
 // their folders if these are empty.
 func (r ruleset) isUsed() (bool, error) {
-	if used, err := hasBelow(r.pendingFolder(), 1); used || err != nil {
+	if used, err := bpffs.HasFolder(r.pendingFolder(), 1); used || err != nil {
 		return used, err
 	}
-	return hasBelow(r.attachmentsFolder(), keyLevels)
-}
-
-// hasBelow reports whether a folder exists the given number of levels below top. It
-// stops at the first one, because there can be thousands, and removes empty folders on
-// its way. Files are foreign and do not count.
-func hasBelow(top string, levels int) (bool, error) {
-	if levels == 0 {
-		return true, nil
-	}
-	f, err := os.Open(top)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", bpffs.ErrUnusable, err)
-	}
-	defer f.Close()
-	for {
-		entries, err := f.ReadDir(1)
-		if errors.Is(err, io.EOF) {
-			removeEmpty(top, filepath.Dir(top))
-			return false, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("%w: list %s: %w", bpffs.ErrUnusable, top, err)
-		}
-		if !entries[0].IsDir() {
-			continue
-		}
-		if used, err := hasBelow(filepath.Join(top, entries[0].Name()), levels-1); used || err != nil {
-			return used, err
-		}
-	}
-}
-
-// removeEmpty removes the folder and its parents below top, as far as they are empty.
-func removeEmpty(folder, top string) {
-	for folder != top {
-		if err := unix.Rmdir(folder); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return
-		}
-		folder = filepath.Dir(folder)
-	}
+	return bpffs.HasFolder(r.attachmentsFolder(), keyLevels)
 }
 
 // removeEmptyParents removes the parents of an attachment's folder, as far as they are
 // empty.
-func (a entry) removeEmptyParents() { removeEmpty(filepath.Dir(a.path()), a.ruleset.path()) }
+func (a entry) removeEmptyParents() { bpffs.RemoveEmpty(filepath.Dir(a.path()), a.ruleset.path()) }
 
 // publish renames a folder to its place.
 func publish(folder, place string) error {
@@ -290,7 +224,7 @@ func discard(folder string) error {
 	if err := datapath.Dir(folder).Unpin(); err != nil {
 		return fmt.Errorf("%w: remove %s: %w", bpffs.ErrUnusable, folder, err)
 	}
-	removeEmptyIn(folder)
+	bpffs.RemoveEmptyIn(folder)
 	err := unix.Rmdir(folder)
 	if err == nil || errors.Is(err, os.ErrNotExist) || isNotEmpty(err) && hasFolders(folder) {
 		return nil
@@ -298,17 +232,8 @@ func discard(folder string) error {
 	return fmt.Errorf("%w: remove %s: %w", bpffs.ErrUnusable, folder, err)
 }
 
-// removeEmptyIn removes the folders in a folder that contain only empty folders.
-func removeEmptyIn(folder string) {
-	children, _ := below(folder, 1)
-	for _, child := range children {
-		removeEmptyIn(child)
-		_ = unix.Rmdir(child)
-	}
-}
-
 func hasFolders(folder string) bool {
-	children, _ := below(folder, 1)
+	children, _ := bpffs.Folders(folder, 1)
 	return len(children) > 0
 }
 
