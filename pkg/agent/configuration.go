@@ -12,12 +12,6 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/install"
 )
 
-// configuration is xdp-port's entry as it was read, or why it cannot be used.
-type configuration struct {
-	entry conflist.EntryFile
-	err   error
-}
-
 // errNoConfiguration is the error of a ConfigMap without the key.
 var errNoConfiguration = errors.New("the key is missing: write xdp-port's entry there")
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/xdp-port/xdp-port/pkg/apply"
+	"github.com/xdp-port/xdp-port/pkg/confedit"
+	"github.com/xdp-port/xdp-port/pkg/conflist"
 	"github.com/xdp-port/xdp-port/pkg/gc"
 	"github.com/xdp-port/xdp-port/pkg/inspect"
 )
@@ -110,4 +112,21 @@ func (a *agent) findForeign() {
 		err = inspect.ForeignAhead(list)
 	}
 	a.record(aboutForeign, err)
+}
+
+// findNetwork reads the desired network. If the conflist cannot be used now, the result is
+// the network of before with the desired entry.
+func (a *agent) findNetwork() bool {
+	path, text, err := a.options.Networks.Desired(a.entry.Text)
+	if err != nil && a.network != nil {
+		path = a.network.Path
+		text, err = confedit.WithEntry(a.network.Text, a.entry.Text)
+	}
+	if err != nil {
+		return false
+	}
+	if network, err := conflist.New(path, confedit.Inlined{Text: text}); err == nil {
+		a.network = network
+	}
+	return a.network != nil
 }

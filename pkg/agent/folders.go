@@ -9,14 +9,6 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/install"
 )
 
-// folders are the folders that the agent keeps.
-type folders struct {
-	networks, programs install.Folder
-	// conflists reports changes in the folder of networks until stopWatching is called.
-	conflists    <-chan struct{}
-	stopWatching context.CancelFunc
-}
-
 func (a *agent) openFolders(ctx context.Context) error {
 	err := errors.Join(install.CheckFolder("--bin-dir", a.options.Programs), install.CheckFolder("--net-dir", a.options.Networks.Folder))
 	if err != nil {

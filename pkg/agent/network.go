@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/xdp-port/xdp-port/pkg/confedit"
 	"github.com/xdp-port/xdp-port/pkg/conflist"
 )
 
@@ -61,21 +60,4 @@ func (a *agent) addEntry() (changed bool) {
 		a.log.Info("xdp-port's entry was written", "file", path)
 	}
 	return changed
-}
-
-// findNetwork reads the desired network. If the conflist cannot be used now, the result is
-// the network of before with the desired entry.
-func (a *agent) findNetwork() bool {
-	path, text, err := a.options.Networks.Desired(a.entry.Text)
-	if err != nil && a.network != nil {
-		path = a.network.Path
-		text, err = confedit.WithEntry(a.network.Text, a.entry.Text)
-	}
-	if err != nil {
-		return false
-	}
-	if network, err := conflist.New(path, confedit.Inlined{Text: text}); err == nil {
-		a.network = network
-	}
-	return a.network != nil
 }

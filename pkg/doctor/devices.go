@@ -117,12 +117,3 @@ func offloads(list []inspect.Attachment) Finding {
 	}
 	return Finding{name, Fine, fmt.Sprintf("checksums and segmentation are offloaded on all %d host sides", looked), ""}
 }
-
-// some lists the first few things and counts the others.
-func some(things []string) string {
-	const enough = 4
-	if len(things) > enough {
-		return fmt.Sprintf("%s, and %d more", strings.Join(things[:enough], ", "), len(things)-enough)
-	}
-	return strings.Join(things, ", ")
-}

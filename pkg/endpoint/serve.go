@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"github.com/xdp-port/xdp-port/pkg/cluster"
 )
 
 // Server serves a handler at an address.
@@ -100,5 +98,3 @@ var refusals = map[int]string{
 	http.StatusForbidden:          "the user of this token may not get this path",
 	http.StatusServiceUnavailable: "the API server cannot check the token now",
 }
-
-func isNoUser(err error) bool { return errors.Is(err, cluster.ErrNoUser) }

@@ -3,10 +3,13 @@ package endpoint
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/xdp-port/xdp-port/pkg/cluster"
 )
 
 // Authorize reports whether the user of a bearer token may get a path. It returns an error
@@ -92,3 +95,5 @@ func (t *tokens) insert(key [sha256.Size]byte, code int) {
 	}
 	t.cache[key] = answer{code, time.Now().Add(answerTTL)}
 }
+
+func isNoUser(err error) bool { return errors.Is(err, cluster.ErrNoUser) }

@@ -82,29 +82,6 @@ func (e *End) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-func (t *Trace) decision(event *trace.Event, a *Attachment) *Decision {
-	d := &Decision{
-		Time: event.Time, Direction: event.Direction.String(), Protocol: protocolName(event.Protocol),
-		Verdict: event.Verdict.String(), PortMoved: event.PortMoved, NoPort: event.NoPort,
-		Length: event.Length, Headers: event.Headers,
-	}
-	if event.Protocol != 0 {
-		d.Before, d.After = endsOf(event.Before), endsOf(event.After)
-	}
-	if event.Verdict == trace.ICMPErrorRestored {
-		d.QuotedBefore, d.QuotedAfter = QuotedPorts(event.PortsBefore), QuotedPorts(event.PortsAfter)
-	}
-	if rules := t.rules[event.Ruleset]; 0 <= event.Rule && event.Rule < len(rules) {
-		d.Rule = rules[event.Rule].Name
-	} else if event.Rule >= 0 {
-		d.Rule = fmt.Sprintf("rules[%d]", event.Rule)
-	}
-	if a != nil {
-		d.Network, d.Container, d.Interface = a.Network, a.Container, a.Interface
-	}
-	return d
-}
-
 func endsOf(e trace.Endpoints) Ends { return Ends{End{e.Source}, End{e.Destination}} }
 
 func protocolName(number uint8) string {

@@ -145,3 +145,26 @@ func (t *Trace) Close() error { return t.listener.Close() }
 func (t *Trace) CloseOn(ctx context.Context) {
 	context.AfterFunc(ctx, func() { _ = t.Close() })
 }
+
+func (t *Trace) decision(event *trace.Event, a *Attachment) *Decision {
+	d := &Decision{
+		Time: event.Time, Direction: event.Direction.String(), Protocol: protocolName(event.Protocol),
+		Verdict: event.Verdict.String(), PortMoved: event.PortMoved, NoPort: event.NoPort,
+		Length: event.Length, Headers: event.Headers,
+	}
+	if event.Protocol != 0 {
+		d.Before, d.After = endsOf(event.Before), endsOf(event.After)
+	}
+	if event.Verdict == trace.ICMPErrorRestored {
+		d.QuotedBefore, d.QuotedAfter = QuotedPorts(event.PortsBefore), QuotedPorts(event.PortsAfter)
+	}
+	if rules := t.rules[event.Ruleset]; 0 <= event.Rule && event.Rule < len(rules) {
+		d.Rule = rules[event.Rule].Name
+	} else if event.Rule >= 0 {
+		d.Rule = fmt.Sprintf("rules[%d]", event.Rule)
+	}
+	if a != nil {
+		d.Network, d.Container, d.Interface = a.Network, a.Container, a.Interface
+	}
+	return d
+}

@@ -169,3 +169,8 @@ func asFloat(flag bool) float64 {
 	}
 	return 0
 }
+
+// unreadable is the reason why a Collector could read nothing.
+type unreadable struct{ error }
+
+func (u unreadable) Unwrap() error { return u.error }

@@ -7,11 +7,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// unreadable is the reason why a Collector could read nothing.
-type unreadable struct{ error }
-
-func (u unreadable) Unwrap() error { return u.error }
-
 // NewGatherer returns a Gatherer of one Collector.
 func NewGatherer(collector *Collector) prometheus.Gatherer {
 	registry := prometheus.NewRegistry()

@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
 // Colour is a foreground colour.
@@ -34,4 +35,11 @@ func (p *Printer) Paint(colour Colour, s string) string {
 	}
 	text.EnableColors()
 	return text.Color(colour).Sprint(s)
+}
+
+// KeepColours lets the colours of Paint through if the output shows them.
+func (p *Printer) KeepColours() {
+	if p.HasColours() {
+		p.clean = printable.Coloured
+	}
 }

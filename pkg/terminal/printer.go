@@ -30,13 +30,6 @@ type Printer struct {
 // names of devices and containers and the messages of other programs are untrusted.
 func NewPrinter(w io.Writer) *Printer { return &Printer{out: w, clean: printable.Lines} }
 
-// KeepColours lets the colours of Paint through if the output shows them.
-func (p *Printer) KeepColours() {
-	if p.HasColours() {
-		p.clean = printable.Coloured
-	}
-}
-
 // JSON makes the printer escape as JSON does: documents keep their meaning.
 func (p *Printer) JSON() { p.clean = printable.JSON }
 

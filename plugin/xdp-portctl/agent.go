@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/xdp-port/xdp-port/pkg/agent"
-	"github.com/xdp-port/xdp-port/pkg/cli"
 )
 
 func (t *tool) agent() *cobra.Command {
@@ -46,7 +44,7 @@ that permissions are missing confirms nothing.`,
 		Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			o.Programs, o.Networks = p.bin, p.networks
-			return errors.Join(p.check(), checkAgent(o))
+			return errors.Join(p.check(), o.Check(), checkServing(o.Serving), checkLimits(o.Limits))
 		},
 		RunE: func(command *cobra.Command, _ []string) error { return t.runAgent(command.Context(), o) },
 	}
@@ -64,30 +62,6 @@ that permissions are missing confirms nothing.`,
 	command.MarkFlagsMutuallyExclusive("config", "configmap")
 	command.MarkFlagsMutuallyExclusive("config", "daemonset")
 	return command
-}
-
-// checkAgent returns an error for values out of range.
-func checkAgent(o agent.Options) error {
-	if o.Interval <= 0 || o.GCInterval <= 0 {
-		return errors.New("--interval and --gc-interval must be more than 0")
-	}
-	if o.ConfigMap != "" {
-		if err := checkConfigMap(o.ConfigMap); err != nil {
-			return err
-		}
-	}
-	if o.Config == "" && o.ConfigMap == "" {
-		return errors.New("--config or --configmap is empty")
-	}
-	return errors.Join(checkServing(o.Serving), checkLimits(o.Limits))
-}
-
-// checkConfigMap returns an error for what does not name a ConfigMap.
-func checkConfigMap(path string) error {
-	if parts := strings.Split(path, "/"); len(parts) != 2 || parts[0] == "" || parts[1] == "" {
-		return fmt.Errorf("--configmap %s: this is not NAMESPACE/NAME", cli.Quote(path))
-	}
-	return nil
 }
 
 func (t *tool) runAgent(ctx context.Context, o agent.Options) (err error) {

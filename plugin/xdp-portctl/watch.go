@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -107,4 +108,34 @@ func (v *statsView) View() tea.View {
 	view := tea.NewView(terminal.CutLines(head+v.out.Clean(v.statsText(&v.stats, rows)), v.width))
 	view.AltScreen = true
 	return view
+}
+
+// sleep waits and reports whether the time passed without an interrupt.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// watchPiped prints reports one after another, for an output that cannot be redrawn.
+func (t *tool) watchPiped(ctx context.Context, o statsOptions) error {
+	var sampler inspect.Sampler
+	for n := 1; ; n++ {
+		stats, _, err := sampler.Read(o.container)
+		if err != nil {
+			return err
+		}
+		stats.Sort(inspect.Order(o.order))
+		if t.wantsJSON() {
+			err = json.NewEncoder(t.out).Encode(versionedStats{schemaNow, &stats})
+		} else {
+			_, err = fmt.Fprintf(t.out, "%s\n%s\n\n", stats.Time.Format(time.TimeOnly), t.statsText(&stats, 0))
+		}
+		if err != nil || n == o.count || !sleep(ctx, o.interval) {
+			return err
+		}
+	}
 }

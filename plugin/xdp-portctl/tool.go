@@ -2,10 +2,22 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 
 	"github.com/xdp-port/xdp-port/pkg/terminal"
 )
+
+// tool is the state that all commands share.
+type tool struct {
+	in     io.Reader
+	out    *terminal.Printer
+	err    *terminal.Printer
+	format string
+}
+
+// errFound makes a command exit with 1 without a message: its output says what is wrong.
+var errFound = errors.New("problems found")
 
 // The formats of -o.
 const (
