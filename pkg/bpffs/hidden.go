@@ -12,6 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Visible returns an error wrapping ErrUnusable if this mount namespace shows no BPF
+// file system at MountPoint, or one that hides the state. Then the attachments
+// cannot be read.
+func Visible() error {
+	if err := checkHidden(); err != nil || IsMounted() {
+		return err
+	}
+	const hint = "ip netns exec hides it: use nsenter --net=/run/netns/NAME instead"
+	fix := fmt.Sprintf("%s; or mount one: %s", hint, MountCommand)
+	if isBPFFS("/proc/1/root" + MountPoint) {
+		fix = "this mount namespace hides the host's; " + hint
+	}
+	return fmt.Errorf("%w at %s, so the attachments cannot be read: %s", ErrUnusable, MountPoint, fix)
+}
+
 // checkHidden returns an error wrapping ErrHidden if another mount hides the file
 // system with the state.
 func checkHidden() error {

@@ -7,9 +7,6 @@
 package bpffs
 
 import (
-	"fmt"
-	"os"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -31,50 +28,6 @@ func IsMounted() bool { return isBPFFS(MountPoint) }
 func IsOpen() bool {
 	var stat unix.Stat_t
 	return IsMounted() && unix.Stat(MountPoint, &stat) == nil && stat.Mode&0o022 != 0
-}
-
-// Visible returns an error wrapping ErrUnusable if this mount namespace shows no BPF
-// file system at MountPoint, or one that hides the state. Then the attachments
-// cannot be read.
-func Visible() error {
-	if err := checkHidden(); err != nil || IsMounted() {
-		return err
-	}
-	const hint = "ip netns exec hides it: use nsenter --net=/run/netns/NAME instead"
-	fix := fmt.Sprintf("%s; or mount one: %s", hint, MountCommand)
-	if isBPFFS("/proc/1/root" + MountPoint) {
-		fix = "this mount namespace hides the host's; " + hint
-	}
-	return fmt.Errorf("%w at %s, so the attachments cannot be read: %s", ErrUnusable, MountPoint, fix)
-}
-
-// ensureMounted mounts a BPF file system at MountPoint unless one is mounted there.
-func ensureMounted() error {
-	if IsMounted() {
-		return nil
-	}
-	// Without a lock two processes could mount one above the other.
-	below, err := os.Open(MountPoint)
-	if err != nil {
-		if hidden := checkHidden(); hidden != nil {
-			return hidden
-		}
-		return fmt.Errorf("%w at %s: %w", ErrUnusable, MountPoint, err)
-	}
-	defer below.Close()
-	if err := flock(below, unix.LOCK_EX); err != nil {
-		return fmt.Errorf("%w at %s: lock: %w", ErrUnusable, MountPoint, err)
-	}
-	if IsMounted() {
-		return nil
-	}
-	if err := checkHidden(); err != nil {
-		return err
-	}
-	if err := unix.Mount("bpf", MountPoint, "bpf", 0, "mode=0700"); err != nil {
-		return fmt.Errorf("%w at %s: mount failed (%s): %w", ErrUnusable, MountPoint, MountCommand, err)
-	}
-	return nil
 }
 
 func isBPFFS(path string) bool {

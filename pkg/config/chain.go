@@ -3,7 +3,7 @@ package config
 import "slices"
 
 // checkChain checks the other plugins of the list for what xdp-port needs.
-func (p *listParser) checkChain(at *value, plugins []*value, list *List) {
+func (p *listParser) checkChain(at *value, plugins []*value, hasEntry bool) {
 	if len(plugins) == 0 {
 		if at.IsGood() {
 			p.report(at, "has no plugin of type %q", PluginType)
@@ -12,7 +12,7 @@ func (p *listParser) checkChain(at *value, plugins []*value, list *List) {
 	}
 	p.checkInterface(plugins[0])
 	p.checkBandwidth(plugins)
-	if len(list.Entries) == 0 && len(p.problems) == 0 {
+	if !hasEntry && len(p.problems) == 0 {
 		p.report(at, "has no plugin of type %q", PluginType)
 	}
 }

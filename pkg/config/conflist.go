@@ -2,15 +2,7 @@ package config
 
 import (
 	"slices"
-
-	"github.com/xdp-port/xdp-port/pkg/jsondoc"
 )
-
-// PluginType is the plugin type of xdp-port in a configuration.
-const PluginType = "xdp-port"
-
-// Versions are the versions of CNI that xdp-port supports.
-var Versions = []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 
 // List is a valid network configuration list, the content of a conflist file. Valid means
 // that xdp-port finds nothing wrong.
@@ -37,31 +29,6 @@ func ParseList(text []byte) (*List, error) {
 	}
 	return list, nil
 }
-
-// listParser is a parser that knows the text of the file, for positions.
-type listParser struct {
-	parser
-	text  []byte
-	start int // the offset of the document in the text
-}
-
-func newListParser(text []byte) *listParser {
-	return &listParser{text: text, start: jsondoc.Start(text)}
-}
-
-// located returns the problems with their positions, or nil.
-func (p *listParser) located() error {
-	for i := range p.problems {
-		p.problems[i].At = p.position(p.problems[i].offset)
-	}
-	return p.err()
-}
-
-func (p *listParser) position(offset int) jsondoc.Position {
-	return jsondoc.PositionAt(p.text, p.start+offset)
-}
-
-func (p *listParser) positionOf(v *value) jsondoc.Position { return p.position(v.Offset()) }
 
 // list reads a whole document.
 func (p *listParser) list(document *value) *List {
@@ -91,7 +58,7 @@ func (p *listParser) list(document *value) *List {
 			list.Entries = append(list.Entries, entry)
 		}
 	}
-	p.checkChain(o.in("plugins"), plugins, list)
+	p.checkChain(o.in("plugins"), plugins, len(list.Entries) > 0)
 	return list
 }
 

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -75,15 +74,4 @@ func (e *Error) CNI() *types.Error {
 		return types.NewError(types.ErrDecodingFailure, e.Error(), "")
 	}
 	return types.NewError(types.ErrInvalidNetworkConfig, e.Error(), "")
-}
-
-// parseDocument checks the syntax of a whole document. Errors are of type *Error.
-func parseDocument(text []byte) (*value, error) {
-	document, err := jsondoc.Parse(text, ruleKeys...)
-	var malformed *jsondoc.Error
-	if errors.As(err, &malformed) {
-		problem := Problem{Place: malformed.Place, Text: malformed.Problem, At: malformed.At}
-		return nil, &Error{Problems: []Problem{problem}, isMalformed: true}
-	}
-	return document, err
 }

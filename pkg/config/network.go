@@ -18,6 +18,9 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
+// PluginType is the plugin type of xdp-port in a configuration.
+const PluginType = "xdp-port"
+
 // The bounds of Network.Flows and its default.
 const (
 	MinFlows     = 1 << 10

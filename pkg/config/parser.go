@@ -9,8 +9,6 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/printable"
 )
 
-type value = jsondoc.Value
-
 // parser collects the problems of a configuration. It treats a rejected value as missing.
 type parser struct {
 	problems []Problem
@@ -162,3 +160,28 @@ func require[T any](p *parser, o object, key, fix string, read func(*value) (T, 
 func inQuotes(v *value, bare any) error {
 	return fmt.Errorf("%s is a string: write %v without quotes", v, bare)
 }
+
+// listParser is a parser that knows the text of the file, for positions.
+type listParser struct {
+	parser
+	text  []byte
+	start int // the offset of the document in the text
+}
+
+func newListParser(text []byte) *listParser {
+	return &listParser{text: text, start: jsondoc.Start(text)}
+}
+
+// located returns the problems with their positions, or nil.
+func (p *listParser) located() error {
+	for i := range p.problems {
+		p.problems[i].At = p.position(p.problems[i].offset)
+	}
+	return p.err()
+}
+
+func (p *listParser) position(offset int) jsondoc.Position {
+	return jsondoc.PositionAt(p.text, p.start+offset)
+}
+
+func (p *listParser) positionOf(v *value) jsondoc.Position { return p.position(v.Offset()) }

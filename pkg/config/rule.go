@@ -7,6 +7,17 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
+// MaxRules is the number of rules that a container may have: the network's and its own
+// together.
+const MaxRules = 1024
+
+// listed is a rule and its place.
+type listed struct {
+	rules.Rule
+	at    object
+	sound bool // the rule alone has no problem
+}
+
 // ruleObject reads the keys of a rule.
 func (p *parser) ruleObject(v *value) object {
 	o, others := p.object(v, ruleKeys)

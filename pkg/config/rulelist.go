@@ -9,17 +9,6 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// MaxRules is the number of rules that a container may have: the network's and its own
-// together.
-const MaxRules = 1024
-
-// listed is a rule and its place.
-type listed struct {
-	rules.Rule
-	at    object
-	sound bool // the rule alone has no problem
-}
-
 // allRules reads the network's rules, and appends the container's own rules, which cannot
 // undo any of them there. It also returns the container's own rules as they were written,
 // or nil if there are none.

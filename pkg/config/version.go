@@ -11,6 +11,9 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 )
 
+// Versions are the versions of CNI that xdp-port supports.
+var Versions = []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
+
 // newest returns the newest version of CNI that xdp-port supports.
 func newest() string { return Versions[len(Versions)-1] }
 

@@ -127,3 +127,16 @@ func syncFolder(path string) error {
 	}
 	return nil
 }
+
+const programMode = 0o755
+
+// originalSuffix is the ending of the saved original of a configuration. An empty
+// original stands for a file that did not exist. Runtimes read only .conf, .conflist and
+// .json.
+const originalSuffix = ".xdp-port-original"
+
+// isOwnFile reports whether a file belongs to this package.
+func isOwnFile(name string) bool {
+	return strings.HasSuffix(name, originalSuffix) ||
+		strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporarySuffix)
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/xdp-port/xdp-port/pkg/config"
 )
@@ -30,12 +29,6 @@ func (n Networks) Mentions() (paths []string, err error) {
 		}
 	}
 	return paths, nil
-}
-
-// isOwnFile reports whether a file belongs to this package.
-func isOwnFile(name string) bool {
-	return strings.HasSuffix(name, originalSuffix) ||
-		strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporarySuffix)
 }
 
 func mentions(path string) bool {

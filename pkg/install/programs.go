@@ -11,8 +11,6 @@ import (
 // programs are the plugin for the node's runtime and the tool for its operator.
 var programs = []string{"xdp-port", "xdp-portctl"}
 
-const programMode = 0o755
-
 // Programs copies the programs from one folder into another, and returns the paths of
 // those that differed. It replaces each in one step, even while it runs.
 func Programs(from, to string) (changed []string, err error) {

@@ -84,9 +84,6 @@ func isFresh(path string) bool {
 	return err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) < fresh
 }
 
-// errUnusable is the error of a folder in which no runtime can use the first file.
-var errUnusable = errors.New("unusable first configuration")
-
 // usable returns an error if a runtime cannot use a file.
 func usable(path string) error {
 	text, _, err := readRegular(path)

@@ -37,12 +37,6 @@ func Read(text []byte) (json.RawMessage, error) {
 	return raw, nil
 }
 
-// CheckObject returns an *Error if a text is not a JSON object.
-func CheckObject(text []byte) error {
-	_, err := Parse(text)
-	return err
-}
-
 // syntaxProblem returns the place where a text stops being JSON, and the reason.
 func syntaxProblem(text []byte, err error) (at Position, problem string) {
 	switch {

@@ -320,3 +320,9 @@ func isSimpleKey(key string) bool {
 	}
 	return key != "" && len(key) <= maxKey && !strings.ContainsFunc(key, isOther) && !strings.Contains(digits, key[:1])
 }
+
+// CheckObject returns an *Error if a text is not a JSON object.
+func CheckObject(text []byte) error {
+	_, err := Parse(text)
+	return err
+}

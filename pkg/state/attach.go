@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/xdp-port/xdp-port/pkg/attachment"
@@ -8,6 +9,10 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
+
+// ErrNotAttached is the error of a key that has no attachment, or only one on a device
+// that is gone.
+var ErrNotAttached = errors.New("no attachment")
 
 // Attach brings the host side of an interface into the desired state. It leaves an
 // attachment alone that is in that state, and replaces another one of the same key. On

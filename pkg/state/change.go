@@ -8,10 +8,6 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/hook"
 )
 
-// ErrNotAttached is the error of a key that has no attachment, or only one on a device
-// that is gone.
-var ErrNotAttached = errors.New("no attachment")
-
 // Change brings an attached interface into another desired state, as Attach does, on the
 // device that it is on. It reports whether that changed anything. Foreign programs ahead
 // of the attachment's own do not prevent a change.

@@ -1,7 +1,6 @@
 package veth
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 
@@ -9,10 +8,6 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
-
-// ErrNetNS is the kind of errors about the container's network namespace: it does
-// not exist, it cannot be entered, or it is the host's own.
-var ErrNetNS = errors.New("unusable network namespace")
 
 // openContainer opens the container's namespace. It refuses the caller's own, where
 // the "container's interface" would be an interface of the host.

@@ -15,14 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoVeth is the kind of errors about an interface without a host side here: it
-// does not exist, it is no veth, or its peer is in another namespace.
-var ErrNoVeth = errors.New("no host side")
-
-// ErrLookup is the kind of errors about a failed look-up: the kernel does not
-// answer, for example because it lacks memory.
-var ErrLookup = errors.New("failed look-up of the host side")
-
 // End is one end of a veth pair. Index and Name are those in its own namespace.
 type End struct {
 	Index int

@@ -21,7 +21,6 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/flow"
 	"github.com/xdp-port/xdp-port/pkg/hook"
 	"github.com/xdp-port/xdp-port/pkg/pin"
-	"github.com/xdp-port/xdp-port/pkg/printable"
 	"github.com/xdp-port/xdp-port/pkg/state"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
@@ -91,20 +90,6 @@ func printRefusal(refused *types.Error) error {
 	return err
 }
 
-// The bounds of an error's message, and of message and details together, in bytes. Runtimes
-// store it in an event, and repeat it with each retry.
-const (
-	maxMessage = 5 << 10
-	maxError   = 6 << 10
-)
-
-// bounded returns an error that is short and printable, whatever names and untrusted texts
-// it quotes.
-func bounded(e *types.Error) *types.Error {
-	msg := printable.Bytes(e.Msg, maxMessage)
-	return types.NewError(e.Code, msg, printable.CutBytes(printable.Lines(e.Details), maxError-len(msg)))
-}
-
 // asCNI returns an error as a CNI error. Its kind decides the code.
 func asCNI(err error) error {
 	var already *types.Error
@@ -135,6 +120,7 @@ var kinds = []struct {
 	err  error
 	code uint
 }{
+
 	{veth.ErrNetNS, codeNetNS},
 	{veth.ErrNoVeth, codeNoVeth},
 	{veth.ErrLookup, codeNoVeth},
