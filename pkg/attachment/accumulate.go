@@ -45,17 +45,17 @@ func totals(programs *datapath.Programs, record *Record) (*datapath.Counters, er
 	if err != nil {
 		return nil, err
 	}
-	counters.Add(record.Carried)
+	counters.Add(record.Accumulated)
 	return counters, nil
 }
 
-// CarryCounters returns what the attachment in folder has counted under the
+// AccumulateCounters returns what the attachment in folder has counted under the
 // ruleset in dir, for a ruleset with other rules to go on from: a rule goes on
 // from the one that had its name.
 //
 // Returns nil where nothing was counted yet. The programs of dir must not run
 // on the device any more, or be the ones that stay; see Quiesce.
-func (folder Folder) CarryCounters(ruleset datapath.Dir, next []rules.Rule) (*datapath.Counters, error) {
+func (folder Folder) AccumulateCounters(ruleset datapath.Dir, next []rules.Rule) (*datapath.Counters, error) {
 	counters, err := folder.Counters(ruleset)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil, nil
@@ -79,11 +79,11 @@ func (folder Folder) CarryCounters(ruleset datapath.Dir, next []rules.Rule) (*da
 // Carry writes into the record of the attachment in folder what it has from now
 // on: the counters that it goes on from, which those of the ruleset named from
 // are in, and the container's own rules.
-func (folder Folder) Carry(carried *datapath.Counters, from string, containerRules json.RawMessage) error {
+func (folder Folder) SetAccumulated(carried *datapath.Counters, from string, containerRules json.RawMessage) error {
 	record, err := folder.Record()
 	if err != nil {
 		return err
 	}
-	record.Carried, record.CarriedFrom, record.ContainerRules = carried, from, containerRules
+	record.Accumulated, record.AccumulatedFrom, record.ContainerRules = carried, from, containerRules
 	return record.pin(folder)
 }

@@ -75,7 +75,7 @@ func needsQdisc(p *datapath.Programs, record *Record) (bool, error) {
 // Returns an error wrapping ErrDetach or ErrPin.
 func (folder Folder) Detach() error {
 	record, err := folder.Record()
-	if err != nil && !IsNoRecord(err) {
+	if record == nil && !IsNoRecord(err) {
 		return err // there may be filters
 	}
 	errs := []error{hook.DetachLink(folder.path(hook.PointXDP))}
@@ -103,7 +103,7 @@ func (folder Folder) DetachTCX() error {
 // for this attachment and nobody else has put a filter there since. All that
 // goes with a device, so that one which is gone needs nothing.
 func (r *Record) removeClsact() error {
-	if r.Hook != hook.Clsact {
+	if r.Hook != hook.Clsact && r.Hook.IsKnown() {
 		return nil
 	}
 	isOurs, err := r.placement().RemoveFilters()

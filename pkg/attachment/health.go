@@ -91,6 +91,9 @@ func (e *Examiner) Counters(folder Folder, ruleset datapath.Dir) (*datapath.Coun
 // Examine looks at the attachment in folder, of the ruleset pinned in dir.
 func (e *Examiner) Examine(folder Folder, ruleset datapath.Dir) Health {
 	record, err := folder.Record()
+	if errors.Is(err, pin.ErrNewer) {
+		return healthOfNewer(folder, record, err)
+	}
 	if err != nil {
 		return Health{
 			Gone:     isDefunct(folder, errors.Is(err, os.ErrNotExist)),
@@ -111,6 +114,18 @@ func (e *Examiner) Examine(folder Folder, ruleset datapath.Dir) Health {
 		return health
 	}
 	health.examine(programs, record, folder, found.Presence == Here)
+	return health
+}
+
+// healthOfNewer is for the attachment of a newer version. Its links alone say what there
+// is, and whether its device is gone: what else would tell may be in the record.
+func healthOfNewer(folder Folder, record *Record, err error) Health {
+	health := Health{Device: record.Device, Gone: isDefunct(folder, false), Problems: []string{err.Error()}}
+	for _, point := range hook.Points {
+		if info, err := pin.LinkInfo(folder.path(point)); err == nil {
+			health.Placed = append(health.Placed, Placed{Hook: string(point), Program: info.Program})
+		}
+	}
 	return health
 }
 

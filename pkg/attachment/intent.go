@@ -9,37 +9,42 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// Exchange notes that the programs of an attachment are being exchanged, for who
-// finds that this was not finished.
+// Intent says that the programs of an attachment are being replaced. Whoever finds one
+// of a process that died finishes the replacement, or undoes it.
 type Intent struct {
 	// Owner, Device and NetNS are those of the attachment's record.
-	Owner  string
-	Device hook.Device
-	NetNS  veth.NetNS
-	// ID is that of the attachment, which it keeps.
-	ID uint64 `json:",omitempty"`
+	Owner  string      `json:"owner"`
+	Device hook.Device `json:"device"`
+	NetNS  veth.NetNS  `json:"netns"`
+	// ID is the attachment's, which it keeps.
+	ID uint64 `json:"id,omitempty"`
 	// From is the name of the ruleset that the attachment was under.
-	From string
+	From string `json:"from"`
 	// ContainerRules are those of the record when all is done.
-	ContainerRules json.RawMessage `json:",omitempty"`
+	ContainerRules json.RawMessage `json:"containerRules,omitempty"`
 }
 
 // Activation is what puts the device under the new rules.
-func (e *Intent) Activation() datapath.Activation {
-	return datapath.Activation{Index: e.Device.Index, Owner: e.ID}
+func (i *Intent) Activation() datapath.Activation {
+	return datapath.Activation{Index: i.Device.Index, Owner: i.ID}
 }
 
+// pinIntent is the name that builds before used, too.
 const pinIntent = "exchange"
 
-// Pin writes the note into dir.
-func (e *Intent) Pin(folder Folder) error { return pin.WriteDocument(string(folder), pinIntent, e) }
+// Pin writes the intent into the folder.
+//
+// Returns an error wrapping pin.ErrMap or pin.ErrPin.
+func (i *Intent) Pin(folder Folder) error { return pin.WriteDocument(string(folder), pinIntent, i) }
 
-// ReadExchange reads the note in dir. Returns an error wrapping os.ErrNotExist
-// if there is none.
+// Intent reads the intent in the folder.
+//
+// Returns an error wrapping os.ErrNotExist if there is none, pin.ErrUnreadable if
+// something else is in its place, and pin.ErrNewer if a newer version wrote it.
 func (folder Folder) Intent() (*Intent, error) {
-	note := new(Intent)
-	if err := pin.ReadDocument(string(folder), pinIntent, note); err != nil {
+	intent := new(Intent)
+	if err := pin.ReadDocument(string(folder), pinIntent, intent); err != nil {
 		return nil, err
 	}
-	return note, nil
+	return intent, nil
 }

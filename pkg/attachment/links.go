@@ -55,11 +55,11 @@ func (folder Folder) IsPlaced() (bool, error) {
 }
 
 // IsPlacedAt is IsPlaced for a device of this index, and for an attachment that may
-// have no record: then its links alone are asked.
+// have no record of this build: then its links alone are asked.
 func (folder Folder) IsPlacedAt(index int) (bool, error) {
 	record, err := folder.Record()
 	switch {
-	case err != nil && IsNoRecord(err):
+	case err != nil && (IsNoRecord(err) || errors.Is(err, pin.ErrNewer)):
 		return folder.PlacedAt() == index, nil
 	case err != nil:
 		return false, err

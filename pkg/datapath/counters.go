@@ -14,27 +14,30 @@ import (
 // RuleCounter is how much one rule decided. Bytes are those of whole frames,
 // a large packet that is to be segmented counts once.
 type RuleCounter struct {
-	Packets, Bytes uint64
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
 }
 
 // Counters are those of one container, over all CPUs. Each packet is in
 // exactly one of the first six.
 type Counters struct {
-	Passed             uint64
-	Rewritten          uint64
-	Dropped            uint64
-	RepliesRestored    uint64
-	ICMPErrorsRestored uint64
-	Malformed          uint64
+	Passed             uint64 `json:"passed"`
+	Rewritten          uint64 `json:"rewritten"`
+	Dropped            uint64 `json:"dropped"`
+	RepliesRestored    uint64 `json:"repliesRestored"`
+	ICMPErrorsRestored uint64 `json:"icmpErrorsRestored"`
+	Malformed          uint64 `json:"malformed"`
 	// PortsMoved counts connections whose source port was changed, since an older
-	// one has the ports that they would have got; PortsExhausted packets dropped
-	// because no other port was free.
-	PortsMoved, PortsExhausted uint64
-	// FlowsEvicted counts flows that made room for one of this container's,
-	// FlowsEvictedLive those of them that had not expired.
-	FlowsEvicted, FlowsEvictedLive uint64
+	// one has the ports that they would have got.
+	PortsMoved uint64 `json:"portsMoved"`
+	// PortsExhausted counts packets dropped because no other port was free.
+	PortsExhausted uint64 `json:"portsExhausted"`
+	// FlowsEvicted counts flows that made room for one of this container's.
+	FlowsEvicted uint64 `json:"flowsEvicted"`
+	// FlowsEvictedLive counts those of them that had not expired.
+	FlowsEvictedLive uint64 `json:"flowsEvictedLive"`
 	// Rules are in the order of the ruleset.
-	Rules []RuleCounter
+	Rules []RuleCounter `json:"rules"`
 }
 
 // CheckCounters returns an error wrapping ErrPin if somebody else's map is in the place

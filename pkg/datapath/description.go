@@ -1,42 +1,120 @@
 package datapath
 
 import (
+	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 
 	"github.com/xdp-port/xdp-port/pkg/pin"
+	"github.com/xdp-port/xdp-port/pkg/rules"
+	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
 const pinDescription = "description"
 
-// IsLoaded tells whether a folder has a description, as those of rulesets do
-// that are loaded.
+// IsLoaded tells whether a ruleset is loaded there: then it has a description.
 func (dir Dir) IsLoaded() bool {
 	_, err := os.Stat(filepath.Join(string(dir), pinDescription))
 	return err == nil
 }
 
-// Description is what a loaded ruleset says of itself: the maps alone do not tell a
-// rule's name or its addresses.
+// Description is what a loaded ruleset was made of. The maps alone do not tell a rule's
+// name or its addresses.
 type Description struct {
 	Ruleset
-	// ChecksumHelper tells that its programs could not read the kernel's skb, and
-	// call a helper for checksums: some 60 ns a packet slower, and in doubt about
-	// the checksums of UDP tunnels.
-	ChecksumHelper bool `json:",omitempty"`
+	// ChecksumHelper tells that its programs cannot read the kernel's skb, and call a
+	// helper for checksums. That takes some 60 ns a packet more, and the checksums of
+	// UDP tunnels are in doubt.
+	ChecksumHelper bool
 }
 
-// PinDescription writes into dir, beside the programs, what they were loaded for.
+// PinDescription writes what the programs were loaded for into dir, beside them.
+//
+// Returns an error wrapping pin.ErrMap or pin.ErrPin.
 func (p *Programs) PinDescription(dir Dir, rs *Ruleset) error {
-	return pin.WriteDocument(string(dir), pinDescription, &Description{Ruleset: *rs, ChecksumHelper: p.checksumHelper})
+	return pin.WriteDocument(string(dir), pinDescription, documentOf(rs, p.checksumHelper))
 }
 
-// Description reads what the ruleset in dir was loaded for. Returns an
-// error wrapping os.ErrNotExist if it does not say.
+// Description reads what the ruleset was loaded for.
+//
+// Returns an error wrapping os.ErrNotExist if there is none, and pin.ErrUnreadable if
+// something else is in its place. With an error wrapping pin.ErrNewer it returns what
+// this build knows of the description of a newer version.
 func (dir Dir) Description() (*Description, error) {
-	d := new(Description)
-	if err := pin.ReadDocument(string(dir), pinDescription, d); err != nil {
+	var document descriptionDocument
+	err := pin.ReadDocument(string(dir), pinDescription, &document)
+	if err != nil && !errors.Is(err, pin.ErrNewer) {
 		return nil, err
 	}
-	return d, nil
+	if err == nil && !document.isKnown() {
+		return nil, fmt.Errorf("%w: %s/%s: it has words that are not known", pin.ErrUnreadable, dir, pinDescription)
+	}
+	return document.description(), err
+}
+
+// descriptionDocument is a description in bpffs.
+type descriptionDocument struct {
+	Rules          []ruleDocument `json:"rules"`
+	Mode           Mode           `json:"mode"`
+	Flows          int            `json:"flows"`
+	NetNS          veth.NetNS     `json:"netns"`
+	ChecksumHelper bool           `json:"checksumHelper,omitempty"`
+}
+
+type ruleDocument struct {
+	Name      string         `json:"name"`
+	Direction direction      `json:"direction"`
+	Protocol  protocol       `json:"protocol"`
+	Ports     portsDocument  `json:"ports"`
+	Action    action         `json:"action"`
+	To        portsDocument  `json:"to"`
+	Peers     []netip.Prefix `json:"peers,omitempty"`
+	OneWay    bool           `json:"oneWay,omitempty"`
+}
+
+type portsDocument struct {
+	First uint16 `json:"first"`
+	Last  uint16 `json:"last"`
+}
+
+func documentOf(rs *Ruleset, checksumHelper bool) *descriptionDocument {
+	document := &descriptionDocument{Mode: rs.Mode, Flows: rs.Flows, NetNS: rs.NetNS, ChecksumHelper: checksumHelper}
+	for i := range rs.Rules {
+		rule := &rs.Rules[i]
+		document.Rules = append(document.Rules, ruleDocument{
+			Name: rule.Name, Direction: direction(rule.Direction), Protocol: protocol(rule.Protocol),
+			Ports: portsDocument(rule.Ports), Action: action(rule.Action), To: portsDocument(rule.To),
+			Peers: rule.Peers, OneWay: rule.OneWay,
+		})
+	}
+	return document
+}
+
+func (d *descriptionDocument) description() *Description {
+	description := &Description{
+		Ruleset:        Ruleset{Mode: d.Mode, Flows: d.Flows, NetNS: d.NetNS},
+		ChecksumHelper: d.ChecksumHelper,
+	}
+	for i := range d.Rules {
+		rule := &d.Rules[i]
+		description.Rules = append(description.Rules, rules.Rule{
+			Name: rule.Name, Direction: rules.Direction(rule.Direction), Protocol: rules.Protocol(rule.Protocol),
+			Ports: rules.PortRange(rule.Ports), Action: rules.Action(rule.Action), To: rules.PortRange(rule.To),
+			Peers: rule.Peers, OneWay: rule.OneWay,
+		})
+	}
+	return description
+}
+
+// isKnown tells whether all enumerations have values of this build.
+func (d *descriptionDocument) isKnown() bool {
+	for i := range d.Rules {
+		rule := &d.Rules[i]
+		if int(rule.Direction) >= len(directionWords) || int(rule.Action) >= len(actionWords) || rule.Protocol == unknownProtocol {
+			return false
+		}
+	}
+	return d.Mode.IsKnown()
 }

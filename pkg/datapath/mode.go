@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"github.com/xdp-port/xdp-port/pkg/kernel"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
 // Mode is where what the container sends is processed: how the XDP program is
@@ -40,9 +41,28 @@ func AutoMode() Mode {
 	return Generic
 }
 
+var modeWords = []string{Generic: "generic", Native: "native", Offload: "offload", TC: "tc"}
+
 // String returns the word that the configuration uses.
 func (m Mode) String() string {
-	return [...]string{"generic", "native", "offload", "tc"}[m]
+	if !m.IsKnown() {
+		return "unknown"
+	}
+	return modeWords[m]
+}
+
+// IsKnown tells whether the mode is one of this build: a pinned document may have
+// another.
+func (m Mode) IsKnown() bool { return int(m) < len(modeWords) }
+
+// MarshalText returns the word.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalJSON reads the word, or the number that builds before wrote.
+func (m *Mode) UnmarshalJSON(text []byte) error {
+	mode, err := pin.DecodeEnum(text, modeWords)
+	*m = Mode(mode)
+	return err
 }
 
 // Check returns an error wrapping ErrMode if the running kernel has no exact data

@@ -11,12 +11,12 @@ import (
 // Its index tells it from the others that are there. Its name may change, and is
 // for people.
 type Device struct {
-	Index int
-	Name  string
+	Index int    `json:"index"`
+	Name  string `json:"name"`
 	// Address is its hardware address, empty where it is not known.
-	Address string `json:",omitempty"`
+	Address string `json:"address,omitempty"`
 	// Serial is what veth.SerialOf says of it, 0 where that is not known.
-	Serial uint64 `json:",omitempty"`
+	Serial uint64 `json:"serial,omitempty"`
 }
 
 // Site is a device and what there is on it that is not of any attachment on

@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/xdp-port/xdp-port/pkg/kernel"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
 // TCHook is how the tc programs are attached.
@@ -22,9 +23,28 @@ const (
 	Clsact
 )
 
+var tcHookWords = []string{AutoHook: "auto", TCX: "tcx", Clsact: "clsact"}
+
 // String returns the word that the configuration uses.
 func (h TCHook) String() string {
-	return [...]string{"auto", "tcx", "clsact"}[h]
+	if !h.IsKnown() {
+		return "unknown"
+	}
+	return tcHookWords[h]
+}
+
+// IsKnown tells whether the hook is one of this build: a pinned document may have
+// another.
+func (h TCHook) IsKnown() bool { return int(h) < len(tcHookWords) }
+
+// MarshalText returns the word.
+func (h TCHook) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalJSON reads the word, or the number that builds before wrote.
+func (h *TCHook) UnmarshalJSON(text []byte) error {
+	hook, err := pin.DecodeEnum(text, tcHookWords)
+	*h = TCHook(hook)
+	return err
 }
 
 // BestHook is TCX, which is owned by a link, where the kernel has it.

@@ -73,7 +73,7 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 	}
 	slices.SortFunc(a.Programs, compareHooks)
 	record, err := l.Folder.Record()
-	if err == nil { // Examine reports the error as a problem
+	if record != nil { // Examine reports the error as a problem
 		a.Device, a.Index = health.Device.Name, record.Device.Index
 		a.Mode, a.TCHook, a.AttachedAt = record.Mode.String(), record.Hook.String(), record.AttachedAt
 		a.containerRules = record.ContainerRules
@@ -81,7 +81,7 @@ func (r *loader) attachment(l *state.Listed) (a Attachment, sound bool) {
 	a.describe(r.description(l.RulesetFolder))
 	counted := a.count(record, r.examiner)
 	sound = len(a.Problems) == 0 && counted
-	if record != nil && record.NetNS.Is(r.netns) && !a.Gone {
+	if err == nil && record.NetNS.Is(r.netns) && !a.Gone {
 		record.Device = health.Device
 		a.lookAhead(record) // does not depend on a change in progress
 	}
@@ -136,7 +136,7 @@ func (a *Attachment) count(record *attachment.Record, examiner *attachment.Exami
 		a.Uncounted = errors.New("the record cannot be read")
 		return false
 	}
-	counters := record.Carried
+	counters := record.Accumulated
 	if !a.Gone {
 		live, err := examiner.Counters(a.folder, a.rulesetFolder)
 		if err == nil {

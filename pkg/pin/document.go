@@ -11,14 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrUnreadable is returned for a document that is there, but of another kind.
-var ErrUnreadable = errors.New("is not what this build writes")
+// schemaVersion is the version of the documents that this build writes.
+//
+// 1 (not written in them): enumerations are numbers, keys begin with a capital letter.
+// 2: enumerations are words.
+const schemaVersion = 2
 
-// WriteDocument writes a value as JSON into a map of one element and pins that,
-// since bpffs has no files; a document that is there already is replaced at
-// once, whole.
+// ErrUnreadable is returned for a pin that is no document of xdp-port.
+var ErrUnreadable = errors.New("unreadable document")
+
+// ErrNewer is returned for a document of a newer schema version.
+var ErrNewer = errors.New("written by a newer version of xdp-port")
+
+// WriteDocument writes a JSON object into a map of one element and pins that in dir,
+// since bpffs has no files. A document that is there already is replaced at once.
+//
+// Returns an error wrapping ErrMap or ErrPin.
 func WriteDocument(dir, name string, value any) error {
-	text, err := json.Marshal(value)
+	text, err := encode(value)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
@@ -44,27 +54,55 @@ func WriteDocument(dir, name string, value any) error {
 	return nil
 }
 
-// ReadDocument reads what WriteDocument wrote. Returns an error wrapping
-// os.ErrNotExist if there is none.
+// encode puts the schema version in front of an object's members.
+func encode(value any) ([]byte, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	return append(fmt.Appendf(nil, `{"schemaVersion":%d,`, schemaVersion), text[1:]...), nil
+}
+
+// ReadDocument reads what WriteDocument of this build, or of one before, wrote.
+//
+// Returns an error wrapping os.ErrNotExist if there is none. With an error wrapping
+// ErrNewer the value has what this build knows of a document of a newer version.
 func ReadDocument(dir, name string, value any) error {
 	path := filepath.Join(dir, name)
 	m, err := ebpf.LoadPinnedMap(path, &ebpf.LoadPinOptions{ReadOnly: true})
 	if err != nil && isAnotherKind(path, err) {
-		return fmt.Errorf("%s %w: %w", path, ErrUnreadable, err)
+		return fmt.Errorf("%w: %s: %w", ErrUnreadable, path, err)
 	}
 	if err != nil {
 		return fmt.Errorf("%w to open %s: %w", ErrPin, path, err)
 	}
 	defer m.Close()
 	if m.Type() != ebpf.Array || m.MaxEntries() != 1 {
-		return fmt.Errorf("%s %w: it is %s", path, ErrUnreadable, m)
+		return fmt.Errorf("%w: %s is %s", ErrUnreadable, path, m)
 	}
 	var text []byte
 	if err := m.Lookup(uint32(0), &text); err != nil {
 		return fmt.Errorf("%w to read %s: %w", ErrPin, path, err)
 	}
-	if err := json.Unmarshal(text, value); err != nil {
-		return fmt.Errorf("%s %w: %w", path, ErrUnreadable, err)
+	if err := decode(text, value); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func decode(text []byte, value any) error {
+	var schema struct {
+		Version int `json:"schemaVersion"`
+	}
+	err := json.Unmarshal(text, &schema)
+	if err == nil {
+		err = json.Unmarshal(text, value) // goes on behind a value of another type
+	}
+	switch {
+	case schema.Version > schemaVersion:
+		return fmt.Errorf("%w: it has schema version %d, this one knows %d", ErrNewer, schema.Version, schemaVersion)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/attachment"
 	"github.com/xdp-port/xdp-port/pkg/datapath"
 	"github.com/xdp-port/xdp-port/pkg/hook"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
@@ -30,8 +31,8 @@ func (t *Transaction) clearDevice(dev hook.Device, netns veth.NetNS, existing []
 		if activation == nil || ids[activation.Owner] {
 			continue
 		}
-		rs, err := r.Description()
-		if err != nil || !rs.NetNS.Is(netns) {
+		rs, _ := r.Description() // of a newer version, too
+		if rs == nil || !rs.NetNS.Is(netns) {
 			continue // a device of another node
 		}
 		if err := t.endActivation(r, *activation, dev, netns, existing); err != nil {
@@ -46,7 +47,7 @@ func (t *Transaction) clearDevice(dev hook.Device, netns veth.NetNS, existing []
 func idsOf(attachments []entry) map[uint64]bool {
 	ids := map[uint64]bool{}
 	for _, a := range attachments {
-		if record, err := a.Record(); err == nil {
+		if record, _ := a.Record(); record != nil { // of a newer version, too
 			ids[record.ID] = true
 		}
 	}
@@ -96,6 +97,10 @@ func (r ruleset) ownerOf(activation datapath.Activation) (*entry, *attachment.Re
 		case err == nil && record.Activation() == activation:
 			return &a, record, nil
 		case err == nil:
+		case errors.Is(err, pin.ErrNewer): // its device is for that version to judge
+			if record.Activation() == activation || a.PlacedAt() == activation.Index {
+				return &a, nil, nil
+			}
 		case !attachment.IsNoRecord(err):
 			return nil, nil, err
 		case a.PlacedAt() == activation.Index:
@@ -112,8 +117,8 @@ func (t *Transaction) refuseShared(dev hook.Device, netns veth.NetNS) error {
 		return err
 	}
 	for _, a := range published {
-		record, err := a.Record()
-		if err != nil || record.Device.Index != dev.Index {
+		record, _ := a.Record() // of a newer version, too
+		if record == nil || record.Device.Index != dev.Index {
 			continue
 		}
 		found := a.Locate(record, netns)
@@ -148,7 +153,8 @@ func (t *Transaction) recordsOn(dev hook.Device) (records []*attachment.Record) 
 	for _, r := range rulesets {
 		published, _ := r.attachments()
 		for _, a := range append(published, r.pending()...) {
-			if record, err := a.Record(); err == nil && record.Device.Index == dev.Index {
+			// Of a newer version, too: its filters are no orphans.
+			if record, _ := a.Record(); record != nil && record.Device.Index == dev.Index {
 				records = append(records, record)
 			}
 		}

@@ -197,6 +197,9 @@ func (t tree) interruptions() ([]interruption, error) {
 	var list []interruption
 	for _, a := range all {
 		record, err := a.Kept()
+		if errors.Is(err, pin.ErrNewer) { // for that version to restore
+			continue
+		}
 		if err != nil && attachment.IsNoRecord(err) {
 			continue
 		}

@@ -84,7 +84,7 @@ func (a entry) enableAgain(former *attachment.Record) (done bool, err error) {
 	}
 	defer programs.Close()
 	if record.ID == former.ID { // its removal has begun, and has cleared its counters
-		err = a.Carry(former.Carried, former.CarriedFrom, former.ContainerRules)
+		err = a.SetAccumulated(former.Accumulated, former.AccumulatedFrom, former.ContainerRules)
 	}
 	if err == nil {
 		err = programs.Enable(record.Activation())

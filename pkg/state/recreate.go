@@ -35,7 +35,7 @@ func (r *recreation) run() error {
 	if err != nil {
 		return err
 	}
-	r.build.record.Carried = old.accumulated
+	r.build.record.Accumulated = old.accumulated
 	if err := old.copyFlows(r.build.ruleset, r.build.record); err != nil {
 		return errors.Join(err, t.release(old))
 	}
@@ -93,10 +93,10 @@ func (t *Transaction) save(existing []entry, desired Desired) (*saved, error) {
 		return old, nil
 	}
 	if counters, err := a.Counters(a.ruleset.Dir); err == nil {
-		record.Carried = counters
+		record.Accumulated = counters
 	}
 	old.record = record
-	old.accumulated, _ = a.CarryCounters(a.ruleset.Dir, desired.Ruleset.Rules)
+	old.accumulated, _ = a.AccumulateCounters(a.ruleset.Dir, desired.Ruleset.Rules)
 	if err := record.Keep(reservation.Folder); err != nil {
 		return nil, errors.Join(err, t.release(old))
 	}

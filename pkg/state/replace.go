@@ -206,7 +206,7 @@ func finishMoved(old, moved entry, intent *attachment.Intent) error {
 	if err != nil {
 		return err
 	}
-	if record.CarriedFrom != intent.From {
+	if record.AccumulatedFrom != intent.From {
 		if err := accumulateCounters(old, moved, intent); err != nil {
 			return err
 		}
@@ -222,7 +222,7 @@ func accumulateCounters(old, moved entry, intent *attachment.Intent) error {
 	if err != nil {
 		return err
 	}
-	counters, err := moved.CarryCounters(old.ruleset.Dir, rs.Rules)
+	counters, err := moved.AccumulateCounters(old.ruleset.Dir, rs.Rules)
 	switch {
 	case err == nil, errors.Is(err, os.ErrNotExist):
 	case errors.Is(err, pin.ErrPin):
@@ -230,5 +230,5 @@ func accumulateCounters(old, moved entry, intent *attachment.Intent) error {
 	default:
 		return fmt.Errorf("%w: read the old counters: %w", hook.ErrAttach, err)
 	}
-	return moved.Carry(counters, intent.From, intent.ContainerRules)
+	return moved.SetAccumulated(counters, intent.From, intent.ContainerRules)
 }

@@ -79,7 +79,7 @@ func (a entry) keyPath() string {
 // key returns the key in the attachment's record, or the key in its path if the record
 // cannot be read. A path contains only the beginning of a long name.
 func (a entry) key() Key {
-	if record, err := a.Record(); err == nil {
+	if record, _ := a.Record(); record != nil {
 		if key, err := decodeKey(record.Owner); err == nil {
 			return key
 		}

@@ -129,6 +129,7 @@ var kinds = []struct {
 	{hook.ErrForeign, codeForeign},
 	{attachment.ErrBypass, codeForeign},
 	{attachment.ErrDiffers, codeDiffers},
+	{pin.ErrNewer, codeDiffers},
 	{hook.ErrAttach, codeAttach},
 	{hook.ErrDetach, codeAttach},
 	{hook.ErrInspect, codeAttach},

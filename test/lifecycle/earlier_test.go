@@ -53,7 +53,7 @@ func makeEarlier(t *testing.T, p *pod) {
 	defer m.Close()
 	var text []byte
 	must(t, m.Lookup(uint32(0), &text))
-	text = regexp.MustCompile(`"ID":\d+,|,"Serial":\d+`).ReplaceAllFunc(text, func(found []byte) []byte {
+	text = regexp.MustCompile(`"id":\d+,|,"serial":\d+`).ReplaceAllFunc(text, func(found []byte) []byte {
 		blank := make([]byte, len(found))
 		for i := range blank {
 			blank[i] = ' '

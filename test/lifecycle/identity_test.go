@@ -311,7 +311,7 @@ func redate(t *testing.T, p *pod, year string) {
 	defer m.Close()
 	var text []byte
 	must(t, m.Lookup(uint32(0), &text))
-	const key = `"AttachedAt":"`
+	const key = `"attachedAt":"`
 	at := bytes.Index(text, []byte(key)) + len(key)
 	copy(text[at:], year)
 	must(t, m.Put(uint32(0), text))
