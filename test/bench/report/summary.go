@@ -20,10 +20,10 @@ func ratio(row *result.Row) *result.Spread { return row.Ratio }
 func value(row *result.Row) *result.Spread { return &row.Value }
 
 var packetColumns = []column{
-	{"adds to a small UDP packet, ns", "datagrams-single", added},
-	{"adds to the first of a flow, ns", "new-flows", added},
-	{"one TCP stream from the container, of nothing attached", "bulk-out", ratio},
-	{"and to it", "bulk-back", ratio},
+	{"added to a small UDP packet, ns", "datagrams-single", added},
+	{"added to the first packet of a flow, ns", "new-flows", added},
+	{"one TCP stream from the container, relative to nothing attached", "bulk-out", ratio},
+	{"the same to the container", "bulk-back", ratio},
 }
 
 var processColumns = []column{{"ADD, ms", "add", value}, {"DEL, ms", "del", value}}
@@ -43,7 +43,7 @@ func summary(found *result.Result) []byte {
 	writeSummary(&out, found, packetColumns)
 	fmt.Fprintln(&out)
 	writeSummary(&out, found, processColumns)
-	fmt.Fprintf(&out, "\nMedians of %s (%s). Of the bounds that we want to keep to, %d are met and %d are not: [docs/bench.md](docs/bench.md).\n",
+	fmt.Fprintf(&out, "\nMedians of %s (%s). Of our target bounds, %d are met and %d are not: [docs/bench.md](docs/bench.md).\n",
 		strings.Split(found.Date, "T")[0], found.Machine, met, missed)
 	return out.Bytes()
 }
