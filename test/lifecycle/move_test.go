@@ -17,13 +17,13 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// move is something that happens to the host side of a running container.
+// move is a change of the host side of a running container.
 type move struct {
 	name string
 	do   func(t *testing.T, p, other *pod)
 }
 
-// moves begin and end with the host side on its own.
+// moves begin and end with a host side that has no master.
 var moves = []move{
 	{"rename", func(t *testing.T, p, _ *pod) { p.rename(t, "renamed") }},
 	{"swap of names", func(t *testing.T, p, other *pod) { swap(t, p, other) }},
@@ -45,11 +45,11 @@ var vrfMoves = []move{
 	{"out of a VRF", func(t *testing.T, p, _ *pod) { p.toVRF(t, "", 0) }},
 }
 
-// TestMoves moves and renames the host side while traffic flows: no datagram passes
-// the rules, gc removes nothing, and apply reaches the container.
+// TestMoves moves and renames the host side while traffic flows. No datagram may bypass the
+// rules, gc must remove nothing, and apply must reach the container.
 func TestMoves(t *testing.T) { testMoves(t, moves) }
 
-// TestVRF is TestMoves into VRFs and out of them.
+// TestVRF does the same with moves into and out of VRFs.
 func TestVRF(t *testing.T) {
 	needVRF(t)
 	testMoves(t, vrfMoves)
@@ -94,7 +94,7 @@ func (w *world) flowing(t *testing.T, m manner) (p, other *pod) {
 	return p, other
 }
 
-// TestAgentReachesMoved has the agent give rules to a container that moves.
+// TestAgentReachesMoved expects the agent to give rules to a container that moves.
 func TestAgentReachesMoved(t *testing.T) {
 	m := manners(t)[0]
 	w := newWorld(t)
@@ -115,7 +115,7 @@ func TestAgentReachesMoved(t *testing.T) {
 	mustBeClean(t)
 }
 
-// swap has two host sides swap their names.
+// swap swaps the names of two host sides.
 func swap(t testing.TB, a, b *pod) {
 	t.Helper()
 	nameA, nameB := a.device, b.device
@@ -124,8 +124,7 @@ func swap(t testing.TB, a, b *pod) {
 	a.rename(t, nameB)
 }
 
-// toBridge puts the host side and its address into a bridge of its own, or takes it
-// out of the one that it is in.
+// toBridge moves the host side and its address into a new bridge, or out of its present one.
 func (p *pod) toBridge(t testing.TB, name string) {
 	t.Helper()
 	p.onHost(t, func(link netlink.Link) error {
@@ -150,7 +149,7 @@ func (p *pod) toBridge(t testing.TB, name string) {
 	})
 }
 
-// setMaster takes a device as its own master for none.
+// setMaster sets the master of a device. If both are the same device, it removes the master.
 func (p *pod) setMaster(link, master netlink.Link) error {
 	if master.Attrs().Index == link.Attrs().Index {
 		return netlink.LinkSetNoMaster(link)
@@ -186,8 +185,8 @@ func removeLink(index int) error {
 	return netlink.LinkDel(link)
 }
 
-// toVRF puts the host side into a VRF, or takes it out of the one that it is in. The
-// node's own sockets accept packets from VRFs, and have a route there.
+// toVRF moves the host side into a VRF, or out of its present one. The node's own sockets accept
+// packets from VRFs, and the main table gets a route there.
 func (p *pod) toVRF(t testing.TB, name string, table uint32) {
 	t.Helper()
 	p.onHost(t, func(link netlink.Link) error {
@@ -208,7 +207,7 @@ func (p *pod) toVRF(t testing.TB, name string, table uint32) {
 	})
 }
 
-// route leads from the main table to the container.
+// route is a route from the main table to the container.
 func (p *pod) route(link netlink.Link) *netlink.Route {
 	return &netlink.Route{
 		LinkIndex: link.Attrs().Index, Table: unix.RT_TABLE_MAIN, Scope: netlink.SCOPE_LINK,
@@ -231,14 +230,14 @@ func needVRF(t *testing.T) {
 	must(t, err)
 }
 
-// agent is one that runs.
+// agent is a running agent.
 type agent struct {
 	*world
 	config string
 	stop   func()
 }
 
-// startAgent starts one for the network lab.
+// startAgent starts an agent for the network lab.
 func (w *world) startAgent(t *testing.T, m manner) *agent {
 	t.Helper()
 	a := &agent{world: w, config: filepath.Join(t.TempDir(), "rules.json")}
@@ -266,8 +265,7 @@ func (a *agent) write(t *testing.T, version int, m manner) {
 	}), 0o600))
 }
 
-// apply has the agent give a version of the rules to all containers, and waits until
-// all have it.
+// apply gives a version of the rules to the agent, and waits until all containers have it.
 func (a *agent) apply(t *testing.T, version int, m manner) {
 	t.Helper()
 	for _, p := range a.attached() {

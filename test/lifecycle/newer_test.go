@@ -8,9 +8,9 @@ import (
 
 const newerVersion = "written by a newer version of xdp-port"
 
-// TestNewerRecord gives the record of a container a newer schema version, as after a
-// downgrade. CHECK, list and ADD report that. ADD changes nothing, another container can
-// be attached, and DEL removes all there is.
+// TestNewerRecord gives the record of a container a newer schema version, as after a downgrade.
+// CHECK, list and ADD must report that. ADD must change nothing, another container can be attached,
+// and DEL must remove everything.
 func TestNewerRecord(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
 		w := newWorld(t)

@@ -17,18 +17,18 @@ import (
 	"github.com/xdp-port/xdp-port/test/pace"
 )
 
-// Ports of streams: the rules rewrite the first one to one more than the second and
-// the version, and drop the third.
+// Ports of streams. The rules rewrite streamPort to streamTarget plus the version, and drop
+// droppedPort.
 const streamPort, streamTarget, droppedPort = 6999, 7000, 25
 
-// stream is traffic to and from a container that never pauses. A datagram need not
-// arrive, but none may arrive that the rules drop, or at another port than the rules
-// say. Under lasting rules no answer may come from another port than the one asked.
+// stream is continuous traffic to and from a container. A datagram may be missing, but none may
+// arrive that the rules drop, or at another port than the rules say. While the rules do not
+// change, all answers must come from the port that was asked.
 type stream struct {
 	id string
-	// era is the current one.
+	// era is the present era.
 	era atomic.Pointer[era]
-	// wrong is the first datagram that the rules did not allow.
+	// wrong is the first datagram that the rules do not allow.
 	wrong     atomic.Pointer[string]
 	interval  time.Duration
 	stop      chan struct{}
@@ -36,25 +36,24 @@ type stream struct {
 	goroutine sync.WaitGroup
 }
 
-// era is a time during which the same rules are in force, or the same two are being
-// exchanged. A datagram that arrives in another era than it was sent in proves
-// nothing.
+// era is a time with the same rules, or with a replacement of the same two rules. A datagram that
+// arrives in a later era proves nothing.
 type era struct {
 	number int
-	// versions are the rules that may be in force; none if anything may be.
+	// versions are the rules that may be in force. If it is empty, anything may happen.
 	versions []int
 	// answered counts answers outward and inward.
 	answered [2]atomic.Int64
 }
 
-// streams are those that run, by their ID, for who receives their datagrams.
+// streams are the running streams by ID, for the receivers of their datagrams.
 var streams sync.Map
 
-// interval is how often each direction of a stream sends, where there are few.
+// interval is the time between datagrams in each direction if there are few streams.
 var interval = pace.Patience(2 * time.Millisecond)
 
-// startStream begins to send in both directions at each interval. From now on add,
-// apply and del tell the stream which rules are in force.
+// startStream starts to send in both directions. From now on add, apply and del report to the
+// stream which rules are in force.
 func (p *pod) startStream(t testing.TB, interval time.Duration) {
 	t.Helper()
 	s := &stream{id: p.id, interval: interval, stop: make(chan struct{})}
@@ -78,7 +77,7 @@ func (s *stream) end() {
 	streams.Delete(s.id)
 }
 
-// check fails if a datagram arrived that the rules did not allow.
+// check fails the test if a datagram arrived that the rules do not allow.
 func (s *stream) check(t testing.TB) {
 	t.Helper()
 	if wrong := s.wrong.Load(); wrong != nil {
@@ -91,8 +90,7 @@ func (s *stream) begin(versions ...int) {
 	s.era.Store(&era{number: s.era.Load().number + 1, versions: versions})
 }
 
-// mustFlow wants datagrams that are sent from now on to arrive, both ways, under the
-// rules of the container.
+// mustFlow expects new datagrams to arrive in both directions, under the container's rules.
 func (s *stream) mustFlow(t testing.TB) {
 	t.Helper()
 	s.begin(s.era.Load().versions...)
@@ -110,8 +108,8 @@ func (s *stream) mustFlow(t testing.TB) {
 	s.check(t)
 }
 
-// changing announces that the container is about to get other rules, or to be attached
-// in another manner, which takes a moment without rules.
+// changing announces a change of the container's rules, or of its mode or hook. The latter takes a
+// moment without rules.
 func (p *pod) changing(version int, m manner) {
 	switch {
 	case p.stream == nil:
@@ -135,7 +133,7 @@ func (p *pod) changed() {
 	}
 }
 
-// send sends from a namespace, along one flow that stays and others that come and go.
+// send sends from a namespace, along one lasting flow and several short ones.
 func (s *stream) send(from ns.NetNS, direction int, to netip.Addr) {
 	s.goroutine.Go(func() {
 		var lasting, brief *net.UDPConn
@@ -165,7 +163,7 @@ func closeAll(conns ...*net.UDPConn) {
 	}
 }
 
-// dialled returns the socket, or another one in its place.
+// dialled returns the socket, or a new one.
 func (s *stream) dialled(in ns.NetNS, direction int, conn *net.UDPConn, another bool) *net.UDPConn {
 	if !another {
 		return conn
@@ -180,7 +178,7 @@ func (s *stream) dialled(in ns.NetNS, direction int, conn *net.UDPConn, another 
 	return conn
 }
 
-// sendOnce may fail: a device that moves has no route for a moment.
+// sendOnce ignores errors: a device that moves has no route for a moment.
 func (s *stream) sendOnce(conn *net.UDPConn, to netip.Addr) {
 	if conn == nil {
 		return
@@ -198,9 +196,8 @@ type addressed struct {
 
 func (a *addressed) Write(b []byte) (int, error) { return a.conn.WriteToUDPAddrPort(b, a.to) }
 
-// hearAnswers wants answers to come from the port that was asked. Rules decide
-// packets, not flows: while they are exchanged, an answer may be on its way from a
-// port that the new rules do not know.
+// hearAnswers expects answers to come from the port that was asked. Rules decide about packets, not
+// flows, so during a replacement an answer may come from a port that the new rules do not know.
 func (s *stream) hearAnswers(conn *net.UDPConn, direction int) {
 	buffer := make([]byte, 200)
 	for {
@@ -220,7 +217,7 @@ func (s *stream) hearAnswers(conn *net.UDPConn, direction int) {
 	}
 }
 
-// parse reads whose datagram it is, of which era, and the port that it was sent to.
+// parse returns the stream and the era of a datagram, and the port that it was sent to.
 func parse(datagram []byte) (id string, number int, port uint16, ok bool) {
 	_, err := fmt.Sscanf(string(datagram), "%s %d %d", &id, &number, &port)
 	return id, number, port, err == nil
@@ -228,7 +225,7 @@ func parse(datagram []byte) (id string, number int, port uint16, ok bool) {
 
 func (e *era) String() string { return fmt.Sprintf("rules %v in force", e.versions) }
 
-// judge says what is wrong with a datagram at a port.
+// judge checks a datagram that arrived at a port.
 func (s *stream) judge(number int, sentTo, at uint16) {
 	current := s.era.Load()
 	if number != current.number || len(current.versions) == 0 {
@@ -254,7 +251,7 @@ func (w *world) hear(t testing.TB) {
 	}
 }
 
-// receive answers the datagrams that come to a namespace, and judges where they do.
+// receive answers the datagrams that arrive in a namespace, and judges them.
 func receive(t testing.TB, in ns.NetNS) {
 	t.Helper()
 	for _, port := range []int{streamPort, droppedPort, streamTarget + 1, streamTarget + 2, streamTarget + 3} {
@@ -278,7 +275,7 @@ func receive(t testing.TB, in ns.NetNS) {
 	}
 }
 
-// TestStream removes the rules without announcing it. The stream must find that.
+// TestStream removes the rules without an announcement. The stream must report that.
 func TestStream(t *testing.T) {
 	p := newWorld(t).pod(t, "host0", 0)
 	m := manners(t)[0]
