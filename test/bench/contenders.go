@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strings"
 
 	"github.com/containernetworking/plugins/pkg/ns"
 
@@ -102,23 +103,29 @@ func withoutTracing(mode string) func(*world) error {
 
 func addNFT(w *world) error {
 	w.rewrites, w.tcp = true, true
-	return onNode(w, fmt.Sprintf(`
-table ip bench {
+	var tables strings.Builder
+	for _, family := range []string{"ip", "ip6"} {
+		fmt.Fprintf(&tables, `
+table %[1]s bench {
 	chain prerouting {
 		type nat hook prerouting priority dstnat;
-		udp dport %[1]d dnat to :%[2]d
-		tcp dport %[1]d dnat to :%[2]d
+		udp dport %[2]d dnat to :%[3]d
+		tcp dport %[2]d dnat to :%[3]d
 	}
-}`, asked, answered), "nft", "-f", "-")
+}`, family, asked, answered)
+	}
+	return onNode(w, tables.String(), "nft", "-f", "-")
 }
 
 func addIPTables(w *world) error {
 	w.rewrites, w.tcp = true, true
-	for _, protocol := range []string{"udp", "tcp"} {
-		err := onNode(w, "", "iptables-nft", "-w", "-t", "nat", "-A", "PREROUTING", "-p", protocol,
-			"--dport", fmt.Sprint(asked), "-j", "DNAT", "--to-destination", fmt.Sprint(":", answered))
-		if err != nil {
-			return err
+	for _, program := range []string{"iptables-nft", "ip6tables-nft"} {
+		for _, protocol := range []string{"udp", "tcp"} {
+			err := onNode(w, "", program, "-w", "-t", "nat", "-A", "PREROUTING", "-p", protocol,
+				"--dport", fmt.Sprint(asked), "-j", "DNAT", "--to-destination", fmt.Sprint(":", answered))
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -138,6 +145,6 @@ func onNode(w *world, stdin, name string, args ...string) error {
 // keepConntrack makes the entries of a world's flows last as long as the bench.
 func keepConntrack(w *world) error {
 	return w.node.NS.Do(func(ns.NetNS) error {
-		return setSysctl("net/netfilter/nf_conntrack_udp_timeout", "3600")
+		return node.SetSysctl("net/netfilter/nf_conntrack_udp_timeout", "3600")
 	})
 }

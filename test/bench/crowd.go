@@ -24,10 +24,10 @@ func crowd(b *bench) error {
 	if c.guest, err = b.newPod(c.busy.node, false); err != nil {
 		return err
 	}
-	if c.sendIdle, err = b.newSender(c.idle, asked, 1); err != nil {
+	if c.sendIdle, err = b.newSender(c.idle, ipv4, asked, 1); err != nil {
 		return err
 	}
-	if c.sendBusy, err = b.newSender(c.busy, asked, 1); err != nil {
+	if c.sendBusy, err = b.newSender(c.busy, ipv4, asked, 1); err != nil {
 		return err
 	}
 	alone, err := c.measure("1 attached")
@@ -91,8 +91,8 @@ func (c *crowdBench) measure(suffix string) (*crowdSample, error) {
 		del:   operation("DEL", c.guest.del),
 	}
 	packets := c.lessWork(datagramsARound)
-	s.idle = &c.sending(nothing+", "+suffix, c.idle, asked, packets, c.sendIdle).contender
-	s.busy = &c.sending("through one container, "+suffix, c.busy, asked, packets, c.sendBusy).contender
+	s.idle = &c.sending(nothing+", "+suffix, c.idle, ipv4, asked, packets, c.sendIdle).contender
+	s.busy = &c.sending("through one container, "+suffix, c.busy, ipv4, asked, packets, c.sendBusy).contender
 	return s, c.takeTurns(c.less(crowdRounds), []*contender{s.floor, s.add, s.del, s.idle, s.busy})
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/xdp-port/xdp-port/test/bench/internal/result"
@@ -11,15 +12,15 @@ import (
 )
 
 const (
-	datagramRounds   = 40
+	datagramRounds   = 30
 	datagramsARound  = 25_000
-	noRuleSuffix     = ", no rule"
+	noMatchSuffix    = ", no match"
 	arrivalTime      = time.Millisecond
 	arrivalPatience  = 5 * time.Second
 	toleratedPerMill = 1
 )
 
-const addedNote = "Busy time of the one core that handles a packet from the sender's system call through the node to the far host's link."
+const busyNote = "Busy time of the one core that handles a packet from the sender's system call through the node to the far host's link."
 
 // bursts are the number of datagrams in a system call. Most programs send one, so their packets meet
 // cold caches; the system call then costs more than everything else. Bursts show differences more
@@ -31,6 +32,9 @@ var bursts = []struct {
 	{"datagrams-single", "sent one by one", 1},
 	{"datagrams-burst", "sent in bursts of 64", 64},
 }
+
+// sendWithoutMatch are the contenders that are also measured with packets that no rule matches.
+var sendWithoutMatch = []string{auto, native, tc, nft}
 
 // sendingContender measures the cost of a packet in a world, in time and in CPU cycles.
 type sendingContender struct {
@@ -45,50 +49,58 @@ func datagrams(b *bench) error {
 		return err
 	}
 	for _, burst := range bursts {
-		var senders []*sendingContender
-		for _, w := range all {
-			s, err := b.sendingIn(w, burst.size)
-			if err != nil {
+		senders := map[*family][]*sendingContender{}
+		for _, f := range families {
+			if senders[f], err = b.sendingAll(all, f, burst.size); err != nil {
 				return err
 			}
-			senders = append(senders, s...)
 		}
-		contenders := asContenders(senders)
-		if err := b.takeTurns(b.less(datagramRounds), contenders); err != nil {
+		if err := b.takeTurns(b.less(datagramRounds), asContenders(slices.Concat(senders[ipv4], senders[ipv6]))); err != nil {
 			return err
 		}
-		b.report(result.Table{
-			Name: burst.name, Title: "A small UDP packet of one flow, " + burst.words, Unit: "ns per packet", Added: true, Note: addedNote,
-		}, contenders, find(contenders, nothing))
-		b.reportCycles(burst.name, senders)
-		b.claimDatagrams(burst.words, contenders)
+		for _, f := range families {
+			contenders := asContenders(senders[f])
+			b.report(result.Table{
+				Name: burst.name + f.suffix, Title: fmt.Sprintf("A small UDP packet of one flow, %s, %s", burst.words, f.name),
+				Unit: "ns per packet", Overhead: "ns", Note: busyNote,
+			}, contenders, find(contenders, nothing))
+			b.reportCycles(burst.name+f.suffix, senders[f])
+			b.claimDatagrams(f.name+", "+burst.words, contenders)
+		}
+		b.claimFamilies(burst.words, asContenders(senders[ipv4]), asContenders(senders[ipv6]))
+		b.claimTracing(burst.words, asContenders(senders[ipv4]))
 	}
 	return nil
 }
 
-// sendingIn makes the contenders of a world: packets that a rule matches and, if there are rules,
-// packets that none matches.
-func (b *bench) sendingIn(w *world, burst int) (senders []*sendingContender, err error) {
-	for _, port := range []uint16{asked, other} {
-		name := w.name
-		if port == other {
-			if !w.tcp {
-				continue // no rules, or the tutorial's
+// sendingAll makes the contenders of all worlds: packets that a rule matches, and packets that none
+// matches.
+func (b *bench) sendingAll(all []*world, f *family, burst int) (senders []*sendingContender, err error) {
+	for _, w := range all {
+		if !f.compares(w.name) {
+			continue
+		}
+		for _, port := range []uint16{asked, other} {
+			name := w.name
+			if port == other {
+				if !slices.Contains(sendWithoutMatch, w.name) {
+					continue
+				}
+				name += noMatchSuffix
 			}
-			name += noRuleSuffix
+			send, err := b.newSender(w, f, port, burst)
+			if err != nil {
+				return nil, err
+			}
+			senders = append(senders, b.sending(name, w, f, port, b.lessWork(datagramsARound), send))
 		}
-		send, err := b.newSender(w, port, burst)
-		if err != nil {
-			return nil, err
-		}
-		senders = append(senders, b.sending(name, w, port, b.lessWork(datagramsARound), send))
 	}
 	return senders, nil
 }
 
 // newSender returns a function that sends datagrams of one flow to a port of the far host.
-func (b *bench) newSender(w *world, port uint16, burst int) (send func(count int) error, err error) {
-	sender, err := traffic.NewSender(w.NS, netip.AddrPortFrom(far, port), burst)
+func (b *bench) newSender(w *world, f *family, port uint16, burst int) (send func(count int) error, err error) {
+	sender, err := traffic.NewSender(w.NS, netip.AddrPortFrom(f.far, port), burst)
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +110,10 @@ func (b *bench) newSender(w *world, port uint16, burst int) (send func(count int
 
 // sending makes a contender that sends count packets to a port in each round, and checks that they
 // arrive.
-func (b *bench) sending(name string, w *world, port uint16, count int, send func(int) error) *sendingContender {
+func (b *bench) sending(name string, w *world, f *family, port uint16, count int, send func(int) error) *sendingContender {
 	s := &sendingContender{contender: contender{name: name}}
 	s.sample = func() (float64, error) {
-		before, err := w.sink.Arrived(w.arrivesAt(port))
+		before, err := w.sink.Arrived(w.arrivesAt(port), f.isIPv6())
 		if err != nil {
 			return 0, err
 		}
@@ -109,7 +121,7 @@ func (b *bench) sending(name string, w *world, port uint16, count int, send func
 		if err != nil {
 			return 0, err
 		}
-		if err := w.awaitArrival(port, before+uint64(count), count*toleratedPerMill/1000); err != nil {
+		if err := w.awaitArrival(f, port, before+uint64(count), count*toleratedPerMill/1000); err != nil {
 			return 0, err
 		}
 		s.cycles = append(s.cycles, float64(cost.Cycles)/float64(count))
@@ -121,10 +133,10 @@ func (b *bench) sending(name string, w *world, port uint16, count int, send func
 // awaitArrival waits until the number of packets to a port has arrived, except those that the kernel
 // may drop. Most arrive while they are sent. ksoftirqd handles others, and waits for its turn on a
 // busy machine.
-func (w *world) awaitArrival(port uint16, want uint64, mayBeDropped int) error {
+func (w *world) awaitArrival(f *family, port uint16, want uint64, mayBeDropped int) error {
 	for deadline := time.Now().Add(pace.Patience(arrivalPatience)); ; {
 		time.Sleep(arrivalTime)
-		arrived, err := w.sink.Arrived(w.arrivesAt(port))
+		arrived, err := w.sink.Arrived(w.arrivesAt(port), f.isIPv6())
 		if err != nil {
 			return err
 		}
@@ -133,7 +145,7 @@ func (w *world) awaitArrival(port uint16, want uint64, mayBeDropped int) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d packets to port %d did not arrive at port %d", missing, port, w.arrivesAt(port))
+			return fmt.Errorf("%d %s packets to port %d did not arrive at port %d", missing, f.name, port, w.arrivesAt(port))
 		}
 	}
 }
@@ -156,7 +168,7 @@ func (b *bench) reportCycles(name string, senders []*sendingContender) {
 		contenders = append(contenders, &contender{name: s.name, samples: s.cycles[min(b.warmUps, len(s.cycles)):]})
 	}
 	b.report(result.Table{
-		Name: name + "-cycles", Title: "The same in CPU cycles", Unit: "cycles per packet", Added: true,
+		Name: name + "-cycles", Title: "The same in CPU cycles", Unit: "cycles per packet", Overhead: "cycles",
 	}, contenders, contenders[0])
 }
 
@@ -166,21 +178,30 @@ func (b *bench) claimDatagrams(words string, contenders []*contender) {
 		name  string
 		bound float64
 	}{{auto, 0.7}, {tc, 0.3}} {
-		match := find(contenders, asks.name)
 		b.claim(result.Claim{
-			What: asks.name + ": overhead for a small UDP packet " + words + ", relative to nft DNAT", Bound: asks.bound,
-		}, addedRatio(match, dnat, base))
+			What: fmt.Sprintf("%s: overhead for a small UDP packet, %s, relative to nft DNAT", asks.name, words), Bound: asks.bound,
+		}, overheadRatio(find(contenders, asks.name), dnat, base))
 	}
-	for _, pair := range [][2]string{{auto, autoWithoutTracing}, {tc, tcWithoutTracing}} {
-		b.claim(result.Claim{
-			What:  pair[0] + ": a small UDP packet " + words + " while no trace runs, relative to a build without tracing",
-			Bound: 1.03, // two identical builds differ by up to this
-		}, ratio(find(contenders, pair[0]), find(contenders, pair[1])))
+}
+
+// claimFamilies compares the overhead in IPv6 with that in IPv4. Each is over nothing attached in the
+// same family, since the stack around the programs costs more in one.
+func (b *bench) claimFamilies(words string, inIPv4, inIPv6 []*contender) {
+	overhead := func(contenders []*contender, name string) result.Series {
+		return find(contenders, name).samples.Minus(find(contenders, nothing).samples)
 	}
 	for _, name := range []string{auto, tc} {
-		match, miss := find(contenders, name), find(contenders, name+noRuleSuffix)
 		b.claim(result.Claim{
-			What: name + ": overhead for a packet " + words + " without a match, relative to a match", Bound: 0.7,
-		}, addedRatio(miss, match, base))
+			What: fmt.Sprintf("%s: overhead for a small UDP packet, %s, IPv6 relative to IPv4", name, words), Bound: 1.2,
+		}, overhead(inIPv6, name).OverMedian(overhead(inIPv4, name)).Spread())
+	}
+}
+
+func (b *bench) claimTracing(words string, contenders []*contender) {
+	for _, pair := range [][2]string{{auto, autoWithoutTracing}, {tc, tcWithoutTracing}} {
+		b.claim(result.Claim{
+			What:  fmt.Sprintf("%s: a small UDP packet, %s, while no trace runs, relative to a build without tracing", pair[0], words),
+			Bound: 1.03, // two identical builds differ by up to this
+		}, ratio(find(contenders, pair[0]), find(contenders, pair[1])))
 	}
 }

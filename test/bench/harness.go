@@ -90,9 +90,9 @@ func (b *bench) report(table result.Table, contenders []*contender, base *conten
 			table.Base = base.name
 			ratio := c.samples.Over(base.samples).Spread()
 			row.Ratio = &ratio
-			if table.Added {
-				added := c.samples.Minus(base.samples).Spread()
-				row.Added = &added
+			if table.Overhead != "" {
+				overhead := c.samples.Minus(base.samples).Spread()
+				row.Overhead = &overhead
 			}
 		}
 		table.Rows = append(table.Rows, row)
@@ -110,9 +110,9 @@ func (b *bench) claim(c result.Claim, measured result.Spread) {
 // ratio compares two contenders round by round.
 func ratio(of, to *contender) result.Spread { return of.samples.Over(to.samples).Spread() }
 
-// addedRatio compares the overhead of two contenders over a third one.
-func addedRatio(of, to, base *contender) result.Spread {
-	return of.samples.Minus(base.samples).OverMedian(to.samples.Minus(base.samples)).Spread()
+// overheadRatio compares the overhead of two contenders over a third one.
+func overheadRatio(of, to, base *contender) result.Spread {
+	return result.OverheadRatio(of.samples, to.samples, base.samples)
 }
 
 // find returns the contender with a name.

@@ -44,6 +44,7 @@ var comparisons = []struct {
 	{"datagrams", datagrams},
 	{"new-flows", newFlows},
 	{"bulk", bulk},
+	{"program", program},
 	{"lookup", lookup},
 	{"startup", startup},
 	{"operations", operations},

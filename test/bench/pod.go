@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -39,13 +39,6 @@ type plugin struct {
 	config map[string]any
 }
 
-// Addresses of a pod's veth.
-const (
-	podGateway     = "10.88.0.1"
-	podHostAddress = podGateway + "/16"
-	podAddress     = "10.88.0.2/16"
-)
-
 // newNode makes a node that is closed after the comparison.
 func (b *bench) newNode() (*node.Node, error) {
 	n, err := node.New()
@@ -74,36 +67,59 @@ func (b *bench) newPod(n *node.Node, addressed bool) (*pod, error) {
 		if err != nil {
 			return fmt.Errorf("make the veth %s: %w", name, err)
 		}
-		p.host, err = setUp(name, addressed, podHostAddress)
+		p.host, err = setUp(name)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return p, c.NS.Do(func(ns.NetNS) error {
-		_, err := setUp(c.IfName, addressed, podAddress)
-		if err != nil || !addressed {
-			return err
-		}
-		return netlink.RouteAdd(&netlink.Route{Gw: net.ParseIP(podGateway)})
+	err = c.NS.Do(func(ns.NetNS) error {
+		_, err := setUp(c.IfName)
+		return err
 	})
+	if err != nil || !addressed {
+		return p, err
+	}
+	return p, p.giveAddresses()
 }
 
-func setUp(name string, addressed bool, address string) (netlink.Link, error) {
+func setUp(name string) (netlink.Link, error) {
 	device, err := netlink.LinkByName(name)
 	if err != nil {
 		return nil, err
 	}
-	if addressed {
-		parsed, err := netlink.ParseAddr(address)
+	return device, netlink.LinkSetUp(device)
+}
+
+// giveAddresses gives both ends of the veth addresses of both families, and the pod default routes.
+func (p *pod) giveAddresses() error {
+	for _, f := range families {
+		err := errors.Join(
+			p.node.NS.Do(func(ns.NetNS) error { return addAddress(p.host.Attrs().Name, f.gateway) }),
+			p.NS.Do(func(ns.NetNS) error {
+				if err := addAddress(p.IfName, f.pod); err != nil {
+					return err
+				}
+				return netlink.RouteAdd(&netlink.Route{Gw: f.gateway.Addr().AsSlice()})
+			}),
+		)
 		if err != nil {
-			return nil, err
-		}
-		if err := netlink.AddrAdd(device, parsed); err != nil {
-			return nil, err
+			return fmt.Errorf("give %s %s addresses: %w", p.host.Attrs().Name, f.name, err)
 		}
 	}
-	return device, netlink.LinkSetUp(device)
+	return nil
+}
+
+func addAddress(device string, address netip.Prefix) error {
+	link, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	parsed, err := netlink.ParseAddr(address.String())
+	if err != nil {
+		return err
+	}
+	return netlink.AddrAdd(link, parsed)
 }
 
 // xdpPortPlugin is xdp-port with options of its configuration.
@@ -130,7 +146,7 @@ func (p plugin) stdin(in ns.NetNS) ([]byte, error) {
 		"prevResult": map[string]any{
 			"cniVersion": "1.0.0",
 			"interfaces": []any{map[string]any{"name": "eth0", "sandbox": in.Path()}},
-			"ips":        []any{map[string]any{"address": podAddress, "interface": 0}},
+			"ips":        []any{map[string]any{"address": ipv4.pod.String(), "interface": 0}},
 		},
 	}
 	for key, value := range p.config {

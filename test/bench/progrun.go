@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -89,6 +88,31 @@ func (h *hookKind) emptyProgram() (*ebpf.Program, error) {
 // notCalled is the result of a caller that could not call.
 const notCalled = 0x77
 
+// runPacket is what programs run with: a UDP packet from a pod to the far host.
+type runPacket struct {
+	packet.Packet
+	port uint16 // the destination
+}
+
+func newRunPacket(f *family, port uint16, tags ...packet.Tag) runPacket {
+	return runPacket{packet.Packet{
+		Tags: tags, Source: f.pod.Addr(), Destination: f.far,
+		Load: packet.UDP{Source: 40000, Destination: port, Payload: make([]byte, 18)},
+	}, port}
+}
+
+// leaves reports whether the plugin's program leaves a packet to the next hook. Between generic XDP and tc
+// ingress the stack removes the VLAN tag, so XDP rewrites no packet with one.
+func (h *hookKind) leaves(r runPacket) bool { return h.kind == ebpf.XDP && len(r.Tags) > 0 }
+
+// destination is the offset of the port.
+func (r runPacket) destination() int { return r.TransportOffset() + 2 }
+
+// isRewritten reports whether a frame has another port.
+func (r runPacket) isRewritten(frame []byte) bool {
+	return binary.BigEndian.Uint16(frame[r.destination():]) != r.port
+}
+
 // calling is a program that restores the packet, because the previous run may have rewritten its
 // port, and calls another program.
 type calling struct {
@@ -96,7 +120,7 @@ type calling struct {
 	callee *ebpf.Map // holds the program until its last handle is closed
 }
 
-func (h *hookKind) call(callee *ebpf.Program) (*calling, error) {
+func (h *hookKind) call(callee *ebpf.Program, with runPacket) (*calling, error) {
 	table, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if err != nil {
 		return nil, err
@@ -104,7 +128,7 @@ func (h *hookKind) call(callee *ebpf.Program) (*calling, error) {
 	var refused error
 	for _, attachType := range h.attachTypes {
 		program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-			Name: "caller", Type: h.kind, AttachType: attachType, License: "Dual BSD/GPL", Instructions: h.caller(table),
+			Name: "caller", Type: h.kind, AttachType: attachType, License: "Dual BSD/GPL", Instructions: h.caller(table, with),
 		})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("load the calling program: %w", err), table.Close())
@@ -117,14 +141,16 @@ func (h *hookKind) call(callee *ebpf.Program) (*calling, error) {
 	return nil, errors.Join(fmt.Errorf("put the program into a table: %w", refused), table.Close())
 }
 
-func (h *hookKind) caller(table *ebpf.Map) asm.Instructions {
+func (h *hookKind) caller(table *ebpf.Map, with runPacket) asm.Instructions {
+	const udpHeader = 8
+	udp := with.TransportOffset()
 	return asm.Instructions{
 		asm.LoadMem(asm.R2, asm.R1, int16(h.data), asm.Word),
 		asm.LoadMem(asm.R3, asm.R1, int16(h.dataEnd), asm.Word),
 		asm.Mov.Reg(asm.R4, asm.R2),
-		asm.Add.Imm(asm.R4, headers),
+		asm.Add.Imm(asm.R4, int32(udp+udpHeader)),
 		asm.JGT.Reg(asm.R4, asm.R3, "out"),
-		asm.StoreImm(asm.R2, destination, int64(onTheWire(asked)), asm.Half),
+		asm.StoreImm(asm.R2, int16(with.destination()), int64(onTheWire(with.port)), asm.Half),
 		asm.LoadMapPtr(asm.R2, table.FD()),
 		asm.Mov.Imm(asm.R3, 0),
 		asm.FnTailCall.Call(),
@@ -136,45 +162,64 @@ func (h *hookKind) caller(table *ebpf.Map) asm.Instructions {
 // Close closes the handles.
 func (c *calling) Close() error { return errors.Join(c.Program.Close(), c.callee.Close()) }
 
-// runner returns a sample of a program on a pod's device: the time of one run in ns.
-func (b *bench) runner(h *hookKind, p *pod, callee *ebpf.Program) (func() (float64, error), error) {
+// attachedRunner returns a sample of the plugin's program at a pod: the time of one run in ns. A rule
+// rewrites asked.
+func (b *bench) attachedRunner(h *hookKind, p *pod, with runPacket) (func() (float64, error), error) {
+	program, err := h.attachedProgram(p)
+	if err != nil {
+		return nil, err
+	}
+	return b.runner(h, p, program, with, with.port == asked && !h.leaves(with))
+}
+
+// emptyRunner returns a sample of a program that does nothing.
+func (b *bench) emptyRunner(h *hookKind, p *pod, with runPacket) (func() (float64, error), error) {
+	program, err := h.emptyProgram()
+	if err != nil {
+		return nil, err
+	}
+	return b.runner(h, p, program, with, false)
+}
+
+// runner returns a sample of a program, and closes its handle. The sample checks whether the program
+// rewrote the port.
+func (b *bench) runner(h *hookKind, p *pod, callee *ebpf.Program, with runPacket, rewrites bool) (func() (float64, error), error) {
 	defer callee.Close()
-	caller, err := h.call(callee)
+	caller, err := h.call(callee, with)
 	if err != nil {
 		return nil, err
 	}
 	b.later(caller.Close)
 	options := ebpf.RunOptions{
-		Data:    lookupPacket(),
-		Context: h.context(p.host.Attrs().Index),
+		Data:    with.Bytes(),
+		Context: h.context(p.host.Attrs().Index, len(with.Bytes())),
+		DataOut: make([]byte, 2*len(with.Bytes())),
 		Repeat:  uint32(b.lessWork(runsARound)),
 	}
 	return func() (float64, error) {
 		cost, err := b.core.DoIn(p.node.NS, func() error {
 			verdict, err := caller.Run(&options)
-			if err == nil && verdict == notCalled {
-				err = errors.New("the program was not called")
+			switch {
+			case err != nil:
+				return err
+			case verdict == notCalled:
+				return errors.New("the program was not called")
+			case with.isRewritten(options.DataOut) != rewrites:
+				return fmt.Errorf("a packet to port %d is rewritten: %t, should be %t", with.port, !rewrites, rewrites)
 			}
-			return err
+			return nil
 		})
 		return float64(cost.CPU.Nanoseconds()) / float64(options.Repeat), err
 	}, nil
 }
 
-// context is a packet's context with its device.
-func (h *hookKind) context(ifindex int) []byte {
+// context is a packet's context with its device and length.
+func (h *hookKind) context(ifindex, length int) []byte {
 	context := make([]byte, 192)
 	if h.kind == ebpf.XDP {
 		context = context[:24]
-		binary.NativeEndian.PutUint32(context[h.dataEnd:], uint32(len(lookupPacket())))
+		binary.NativeEndian.PutUint32(context[h.dataEnd:], uint32(length))
 	}
 	binary.NativeEndian.PutUint32(context[h.device:], uint32(ifindex))
 	return context
-}
-
-func lookupPacket() []byte {
-	return packet.Packet{
-		Source: netip.MustParseAddr("10.88.0.2"), Destination: far,
-		Load: packet.UDP{Source: 40000, Destination: asked, Payload: make([]byte, 18)},
-	}.Bytes()
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"net/netip"
-	"os"
-	"path/filepath"
+	"fmt"
 
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
@@ -17,12 +15,6 @@ const (
 	asked    = 7999
 	answered = 7998
 	other    = 6000
-)
-
-// far is the host behind the second hop. Packets to behindFar reach its link, too.
-var (
-	far       = netip.MustParseAddr(node.FarIPv4)
-	behindFar = netip.MustParsePrefix("10.98.0.0/16")
 )
 
 // world is a contender's machine: a node with one container, and a far host that counts the datagrams
@@ -47,8 +39,10 @@ func (b *bench) newWorld(name string) (w *world, err error) {
 	if w.pod, err = b.newPod(n, true); err != nil {
 		return nil, err
 	}
-	if err := n.NS.Do(routeBehindFar); err != nil {
-		return nil, err
+	for _, f := range families {
+		if err := n.NS.Do(f.routeBehindFar); err != nil {
+			return nil, fmt.Errorf("route %s to the far host: %w", f.behindFar, err)
+		}
 	}
 	if w.sink, err = traffic.NewSink(n.Far, node.ToNode); err != nil {
 		return nil, err
@@ -57,12 +51,12 @@ func (b *bench) newWorld(name string) (w *world, err error) {
 	return w, nil
 }
 
-func routeBehindFar(ns.NetNS) error {
-	destination, err := netlink.ParseIPNet(behindFar.String())
+func (f *family) routeBehindFar(ns.NetNS) error {
+	destination, err := netlink.ParseIPNet(f.behindFar.String())
 	if err != nil {
 		return err
 	}
-	return netlink.RouteAdd(&netlink.Route{Dst: destination, Gw: far.AsSlice()})
+	return netlink.RouteAdd(&netlink.Route{Dst: destination, Gw: f.far.AsSlice()})
 }
 
 // arrivesAt is the port at which packets to a port arrive.
@@ -78,11 +72,6 @@ func (w *world) addXDPPort(options map[string]any) error {
 	w.rewrites, w.tcp = true, true
 	_, err := w.add(xdpPortPlugin(options))
 	return err
-}
-
-// setSysctl sets a variable of the namespace of this thread.
-func setSysctl(name, value string) error {
-	return os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0)
 }
 
 // portRules are the rules of the tutorial, for both protocols.

@@ -19,8 +19,8 @@ import (
 // panels are the parts of the picture, row by row.
 var panels = [][]column{
 	{
-		{"added to a small UDP packet (ns)", "datagrams-single", added},
-		{"added to the first packet of a flow (ns)", "new-flows", added},
+		{"overhead for a small UDP packet (ns)", "datagrams-single", overhead},
+		{"overhead for the first packet of a flow (ns)", "new-flows", overhead},
 	},
 	{
 		{"one TCP stream from the container (Gbit/s)", "bulk-out", value},
@@ -118,7 +118,7 @@ func addBar(p *plot.Plot, at float64, s result.Spread, fill color.Color) error {
 
 // isDetail reports whether a row is only for the tables.
 func isDetail(contender string) bool {
-	return strings.HasPrefix(contender, "(") || strings.HasSuffix(contender, ", no rule")
+	return strings.HasPrefix(contender, "(") || strings.HasSuffix(contender, ", no match")
 }
 
 func colorOf(contender string) color.Color {

@@ -15,15 +15,15 @@ type column struct {
 	pick  func(*result.Row) *result.Spread
 }
 
-func added(row *result.Row) *result.Spread { return row.Added }
-func ratio(row *result.Row) *result.Spread { return row.Ratio }
-func value(row *result.Row) *result.Spread { return &row.Value }
+func overhead(row *result.Row) *result.Spread { return row.Overhead }
+func ratio(row *result.Row) *result.Spread    { return row.Ratio }
+func value(row *result.Row) *result.Spread    { return &row.Value }
 
 var packetColumns = []column{
-	{"added to a small UDP packet, ns", "datagrams-single", added},
-	{"added to the first packet of a flow, ns", "new-flows", added},
+	{"overhead for a small UDP packet, ns", "datagrams-single", overhead},
+	{"overhead for the first of a flow, ns", "new-flows", overhead},
 	{"one TCP stream from the container, relative to nothing attached", "bulk-out", ratio},
-	{"the same to the container", "bulk-back", ratio},
+	{"and to it", "bulk-back", ratio},
 }
 
 var processColumns = []column{{"ADD, ms", "add", value}, {"DEL, ms", "del", value}}
@@ -43,7 +43,7 @@ func summary(found *result.Result) []byte {
 	writeSummary(&out, found, packetColumns)
 	fmt.Fprintln(&out)
 	writeSummary(&out, found, processColumns)
-	fmt.Fprintf(&out, "\nMedians of %s (%s). Of our target bounds, %d are met and %d are not: [docs/bench.md](docs/bench.md).\n",
+	fmt.Fprintf(&out, "\nMedians of %s (%s). Of the bounds that we want to keep to, %d are met and %d are not: [docs/bench.md](docs/bench.md).\n",
 		strings.Split(found.Date, "T")[0], found.Machine, met, missed)
 	return out.Bytes()
 }

@@ -22,11 +22,11 @@ func (t *Table) Print(out io.Writer) {
 
 func (t *Table) header() []string {
 	header := []string{"", t.Unit}
-	if t.Added {
-		header = append(header, "added")
+	if t.Overhead != "" {
+		header = append(header, "overhead, "+t.Overhead)
 	}
 	if t.Base != "" {
-		header = append(header, "of "+t.Base)
+		header = append(header, "relative to "+t.Base)
 	}
 	return header
 }
@@ -36,7 +36,7 @@ func (t *Table) cells(row *Row) []string {
 	for _, column := range []struct {
 		shown bool
 		value *Spread
-	}{{t.Added, row.Added}, {t.Base != "", row.Ratio}} {
+	}{{t.Overhead != "", row.Overhead}, {t.Base != "", row.Ratio}} {
 		switch {
 		case !column.shown:
 		case column.value == nil:

@@ -39,20 +39,20 @@ type Table struct {
 	Unit  string `json:"unit"`
 	// Base is the row that ratios refer to, or empty.
 	Base string `json:"base,omitempty"`
-	// Added is set if rows also have their overhead over Base.
-	Added bool   `json:"added,omitempty"`
-	Note  string `json:"note,omitempty"`
-	Rows  []Row  `json:"rows"`
+	// Overhead is the unit of the rows' overhead over Base, or empty if they have none.
+	Overhead string `json:"overhead,omitempty"`
+	Note     string `json:"note,omitempty"`
+	Rows     []Row  `json:"rows"`
 }
 
 // Row is a contender in a table.
 type Row struct {
-	Name string `json:"name"`
-	// Value, Added and Ratio are in the table's unit, over the table's base.
-	Value   Spread  `json:"value"`
-	Added   *Spread `json:"added,omitempty"`
-	Ratio   *Spread `json:"ratio,omitempty"`
-	Samples Series  `json:"samples,omitempty"`
+	Name  string `json:"name"`
+	Value Spread `json:"value"` // in the table's unit
+	// Overhead is the difference to the table's base, and Ratio the ratio.
+	Overhead *Spread `json:"overhead,omitempty"`
+	Ratio    *Spread `json:"ratio,omitempty"`
+	Samples  Series  `json:"samples,omitempty"`
 }
 
 // Claim is a requirement for the product.

@@ -53,6 +53,11 @@ func (s Series) OverMedian(other Series) Series {
 	return s.with(s, func(a, _ float64) float64 { return a / divisor })
 }
 
+// OverheadRatio compares the overhead of two contenders over a third one.
+func OverheadRatio(of, to, base Series) Spread {
+	return of.Minus(base).OverMedian(to.Minus(base)).Spread()
+}
+
 func (s Series) with(other Series, combine func(a, b float64) float64) Series {
 	out := make(Series, min(len(s), len(other)))
 	for i := range out {

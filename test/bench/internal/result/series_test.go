@@ -25,7 +25,15 @@ func TestRounds(t *testing.T) {
 		t.Errorf("the ratio is %+v", got)
 	}
 	if got := twice.Minus(base).OverMedian(base).Spread().Median; got != 1 {
-		t.Errorf("the added part is %g of the base", got)
+		t.Errorf("the overhead is %g of the base", got)
+	}
+}
+
+// TestOverheadRatio compares an overhead of 30 with one of 60, over a base that drifts.
+func TestOverheadRatio(t *testing.T) {
+	base := Series{100, 200, 300}
+	if got := OverheadRatio(Series{130, 230, 330}, Series{160, 260, 360}, base); got != (Spread{0.5, 0.5, 0.5}) {
+		t.Errorf("the ratio is %+v, should be 0.5", got)
 	}
 }
 

@@ -35,11 +35,11 @@ type Sender struct {
 
 // NewSender opens a connected socket in a namespace. One system call sends burst datagrams.
 func NewSender(in ns.NetNS, to netip.AddrPort, burst int) (*Sender, error) {
-	socket, err := openSocket(in, 0)
+	socket, err := openSocket(in, to.Addr().Is6(), 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Connect(socket, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}); err != nil {
+	if err := unix.Connect(socket, socketAddress(to)); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to %s: %w", to, err), unix.Close(socket))
 	}
 	return &Sender{socket: socket, messages: newMessages(burst)}, nil
@@ -63,23 +63,20 @@ func (s *Sender) Close() error { return unix.Close(s.socket) }
 // Spray sends each datagram as the first of a new flow, from many ports of the container to many
 // addresses.
 type Spray struct {
-	sockets   []int
-	messages  []mmsghdr // one for each address
-	next      int       // the flow that comes next
-	addresses []unix.RawSockaddrInet4
+	sockets  []int
+	messages []mmsghdr // one for each address
+	next     int       // the flow that comes next
 }
 
-// NewSpray opens a socket for each source port from first on, and sends to the given addresses. The
-// number of flows is the product of both.
+// NewSpray opens a socket for each source port from first on, and sends to the given addresses, all of
+// one family. The number of flows is the product of both.
 func NewSpray(in ns.NetNS, first uint16, ports int, to []netip.Addr, port uint16) (*Spray, error) {
-	s := &Spray{messages: newMessages(len(to)), addresses: make([]unix.RawSockaddrInet4, len(to))}
+	s := &Spray{messages: newMessages(len(to))}
 	for i, address := range to {
-		s.addresses[i] = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: bigEndian(port), Addr: address.As4()}
-		s.messages[i].header.Name = (*byte)(unsafe.Pointer(&s.addresses[i]))
-		s.messages[i].header.Namelen = unix.SizeofSockaddrInet4
+		s.messages[i].setDestination(netip.AddrPortFrom(address, port))
 	}
 	for i := range ports {
-		socket, err := openSocket(in, int(first)+i)
+		socket, err := openSocket(in, to[0].Is6(), int(first)+i)
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -118,18 +115,40 @@ func (s *Spray) Close() error {
 }
 
 // openSocket opens a UDP socket in a namespace, on a port if that is not 0.
-func openSocket(in ns.NetNS, port int) (socket int, err error) {
+func openSocket(in ns.NetNS, ipv6 bool, port int) (socket int, err error) {
+	family, anywhere := unix.AF_INET, netip.IPv4Unspecified()
+	if ipv6 {
+		family, anywhere = unix.AF_INET6, netip.IPv6Unspecified()
+	}
 	err = in.Do(func(ns.NetNS) error {
-		socket, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		socket, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return fmt.Errorf("open a socket: %w", err)
 		}
-		if err := unix.Bind(socket, &unix.SockaddrInet4{Port: port}); err != nil {
+		if err := unix.Bind(socket, socketAddress(netip.AddrPortFrom(anywhere, uint16(port)))); err != nil {
 			return errors.Join(fmt.Errorf("bind a socket to port %d: %w", port, err), unix.Close(socket))
 		}
 		return nil
 	})
 	return socket, err
+}
+
+func socketAddress(of netip.AddrPort) unix.Sockaddr {
+	if of.Addr().Is6() {
+		return &unix.SockaddrInet6{Addr: of.Addr().As16(), Port: int(of.Port())}
+	}
+	return &unix.SockaddrInet4{Addr: of.Addr().As4(), Port: int(of.Port())}
+}
+
+// setDestination sets the destination of a message on a socket that is not connected.
+func (m *mmsghdr) setDestination(to netip.AddrPort) {
+	if to.Addr().Is6() {
+		address := &unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: bigEndian(to.Port()), Addr: to.Addr().As16()}
+		m.header.Name, m.header.Namelen = (*byte)(unsafe.Pointer(address)), unix.SizeofSockaddrInet6
+		return
+	}
+	address := &unix.RawSockaddrInet4{Family: unix.AF_INET, Port: bigEndian(to.Port()), Addr: to.Addr().As4()}
+	m.header.Name, m.header.Namelen = (*byte)(unsafe.Pointer(address)), unix.SizeofSockaddrInet4
 }
 
 func newMessages(count int) []mmsghdr {

@@ -12,25 +12,28 @@ import (
 )
 
 // Sink consumes all UDP packets that arrive at a device, at tc ingress, and counts them by
-// destination port. Other packets pass.
+// family and destination port. Other packets pass.
 type Sink struct {
 	arrived *ebpf.Map
 }
 
-// Offsets in an Ethernet frame with an IPv4 header without options.
+// Offsets in an Ethernet frame with an IPv4 header without options, or an IPv6 header without
+// extensions.
 const (
-	etherType   = 12
-	protocol    = 23
-	destination = 36
-
-	etherTypeIPv4 = 0x0800
-	ports         = 1 << 16
+	etherType       = 12
+	protocolIPv4    = 23
+	protocolIPv6    = 20
+	destinationIPv4 = 36
+	destinationIPv6 = 56
 )
+
+// The counters of IPv6 follow those of IPv4.
+const ports = 1 << 16
 
 // NewSink attaches a sink to a device of a namespace. It goes with the device.
 func NewSink(in ns.NetNS, device string) (*Sink, error) {
 	arrived, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: "arrived", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: ports,
+		Name: "arrived", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 2 * ports,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the sink's counters: %w", err)
@@ -53,11 +56,17 @@ func sinkProgram(arrived *ebpf.Map) asm.Instructions {
 	return asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadAbs(etherType, asm.Half),
-		asm.JNE.Imm(asm.R0, etherTypeIPv4, "pass"),
-		asm.LoadAbs(protocol, asm.Byte),
+		asm.JEq.Imm(asm.R0, unix.ETH_P_IPV6, "ipv6"),
+		asm.JNE.Imm(asm.R0, unix.ETH_P_IP, "pass"),
+		asm.LoadAbs(protocolIPv4, asm.Byte),
 		asm.JNE.Imm(asm.R0, unix.IPPROTO_UDP, "pass"),
-		asm.LoadAbs(destination, asm.Half),
-		asm.StoreMem(asm.RFP, -4, asm.R0, asm.Word),
+		asm.LoadAbs(destinationIPv4, asm.Half),
+		asm.Ja.Label("count"),
+		asm.LoadAbs(protocolIPv6, asm.Byte).WithSymbol("ipv6"),
+		asm.JNE.Imm(asm.R0, unix.IPPROTO_UDP, "pass"),
+		asm.LoadAbs(destinationIPv6, asm.Half),
+		asm.Add.Imm(asm.R0, ports),
+		asm.StoreMem(asm.RFP, -4, asm.R0, asm.Word).WithSymbol("count"),
 		asm.LoadMapPtr(asm.R1, arrived.FD()),
 		asm.Mov.Reg(asm.R2, asm.RFP),
 		asm.Add.Imm(asm.R2, -4),
@@ -93,8 +102,12 @@ func attachIngress(device string, program *ebpf.Program) error {
 }
 
 // Arrived returns the number of packets to a port.
-func (s *Sink) Arrived(port uint16) (count uint64, err error) {
-	return count, s.arrived.Lookup(uint32(port), &count)
+func (s *Sink) Arrived(port uint16, ipv6 bool) (count uint64, err error) {
+	key := uint32(port)
+	if ipv6 {
+		key += ports
+	}
+	return count, s.arrived.Lookup(key, &count)
 }
 
 // Close closes the handle.
