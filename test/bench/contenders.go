@@ -133,13 +133,19 @@ func addIPTables(w *world) error {
 
 // onNode runs a program on the world's node.
 func onNode(w *world, stdin, name string, args ...string) error {
-	var output bytes.Buffer
+	_, err := outputOnNode(w, stdin, name, args...)
+	return err
+}
+
+// outputOnNode does the same and returns the program's stdout.
+func outputOnNode(w *world, stdin, name string, args ...string) ([]byte, error) {
+	var stdout, stderr bytes.Buffer
 	command := exec.Command(name, args...)
-	command.Stdin, command.Stdout, command.Stderr = bytes.NewBufferString(stdin), &output, &output
+	command.Stdin, command.Stdout, command.Stderr = bytes.NewBufferString(stdin), &stdout, &stderr
 	if err := node.Run(w.node.NS, command, node.ToolTimeout); err != nil {
-		return fmt.Errorf("%s: %w: %s", command, err, output.Bytes())
+		return nil, fmt.Errorf("%s: %w: %s%s", command, err, stdout.Bytes(), stderr.Bytes())
 	}
-	return nil
+	return stdout.Bytes(), nil
 }
 
 // keepConntrack makes the entries of a world's flows last as long as the bench.

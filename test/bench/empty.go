@@ -18,18 +18,24 @@ func addEmpty(hooks ...*hookKind) func(*world) error {
 				return err
 			}
 			defer program.Close()
-			var l link.Link
-			err = w.node.NS.Do(func(ns.NetNS) error {
-				l, err = hook.attach(program, w.host.Attrs().Index)
+			if err := hook.attachIn(w, program); err != nil {
 				return err
-			})
-			if err != nil {
-				return fmt.Errorf("attach an empty program: %w", err)
 			}
-			w.undo = append(w.undo, l.Close)
 		}
 		return nil
 	}
+}
+
+// attachIn attaches a program to the host side of a world's container.
+func (h *hookKind) attachIn(w *world, program *ebpf.Program) error {
+	return w.node.NS.Do(func(ns.NetNS) error {
+		l, err := h.attach(program, w.host.Attrs().Index)
+		if err != nil {
+			return fmt.Errorf("attach %s: %w", program, err)
+		}
+		w.undo = append(w.undo, l.Close)
+		return nil
+	})
 }
 
 // attach attaches a program to the hook where the container's packets arrive.

@@ -44,6 +44,7 @@ var comparisons = []struct {
 	{"datagrams", datagrams},
 	{"new-flows", newFlows},
 	{"bulk", bulk},
+	{"drops", drops},
 	{"program", program},
 	{"lookup", lookup},
 	{"startup", startup},

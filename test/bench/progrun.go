@@ -19,6 +19,8 @@ type hookKind struct {
 	kind ebpf.ProgramType
 	// pass is the verdict that lets a packet through.
 	pass int32
+	// drop is the verdict that drops it.
+	drop int32
 	// attachTypes are the types that the program may have: only programs with the same type can call each
 	// other.
 	attachTypes []ebpf.AttachType
@@ -33,6 +35,7 @@ var (
 	xdpHook = hookKind{
 		kind:        ebpf.XDP,
 		pass:        2, // XDP_PASS
+		drop:        1, // XDP_DROP
 		attachTypes: []ebpf.AttachType{ebpf.AttachXDP, ebpf.AttachNone},
 		data:        0, dataEnd: 4, device: 12,
 		attached: func(device netlink.Link) (ebpf.ProgramID, error) {
@@ -45,6 +48,7 @@ var (
 	tcHook = hookKind{
 		kind:        ebpf.SchedCLS,
 		pass:        -1, // TCX_NEXT
+		drop:        2,  // TCX_DROP
 		attachTypes: []ebpf.AttachType{ebpf.AttachNone, ebpf.AttachTCXIngress},
 		data:        76, dataEnd: 80, device: 40,
 		attached: func(device netlink.Link) (ebpf.ProgramID, error) {

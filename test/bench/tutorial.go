@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -33,14 +32,6 @@ func addTutorial(w *world) error {
 	})
 }
 
-// Offsets in an Ethernet frame with an IPv4 header without options.
-const (
-	etherType   = 12
-	ipProtocol  = 23
-	destination = 36
-	headers     = 42
-)
-
 func tutorialProgram() asm.Instructions {
 	return asm.Instructions{
 		asm.Mov.Imm(asm.R0, 2),                   // XDP_PASS
@@ -58,10 +49,4 @@ func tutorialProgram() asm.Instructions {
 		asm.StoreImm(asm.R2, destination, int64(onTheWire(answered)), asm.Half),
 		asm.Return().WithSymbol("out"),
 	}
-}
-
-// onTheWire returns the number that a program loads from two bytes in network
-// byte order.
-func onTheWire(value uint16) int32 {
-	return int32(binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, value)))
 }

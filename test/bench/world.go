@@ -10,11 +10,12 @@ import (
 	"github.com/xdp-port/xdp-port/test/node"
 )
 
-// Ports of the packets: rules rewrite asked to answered, and no rule matches other.
+// Ports of the packets: rules rewrite asked to answered and drop blocked, and no rule matches other.
 const (
 	asked    = 7999
 	answered = 7998
 	other    = 6000
+	blocked  = 6001
 )
 
 // world is a contender's machine: a node with one container, and a far host that counts the datagrams
