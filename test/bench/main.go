@@ -45,6 +45,7 @@ var comparisons = []struct {
 	{"new-flows", newFlows},
 	{"bulk", bulk},
 	{"drops", drops},
+	{"tracing", tracing},
 	{"program", program},
 	{"lookup", lookup},
 	{"startup", startup},
