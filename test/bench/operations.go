@@ -46,10 +46,6 @@ func operations(b *bench) error {
 	b.report(result.Table{Name: "del", Title: "DEL, as a whole process", Unit: "ms"}, v.dels, find(v.dels, floorPlugin))
 	b.claimOperation("ADD", v.adds)
 	b.claimOperation("DEL", v.dels)
-	for _, hook := range []string{ownClsact, ownTCX} {
-		b.claim(result.Claim{What: hook + ": the first ADD, relative to a later one", Bound: 2},
-			ratio(find(v.adds, hook+firstOne), find(v.adds, hook)))
-	}
 	return nil
 }
 

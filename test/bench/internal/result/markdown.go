@@ -20,6 +20,12 @@ func (t *Table) Print(out io.Writer) {
 	}
 }
 
+// UnitWord is the unit without "per packet".
+func (t *Table) UnitWord() string {
+	unit, _, _ := strings.Cut(t.Unit, " per ")
+	return unit
+}
+
 func (t *Table) header() []string {
 	header := []string{"", t.Unit}
 	if t.Overhead != "" {

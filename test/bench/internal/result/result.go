@@ -126,8 +126,7 @@ func (m Machine) String() string {
 	if m.RealTime {
 		priority = "real-time"
 	}
-	return fmt.Sprintf("Linux %s, %s, %d cores, %s, %s; senders are %s; cycles: %s",
-		m.Kernel, m.Arch, m.Cores, m.Go, m.Commit, priority, m.Cycles)
+	return fmt.Sprintf("Linux %s, %s, %d cores, %s, %s; senders are %s", m.Kernel, m.Arch, m.Cores, m.Go, m.Commit, priority)
 }
 
 // Table returns the table with a name, or nil.
