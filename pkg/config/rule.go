@@ -84,8 +84,8 @@ func (p *parser) checkPorts(to *value, rule rules.Rule) {
 	}
 }
 
-// checkVerdict reports keys that only a rewrite can use. A rule with such keys is not meant
-// as it is written.
+// checkVerdict reports keys that only a rewrite can use. Their author expects more than the
+// rule does.
 func (p *parser) checkVerdict(o object, rule rules.Rule) {
 	if to := o.in("toPort"); to.IsGood() {
 		p.report(to, "cannot be combined with action %q: leave one of them out", rule.Action)

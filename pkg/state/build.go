@@ -15,8 +15,8 @@ type build struct {
 	key     Key
 	record  attachment.Record
 	ruleset ruleset
-	// enforced is the ruleset whose rules must be enforced. Nil skips the check of
-	// foreign programs ahead.
+	// enforced is the ruleset with the rules to enforce. Nil skips the check of foreign
+	// programs ahead.
 	enforced *datapath.Ruleset
 	policy   lockPolicy
 }

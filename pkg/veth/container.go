@@ -55,7 +55,7 @@ func refuseOwn(container netns.NsHandle, path string) error {
 // handleIn opens netlink in a namespace.
 //
 // netlink.NewHandleAt ignores a thread that cannot return to the host's namespace,
-// and later attachments would happen inside the container. Here such a thread ends
+// and later attachments would happen inside the container. Here the thread ends
 // with its goroutine, because it stays locked.
 func handleIn(container netns.NsHandle) (handle netlinksafe.Handle, err error) {
 	done := make(chan struct{})
