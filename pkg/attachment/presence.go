@@ -45,10 +45,11 @@ type Interface struct {
 // same, as seen from a network namespace, the caller's. Everybody asks it here.
 //
 // Neither a name, an address nor a time decides that. A link, and a filter by its
-// name, are on the device that they were attached to, or on none. Where there is
-// none left the device at the index must have the serial number of the old one. If
-// that is not known, the same address tells that it is the one, and another address
-// tells nothing.
+// name, are on the device that they were attached to, or on none. A link's device may
+// be in another namespace, where it keeps its index: the device with that index here
+// must have the recorded serial number. So must the device at the index where no link
+// and no filter is left. If the serial number is not known there, the same address
+// tells that it is the one, and another address tells nothing.
 func (folder Folder) Locate(record *Record, own veth.NetNS) Interface {
 	index, links, err := placedLinks(folder)
 	found := Interface{Device: record.Device}
@@ -96,18 +97,35 @@ func (i *Interface) isGone() string {
 	return fmt.Sprintf("its device %s (index %d) is gone", i.Device.Name, i.Device.Index)
 }
 
-// locateByLink knows that the device is somewhere.
+// locateByLink is for an attachment with a link on its device, which exists in some
+// namespace. A device that was moved keeps its index there, and another device of this
+// namespace may get the same index.
 func (i *Interface) locateByLink() {
 	name, err := nameByIndex(i.Device.Index)
 	switch {
 	case errors.Is(err, unix.ENODEV):
-		i.Presence = Elsewhere
-		i.Why = fmt.Sprintf("its device %s (index %d) was moved to another network namespace", i.Device.Name, i.Device.Index)
+		i.Presence, i.Why = Elsewhere, i.wasMoved()
 	case err != nil:
 		i.Why = i.cannotAsk(err)
+	case i.isAnother(name):
+		i.Presence, i.Why = Elsewhere, i.wasMoved()+fmt.Sprintf(", and %s has its index", name)
 	default:
 		i.Presence, i.Device.Name = Here, name
 	}
+}
+
+func (i *Interface) wasMoved() string {
+	return fmt.Sprintf("its device %s (index %d) was moved to another network namespace", i.Device.Name, i.Device.Index)
+}
+
+// isAnother reports whether the device with this name has another serial number. An
+// earlier build recorded none.
+func (i *Interface) isAnother(name string) bool {
+	if i.Device.Serial == 0 {
+		return false
+	}
+	serial := veth.SerialOf(i.Device.Index, name)
+	return serial != 0 && serial != i.Device.Serial
 }
 
 // locateByIndex is for an attachment that no link is left of, or that has none.

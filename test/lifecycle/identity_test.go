@@ -427,3 +427,54 @@ func TestSameAddress(t *testing.T) {
 		mustBeClean(t)
 	})
 }
+
+// TestMovedAway moves a host side to another network namespace, and gives another
+// container a device with its index and name. ADD for that one succeeds, and nothing
+// that is done about the first one touches the second. A clsact qdisc and its filters
+// do not survive the move, so that nothing is left of the first one in mode tc.
+func TestMovedAway(t *testing.T) {
+	for name, remove := range map[string]func(*testing.T, *pod, *pod){
+		"DEL": func(t *testing.T, a, _ *pod) { a.del(t) },
+		"GC":  func(t *testing.T, _, b *pod) { b.collect(t, b) },
+		"gc":  func(t *testing.T, _, b *pod) { b.mustTool(t, "gc") },
+		"apply": func(t *testing.T, _, b *pod) {
+			b.changing(3, b.manner)
+			b.tool(t, "apply", conflist(t, 3, b.manner)) // which fails for the one that moved away
+			b.version = 3
+			b.changed()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachManner(t, func(t *testing.T, m manner) {
+				w := newWorld(t)
+				a := w.pod(t, "host0", 0)
+				a.add(t, 1, m)
+				index := a.index(t)
+				a.onHost(t, func(link netlink.Link) error { return netlink.LinkSetNsFd(link, int(w.Far.Fd())) })
+				a.version = 0
+				b := w.pod(t, "host0", index)
+				b.add(t, 1, m)
+				b.startStream(t, interval)
+				b.stream.mustFlow(t)
+				if l := a.listedAs(t); l == nil && m != (manner{"tc", "clsact"}) || l != nil && (l.Healthy || l.Gone) {
+					t.Errorf("list says of the one that moved away: %+v", l)
+				}
+				if l := b.listedAs(t); l == nil || !l.Healthy {
+					t.Errorf("list says of its successor: %+v", l)
+				}
+				if code, message := b.check(t); code != 0 {
+					t.Errorf("CHECK: %s", message)
+				}
+				remove(t, a, b)
+				b.stream.mustFlow(t)
+				b.mustBeRight(t)
+				a.del(t)
+				b.stream.mustFlow(t)
+				b.mustList(t, b)
+				b.del(t)
+				b.mustBeRight(t)
+				mustBeClean(t)
+			})
+		})
+	}
+}

@@ -211,7 +211,7 @@ func (p *pod) toVRF(t testing.TB, name string, table uint32) {
 func (p *pod) route(link netlink.Link) *netlink.Route {
 	return &netlink.Route{
 		LinkIndex: link.Attrs().Index, Table: unix.RT_TABLE_MAIN, Scope: netlink.SCOPE_LINK,
-		Dst: &net.IPNet{IP: p.address(0).AsSlice(), Mask: net.CIDRMask(24, 32)}, Src: p.address(1).AsSlice(),
+		Dst: &net.IPNet{IP: p.address(0).AsSlice(), Mask: net.CIDRMask(24, 32)},
 	}
 }
 
