@@ -76,9 +76,40 @@ func (p *Programs) open(dir Dir, hooks Hooks) error {
 		return err
 	}
 	p.maps[bpf.ProgramsMapCounters] = counters
+	if err := p.checkCounters(dir); err != nil {
+		return err
+	}
 	near, err := openNear(dir)
 	p.maps[bpf.ProgramsMapFastCounterOwners], p.maps[bpf.ProgramsMapFastCounters] = near.devices, near.counters
 	return err
+}
+
+// checkCounters makes sure that the pinned map `counters` is the one that the programs
+// use: an activation entry in another map enables nothing. Without programs nobody uses
+// it yet.
+//
+// Returns an error wrapping os.ErrNotExist if the map is of another ruleset, as where a
+// process was killed while it re-created the pins.
+func (p *Programs) checkCounters(dir Dir) error {
+	counters := p.maps[bpf.ProgramsMapCounters]
+	path := filepath.Join(string(dir), bpf.PinName(bpf.ProgramsMapCounters))
+	if !isCounters(counters) {
+		return fmt.Errorf("%w to use %s: it is a foreign map, %s; remove it, and run ADD or xdp-portctl apply again",
+			pin.ErrPin, path, counters)
+	}
+	for _, program := range p.programs() {
+		if *program == nil {
+			continue
+		}
+		isUsed, err := pin.Uses(*program, counters)
+		if err != nil {
+			return fmt.Errorf("%w to compare %s with the map that the programs use: %w", pin.ErrPin, path, err)
+		}
+		if !isUsed {
+			return fmt.Errorf("%w to use %s: it is not the map that the programs use: %w", pin.ErrPin, path, os.ErrNotExist)
+		}
+	}
+	return nil
 }
 
 // OpenWhole is Open for who relies on all that a ruleset has in dir, also on what

@@ -40,7 +40,7 @@ func TestReusedIndexEarlier(t *testing.T) {
 
 func countersOf(t *testing.T, p *pod) *ebpf.Map {
 	t.Helper()
-	m, err := ebpf.LoadPinnedMap(filepath.Join(folder(t, p), "../../../../counters"), nil)
+	m, err := ebpf.LoadPinnedMap(filepath.Join(ruleset(t, p), "counters"), nil)
 	must(t, err)
 	t.Cleanup(func() { m.Close() })
 	return m

@@ -223,8 +223,9 @@ func TestNobodyReads(t *testing.T) {
 	})
 }
 
-// TestForeignCounters replaces `counters` by a foreign map. No operation may panic,
-// other rulesets must change as always, and DEL must remove everything.
+// TestForeignCounters puts a foreign map in the place of `counters`. Running containers
+// keep their rules, ADD names the pin instead of writing into that map, other rulesets
+// work as before, and DEL removes everything.
 func TestForeignCounters(t *testing.T) {
 	for name, spec := range map[string]*ebpf.MapSpec{
 		"array":     {Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1},
@@ -232,43 +233,104 @@ func TestForeignCounters(t *testing.T) {
 		"long keys": {Type: ebpf.PerCPUHash, KeySize: 8, ValueSize: 160, MaxEntries: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			m := manners(t)[0]
-			p, other, third := w.pod(t, "host0", 0), w.pod(t, "host1", 0), w.pod(t, "host2", 0)
-			p.add(t, 1, m)
-			other.add(t, 2, m)
-			path := filepath.Join(folder(t, p), "../../../../counters")
-			must(t, os.Remove(path))
-			foreign, err := ebpf.NewMap(spec)
-			must(t, err)
-			must(t, errors.Join(foreign.Pin(path), foreign.Close()))
-			for _, args := range [][]string{
-				{"list"},
-				{"stats", "--interval", "0"},
-				{"show", p.id},
-				{"gc"},
-				{"doctor"},
-				{"apply", conflist(t, 1, m)},
-				{"apply", conflist(t, 3, m)},
-			} {
-				stdout, stderr, code := w.tool(t, args...)
-				if bytes.Contains(stdout, []byte("panic")) || bytes.Contains(stderr, []byte("panic")) || args[0] == "stats" && code != 1 {
-					t.Errorf("%v exits with %d: %s%s", args, code, stdout, stderr)
+			eachManner(t, func(t *testing.T, m manner) {
+				w := newWorld(t)
+				p, other, third := w.pod(t, "host0", 0), w.pod(t, "host1", 0), w.pod(t, "host2", 0)
+				p.add(t, 1, m)
+				other.add(t, 2, m)
+				foreign, err := ebpf.NewMap(spec)
+				must(t, err)
+				path := filepath.Join(ruleset(t, p), "counters")
+				must(t, os.Remove(path))
+				must(t, errors.Join(foreign.Pin(path), foreign.Close()))
+				w.mustSurviveForeignCounters(t, p, m)
+				for _, pod := range []*pod{p, third} {
+					code, message := pod.operation(t, "ADD", entry("lab", 1, m))
+					if code != 105 || !strings.Contains(message, path) || !strings.Contains(message, "foreign map") {
+						t.Errorf("ADD of %s: code %d: %s", pod.id, code, message)
+					}
+					pod.mustBeRight(t)
 				}
-			}
-			for operation, version := range map[string]int{"ADD": 1, "CHECK": 1} {
-				if code, message := p.operation(t, operation, entry("lab", version, m)); code == 999 || strings.Contains(message, "bug") {
-					t.Errorf("%s: code %d: %s", operation, code, message)
+				third.add(t, 2, m)
+				third.mustBeRight(t)
+				w.tool(t, "apply", conflist(t, 3, m)) // which may fail
+				for _, pod := range w.attached() {
+					if saw := pod.look(t); saw != sightOf(pod.version) && saw != sightOf(3) {
+						t.Errorf("the packets of %s arrive at %+v", pod.id, saw)
+					}
 				}
-			}
-			third.add(t, 2, m)
-			third.mustBeRight(t)
-			for _, pod := range w.pods {
-				pod.del(t)
-				pod.mustBeRight(t)
-			}
-			must(t, os.RemoveAll(node.StateFolder))
+				_ = os.Remove(path)
+				for _, pod := range w.pods {
+					pod.add(t, pod.version, m)
+					pod.mustBeRight(t)
+				}
+				w.mustList(t, p, other, third)
+				for _, pod := range w.pods {
+					pod.del(t)
+					pod.mustBeRight(t)
+				}
+				mustBeClean(t)
+			})
 		})
+	}
+}
+
+// TestCountersOfAnotherRuleset puts the counters of another ruleset there. CHECK and
+// list report it, and ADD re-creates the ruleset.
+func TestCountersOfAnotherRuleset(t *testing.T) {
+	eachManner(t, func(t *testing.T, m manner) {
+		w := newWorld(t)
+		p, other, third := w.pod(t, "host0", 0), w.pod(t, "host1", 0), w.pod(t, "host2", 0)
+		p.add(t, 1, m)
+		other.add(t, 2, m)
+		counters, err := countersOf(t, other).Clone()
+		must(t, err)
+		path := filepath.Join(ruleset(t, p), "counters")
+		must(t, os.Remove(path))
+		must(t, errors.Join(counters.Pin(path), counters.Close()))
+		if l := p.listedAs(t); l == nil || l.Healthy || l.Gone {
+			t.Errorf("list says %+v", l)
+		}
+		if code, message := p.check(t); code != 100 || !strings.Contains(message, path) {
+			t.Errorf("CHECK: code %d: %s", code, message)
+		}
+		for _, pod := range []*pod{third, p} {
+			pod.add(t, 1, m)
+			p.mustBeRight(t)
+			third.mustBeRight(t)
+			other.mustBeRight(t)
+		}
+		w.mustList(t, p, other, third)
+		for _, pod := range w.pods {
+			pod.del(t)
+			pod.mustBeRight(t)
+		}
+		mustBeClean(t)
+	})
+}
+
+// mustSurviveForeignCounters runs all commands, none of which takes the rules away.
+func (w *world) mustSurviveForeignCounters(t *testing.T, p *pod, m manner) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"list"},
+		{"stats", "--interval", "0"},
+		{"show", p.id},
+		{"gc"},
+		{"doctor"},
+		{"apply", conflist(t, 1, m)},
+	} {
+		stdout, stderr, code := w.tool(t, args...)
+		if bytes.Contains(stdout, []byte("panic")) || bytes.Contains(stderr, []byte("panic")) || args[0] == "stats" && code != 1 {
+			t.Errorf("%v exits with %d: %s%s", args, code, stdout, stderr)
+		}
+		p.mustBeRight(t)
+	}
+	if l := p.listedAs(t); l == nil || l.Healthy || l.Gone {
+		t.Errorf("list says %+v", l)
+	}
+	if code, message := p.check(t); code == 0 || code == 999 || strings.Contains(message, "bug") {
+		t.Errorf("CHECK: code %d: %s", code, message)
 	}
 }
 

@@ -221,6 +221,12 @@ func folder(t *testing.T, p *pod) string {
 	return found[0]
 }
 
+// ruleset is where the ruleset of a container is pinned.
+func ruleset(t *testing.T, p *pod) string {
+	t.Helper()
+	return filepath.Join(folder(t, p), "../../../..")
+}
+
 // TestSwapped swaps the names of two host sides.
 func TestSwapped(t *testing.T) {
 	eachManner(t, func(t *testing.T, m manner) {
