@@ -23,7 +23,7 @@ func TestCycles(t *testing.T) {
 	cycles := size(240, 10000) / workers
 	n, containers := newNode(t, workers)
 	group := enterGroup(t)
-	must(t, cycle(n, containers[0], "tcx", 5)) // some memory is allocated only once
+	must(t, cycle(containers[0], "tcx", 5)) // some memory is allocated only once
 	// A leak grows each time. Other processes allocate only once.
 	const attempts = 3
 	for range attempts {
@@ -45,7 +45,7 @@ func cycleAll(t *testing.T, n *node.Node, containers []*node.Container, cycles i
 	var all sync.WaitGroup
 	errs := make([]error, len(containers))
 	for i, c := range containers {
-		all.Go(func() { errs[i] = cycle(n, c, []string{"tcx", "clsact"}[i%2], cycles) })
+		all.Go(func() { errs[i] = cycle(c, []string{"tcx", "clsact"}[i%2], cycles) })
 	}
 	all.Wait()
 	must(t, errors.Join(errs...))
@@ -56,7 +56,7 @@ func cycleAll(t *testing.T, n *node.Node, containers []*node.Container, cycles i
 	}
 }
 
-func cycle(n *node.Node, c *node.Container, hook string, cycles int) error {
+func cycle(c *node.Container, hook string, cycles int) error {
 	for i := range cycles {
 		for _, operation := range []string{"ADD", "DEL"} {
 			if err := run(c, operation, config(hook)); err != nil {

@@ -32,11 +32,11 @@ func testThousand(t *testing.T, hook string, many int) {
 		}
 	}
 	add(others[:few])
-	atFew := medianADD(t, n, one, hook)
+	atFew := medianADD(t, one, hook)
 	before := group.usage()
 	add(others[few:])
 	t.Logf("kernel memory of a container (%s): %.1f KiB", hook, float64(group.usage()-before)/float64(many-few)/1024)
-	atMany := medianADD(t, n, one, hook)
+	atMany := medianADD(t, one, hook)
 	t.Logf("median ADD with %d containers: %s, with %d: %s, %.2f times that",
 		few, atFew, many, atMany, float64(atMany)/float64(atFew))
 	loaded, err := ownObjects()
@@ -58,7 +58,7 @@ func testThousand(t *testing.T, hook string, many int) {
 }
 
 // medianADD attaches and detaches a container several times.
-func medianADD(t *testing.T, n *node.Node, c *node.Container, hook string) time.Duration {
+func medianADD(t *testing.T, c *node.Container, hook string) time.Duration {
 	t.Helper()
 	times := make([]time.Duration, rounds)
 	for i := range times {
