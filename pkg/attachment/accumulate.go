@@ -76,14 +76,13 @@ func (folder Folder) AccumulateCounters(ruleset datapath.Dir, next []rules.Rule)
 	return counters, nil
 }
 
-// Carry writes into the record of the attachment in folder what it has from now
-// on: the counters that it goes on from, which those of the ruleset named from
-// are in, and the container's own rules.
-func (folder Folder) SetAccumulated(carried *datapath.Counters, from string, containerRules json.RawMessage) error {
+// SetAccumulated writes into the record the counters of former rulesets, up to the one
+// named from, and the container's own rules.
+func (folder Folder) SetAccumulated(accumulated *datapath.Counters, from string, containerRules json.RawMessage) error {
 	record, err := folder.Record()
 	if err != nil {
 		return err
 	}
-	record.Accumulated, record.AccumulatedFrom, record.ContainerRules = carried, from, containerRules
+	record.Accumulated, record.AccumulatedFrom, record.ContainerRules = accumulated, from, containerRules
 	return record.pin(folder)
 }

@@ -110,7 +110,7 @@ func readRecord(folder Folder, name string) (*Record, error) {
 		return nil, err
 	}
 	record := document.Record
-	if !isNewer && !(record.Mode.IsKnown() && record.Hook.IsKnown()) {
+	if !isNewer && (!record.Mode.IsKnown() || !record.Hook.IsKnown()) {
 		return nil, fmt.Errorf("%w: %s/%s: its mode or tc hook is not known", pin.ErrUnreadable, folder, name)
 	}
 	if record.Accumulated == nil {

@@ -57,7 +57,7 @@ func (s slot) exchange(record *Record, folder Folder) error {
 		return s.attach(record, path)
 	}
 	if err != nil {
-		return fmt.Errorf("%w the new program by the link %s: %w", hook.ErrAttach, path, err)
+		return fmt.Errorf("%w: put the new program behind the link %s: %w", hook.ErrAttach, path, err)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 
 // ErrDiffers is returned when an attachment is not as it should be. The message
 // says in what.
-var ErrDiffers = errors.New("the attachment differs")
+var ErrDiffers = errors.New("attachment mismatch")
 
 // Verify compares the attachment in folder, of the ruleset loaded in dir, with
 // what it should be on this device. Programs of another build are no
@@ -66,7 +66,7 @@ func openToVerify(dir datapath.Dir, hooks datapath.Hooks) (*datapath.Programs, e
 // it should be.
 func unlikeOrUnread(err error) error {
 	if errors.Is(err, unix.EROFS) {
-		return fmt.Errorf("%w to be read: %w", pin.ErrPin, err)
+		return fmt.Errorf("%w: %w", pin.ErrPin, err)
 	}
 	return differs("%w", err)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 
 	"github.com/xdp-port/xdp-port/pkg/bpf"
 	"github.com/xdp-port/xdp-port/pkg/pin"
@@ -37,33 +36,6 @@ func NewID() uint64 {
 			return id
 		}
 	}
-}
-
-// ownerSize is the size of the owner's ID, and of as much that is not used, which are
-// behind the counters of the rules. The programs do not know of them.
-const ownerSize = 16
-
-// addOwner makes room for the owner in the value of the map `counters`.
-func addOwner(spec *ebpf.MapSpec) {
-	counters := spec.Value.(*btf.Struct)
-	counters.Members = append(counters.Members, btf.Member{
-		Name: "owner", Type: counters.Members[0].Type, Offset: btf.Bits(8 * counters.Size),
-	}, btf.Member{
-		Name: "unused", Type: counters.Members[0].Type, Offset: btf.Bits(8 * (counters.Size + ownerSize/2)),
-	})
-	counters.Size += ownerSize
-	spec.ValueSize = counters.Size
-}
-
-// hasOwner tells whether the entries say whose they are: those of rulesets that an
-// earlier build has loaded do not, and neither does a map of somebody else's.
-func hasOwner(counters *ebpf.Map) bool {
-	return isCounters(counters) && !hasCounters1(counters)
-}
-
-// isCounters tells whether a map can be the map `counters` of any build.
-func isCounters(m *ebpf.Map) bool {
-	return m.Type() == ebpf.PerCPUHash && m.KeySize() == 4 && m.ValueSize()%8 == 0 && m.ValueSize() >= 8*fixedCounters1
 }
 
 // openCounters returns nil where the ruleset pinned in dir has no such map, or where
@@ -98,8 +70,8 @@ func ownerIn(counters *ebpf.Map, perCPU [][]byte) uint64 {
 // Enable makes the programs process the packets of an attached device, with its
 // counters at zero. It is the one moment from which the rules are in force.
 func (p *Programs) Enable(a Activation) error {
-	near := p.near()
-	mayBeNear, err := near.prepare(uint32(a.Index))
+	fast := p.fastCounters()
+	mayHavePlace, err := fast.prepare(uint32(a.Index))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrActivation, err)
 	}
@@ -108,10 +80,10 @@ func (p *Programs) Enable(a Activation) error {
 		return fmt.Errorf("%w: the counters of device %d cannot be added (one ruleset has at most %d containers): %w",
 			ErrActivation, a.Index, counters.MaxEntries(), err)
 	}
-	if mayBeNear {
+	if mayHavePlace {
 		// The rules are in force: without a place the device is counted all the
 		// same, so this is no error, by which somebody would take them back.
-		_ = near.take(uint32(a.Index))
+		_ = fast.take(uint32(a.Index))
 	}
 	return nil
 }
@@ -143,10 +115,10 @@ func (dir Dir) Disable(a Activation) error {
 	case errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && hasOwner(counters) && owner != a.Owner:
 		return nil
 	case err != nil:
-		return fmt.Errorf("%w to read the map %s: %w", pin.ErrPin, bpf.ProgramsMapCounters, err)
+		return fmt.Errorf("%w: read the map %s: %w", pin.ErrPin, bpf.ProgramsMapCounters, err)
 	}
-	if err := leaveNear(dir, uint32(a.Index)); err != nil {
-		return err
+	if err := leaveFastCounters(dir, uint32(a.Index)); err != nil {
+		return fmt.Errorf("%w: %w", ErrActivation, err)
 	}
 	if err := counters.Delete(uint32(a.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("%w: disable the programs: %w", ErrActivation, err)
@@ -192,7 +164,7 @@ func isEnabledIn(counters *ebpf.Map, a Activation) (bool, error) {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("%w to read the map %s: %w", pin.ErrPin, bpf.ProgramsMapCounters, err)
+		return false, fmt.Errorf("%w: read the map %s: %w", pin.ErrPin, bpf.ProgramsMapCounters, err)
 	}
 	return !hasOwner(counters) || owner == a.Owner, nil
 }
@@ -212,7 +184,7 @@ func (dir Dir) ActivationAt(ifindex int) (*Activation, error) {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("%w to read the map %s: %w", pin.ErrPin, bpf.ProgramsMapCounters, err)
+		return nil, fmt.Errorf("%w: read the map %s: %w", pin.ErrPin, bpf.ProgramsMapCounters, err)
 	}
 	return &Activation{ifindex, owner}, nil
 }

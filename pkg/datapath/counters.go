@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"unsafe"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/xdp-port/xdp-port/pkg/bpf"
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
@@ -44,7 +42,7 @@ type Counters struct {
 // of the counters.
 func (p *Programs) CheckCounters() error {
 	if m := p.maps[bpf.ProgramsMapCounters]; !isCounters(m) {
-		return fmt.Errorf("%w to open %s: another map is in its place: %s", pin.ErrPin, bpf.ProgramsMapCounters, m)
+		return fmt.Errorf("%w: open %s: another map is in its place: %s", pin.ErrPin, bpf.ProgramsMapCounters, m)
 	}
 	return nil
 }
@@ -59,11 +57,11 @@ func (p *Programs) Counters(ifindex int) (*Counters, error) {
 	if err := p.maps[bpf.ProgramsMapCounters].Lookup(uint32(ifindex), &perCPU); err != nil {
 		return nil, fmt.Errorf("read the counters of the device with index %d: %w", ifindex, err)
 	}
-	near, err := p.near().lookup(uint32(ifindex))
+	fast, err := p.fastCounters().lookup(uint32(ifindex))
 	if err != nil {
 		return nil, fmt.Errorf("read the counters of the device with index %d: %w", ifindex, err)
 	}
-	perCPU = append(perCPU, near...)
+	perCPU = append(perCPU, fast...)
 	sum := make([]uint64, p.maps[bpf.ProgramsMapCounters].ValueSize()/8)
 	for _, value := range perCPU {
 		for i := range sum {
@@ -74,22 +72,6 @@ func (p *Programs) Counters(ifindex int) (*Counters, error) {
 		return countersOf(inThisLayout(sum)), nil
 	}
 	return countersOf(sum[:len(sum)-ownerSize/8]), nil
-}
-
-// Builds before flows had a state had an odd number of counters beside the pairs of
-// the rules, the last of them one of something that there is not any more, and no
-// owner behind. This build has an even number.
-const (
-	fixedCounters1 = 7
-	fixedCounters  = unsafe.Offsetof(bpf.ProgramsCounters{}.Rules) / 8
-)
-
-var _ [fixedCounters % 2]struct{} = [0]struct{}{}
-
-// hasCounters1 tells whether the counters are those of such a build.
-func hasCounters1(counters *ebpf.Map) bool {
-	const word = 8
-	return counters.ValueSize()/word%2 != 0
 }
 
 // inThisLayout puts counters of such a build where this one has them.

@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -117,4 +118,61 @@ func (d *descriptionDocument) isKnown() bool {
 		}
 	}
 	return d.Mode.IsKnown()
+}
+
+// The enumerations of a rule, as a description has them: words, or numbers where a
+// build before schema version 2 wrote it.
+type (
+	direction rules.Direction
+	action    rules.Action
+	protocol  rules.Protocol
+)
+
+var (
+	directionWords = []string{rules.Egress: "egress", rules.Ingress: "ingress"}
+	actionWords    = []string{rules.Rewrite: "rewrite", rules.Drop: "drop", rules.Pass: "pass"}
+)
+
+// MarshalText returns the word.
+func (d direction) MarshalText() ([]byte, error) { return []byte(rules.Direction(d).String()), nil }
+
+// UnmarshalJSON reads the word or the number.
+func (d *direction) UnmarshalJSON(text []byte) error {
+	index, err := pin.DecodeEnum(text, directionWords)
+	*d = direction(min(index, 0xff))
+	return err
+}
+
+// MarshalText returns the word.
+func (a action) MarshalText() ([]byte, error) { return []byte(rules.Action(a).String()), nil }
+
+// UnmarshalJSON reads the word or the number.
+func (a *action) UnmarshalJSON(text []byte) error {
+	index, err := pin.DecodeEnum(text, actionWords)
+	*a = action(min(index, 0xff))
+	return err
+}
+
+// MarshalText returns the word.
+func (p protocol) MarshalText() ([]byte, error) { return []byte(rules.Protocol(p).String()), nil }
+
+// unknownProtocol is IP protocol 0, which no rule has.
+const unknownProtocol = protocol(0)
+
+// UnmarshalJSON reads the word, or IANA's number.
+func (p *protocol) UnmarshalJSON(text []byte) error {
+	*p = unknownProtocol
+	var number rules.Protocol
+	if json.Unmarshal(text, &number) != nil {
+		index, err := pin.DecodeEnum(text, []string{"tcp", "udp"})
+		if err != nil {
+			return err
+		}
+		if index < 2 {
+			*p = protocol([]rules.Protocol{rules.TCP, rules.UDP}[index])
+		}
+	} else if number == rules.TCP || number == rules.UDP {
+		*p = protocol(number)
+	}
+	return nil
 }

@@ -71,8 +71,8 @@ func TestDescriptionIsWords(t *testing.T) {
 func TestForeignDescriptions(t *testing.T) {
 	const rule = `"flows":1024,"rules":[{"name":"a","direction":"ingress","protocol":"sctp","action":"teleport"}]}`
 	for text, want := range map[string]error{
-		`{"schemaVersion":3,` + rule: pin.ErrNewer,
-		`{"schemaVersion":2,` + rule: pin.ErrUnreadable,
+		`{"schemaVersion":3,` + rule:                                   pin.ErrNewer,
+		`{"schemaVersion":2,` + rule:                                   pin.ErrUnreadable,
 		`{"schemaVersion":2,"rules":[{"direction":3,"protocol":6}]}`:   pin.ErrUnreadable,
 		`{"rules":[{"protocol":6,"action":9}]}`:                        pin.ErrUnreadable,
 		`{"rules":[{"protocol":132}]}`:                                 pin.ErrUnreadable,
@@ -82,7 +82,7 @@ func TestForeignDescriptions(t *testing.T) {
 		dir := datapath.Dir(bpftest.BPFFS(t))
 		bpftest.PinText(t, string(dir), "description", text)
 		got, err := dir.Description()
-		if !errors.Is(err, want) || (got != nil) != (want == pin.ErrNewer) {
+		if !errors.Is(err, want) || (got != nil) != errors.Is(want, pin.ErrNewer) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 		if got != nil && len(got.Rules) > 0 && (got.Rules[0].Direction != rules.Ingress || !strings.HasPrefix(got.Rules[0].Action.String(), "unknown")) {

@@ -5,19 +5,19 @@ import "github.com/cilium/ebpf"
 // What the tests of this package, which are in datapath_test, see of it.
 const (
 	FixedCounters1 = fixedCounters1
-	NearBytes      = nearBytes
-	NearBytesInAll = nearBytesInAll
+	FastBytes      = fastBytes
+	FastBytesInAll = fastBytesInAll
 	CacheLine      = cacheLine
 )
 
 var (
-	LoadWith  = load
-	NoSKB     = noSKB
-	TakesSKB  = takesSKB
-	Entry     = entry
-	SizeNear  = sizeNear
-	LeaveNear = leaveNear
-	IsRefusal = isRefusal
+	LoadWith          = load
+	NoSKB             = noSKB
+	TakesSKB          = takesSKB
+	Entry             = entry
+	SizeFastCounters  = sizeFastCounters
+	LeaveFastCounters = leaveFastCounters
+	IsRefusal         = isRefusal
 )
 
 // Maps are the maps of a ruleset.
@@ -32,14 +32,18 @@ func (h Hooks) Names() map[string]bool { return h.programs() }
 // ChecksumHelper tells whether the programs call a helper for checksums.
 func (p *Programs) ChecksumHelper() *bool { return &p.checksumHelper }
 
-// NearDevices is the map of who has which place.
-func (p *Programs) NearDevices() *ebpf.Map { return p.near().devices }
+// FastCounterOwners is the map of who has which place.
+func (p *Programs) FastCounterOwners() *ebpf.Map { return p.fastCounters().devices }
 
-// NearOwner returns who has the place of a device.
-func (p *Programs) NearOwner(ifindex uint32) (uint32, error) { return p.near().owner(ifindex) }
+// FastCounterOwner returns who has the place of a device.
+func (p *Programs) FastCounterOwner(ifindex uint32) (uint32, error) {
+	return p.fastCounters().owner(ifindex)
+}
 
-// PrepareNear and TakeNear are what Enable does.
-func (p *Programs) PrepareNear(ifindex uint32) (bool, error) { return p.near().prepare(ifindex) }
+// PrepareFastCounters and TakeFastCounters are what Enable does.
+func (p *Programs) PrepareFastCounters(ifindex uint32) (bool, error) {
+	return p.fastCounters().prepare(ifindex)
+}
 
-// TakeNear gives a device its place.
-func (p *Programs) TakeNear(ifindex uint32) error { return p.near().take(ifindex) }
+// TakeFastCounters gives a device its place.
+func (p *Programs) TakeFastCounters(ifindex uint32) error { return p.fastCounters().take(ifindex) }

@@ -1,16 +1,12 @@
 package datapath
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/cilium/ebpf"
 
-	"github.com/xdp-port/xdp-port/pkg/bpf"
 	"github.com/xdp-port/xdp-port/pkg/kernel"
 	"github.com/xdp-port/xdp-port/pkg/pin"
 	"github.com/xdp-port/xdp-port/pkg/rules"
@@ -87,24 +83,4 @@ func closeMaps(opened map[string]*ebpf.Map) {
 	for _, m := range opened {
 		_ = m.Close()
 	}
-}
-
-// Hooks tells which programs the ruleset pinned in dir has.
-//
-// Returns an error wrapping ErrPin.
-func (dir Dir) Hooks() (Hooks, error) {
-	var errs []error
-	has := func(program string) bool {
-		_, err := os.Stat(filepath.Join(string(dir), bpf.PinName(program)))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("%w to look for %s: %w", pin.ErrPin, program, err))
-		}
-		return err == nil
-	}
-	hooks := Hooks{
-		XDP:       has(bpf.ProgramsProgFromContainer),
-		TCIngress: has(bpf.ProgramsProgFixUpChecksum) || has(bpf.ProgramsProgFromContainerTc),
-		TCEgress:  has(bpf.ProgramsProgToContainer),
-	}
-	return hooks, errors.Join(errs...)
 }

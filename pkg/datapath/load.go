@@ -3,9 +3,9 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/bpf"
@@ -15,21 +15,7 @@ import (
 )
 
 // ErrLoad is returned when the kernel refuses the programs or their maps.
-var ErrLoad = errors.New("the kernel refused to load the programs")
-
-// Programs is a loaded ruleset: its programs and maps. Programs that the rules
-// do not need are nil.
-type Programs struct {
-	FromContainer   *ebpf.Program
-	FixUpChecksum   *ebpf.Program
-	FromContainerTC *ebpf.Program
-	ToContainer     *ebpf.Program
-
-	maps map[string]*ebpf.Map
-
-	// checksumHelper is known of programs that were just loaded.
-	checksumHelper bool
-}
+var ErrLoad = errors.New("program load error")
 
 // Load compiles nothing and attaches nothing: it brings the programs and the
 // tables of a ruleset into the kernel. Maps of the same kind in shared are used
@@ -107,21 +93,6 @@ func explained(err error) error {
 	return err
 }
 
-// specify reads the embedded programs and fits them to the ruleset, those for
-// the hooks, and to the kernel.
-func specify(rs *Ruleset, table *rules.Table, hooks Hooks, access func() *kernel.SKBAccess) (*ebpf.CollectionSpec, error) {
-	spec, err := bpf.LoadPrograms()
-	if err != nil {
-		return nil, fmt.Errorf("read the embedded programs: %w", err)
-	}
-	return spec, errors.Join(configure(spec, rs, table, hooks), readSKB(spec, access(), rs.Mode))
-}
-
-// tables are the maps that never change once they are loaded.
-var tables = []string{
-	bpf.ProgramsMapPortPages, bpf.ProgramsMapPortClasses, bpf.ProgramsMapPeerPrefixes, bpf.ProgramsMapRules,
-}
-
 // take moves the programs and maps out of a collection.
 func take(collection *ebpf.Collection) *Programs {
 	p := &Programs{
@@ -137,80 +108,55 @@ func take(collection *ebpf.Collection) *Programs {
 	return p
 }
 
-func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks Hooks) error {
-	selectPrograms(spec, hooks)
-	setFrags(spec, rs.Mode)
-	fillTables(spec, rs, table)
-	// So that a listener can change it by atomic steps.
-	spec.Maps[bpf.MapTrace].Flags |= unix.BPF_F_MMAPABLE
-	spec.Maps[bpf.ProgramsMapFlows].MaxEntries = flow.MapElements(rs.flows())
-	sizeCounters(spec.Maps[bpf.ProgramsMapCounters], len(rs.Rules))
-	addOwner(spec.Maps[bpf.ProgramsMapCounters])
-	cpus, err := ebpf.PossibleCPU()
+// loadCollection is ebpf.NewCollectionWithOptions, but has the kernel verify
+// the programs side by side: that is most of what loading takes.
+func loadCollection(spec *ebpf.CollectionSpec, shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
+	collection, err := loadMaps(spec, shared)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if rs.keepsFlows() { // else there is nothing to remember
-		spec.Maps[bpf.ProgramsMapCachedDecisions].MaxEntries *= uint32(cpus)
-	} else {
-		spec.Maps[bpf.ProgramsMapCachedDecisions].MaxEntries = 1
+	var group sync.WaitGroup
+	var mutex sync.Mutex
+	var errs []error
+	for name, spec := range spec.Programs {
+		group.Go(func() {
+			program, err := loadProgram(spec, collection.Maps)
+			mutex.Lock()
+			defer mutex.Unlock()
+			if errs = append(errs, err); err == nil {
+				collection.Programs[name] = program
+			}
+		})
 	}
-	return errors.Join(
-		sizeNear(spec, len(rs.Rules), cpus),
-		spec.Variables[bpf.ProgramsVarPortIndex].Set(table.PortIndex),
-		spec.Variables[bpf.ProgramsVarHasClasses].Set(bpf.Bool(len(table.Classes) > 0)),
-		spec.Variables[bpf.ProgramsVarNetworkMask].Set(networkMasks()),
-		spec.Variables[bpf.ProgramsVarRuleCount].Set(uint32(len(rs.Rules))),
-		spec.Variables[bpf.ProgramsVarCachesDecisions].Set(bpf.Bool(!kernel.IsRealTime())),
-		spec.Variables[bpf.ProgramsVarHintOwner].Set(hintOwner(rs.NetNS)),
-		spec.Variables[bpf.ProgramsVarIsNative].Set(bpf.Bool(rs.Mode.isNative())),
-		spec.Variables[bpf.ProgramsVarHasXdpLoadBytes].Set(bpf.Bool(hasMultiBuffer())),
-		spec.Variables[bpf.ProgramsVarHasTrace].Set(bpf.Bool(bpf.Tracing)),
-		spec.Variables[bpf.ProgramsVarHandsOver].Set(bpf.Bool(kernel.TailCalls.Check() == nil)),
-		spec.Variables[bpf.ProgramsVarRulesetId].Set(rs.id(table)),
-	)
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		collection.Close()
+		return nil, err
+	}
+	return collection, nil
 }
 
-func selectPrograms(spec *ebpf.CollectionSpec, hooks Hooks) {
-	needed := hooks.programs()
-	for name := range spec.Programs {
-		if !needed[name] {
-			delete(spec.Programs, name)
+func loadMaps(spec *ebpf.CollectionSpec, shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
+	maps := *spec
+	maps.Programs = nil
+	return ebpf.NewCollectionWithOptions(&maps, ebpf.CollectionOptions{MapReplacements: shared})
+}
+
+func loadProgram(spec *ebpf.ProgramSpec, maps map[string]*ebpf.Map) (*ebpf.Program, error) {
+	spec = spec.Copy()
+	for i := range spec.Instructions {
+		instruction := &spec.Instructions[i]
+		if !instruction.IsLoadFromMap() {
+			continue
+		}
+		name := instruction.Reference()
+		if err := instruction.AssociateMap(maps[name]); err != nil {
+			return nil, fmt.Errorf("program %s: map %s: %w", spec.Name, name, err)
 		}
 	}
-}
-
-// setFrags takes multi-buffer packets in native mode, which else refuses a large
-// MTU, where the kernel has them (Linux 5.18).
-//
-// Not in generic mode: the kernel would copy each packet and lose the length
-// of its link layer header on the way (net/core/skbuff.c, skb_pp_cow_data), so
-// that whatever is at tc ingress behind us, the bandwidth plugin's redirection
-// for one, took the Ethernet header for lost. It is slower, too.
-func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
-	if mode == Native && hasMultiBuffer() {
-		return
+	program, err := ebpf.NewProgram(spec)
+	if err != nil {
+		return nil, fmt.Errorf("program %s: %w", spec.Name, err)
 	}
-	if program := spec.Programs[bpf.ProgramsProgFromContainer]; program != nil {
-		program.Flags &^= unix.BPF_F_XDP_HAS_FRAGS
-	}
-	// Without the program, too: Extend may add it to what is frozen now.
-	_ = spec.Variables[bpf.ProgramsVarHasFrags].Set(uint8(0))
-}
-
-// hasMultiBuffer tells whether XDP takes packets of several buffers, and has
-// the helpers for them (Linux 5.18).
-func hasMultiBuffer() bool {
-	return kernel.Frags.Check() == nil
-}
-
-// sizeCounters gives each rule its pair of counters, in the type information
-// too, so that bpftool shows them.
-func sizeCounters(spec *ebpf.MapSpec, ruleCount int) {
-	counters := btf.Copy(spec.Value).(*btf.Struct)
-	array := counters.Members[len(counters.Members)-1].Type.(*btf.Array)
-	element, _ := btf.Sizeof(array.Type)
-	array.Nelems = uint32(ruleCount)
-	counters.Size += uint32(ruleCount * element)
-	spec.Value, spec.ValueSize = counters, counters.Size
+	return program, nil
 }

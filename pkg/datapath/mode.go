@@ -30,7 +30,7 @@ const (
 
 // ErrMode is returned for a mode in which the running kernel does not let the
 // programs be exact. The message says why, and which mode to use.
-var ErrMode = errors.New("the mode is not available")
+var ErrMode = errors.New("unavailable mode")
 
 // AutoMode returns the mode that the configuration's auto stands for: Generic, or
 // TC on a kernel that has no exact Generic.

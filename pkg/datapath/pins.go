@@ -13,24 +13,6 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// programs lists where each program is kept.
-func (p *Programs) programs() map[string]**ebpf.Program {
-	return map[string]**ebpf.Program{
-		bpf.ProgramsProgFromContainer:   &p.FromContainer,
-		bpf.ProgramsProgFixUpChecksum:   &p.FixUpChecksum,
-		bpf.ProgramsProgFromContainerTc: &p.FromContainerTC,
-		bpf.ProgramsProgToContainer:     &p.ToContainer,
-	}
-}
-
-// AtTCIngress returns the program that belongs at tc Ingress, nil for none.
-func (p *Programs) AtTCIngress() *ebpf.Program {
-	if p.FromContainerTC != nil {
-		return p.FromContainerTC
-	}
-	return p.FixUpChecksum
-}
-
 // Pin pins every program and map under its own name into dir, a folder in
 // bpffs.
 func (p *Programs) Pin(dir Dir) error {
@@ -39,12 +21,12 @@ func (p *Programs) Pin(dir Dir) error {
 			continue
 		}
 		if err := (*program).Pin(filepath.Join(string(dir), bpf.PinName(name))); err != nil {
-			return fmt.Errorf("%w to pin the program %s: %w", pin.ErrPin, name, err)
+			return fmt.Errorf("%w: pin the program %s: %w", pin.ErrPin, name, err)
 		}
 	}
 	for name, m := range p.maps {
 		if err := m.Pin(filepath.Join(string(dir), bpf.PinName(name))); err != nil {
-			return fmt.Errorf("%w to pin the map %s: %w", pin.ErrPin, name, err)
+			return fmt.Errorf("%w: pin the map %s: %w", pin.ErrPin, name, err)
 		}
 	}
 	return nil
@@ -79,8 +61,8 @@ func (p *Programs) open(dir Dir, hooks Hooks) error {
 	if err := p.checkCounters(dir); err != nil {
 		return err
 	}
-	near, err := openNear(dir)
-	p.maps[bpf.ProgramsMapFastCounterOwners], p.maps[bpf.ProgramsMapFastCounters] = near.devices, near.counters
+	fast, err := openFastCounters(dir)
+	p.maps[bpf.ProgramsMapFastCounterOwners], p.maps[bpf.ProgramsMapFastCounters] = fast.devices, fast.counters
 	return err
 }
 
@@ -94,7 +76,7 @@ func (p *Programs) checkCounters(dir Dir) error {
 	counters := p.maps[bpf.ProgramsMapCounters]
 	path := filepath.Join(string(dir), bpf.PinName(bpf.ProgramsMapCounters))
 	if !isCounters(counters) {
-		return fmt.Errorf("%w to use %s: it is a foreign map, %s; remove it, and run ADD or xdp-portctl apply again",
+		return fmt.Errorf("%w: use %s: it is a foreign map, %s; remove it, and run ADD or xdp-portctl apply again",
 			pin.ErrPin, path, counters)
 	}
 	for _, program := range p.programs() {
@@ -103,10 +85,10 @@ func (p *Programs) checkCounters(dir Dir) error {
 		}
 		isUsed, err := pin.Uses(*program, counters)
 		if err != nil {
-			return fmt.Errorf("%w to compare %s with the map that the programs use: %w", pin.ErrPin, path, err)
+			return fmt.Errorf("%w: compare %s with the map that the programs use: %w", pin.ErrPin, path, err)
 		}
 		if !isUsed {
-			return fmt.Errorf("%w to use %s: it is not the map that the programs use: %w", pin.ErrPin, path, os.ErrNotExist)
+			return fmt.Errorf("%w: use %s: it is not the map that the programs use: %w", pin.ErrPin, path, os.ErrNotExist)
 		}
 	}
 	return nil
@@ -117,7 +99,7 @@ func (p *Programs) checkCounters(dir Dir) error {
 func (dir Dir) OpenWhole(hooks Hooks) (*Programs, error) {
 	for _, name := range pinnedMaps() {
 		if _, err := os.Stat(filepath.Join(string(dir), name)); err != nil {
-			return nil, fmt.Errorf("%w to open the map %s: %w", pin.ErrPin, name, err)
+			return nil, fmt.Errorf("%w: open the map %s: %w", pin.ErrPin, name, err)
 		}
 	}
 	return dir.Open(hooks)
@@ -152,18 +134,6 @@ func (dir Dir) Unpin() error {
 	return errors.Join(errs...)
 }
 
-// Close closes the handles; what is pinned or attached stays.
-func (p *Programs) Close() error {
-	var errs []error
-	for _, program := range p.programs() {
-		errs = append(errs, (*program).Close())
-	}
-	for _, m := range p.maps {
-		errs = append(errs, m.Close())
-	}
-	return errors.Join(errs...)
-}
-
 // TCPrograms returns the IDs of the tc programs of all rulesets beside the
 // one pinned in dir, and its own: those of another attachment are on the device
 // while it is exchanged for this one. Names would take CAP_SYS_ADMIN to read.
@@ -187,4 +157,24 @@ func (dir Dir) OpenAll() (*Programs, error) {
 		return nil, err
 	}
 	return dir.Open(hooks)
+}
+
+// Hooks tells which programs the ruleset pinned in dir has.
+//
+// Returns an error wrapping ErrPin.
+func (dir Dir) Hooks() (Hooks, error) {
+	var errs []error
+	has := func(program string) bool {
+		_, err := os.Stat(filepath.Join(string(dir), bpf.PinName(program)))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("%w: look for %s: %w", pin.ErrPin, program, err))
+		}
+		return err == nil
+	}
+	hooks := Hooks{
+		XDP:       has(bpf.ProgramsProgFromContainer),
+		TCIngress: has(bpf.ProgramsProgFixUpChecksum) || has(bpf.ProgramsProgFromContainerTc),
+		TCEgress:  has(bpf.ProgramsProgToContainer),
+	}
+	return hooks, errors.Join(errs...)
 }

@@ -20,7 +20,7 @@ func (i *importer) add(record *bpf.ProgramsFlowRecord) error {
 	if i.program == nil {
 		var err error
 		if i.program, err = loadImporter(i.to); err != nil {
-			return fmt.Errorf("%w: %w", ErrCopy, err)
+			return err
 		}
 	}
 	const ethernetHeader = 14
@@ -31,7 +31,7 @@ func (i *importer) add(record *bpf.ProgramsFlowRecord) error {
 		err = fmt.Errorf("the program %s returned %d", bpf.ProgramsProgImportFlow, int32(result))
 	}
 	if err != nil {
-		return fmt.Errorf("%w: copy a flow: %w", ErrCopy, err)
+		return fmt.Errorf("copy a flow: %w", err)
 	}
 	return nil
 }

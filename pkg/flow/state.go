@@ -11,7 +11,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/bpf"
 )
 
-// FlowState says how far a connection is.
+// State says how far a connection is.
 type State string
 
 // The states, of UDP and of TCP.

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strconv"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/pkg/bpf"
+	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
 // flowsABucket is how many flows there are to a bucket (bpf/flow_bucket.h) when there
@@ -23,13 +23,6 @@ const flowsABucket = len(bpf.ProgramsFlowBucket{}.Flow) / 2
 func MapElements(flows int) uint32 {
 	return uint32(max(1, (flows+flowsABucket-1)/flowsABucket)) + 1
 }
-
-// flowLayout is the version of struct flow_bucket, which is with the seed.
-const layout2 = 2
-
-// seedIndex is the element with the seed of the flows' hashes: programs that
-// share the map have it in common.
-func seedIndex(flows *ebpf.Map) uint32 { return flows.MaxEntries() - 1 }
 
 // loadsInOrder tells whether the processor does loads in the program's order.
 var loadsInOrder = runtime.GOARCH == "amd64"
@@ -72,25 +65,9 @@ func seedOf(spec *ebpf.MapSpec, flows *ebpf.Map) (uint64, error) {
 	return seed, nil
 }
 
-func seedElement(flows *ebpf.Map) (element bpf.ProgramsFlowBucket, err error) {
-	if err = flows.Lookup(seedIndex(flows), &element); err != nil {
-		err = fmt.Errorf("read the seed of the flows: %w", err)
-	}
-	return element, err
-}
-
-// IsOfThisBuild tells whether a table of flows was made by these programs. Others
-// may hash in another way.
-func IsOfThisBuild(flows *ebpf.Map) bool {
-	if !isFlowTable(flows) {
-		return false
-	}
-	element, err := seedElement(flows)
-	return err == nil && element.Tag[2] == programsNumber()
-}
-
-// programsNumber is 32 bits of the name of the programs' build.
-func programsNumber() uint32 {
-	number, _ := strconv.ParseUint(bpf.Hash()[:8], 16, 32)
-	return uint32(number)
+// Open opens the flow table of the ruleset that is pinned in dir.
+//
+// Returns an error wrapping pin.ErrPin.
+func Open(dir string) (*ebpf.Map, error) {
+	return pin.OpenMap(dir, bpf.ProgramsMapFlows)
 }

@@ -117,3 +117,17 @@ func (t Placement) CanPrecede(f ForeignTC) bool {
 	filters, err := filtersAt(t.Device.Index, Point(f.Hook).Side())
 	return err == nil && prioritiesOf(filters).choose() <= f.Priority
 }
+
+func (t Placement) programsAtTCX(at Side) ([]link.AttachedProgram, error) {
+	if t.Seen != nil && t.Seen.noTCX[at] {
+		return nil, nil
+	}
+	attached, err := link.QueryPrograms(link.QueryOptions{Target: t.Device.Index, Attach: at.tcx()})
+	if isAbsent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return attached.Programs, nil
+}

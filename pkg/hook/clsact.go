@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
-	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -14,53 +13,12 @@ import (
 // filterHandle is the handle of our filters, not the 1 that others fight for.
 const filterHandle = 0x7870 // "xp"
 
-func (s Side) clsactParent() uint32 {
-	if s == Egress {
-		return netlink.HANDLE_MIN_EGRESS
-	}
-	return netlink.HANDLE_MIN_INGRESS
-}
-
-func clsactQdisc(ifindex int) *netlink.Clsact {
-	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
-		LinkIndex: ifindex,
-		Handle:    netlink.MakeHandle(0xffff, 0),
-		Parent:    netlink.HANDLE_CLSACT,
-	}}
-}
-
-// NeedsQdisc tells whether the device has no qdisc yet where clsact goes.
-// Returns an error if there is another one: the ingress qdisc sits at the same
-// place.
-func NeedsQdisc(dev Device) (bool, error) {
-	kind, err := ingressQdisc(dev.Index)
-	if err != nil {
-		return false, fmt.Errorf("%w: the qdisc of %s cannot be asked for: %w", ErrInspect, dev.Name, err)
-	}
-	if kind == "ingress" {
-		return false, fmt.Errorf("%w a clsact qdisc to %s, which has an ingress qdisc "+
-			`(the bandwidth plugin's?): set "tcHook" to "tcx" (Linux 6.6) or take that plugin out of the chain`,
-			ErrAttach, dev.Name)
-	}
-	return kind == "", nil
-}
-
-// AddQdisc adds a clsact qdisc, unless the device has one.
-//
-// Returns an error wrapping ErrAttach.
-func AddQdisc(dev Device) error {
-	if err := netlink.QdiscAdd(clsactQdisc(dev.Index)); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("%w a clsact qdisc to %s: %w", ErrAttach, dev.Name, err)
-	}
-	return nil
-}
-
 // attachClsact adds a filter with the program, or exchanges the program of the
 // one that this attachment has already.
 func (t Placement) attachClsact(program *ebpf.Program, at Side) error {
 	filters, err := t.filtersAt(at)
 	if err != nil {
-		return fmt.Errorf("%w the tc program: %w", ErrAttach, err)
+		return fmt.Errorf("%w: attach the tc program: %w", ErrAttach, err)
 	}
 	filter := t.filter(at)
 	filter.Fd = program.FD()
@@ -78,7 +36,7 @@ func (t Placement) attachClsact(program *ebpf.Program, at Side) error {
 		}
 	}
 	if err := put(filter); err != nil {
-		return fmt.Errorf("%w the tc program to %s at clsact %s (priority %d, handle %#x: is another's filter there?): %w",
+		return fmt.Errorf("%w: attach the tc program to %s at clsact %s (priority %d, handle %#x: is another's filter there?): %w",
 			ErrAttach, t.Device.Name, at, filter.Priority, filterHandle, err)
 	}
 	return nil
@@ -198,47 +156,7 @@ func (t Placement) RemoveFilter(at Side) (removed bool, err error) {
 		err = ignoreGone(netlink.FilterDel(filter))
 	}
 	if err != nil {
-		return false, fmt.Errorf("%w the filter of %s at clsact %s: %w", ErrDetach, t.Device.Name, at, err)
+		return false, fmt.Errorf("%w: remove the filter of %s at clsact %s: %w", ErrDetach, t.Device.Name, at, err)
 	}
 	return existing != nil, nil
-}
-
-// RemoveQdisc removes the device's clsact qdisc, unless it has filters.
-//
-// Returns an error wrapping ErrDetach.
-func RemoveQdisc(dev Device) error {
-	empty, err := isEmptyClsact(dev.Index)
-	if empty && err == nil {
-		err = ignoreGone(netlink.QdiscDel(clsactQdisc(dev.Index)))
-	}
-	if err != nil {
-		return fmt.Errorf("%w the clsact qdisc of %s: %w", ErrDetach, dev.Name, err)
-	}
-	return nil
-}
-
-// isEmptyClsact tells whether the device has a clsact qdisc without any filter.
-func isEmptyClsact(ifindex int) (bool, error) {
-	if kind, err := ingressQdisc(ifindex); err != nil || kind != "clsact" {
-		return false, ignoreGone(err)
-	}
-	for _, at := range Sides {
-		filters, err := filtersAt(ifindex, at)
-		if err != nil || len(filters) > 0 {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-func filtersAt(ifindex int, at Side) ([]netlink.Filter, error) {
-	device := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: ifindex}}
-	return netlinksafe.FilterList(device, at.clsactParent())
-}
-
-func ignoreGone(err error) error {
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) {
-		return nil
-	}
-	return err
 }

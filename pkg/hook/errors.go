@@ -1,14 +1,26 @@
 package hook
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
 
 // ErrAttach is returned when the kernel refused to attach a program. The
 // message has the fix, as far as the kernel's answer tells it.
-var ErrAttach = errors.New("the kernel refused to attach")
+var ErrAttach = errors.New("attach error")
 
 // ErrDetach is returned when the kernel refused to take a program off. The
 // message says which.
-var ErrDetach = errors.New("the kernel refused to detach")
+var ErrDetach = errors.New("detach error")
 
 // ErrInspect is returned when the kernel does not say what is on a device.
-var ErrInspect = errors.New("the kernel cannot be asked")
+var ErrInspect = errors.New("interface inspection error")
+
+// isAbsent tells whether an error says that the device, or the kind of hook, is
+// not there: nothing foreign is there either.
+func isAbsent(err error) bool {
+	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) ||
+		errors.Is(err, ebpf.ErrNotSupported)
+}

@@ -1,13 +1,11 @@
 package hook
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // ForeignTC is a foreign program at a tc hook, or a filter without a program.
@@ -73,53 +71,4 @@ func foreignFilter(dev Device, filter netlink.Filter, at Side) ForeignTC {
 		f.Name = ProgramName(f.Program)
 	}
 	return f
-}
-
-// isForeign tells whether somebody else made the filter.
-func isForeign(filter netlink.Filter) bool {
-	bpf, ok := filter.(*netlink.BpfFilter)
-	return !ok || !strings.HasPrefix(bpf.Name, FilterPrefix)
-}
-
-// isInMainChain tells whether packets come by the filter without being sent
-// there. Who sends them elsewhere by goto is in the main chain itself.
-func isInMainChain(filter netlink.Filter) bool {
-	chain := filter.Attrs().Chain
-	return chain == nil || *chain == 0
-}
-
-// mayEndChain tells whether the filter may keep a packet that rules are about from
-// the filters behind it. A filter without an action does so, too, if it matches:
-// the kernel takes that for OK (net/sched/cls_bpf.c, tcf_exts_exec).
-//
-// It looks at no more than the protocol: what a BPF program returns, and what
-// classifiers and actions there will be, nobody can know.
-func mayEndChain(filter netlink.Filter) bool {
-	switch filter.Attrs().Protocol {
-	case unix.ETH_P_ALL, unix.ETH_P_IP, unix.ETH_P_IPV6, unix.ETH_P_8021Q, unix.ETH_P_8021AD:
-		return isInMainChain(filter)
-	}
-	return false
-}
-
-// isAbsent tells whether an error says that the device, or the kind of hook, is
-// not there: nothing foreign is there either.
-func isAbsent(err error) bool {
-	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) ||
-		errors.Is(err, ebpf.ErrNotSupported)
-}
-
-// ProgramName returns the name that the kernel knows a program by, "unknown" if
-// it does not tell.
-func ProgramName(id ebpf.ProgramID) string {
-	program, err := ebpf.NewProgramFromID(id)
-	if err != nil {
-		return "unknown"
-	}
-	defer program.Close()
-	info, err := program.Info()
-	if err != nil {
-		return "unknown"
-	}
-	return info.Name
 }

@@ -1,8 +1,6 @@
 package hook
 
 import (
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 )
 
@@ -26,18 +24,6 @@ type Seen struct {
 	noTCX map[Side]bool
 }
 
-// Attach puts the program on a side of the device. At tcx it pins the link at the
-// path. At clsact it replaces the program of the filter that is there already.
-//
-// Returns an error wrapping ErrAttach or pin.ErrPin if the kernel refuses,
-// *ForeignError if another attachment's program is in the way.
-func (t Placement) Attach(program *ebpf.Program, at Side, path string) error {
-	if t.Hook == Clsact {
-		return t.attachClsact(program, at)
-	}
-	return attachTCX(t.Device, program, at, path)
-}
-
 // NothingAtTCX notes what state was found of a device that programs are about to be
 // added to.
 func (s *Seen) NothingAtTCX(state InterfaceState) {
@@ -45,18 +31,4 @@ func (s *Seen) NothingAtTCX(state InterfaceState) {
 	for at, programs := range state.tcx {
 		s.noTCX[at] = len(programs) == 0
 	}
-}
-
-func (t Placement) programsAtTCX(at Side) ([]link.AttachedProgram, error) {
-	if t.Seen != nil && t.Seen.noTCX[at] {
-		return nil, nil
-	}
-	attached, err := link.QueryPrograms(link.QueryOptions{Target: t.Device.Index, Attach: at.tcx()})
-	if isAbsent(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return attached.Programs, nil
 }

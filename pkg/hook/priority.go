@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // FilterPriority is the priority of our filters, if nothing speaks against it:
@@ -35,13 +34,6 @@ func prioritiesOf(filters []netlink.Filter) priorities {
 		}
 	}
 	return p
-}
-
-// canShare tells whether ours can have the filter's priority: all filters of one
-// are of one kind and protocol.
-func canShare(filter netlink.Filter) bool {
-	_, ok := filter.(*netlink.BpfFilter)
-	return ok && filter.Attrs().Protocol == unix.ETH_P_ALL
 }
 
 // choose returns a priority ahead of all filters that may end the chain, where

@@ -47,7 +47,7 @@ func (h *TCHook) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// BestHook is TCX, which is owned by a link, where the kernel has it.
+// Best is TCX, whose programs a link owns, where the kernel has it. Otherwise it is Clsact.
 func Best() (TCHook, error) {
 	err := kernel.QueryTCX()
 	switch {
@@ -56,7 +56,7 @@ func Best() (TCHook, error) {
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return Clsact, nil
 	}
-	return AutoHook, fmt.Errorf("%w: ask for tcx: %w", ErrAttach, err)
+	return AutoHook, fmt.Errorf("%w: look for tcx: %w", ErrInspect, err)
 }
 
 // Ready returns an error that says what the kernel lacks for the programs, or for

@@ -12,10 +12,6 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// tcxTries times busyPause is two seconds: the kernel's work queue and RCU are
-// late on a machine that is busy.
-const tcxTries = 400
-
 // attachTCX attaches in front of all others: no program is to see, or to send
 // away, a packet whose checksum is not settled yet.
 func attachTCX(dev Device, program *ebpf.Program, at Side, path string) error {
@@ -29,7 +25,7 @@ func attachTCX(dev Device, program *ebpf.Program, at Side, path string) error {
 		// A link of the same program that was unpinned goes some time later. One that
 		// stays is of another attachment with the same rules.
 		if !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("%w the tc program to %s at tcx %s: %w", ErrAttach, dev.Name, at, err)
+			return fmt.Errorf("%w: attach the tc program to %s at tcx %s: %w", ErrAttach, dev.Name, at, err)
 		}
 		if try == tcxTries {
 			id, _ := pin.ProgramID(program)

@@ -13,14 +13,6 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// A program of ours whose link was only just closed, by a process that was killed
-// say, can hold its slot for some more milliseconds: the kernel detaches it later
-// (kernel/bpf/syscall.c, bpf_link_put).
-const (
-	busyTries = 10
-	busyPause = 5 * time.Millisecond
-)
-
 // AttachXDP puts the program on the device, in the mode of the flags, and pins the
 // link at the path.
 //
@@ -50,7 +42,7 @@ func attachXDP(dev Device, program *ebpf.Program, mode link.XDPAttachFlags) (lin
 		if foreign != nil {
 			return nil, foreign
 		}
-		return nil, fmt.Errorf("%w the XDP program to %s in %s mode: %w%s",
+		return nil, fmt.Errorf("%w: attach the XDP program to %s in %s mode: %w%s",
 			ErrAttach, dev.Name, modeWord(mode), err, xdpFix(err, mode))
 	}
 }

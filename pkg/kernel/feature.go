@@ -32,7 +32,7 @@ func Needed() []Feature {
 	}
 }
 
-// TCXHook is tcx, where tc programs are attached by links.
+// TCX is tcx, where tc programs are attached by links.
 var TCX = Feature{
 	Name: "tcx", Since: "6.6", Probe: QueryTCX,
 	Otherwise: "clsact filters are used, which cannot share a device with the bandwidth plugin's qdisc",

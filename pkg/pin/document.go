@@ -46,10 +46,10 @@ func WriteDocument(dir, name string, value any) error {
 		err = errors.Join(Remove(fresh), m.Pin(fresh))
 	}
 	if err != nil {
-		return fmt.Errorf("%w to pin %s: %w", ErrPin, path, err)
+		return fmt.Errorf("%w: pin %s: %w", ErrPin, path, err)
 	}
 	if err := os.Rename(fresh, path); err != nil {
-		return errors.Join(fmt.Errorf("%w to pin %s: %w", ErrPin, path, err), Remove(fresh))
+		return errors.Join(fmt.Errorf("%w: pin %s: %w", ErrPin, path, err), Remove(fresh))
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func ReadDocument(dir, name string, value any) error {
 		return fmt.Errorf("%w: %s: %w", ErrUnreadable, path, err)
 	}
 	if err != nil {
-		return fmt.Errorf("%w to open %s: %w", ErrPin, path, err)
+		return fmt.Errorf("%w: open %s: %w", ErrPin, path, err)
 	}
 	defer m.Close()
 	if m.Type() != ebpf.Array || m.MaxEntries() != 1 {
@@ -82,7 +82,7 @@ func ReadDocument(dir, name string, value any) error {
 	}
 	var text []byte
 	if err := m.Lookup(uint32(0), &text); err != nil {
-		return fmt.Errorf("%w to read %s: %w", ErrPin, path, err)
+		return fmt.Errorf("%w: read %s: %w", ErrPin, path, err)
 	}
 	if err := decode(text, value); err != nil {
 		return fmt.Errorf("%s: %w", path, err)

@@ -12,7 +12,7 @@ import (
 func OpenLink(path string) (link.Link, error) {
 	l, err := link.LoadPinnedLink(path, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%w to open the link %s: %w", ErrPin, path, err)
+		return nil, fmt.Errorf("%w: open the link %s: %w", ErrPin, path, err)
 	}
 	return l, nil
 }
@@ -28,7 +28,7 @@ func LinkInfo(path string) (*link.Info, error) {
 	defer l.Close()
 	info, err := l.Info()
 	if err != nil {
-		return nil, fmt.Errorf("%w to read the link %s: %w", ErrPin, path, err)
+		return nil, fmt.Errorf("%w: read the link %s: %w", ErrPin, path, err)
 	}
 	return info, nil
 }
@@ -49,7 +49,7 @@ func LinkIndex(info *link.Info) int {
 func KeepLink(l link.Link, path string) error {
 	defer l.Close()
 	if err := l.Pin(path); err != nil {
-		return fmt.Errorf("%w to pin the link %s: %w", ErrPin, path, err)
+		return fmt.Errorf("%w: pin the link %s: %w", ErrPin, path, err)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 func OpenMap(dir, name string) (*ebpf.Map, error) {
 	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, bpf.PinName(name)), nil)
 	if err != nil {
-		return nil, fmt.Errorf("%w to open the map %s: %w", ErrPin, name, err)
+		return nil, fmt.Errorf("%w: open the map %s: %w", ErrPin, name, err)
 	}
 	return m, nil
 }

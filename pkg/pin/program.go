@@ -19,7 +19,7 @@ import (
 func OpenProgram(dir, name string) (*ebpf.Program, error) {
 	program, err := loadPinnedProgram(filepath.Join(dir, bpf.PinName(name)))
 	if err != nil {
-		return nil, fmt.Errorf("%w to open the program %s: %w", ErrPin, name, err)
+		return nil, fmt.Errorf("%w: open the program %s: %w", ErrPin, name, err)
 	}
 	return program, nil
 }

@@ -93,7 +93,7 @@ func locate(existing []entry, desired Desired) (hook.Device, error) {
 		case attachment.Elsewhere:
 			errs = append(errs, fmt.Errorf("%s: run this where the container runtime runs", found.Why))
 		default:
-			errs = append(errs, fmt.Errorf("%w: %s", hook.ErrAttach, found.Why))
+			errs = append(errs, fmt.Errorf("%w: %s", hook.ErrInspect, found.Why))
 		}
 	}
 	return hook.Device{}, errors.Join(errs...)

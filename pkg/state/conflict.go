@@ -73,7 +73,7 @@ func (t *Transaction) endActivation(
 	case found.Presence == attachment.Gone:
 		return t.remove(*owner, keepLock)
 	case found.Presence == attachment.Undetermined && !found.Bare:
-		return fmt.Errorf("%w: %s has the index of %s: %s", hook.ErrAttach, owner.key(), dev.Name, found.Why)
+		return fmt.Errorf("%w: %s has the index of %s: %s", hook.ErrInspect, owner.key(), dev.Name, found.Why)
 	case found.Presence == attachment.Here && !found.Bare:
 		return hook.HeldBy(dev, owner.key().String())
 	}

@@ -113,7 +113,7 @@ func (t *Transaction) reattachSaved(r ruleset, record *attachment.Record) error 
 	case attachment.Elsewhere:
 		return errElsewhere
 	default:
-		return fmt.Errorf("%w: %s", hook.ErrAttach, found.Why)
+		return fmt.Errorf("%w: %s", hook.ErrInspect, found.Why)
 	}
 	if err := t.reattach(key, r, *record); err != nil {
 		return fmt.Errorf("attach %s again after an unfinished change of mode, tc hook or device: %w", key, err)

@@ -116,7 +116,7 @@ func attachedOf(existing []entry, desired Desired) (entry, *attachment.Record, e
 		}
 		switch found := a.Locate(record, desired.Ruleset.NetNS); {
 		case found.Presence == attachment.Undetermined:
-			return a, nil, fmt.Errorf("%w: %s", hook.ErrAttach, found.Why)
+			return a, nil, fmt.Errorf("%w: %s", hook.ErrInspect, found.Why)
 		case found.Presence == attachment.Here && !found.Bare:
 			record.Device = found.Device // the record of an earlier build has no serial number
 			record.Device.Serial = veth.SerialOf(found.Device.Index, found.Device.Name)

@@ -228,7 +228,7 @@ func accumulateCounters(old, moved entry, intent *attachment.Intent) error {
 	case errors.Is(err, pin.ErrPin):
 		return err
 	default:
-		return fmt.Errorf("%w: read the old counters: %w", hook.ErrAttach, err)
+		return fmt.Errorf("%w: read the old counters: %w", datapath.ErrActivation, err)
 	}
 	return moved.SetAccumulated(counters, intent.From, intent.ContainerRules)
 }

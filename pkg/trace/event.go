@@ -6,8 +6,6 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/xdp-port/xdp-port/pkg/bpf"
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
@@ -36,12 +34,6 @@ func (v Verdict) String() string {
 		return fmt.Sprintf("verdict %d", uint32(v))
 	}
 	return verdictWords[v]
-}
-
-// Endpoints are where a packet comes from and goes to. Ports are 0 where there
-// are none: in later fragments, and in protocols other than TCP and UDP.
-type Endpoints struct {
-	Source, Destination netip.AddrPort
 }
 
 // Event says what became of one packet.
@@ -103,9 +95,4 @@ func decodeEvent(raw []byte, clock clock) (*Event, error) {
 		out.Before.Destination = netip.AddrPortFrom(out.After.Destination.Addr(), out.PortsBefore.Destination)
 	}
 	return out, nil
-}
-
-// hasPorts tells whether a protocol is one that rules are about.
-func hasPorts(protocol uint8) bool {
-	return protocol == unix.IPPROTO_TCP || protocol == unix.IPPROTO_UDP
 }

@@ -90,3 +90,14 @@ func endpoints(source, destination []byte, protocol uint8, load []byte) Endpoint
 	to, _ := netip.AddrFromSlice(destination)
 	return Endpoints{netip.AddrPortFrom(from, sourcePort), netip.AddrPortFrom(to, destinationPort)}
 }
+
+// Endpoints are where a packet comes from and goes to. Ports are 0 where there
+// are none: in later fragments, and in protocols other than TCP and UDP.
+type Endpoints struct {
+	Source, Destination netip.AddrPort
+}
+
+// hasPorts tells whether a protocol is one that rules are about.
+func hasPorts(protocol uint8) bool {
+	return protocol == unix.IPPROTO_TCP || protocol == unix.IPPROTO_UDP
+}

@@ -17,27 +17,9 @@ import (
 
 // ErrListening is returned where somebody else is listening already: there is
 // one ring buffer for all containers.
-var ErrListening = errors.New("somebody else is tracing")
-
-// TraceOptions say which packets a listener wants.
-type Options struct {
-	// Device is the index of the only device to trace; 0 is all.
-	Device int
-	// Sample traces one packet of so many, by chance; 0 and 1 trace each.
-	Sample int
-	// RingSize is that of the ring buffer in bytes, at least; 0 is 1 MiB,
-	// which has room for some 5,000 events.
-	RingSize int
-}
+var ErrListening = errors.New("trace listener conflict")
 
 const defaultRingSize = 1 << 20
-
-// Whoever listens says so every second. The programs forget a listener that
-// did not say so for longer.
-const (
-	listenFor  = 3 * time.Second
-	renewEvery = time.Second
-)
 
 // Listener hears what becomes of the packets of all containers, whatever their
 // rules. While there is none, tracing costs a packet one branch; one that dies
@@ -109,7 +91,7 @@ func ringSize(wanted int) uint32 {
 // ring buffer last, so that this has what was asked for only.
 func (l *Listener) begin(options Options) error {
 	if !l.control.claim() {
-		return fmt.Errorf("%w: wait until it ends (one that was killed counts for %s)", ErrListening, listenFor)
+		return fmt.Errorf("%w: another process is tracing: wait until it ends (a killed one counts for %s)", ErrListening, listenFor)
 	}
 	l.control.want(options)
 	l.leftOutBefore = l.control.leftOut()
@@ -131,7 +113,7 @@ func (l *Listener) renew() {
 			return
 		case <-ticker.C:
 			if !l.control.renew() {
-				err := fmt.Errorf("%w, since this process stood still for more than %s", ErrListening, listenFor)
+				err := fmt.Errorf("%w: another process took over, since this one stood still for more than %s", ErrListening, listenFor)
 				l.lost.Store(&err)
 				_ = l.reader.Close()
 				return

@@ -120,7 +120,6 @@ var kinds = []struct {
 	err  error
 	code uint
 }{
-
 	{veth.ErrNetNS, codeNetNS},
 	{veth.ErrNoVeth, codeNoVeth},
 	{veth.ErrLookup, codeNoVeth},

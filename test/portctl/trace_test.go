@@ -232,7 +232,7 @@ func TestTraceRefuses(t *testing.T) {
 	must(t, n.Conflist(conflist("lab", rewriteTo(7998))))
 	c := attach(t, n)
 	r := startTrace(t, n)
-	if out := portctl(t, n, "trace", "--count", "1"); out.code != 1 || !strings.Contains(out.stderr, "somebody else is tracing") {
+	if out := portctl(t, n, "trace", "--count", "1"); out.code != 1 || !strings.Contains(out.stderr, "another process is tracing") {
 		t.Errorf("a second one: %+v", out)
 	}
 	r.end(t, true)

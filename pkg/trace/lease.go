@@ -94,18 +94,20 @@ func (c *control) Close() error {
 	return unix.Munmap(c.memory)
 }
 
-// clock turns the kernel's time of an event into that of the wall.
-type clock struct{ boot time.Time }
-
-func newClock() clock {
-	return clock{time.Now().Round(0).Add(-time.Duration(monotonic()))}
+// Options select the packets that a listener gets.
+type Options struct {
+	// Device is the index of the only device to trace; 0 is all.
+	Device int
+	// Sample traces one in so many packets, chosen at random; 0 and 1 trace each.
+	Sample int
+	// RingSize is that of the ring buffer in bytes, at least; 0 is 1 MiB,
+	// which has room for some 5,000 events.
+	RingSize int
 }
 
-func (c clock) at(monotonic uint64) time.Time { return c.boot.Add(time.Duration(monotonic)) }
-
-// monotonic returns the time as bpf_ktime_get_ns does.
-func monotonic() uint64 {
-	var now unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // has no way to fail
-	return uint64(now.Nano())
-}
+// Whoever listens says so every second. The programs forget a listener that
+// did not say so for longer.
+const (
+	listenFor  = 3 * time.Second
+	renewEvery = time.Second
+)

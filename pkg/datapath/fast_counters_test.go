@@ -28,18 +28,18 @@ func runOn(t *testing.T, program *ebpf.Program, ifindex uint32, frame []byte) []
 	return options.DataOut
 }
 
-// pair are two devices of which only one finds a place for near counters.
+// pair are two devices of which only one finds a place for fast-path counters.
 type pair struct {
 	*datapath.Programs
 	dir           datapath.Dir
 	first, second uint32
 }
 
-func nearPair(t *testing.T) pair {
+func fastPair(t *testing.T) pair {
 	t.Helper()
 	p, dir := programtest.Pinned(t, programtest.FlowPorts(1024), datapath.Shared{})
 	const first = 700
-	second := first + p.NearDevices().MaxEntries() // fewer places where there may be many CPUs
+	second := first + p.FastCounterOwners().MaxEntries() // fewer places where there may be many CPUs
 	bpftest.Devices(t, first, int(second))
 	return pair{p, dir, first, second}
 }
@@ -83,9 +83,9 @@ func (p pair) wantCounted(t *testing.T, ifindex uint32, count uint64) {
 	}
 }
 
-func (p pair) wantNear(t *testing.T, owner uint32) {
+func (p pair) wantOwner(t *testing.T, owner uint32) {
 	t.Helper()
-	if got, err := p.NearOwner(p.first); got != owner || err != nil {
+	if got, err := p.FastCounterOwner(p.first); got != owner || err != nil {
 		t.Errorf("the place is of device %d, %v, should be of %d", got, err, owner)
 	}
 }
@@ -104,14 +104,14 @@ func (p pair) deactivate(t *testing.T, ifindex uint32) {
 	}
 }
 
-// TestNearPlaceOfTwo has two devices that would have the same place come and go.
-func TestNearPlaceOfTwo(t *testing.T) {
-	p := nearPair(t)
+// TestFastCounterPlaceOfTwo has two devices that would have the same place come and go.
+func TestFastCounterPlaceOfTwo(t *testing.T) {
+	p := fastPair(t)
 	p.wantUnheeded(t, p.first)
 	p.activate(t, p.first)
 	p.wantUnheeded(t, p.second)
 	p.activate(t, p.second)
-	p.wantNear(t, p.first)
+	p.wantOwner(t, p.first)
 	p.send(t, p.first, 3)
 	p.send(t, p.second, 5)
 	p.wantCounted(t, p.first, 3)
@@ -123,7 +123,7 @@ func TestNearPlaceOfTwo(t *testing.T) {
 	p.wantCounted(t, p.second, 7)
 
 	p.activate(t, p.first) // the place is free again, and at zero
-	p.wantNear(t, p.first)
+	p.wantOwner(t, p.first)
 	p.wantCounted(t, p.first, 0)
 	p.send(t, p.first, 4)
 	p.wantCounted(t, p.first, 4)
@@ -131,7 +131,7 @@ func TestNearPlaceOfTwo(t *testing.T) {
 
 	p.deactivate(t, p.first)
 	p.activate(t, p.second) // again: from zero, now with the place
-	p.wantNear(t, p.second)
+	p.wantOwner(t, p.second)
 	p.wantCounted(t, p.second, 0)
 	p.activate(t, p.first)
 	p.send(t, p.second, 6)
@@ -142,16 +142,16 @@ func TestNearPlaceOfTwo(t *testing.T) {
 	p.wantUnheeded(t, p.second)
 	p.deactivate(t, p.first)
 	p.wantUnheeded(t, p.first)
-	p.wantNear(t, 0)
+	p.wantOwner(t, 0)
 }
 
-// TestNearPlaceTwice activates a device that is heeded already.
-func TestNearPlaceTwice(t *testing.T) {
-	p := nearPair(t)
+// TestFastCounterPlaceTwice activates a device that is heeded already.
+func TestFastCounterPlaceTwice(t *testing.T) {
+	p := fastPair(t)
 	p.activate(t, p.first)
 	p.send(t, p.first, 3)
 	p.activate(t, p.first)
-	p.wantNear(t, p.first)
+	p.wantOwner(t, p.first)
 	p.wantCounted(t, p.first, 0)
 	p.send(t, p.first, 2)
 	p.wantCounted(t, p.first, 2)
@@ -160,11 +160,11 @@ func TestNearPlaceTwice(t *testing.T) {
 	p.wantUnheeded(t, p.first)
 }
 
-// TestNearPlaceOfKilled has processes die between the steps of Activate and
+// TestFastCounterPlaceOfKilled has processes die between the steps of Activate and
 // Deactivate: a device that is in `counters` is heeded, and counted right.
-func TestNearPlaceOfKilled(t *testing.T) {
-	p := nearPair(t)
-	if _, err := p.PrepareNear(p.first); err != nil {
+func TestFastCounterPlaceOfKilled(t *testing.T) {
+	p := fastPair(t)
+	if _, err := p.PrepareFastCounters(p.first); err != nil {
 		t.Fatal(err)
 	}
 	p.wantUnheeded(t, p.first)
@@ -173,12 +173,12 @@ func TestNearPlaceOfKilled(t *testing.T) {
 	}
 	p.send(t, p.first, 2)
 	p.wantCounted(t, p.first, 2)
-	if err := p.TakeNear(p.first); err != nil {
+	if err := p.TakeFastCounters(p.first); err != nil {
 		t.Fatal(err)
 	}
 	p.send(t, p.first, 3)
 	p.wantCounted(t, p.first, 5)
-	if err := datapath.LeaveNear(p.dir, p.first); err != nil {
+	if err := datapath.LeaveFastCounters(p.dir, p.first); err != nil {
 		t.Fatal(err)
 	}
 	p.send(t, p.first, 1)
@@ -186,10 +186,10 @@ func TestNearPlaceOfKilled(t *testing.T) {
 	p.wantUnheeded(t, p.first)
 }
 
-// TestNearPlaceWithoutPins has somebody remove pins of the maps: as long as the
+// TestFastCounterPlaceWithoutPins has somebody remove pins of the maps: as long as the
 // devices' one is there, no device is heeded behind DEL.
-func TestNearPlaceWithoutPins(t *testing.T) {
-	p := nearPair(t)
+func TestFastCounterPlaceWithoutPins(t *testing.T) {
+	p := fastPair(t)
 	p.activate(t, p.first)
 	p.send(t, p.first, 1)
 	if err := os.Remove(filepath.Join(string(p.dir), bpf.PinName(bpf.ProgramsMapFastCounters))); err != nil {
@@ -202,13 +202,13 @@ func TestNearPlaceWithoutPins(t *testing.T) {
 	p.wantUnheeded(t, p.first)
 }
 
-// TestNearPlaceIsNotHad has the place refused when the rules are in force already:
+// TestFastCounterPlaceIsNotHad has the place refused when the rules are in force already:
 // that is no error, by which they would be taken for not being so.
-func TestNearPlaceIsNotHad(t *testing.T) {
-	p := nearPair(t)
+func TestFastCounterPlaceIsNotHad(t *testing.T) {
+	p := fastPair(t)
 	p.activate(t, p.first)
 	p.deactivate(t, p.first)
-	if err := p.NearDevices().Freeze(); err != nil {
+	if err := p.FastCounterOwners().Freeze(); err != nil {
 		t.Fatal(err)
 	}
 	p.activate(t, p.first)
@@ -218,15 +218,15 @@ func TestNearPlaceIsNotHad(t *testing.T) {
 	p.wantUnheeded(t, p.first)
 }
 
-// TestNearSizes has counters of no two CPUs in one line of the cache, and as many
+// TestFastCounterSizes has counters of no two CPUs in one line of the cache, and as many
 // places as there is memory for, down to one.
-func TestNearSizes(t *testing.T) {
+func TestFastCounterSizes(t *testing.T) {
 	for _, size := range []struct{ rules, cpus int }{{1, 1}, {1, 2}, {2, 128}, {3, 8192}, {100, 4}, {1024, 256}} {
 		spec, err := bpf.LoadPrograms()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := datapath.SizeNear(spec, size.rules, size.cpus); err != nil {
+		if err := datapath.SizeFastCounters(spec, size.rules, size.cpus); err != nil {
 			t.Fatal(err)
 		}
 		counters, places := spec.Maps[bpf.ProgramsMapFastCounters], spec.Maps[bpf.ProgramsMapFastCounterOwners].MaxEntries
@@ -238,7 +238,7 @@ func TestNearSizes(t *testing.T) {
 			t.Errorf("%+v: %d places, %d counters", size, places, counters.MaxEntries)
 		}
 		bytes := int(places) * int(counters.ValueSize)
-		if places > 1 && (bytes > datapath.NearBytes || bytes*size.cpus > datapath.NearBytesInAll) {
+		if places > 1 && (bytes > datapath.FastBytes || bytes*size.cpus > datapath.FastBytesInAll) {
 			t.Errorf("%+v: %d bytes for each CPU", size, bytes)
 		}
 	}
