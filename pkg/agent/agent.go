@@ -49,7 +49,7 @@ func (a *agent) record(subject string, err error) {
 	if err != nil {
 		a.log.Error(subject, "error", err)
 	} else {
-		a.log.Info(subject, "problem", "solved")
+		a.log.Info(subject, "problem", "resolved")
 	}
 }
 

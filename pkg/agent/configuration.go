@@ -13,7 +13,7 @@ import (
 )
 
 // errNoConfiguration is the error of a ConfigMap without the key.
-var errNoConfiguration = errors.New("the key is missing: write xdp-port's entry there")
+var errNoConfiguration = errors.New("missing key: write xdp-port's entry there")
 
 // follower sends the configuration and each change of it until the context is done.
 type follower func(ctx context.Context, out chan<- configuration)

@@ -53,7 +53,7 @@ func (a *agent) run(ctx context.Context) error {
 			return err
 		}
 		a.report.alive()
-		if a.report.has(aboutConflist) || a.report.has(aboutDaemonSet) { // others may solve these
+		if a.report.has(aboutConflist) || a.report.has(aboutDaemonSet) { // others may resolve these
 			next = min(next, soon)
 		}
 		s.within(next)

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-var errAddress = errors.New("this is not HOST:PORT, such as 127.0.0.1:9435 or :9435")
+var errAddress = errors.New("invalid address: write HOST:PORT, for example 127.0.0.1:9435 or :9435")
 
 // CheckAddress returns an error for an address that is not HOST:PORT or :PORT.
 func CheckAddress(address string) error {

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrNotFound is the error for an ID that no container has.
-var ErrNotFound = errors.New("nothing is attached")
+var ErrNotFound = errors.New("unknown container")
 
 // AmbiguousError is the error for the beginning of the IDs of several containers.
 type AmbiguousError struct {
@@ -18,8 +18,8 @@ type AmbiguousError struct {
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("%q is the beginning of %d containers' IDs, write more of it:\n  %s",
-		e.Prefix, len(e.Containers), strings.Join(e.Containers, "\n  "))
+	return fmt.Sprintf("ambiguous container: %d IDs begin with %q, write more of it:\n  %s",
+		len(e.Containers), e.Prefix, strings.Join(e.Containers, "\n  "))
 }
 
 // Container returns the attachments of the container with this ID, or with the only ID that
@@ -42,7 +42,7 @@ func Container(list []Attachment, prefix string) ([]Attachment, error) {
 	}
 	switch {
 	case len(ids) == 0:
-		return nil, fmt.Errorf("%w to a container whose ID begins with %q", ErrNotFound, prefix)
+		return nil, fmt.Errorf("%w: no attached container has an ID that begins with %q", ErrNotFound, prefix)
 	case len(ids) > 1:
 		slices.Sort(ids)
 		return nil, &AmbiguousError{Prefix: prefix, Containers: ids}

@@ -32,13 +32,13 @@ type traced struct {
 	ruleset string
 }
 
-// ErrNothing is the error of Listen if there are no attachments.
-var ErrNothing = errors.New("nothing is attached")
+// ErrNoAttachments is the error of Listen if there is nothing to trace.
+var ErrNoAttachments = errors.New("no attachments")
 
 // Listen starts tracing all attachments, or those of one container. The caller must Close the
 // result.
 //
-// Returns an error wrapping ErrNothing, ErrNotFound or an *AmbiguousError if there is nothing
+// Returns an error wrapping ErrNoAttachments, ErrNotFound or an *AmbiguousError if there is nothing
 // to trace, trace.ErrListening if another process is tracing.
 func Listen(container string, options trace.Options) (*Trace, error) {
 	list, err := Attachments()
@@ -46,7 +46,7 @@ func Listen(container string, options trace.Options) (*Trace, error) {
 		return nil, err
 	}
 	if len(list) == 0 {
-		return nil, ErrNothing
+		return nil, ErrNoAttachments
 	}
 	t := new(Trace)
 	if container != "" {

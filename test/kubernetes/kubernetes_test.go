@@ -206,7 +206,7 @@ func (c *cluster) testInvalid() {
 	c.kubectl("-n", "xdp-port", "patch", "configmap", "xdp-port", "-p", `{"data": {"xdp-port.json": null}}`)
 	c.eventually("the agents say that the rules are gone", func() error {
 		log, err := c.tryKubectl("-n", "xdp-port", "logs", "daemonset/xdp-port", "-c", "agent")
-		if err == nil && !strings.Contains(log, "the key is missing") {
+		if err == nil && !strings.Contains(log, "missing key") {
 			err = errors.New(log)
 		}
 		return err
