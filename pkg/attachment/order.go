@@ -73,8 +73,8 @@ func isKeptOutAt(rs *datapath.Ruleset, rule *rules.Rule, at hook.Side) bool {
 // has seen. In generic mode XDP leaves to it what may come by again, judged by
 // ports (bpf/decide.h, may_come_again).
 //
-// Packets that XDP does not see at all, since they were redirected in the
-// container, and those without a checksum are decided there, too. That is
+// Packets that XDP does not see at all, because they were redirected in the
+// container, and frames with two VLAN tags are decided there, too. That is
 // reported, but is no reason to refuse a container that mostly sends none.
 func isLeftToTC(rs *datapath.Ruleset, rule *rules.Rule) bool {
 	switch {
