@@ -377,7 +377,7 @@ static __always_inline int process_at_tc(struct __sk_buff *skb, __u8 direction)
 
 /*
  * Completes the work of XDP in generic mode. XDP has not counted the packet if
- * a listener wanted events, or if the interface was not enabled.
+ * a listener asked for events, or if the interface was not enabled.
  */
 static __always_inline int
 apply_hint(struct __sk_buff *skb, const struct frame *frame, struct hint *hint)

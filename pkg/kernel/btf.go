@@ -116,12 +116,12 @@ func (t *btfTypes) trailer(at uint32) (int, error) {
 
 // named returns the number of the type of this name and kind.
 func (t *btfTypes) named(name string, kind uint32) (uint32, error) {
-	wanted, err := t.stringOffset(name)
+	offset, err := t.stringOffset(name)
 	if err != nil {
 		return 0, err
 	}
 	for number, at := range t.offset {
-		if number > 0 && t.word(at) == wanted && t.kind(at) == kind {
+		if number > 0 && t.word(at) == offset && t.kind(at) == kind {
 			return uint32(number), nil
 		}
 	}
@@ -151,11 +151,11 @@ func (t *btfTypes) size(structure uint32) uint32 { return t.word(t.offset[struct
 // member returns where a member of a structure begins, in bits, also of the
 // unnamed structures in it.
 func (t *btfTypes) member(structure uint32, name string) (bit uint32, err error) {
-	wanted, err := t.stringOffset(name)
+	offset, err := t.stringOffset(name)
 	if err != nil {
 		return 0, err
 	}
-	bit, found := t.find(structure, wanted, maxNesting)
+	bit, found := t.find(structure, offset, maxNesting)
 	if !found {
 		return 0, fmt.Errorf("%w: there is no member %s", errBTF, name)
 	}
@@ -166,7 +166,7 @@ func (t *btfTypes) member(structure uint32, name string) (bit uint32, err error)
 // may have one in itself.
 const maxNesting = 8
 
-func (t *btfTypes) find(structure, wanted uint32, nesting int) (bit uint32, found bool) {
+func (t *btfTypes) find(structure, name uint32, nesting int) (bit uint32, found bool) {
 	if structure == 0 || int(structure) >= len(t.offset) || nesting == 0 {
 		return 0, false
 	}
@@ -179,13 +179,13 @@ func (t *btfTypes) find(structure, wanted uint32, nesting int) (bit uint32, foun
 		// With a size in the upper byte where there are bit fields.
 		begin := t.word(member+8) & 0xffffff
 		switch t.word(member) {
-		case wanted:
+		case name:
 			return begin, true
 		case 0:
 			if t.base != nil {
 				continue // of a type that may be the kernel's
 			}
-			if bit, found := t.find(t.word(member+4), wanted, nesting-1); found {
+			if bit, found := t.find(t.word(member+4), name, nesting-1); found {
 				return begin + bit, true
 			}
 		}

@@ -15,8 +15,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// Pinned loads rules into a BPF file system of their own and makes them heed
-// loopback.
+// Pinned loads a ruleset into a BPF file system of its own and enables it for loopback.
 func Pinned(t *testing.T, rs *datapath.Ruleset, shared datapath.Shared) (*datapath.Programs, datapath.Dir) {
 	t.Helper()
 	dir := datapath.Dir(bpftest.BPFFS(t))
@@ -135,12 +134,12 @@ func FlowPorts(flows int) *datapath.Ruleset {
 	}}
 }
 
-// EachMode runs a test in the modes that remember packets.
+// EachMode runs a test in the modes that have a decision cache.
 func EachMode(t *testing.T, test func(t *testing.T, mode datapath.Mode)) {
 	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
 		t.Run(mode.String(), func(t *testing.T) {
 			if kernel.IsRealTime() {
-				t.Skip("packets are not remembered on PREEMPT_RT")
+				t.Skip("there is no decision cache on PREEMPT_RT")
 			}
 			bpftest.StayOnCPU(t)
 			test(t, mode)
