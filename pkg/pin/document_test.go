@@ -9,7 +9,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/internal/bpftest"
 )
 
-type note struct {
+type memo struct {
 	Text string `json:"text"`
 	Kind string `json:"kind"`
 }
@@ -19,16 +19,16 @@ type note struct {
 func TestDocumentIsReplaced(t *testing.T) {
 	dir := bpftest.BPFFS(t)
 	for _, text := range []string{"one", "another, longer"} {
-		if err := WriteDocument(dir, "note", note{Text: text}); err != nil {
+		if err := WriteDocument(dir, "memo", memo{Text: text}); err != nil {
 			t.Fatal(err)
 		}
-		var got note
-		if err := ReadDocument(dir, "note", &got); err != nil || got.Text != text {
+		var got memo
+		if err := ReadDocument(dir, "memo", &got); err != nil || got.Text != text {
 			t.Errorf("read %+v, %v, want %q", got, err, text)
 		}
-		bpftest.PinText(t, dir, "note_new", "half")
+		bpftest.PinText(t, dir, "memo_new", "half")
 	}
-	if err := Remove(filepath.Join(dir, "note_new")); err != nil {
+	if err := Remove(filepath.Join(dir, "memo_new")); err != nil {
 		t.Error(err)
 	}
 }
@@ -48,10 +48,10 @@ func TestDocumentErrors(t *testing.T) {
 	} {
 		dir := bpftest.BPFFS(t)
 		if test.text != "" {
-			bpftest.PinText(t, dir, "note", test.text)
+			bpftest.PinText(t, dir, "memo", test.text)
 		}
-		var got note
-		err := ReadDocument(dir, "note", &got)
+		var got memo
+		err := ReadDocument(dir, "memo", &got)
 		if !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", name, err, test.want)
 		}

@@ -21,4 +21,4 @@ func ListeningUntil(dir string) (uint64, error) {
 func (l *Listener) Expire() { l.control.shared.Until = 1 }
 
 // IsLive tells whether the listener still has the trace.
-func (l *Listener) IsLive() bool { return l.control.holds() && l.lost.Load() == nil }
+func (l *Listener) IsLive() bool { return l.control.holds() && l.leaseErr.Load() == nil }

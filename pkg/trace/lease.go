@@ -14,14 +14,14 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// traceControl is the variable by which a listener tells the programs what it
-// wants, in their memory.
+// control is a variable in the memory of the programs. A listener sets in it which
+// packets it traces, and until when its lease runs.
 type control struct {
 	memory []byte
 	shared *bpf.ProgramsTrace
-	// mine is what this listener wrote into Until last.
+	// mine is the last value that this listener wrote to Until.
 	mine uint64
-	// last is what had been left out when the memory was given back.
+	// last is the number of events left out when the memory was unmapped.
 	mutex sync.Mutex
 	last  uint64
 }
@@ -42,15 +42,15 @@ func openControl(dir string) (*control, error) {
 	return &control{memory: memory, shared: (*bpf.ProgramsTrace)(unsafe.Pointer(&memory[0]))}, nil
 }
 
-// claim succeeds where nobody listens, or the one who did is dead.
-func (c *control) claim() bool {
+// acquire takes the lease if no listener has one, or its time is over.
+func (c *control) acquire() bool {
 	now := monotonic()
 	until := atomic.LoadUint64(&c.shared.Until)
 	return until < now && c.swap(until, now+uint64(listenFor))
 }
 
-// renew succeeds unless somebody else has claimed. The programs may have
-// forgotten this listener, when it was late.
+// renew extends the lease unless another listener has it. If this listener was late,
+// the programs may have cleared the lease.
 func (c *control) renew() bool {
 	until := monotonic() + uint64(listenFor)
 	return c.swap(c.mine, until) || c.swap(0, until)
@@ -71,7 +71,7 @@ func (c *control) holds() bool {
 
 func (c *control) release() { atomic.CompareAndSwapUint64(&c.shared.Until, c.mine, 0) }
 
-func (c *control) want(options Options) {
+func (c *control) set(options Options) {
 	atomic.StoreUint32(&c.shared.Ifindex, uint32(options.Device))
 	atomic.StoreUint32(&c.shared.Sample, uint32(options.Sample))
 }
@@ -85,7 +85,7 @@ func (c *control) leftOut() uint64 {
 	return c.last
 }
 
-// Close gives the memory back. Only leftOut may be called afterwards.
+// Close unmaps the memory. Only leftOut may be called afterwards.
 func (c *control) Close() error {
 	c.leftOut()
 	c.mutex.Lock()

@@ -15,35 +15,35 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// ErrListening is returned where somebody else is listening already: there is
-// one ring buffer for all containers.
+// ErrListening is the error if another process is tracing: all containers share one
+// ring buffer.
 var ErrListening = errors.New("trace listener conflict")
 
 const defaultRingSize = 1 << 20
 
-// Listener hears what becomes of the packets of all containers, whatever their
-// rules. While there is none, tracing costs a packet one branch; one that dies
-// is forgotten after three seconds, but its ring buffer stays until the next
-// one listens, or the last container leaves.
+// Listener receives an event for each packet of all containers, whatever their rules.
+//
+// Without a listener, tracing costs a packet one branch. The lease of a killed listener
+// expires after three seconds, but its ring buffer stays until the next one starts or
+// the last container is detached.
 type Listener struct {
 	control *control
 	rings   *ebpf.Map
 	ring    *ebpf.Map
 	reader  *ringbuf.Reader
 	clock   clock
-	// leftOutBefore is what was left out when it began.
+	// leftOutBefore is the number of events left out before it began.
 	leftOutBefore uint64
 	stop, stopped chan struct{}
-	lost          atomic.Pointer[error]
+	leaseErr      atomic.Pointer[error] // why the lease ended
 	closing       sync.Once
 }
 
-// Listen begins to trace the packets of all rulesets, by the maps of the one
-// pinned in dir, which they share. The caller must Close the result, and call
-// Next often enough.
+// Listen starts to trace the packets of all rulesets. They share the maps of the one
+// pinned in dir. The caller must Close the result, and call Next often enough.
 //
-// Returns an error wrapping ErrListening if somebody else is listening,
-// os.ErrNotExist if the ruleset is of a build that does not trace.
+// Returns an error wrapping ErrListening if another process is tracing, or
+// os.ErrNotExist if the build of the ruleset does not trace.
 func Listen(dir string, options Options) (*Listener, error) {
 	l := &Listener{clock: newClock(), stop: make(chan struct{}), stopped: make(chan struct{})}
 	if err := l.open(dir, options); err != nil {
@@ -75,25 +75,25 @@ func (l *Listener) open(dir string, options Options) (err error) {
 	return nil
 }
 
-// ringSize rounds up to what the kernel takes: a power of two, in whole pages.
-func ringSize(wanted int) uint32 {
-	if wanted <= 0 {
-		wanted = defaultRingSize
+// ringSize rounds up to a size that the kernel accepts: a power of two, in whole pages.
+func ringSize(desired int) uint32 {
+	if desired <= 0 {
+		desired = defaultRingSize
 	}
 	size := uint32(os.Getpagesize())
-	for size < uint32(min(wanted, 1<<30)) {
+	for size < uint32(min(desired, 1<<30)) {
 		size *= 2
 	}
 	return size
 }
 
-// begin claims the trace first, so that there is one listener, and gives it the
-// ring buffer last, so that this has what was asked for only.
+// begin first takes the lease, so that there is one listener. It sets the ring buffer
+// last, so that the buffer contains only the selected packets.
 func (l *Listener) begin(options Options) error {
-	if !l.control.claim() {
+	if !l.control.acquire() {
 		return fmt.Errorf("%w: another process is tracing: wait until it ends (a killed one counts for %s)", ErrListening, listenFor)
 	}
-	l.control.want(options)
+	l.control.set(options)
 	l.leftOutBefore = l.control.leftOut()
 	if err := l.rings.Put(uint32(0), l.ring); err != nil {
 		l.control.release()
@@ -102,7 +102,7 @@ func (l *Listener) begin(options Options) error {
 	return nil
 }
 
-// renew says that somebody listens, until Close.
+// renew renews the lease until Close.
 func (l *Listener) renew() {
 	defer close(l.stopped)
 	ticker := time.NewTicker(renewEvery)
@@ -114,7 +114,7 @@ func (l *Listener) renew() {
 		case <-ticker.C:
 			if !l.control.renew() {
 				err := fmt.Errorf("%w: another process took over, since this one stood still for more than %s", ErrListening, listenFor)
-				l.lost.Store(&err)
+				l.leaseErr.Store(&err)
 				_ = l.reader.Close()
 				return
 			}
@@ -130,8 +130,8 @@ func (l *Listener) renew() {
 // over because this process stood still for seconds.
 func (l *Listener) Next() (*Event, error) {
 	record, err := l.reader.Read()
-	if lost := l.lost.Load(); err != nil && lost != nil {
-		return nil, *lost
+	if leaseErr := l.leaseErr.Load(); err != nil && leaseErr != nil {
+		return nil, *leaseErr
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the trace: %w", err)

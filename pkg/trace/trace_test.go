@@ -146,7 +146,7 @@ func TestTraceFilters(t *testing.T) {
 		}
 		return counters.Passed
 	}
-	// flood returns how many packets it was: after a signal the library begins anew.
+	// flood returns the number of packets: after a signal the library starts again.
 	flood := func(packets int) uint64 {
 		t.Helper()
 		before := passed()
