@@ -21,7 +21,7 @@ type scenario struct {
 	before *rules
 	// desired are the rules of ADD, or nil if the operation is DEL.
 	desired *rules
-	// points is the number of relevant calls to kill the plugin at, unless the test
+	// points is the number of changing calls to kill the plugin at, unless the test
 	// kills it at all of them. If it is 0, another test kills it.
 	points int
 }
@@ -101,31 +101,31 @@ func (s *scenario) run(t *testing.T) {
 	}
 }
 
-// stop says whether to kill the plugin at its n-th call. Relevant calls and the others
-// are counted separately.
+// stop says to kill the plugin at its n-th call that changes something, or at its n-th
+// other call.
 type stop struct {
-	relevant bool
+	changing bool
 	n        int
 }
 
-// stops returns where to kill the plugin: at each call, or at a sample of the relevant
-// calls and a few others.
+// stops returns where to kill the plugin: at a sample of its calls, or in the nightly run
+// at each call that changes something and a sample of the others, see changes.
 func (s *scenario) stops(t *testing.T, w *world) (stops []stop) {
 	calls := map[bool]int{}
 	s.prepare(t, w)
 	s.traced(t, w, func(c ptrace.Call) ptrace.Verdict {
-		calls[isRelevant(c)]++
+		calls[changes(c)]++
 		return ptrace.Proceed
 	})
 	s.finish(t, w, false)
 	choice := map[bool]int{true: chosen(s.points), false: chosen(s.points / 6)}
-	for _, relevant := range []bool{true, false} {
-		count := calls[relevant]
-		if os.Getenv("XDP_PORT_NIGHTLY") == "" {
-			count = min(count, choice[relevant])
+	for _, changing := range []bool{true, false} {
+		count := min(calls[changing], choice[changing])
+		if changing && os.Getenv("XDP_PORT_NIGHTLY") != "" {
+			count = calls[changing]
 		}
 		for i := range count {
-			stops = append(stops, stop{relevant, i * calls[relevant] / count})
+			stops = append(stops, stop{changing, i * calls[changing] / count})
 		}
 	}
 	return stops
@@ -140,7 +140,7 @@ func (s *scenario) kill(t *testing.T, w *world, at stop, again bool) bool {
 	s.prepare(t, w)
 	calls, where := 0, ""
 	killed := s.traced(t, w, func(c ptrace.Call) ptrace.Verdict {
-		if isRelevant(c) != at.relevant {
+		if changes(c) != at.changing {
 			return ptrace.Proceed
 		}
 		calls++
