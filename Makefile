@@ -38,7 +38,7 @@ KERNELS ?= $(if $(QUICK),6.1 newest 6.12/arm64,6.1 6.12 newest 6.12-rt 6.12/arm6
 KERNEL_TESTS ?= $(if $(QUICK),$(KERNEL_SAMPLE),$(ALL_KERNEL_TESTS))
 ALL_KERNEL_TESTS := ./pkg/bpf ./pkg/kernel ./pkg/flow ./pkg/trace ./pkg/datapath ./pkg/hook ./pkg/attachment \
 	./pkg/state ./pkg/veth ./test/node ./test/differential ./test/e2e ./test/conformance \
-	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor' \
+	'./test/crash=^TestKill$$' './test/portctl=^TestDoctor' './test/lifecycle=^TestVRF$$/^tc-' \
 	'./test/flows=^Test(TwoConnectionsFromOnePort|PortUnreachable|RemovedTable)$$'
 KERNEL_SAMPLE := './pkg/datapath=^Test(Load|NoFallback)' './pkg/flow=^Test(FlowsMakeRoom|FlowStates)$$' ./pkg/bpf \
 	'./pkg/kernel=^Test(FindSKB|FindXDP)' ./test/differential './test/portctl=^TestDoctor' \

@@ -41,7 +41,10 @@ var moves = []move{
 var vrfMoves = []move{
 	{"into a VRF", func(t *testing.T, p, _ *pod) { p.toVRF(t, "red", 101) }},
 	{"to another VRF", func(t *testing.T, p, _ *pod) { p.toVRF(t, "blue", 102) }},
-	{"rename in a VRF", func(t *testing.T, p, _ *pod) { p.rename(t, "in-vrf") }},
+	{"rename in a VRF", func(t *testing.T, p, _ *pod) {
+		p.rename(t, "in-vrf")
+		p.onHost(t, func(link netlink.Link) error { return netlink.RouteReplace(p.route(link)) })
+	}},
 	{"out of a VRF", func(t *testing.T, p, _ *pod) { p.toVRF(t, "", 0) }},
 }
 

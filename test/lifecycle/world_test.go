@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdp-port/xdp-port/test/node"
 	"github.com/xdp-port/xdp-port/test/pace"
@@ -30,6 +32,9 @@ func manners(t testing.TB) []manner {
 	}
 	var all []manner
 	for _, mode := range []string{"generic", "native", "tc"} {
+		if !node.HasMode(t, mode) {
+			continue
+		}
 		for _, hook := range hooks {
 			all = append(all, manner{mode, hook})
 		}
@@ -185,7 +190,13 @@ func (p *pod) index(t testing.TB) (index int) {
 
 func (p *pod) rename(t testing.TB, name string) {
 	t.Helper()
-	p.onHost(t, func(link netlink.Link) error { return netlink.LinkSetName(link, name) })
+	p.onHost(t, func(link netlink.Link) error {
+		err := netlink.LinkSetName(link, name)
+		if errors.Is(err, unix.EBUSY) { // Linux 6.2 is the first to rename a device that is up
+			err = errors.Join(netlink.LinkSetDown(link), netlink.LinkSetName(link, name), netlink.LinkSetUp(link))
+		}
+		return err
+	})
 	p.device = name
 }
 
