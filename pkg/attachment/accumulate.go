@@ -11,9 +11,9 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// Counters returns the counters of the attachment in folder, of the ruleset
-// in dir, together with those that it carries from rulesets before. Returns an
-// error wrapping ebpf.ErrKeyNotExist if the programs do not heed its device.
+// Counters returns the counters of the attachment, including those of its former rulesets.
+//
+// Returns an error wrapping ebpf.ErrKeyNotExist if the programs are not enabled for its device.
 func (folder Folder) Counters(ruleset datapath.Dir) (*datapath.Counters, error) {
 	record, err := folder.Record()
 	if err != nil {
@@ -27,9 +27,7 @@ func (folder Folder) Counters(ruleset datapath.Dir) (*datapath.Counters, error) 
 	return totals(programs, record)
 }
 
-// totals returns the counters of an attachment of this ruleset together with
-// those that it carries from rulesets before. Returns an error wrapping
-// ebpf.ErrKeyNotExist if the programs do not heed its device.
+// totals is Counters for a ruleset that is open already.
 func totals(programs *datapath.Programs, record *Record) (*datapath.Counters, error) {
 	if err := programs.CheckCounters(); err != nil {
 		return nil, err
@@ -49,12 +47,11 @@ func totals(programs *datapath.Programs, record *Record) (*datapath.Counters, er
 	return counters, nil
 }
 
-// AccumulateCounters returns what the attachment in folder has counted under the
-// ruleset in dir, for a ruleset with other rules to go on from: a rule goes on
-// from the one that had its name.
+// AccumulateCounters returns what the attachment has counted under the ruleset, as the start
+// for a ruleset with other rules: a rule continues the counter of the rule with its name.
 //
-// Returns nil where nothing was counted yet. The programs of dir must not run
-// on the device any more, or be the ones that stay; see Quiesce.
+// Returns nil if nothing was counted. The programs of the ruleset must not run on the device
+// any more, see kernel.Quiesce, unless they stay.
 func (folder Folder) AccumulateCounters(ruleset datapath.Dir, next []rules.Rule) (*datapath.Counters, error) {
 	counters, err := folder.Counters(ruleset)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {

@@ -11,13 +11,13 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// Attach puts the programs on the record's device and pins their links, and the
-// record itself, into dir, an empty folder in bpffs. It sets what of the record
-// it decides: the hook, if that is AutoHook, the qdisc, and the time. Packets are left
-// alone until Activate. On an error everything is undone but for dir itself.
+// Attach attaches the programs to the record's device. It pins their links and the record in
+// the folder, which must be empty. It sets the record's tc hook if that is AutoHook, OwnsQdisc
+// and AttachedAt. The programs leave packets alone until Programs.Enable. On an error Attach
+// undoes everything, but keeps the folder.
 //
-// Returns an error wrapping ErrAttach or ErrPin if the kernel refuses,
-// *ForeignError if somebody else's program is in the way.
+// Returns an error wrapping hook.ErrAttach or pin.ErrPin if the kernel refuses, and a
+// *hook.ForeignError if another program is in the way.
 func (folder Folder) Attach(p *datapath.Programs, record *Record) error {
 	record.AttachedAt = time.Now()
 	if record.Hook == hook.AutoHook {
@@ -32,8 +32,7 @@ func (folder Folder) Attach(p *datapath.Programs, record *Record) error {
 	return nil
 }
 
-// attachAll writes the record first: whoever finds it, finds all that has to
-// be undone.
+// attachAll writes the record first, so that Detach knows what to undo.
 func (folder Folder) attachAll(p *datapath.Programs, record *Record) error {
 	needed, err := needsQdisc(p, record)
 	if err != nil {
@@ -59,7 +58,7 @@ func (folder Folder) attachAll(p *datapath.Programs, record *Record) error {
 	return nil
 }
 
-// needsQdisc tells whether there are filters to add, but no qdisc to add them to.
+// needsQdisc reports whether there are filters to add and no qdisc for them.
 func needsQdisc(p *datapath.Programs, record *Record) (bool, error) {
 	if record.Hook != hook.Clsact || p.AtTCIngress() == nil && p.ToContainer == nil {
 		return false, nil
@@ -67,12 +66,11 @@ func needsQdisc(p *datapath.Programs, record *Record) (bool, error) {
 	return hook.NeedsQdisc(record.Device)
 }
 
-// Detach undoes Attach by what it left in dir: it detaches the programs and
-// removes the pins. Nothing missing is an error: the device, and with it the
-// attachments, may be gone already. dir itself stays. What cannot be detached
-// keeps its pins, for another try.
+// Detach detaches the programs and removes the pins of the attachment, but keeps the folder.
+// Missing programs and pins are no error: they disappear with their device. A program that
+// cannot be detached keeps its pin, so that Detach can be called again.
 //
-// Returns an error wrapping ErrDetach or ErrPin.
+// Returns an error wrapping hook.ErrDetach or pin.ErrPin.
 func (folder Folder) Detach() error {
 	record, err := folder.Record()
 	if record == nil && !IsNoRecord(err) {
@@ -91,17 +89,15 @@ func (folder Folder) Detach() error {
 	return errors.Join(errs...)
 }
 
-// DetachTCX takes the tc programs of the attachment in dir off at once. Detach
-// leaves that to the kernel, which gets to it some time later: soon enough, but
-// if the same ruleset heeds the device by other hooks meanwhile, packets pass its
-// programs twice.
+// DetachTCX detaches the tc programs at once. Detach leaves that to the kernel, which does it
+// some time later. Meanwhile packets pass the programs twice if the same ruleset is enabled
+// for the device at other hooks.
 func (folder Folder) DetachTCX() error {
 	return errors.Join(hook.DetachLink(folder.path(hook.PointTCIngress)), hook.DetachLink(folder.path(hook.PointTCEgress)))
 }
 
-// removeClsact takes our filters off the device, and the qdisc if it was made
-// for this attachment and nobody else has put a filter there since. All that
-// goes with a device, so that one which is gone needs nothing.
+// removeClsact removes our filters from the device. It removes the qdisc, too, if it was made
+// for this attachment and is empty. All that disappears with a device.
 func (r *Record) removeClsact() error {
 	if r.Hook != hook.Clsact && r.Hook.IsKnown() {
 		return nil
@@ -117,7 +113,7 @@ func (r *Record) removeClsact() error {
 	return hook.RemoveQdisc(r.Device)
 }
 
-// isAtIndex tells whether the device is the one that has its index here.
+// isAtIndex reports whether the recorded device still has its index in this namespace.
 func (r *Record) isAtIndex() bool {
 	own, err := veth.OwnNetNS()
 	if err != nil || !r.NetNS.Is(own) {

@@ -13,30 +13,29 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// Placed is a program at one of the hooks of an attachment.
+// Placed is a program at one of the points of an attachment.
 type Placed struct {
 	// Hook is xdp, tc_ingress or tc_egress.
 	Hook string
-	// Program is 0 where there is none any more.
+	// Program is 0 if there is none.
 	Program ebpf.ProgramID
 }
 
-// Health is what there is of an attachment, and what is wrong with it.
+// Health is the present state of an attachment and its problems.
 type Health struct {
 	Placed []Placed
-	// Device is the host side, as it is called now.
+	// Device is the host side, with its present name.
 	Device hook.Device
-	// Gone tells that its device is not there any more, so that nothing can
-	// come of it: it is to be collected.
+	// Gone reports that the device does not exist any more. gc removes the attachment.
 	Gone bool
-	// Undetermined tells that nobody can tell whether it is gone.
+	// Undetermined reports that this cannot be decided.
 	Undetermined bool
-	// Problems has a sentence each; it is empty where all is as ADD left it.
+	// Problems has a sentence for each problem.
 	Problems []string
 }
 
-// Examiner examines attachments one after the other. It keeps the rulesets open that
-// they share, which takes longer than all else.
+// Examiner examines attachments. It keeps the rulesets open that they share, since opening
+// them takes most of the time.
 //
 // The caller must Close it. It sees rulesets as they were when it opened them.
 type Examiner struct {
@@ -49,9 +48,8 @@ type openedRuleset struct {
 	err      error
 }
 
-// NewExaminer returns an examiner for a caller in this network namespace. Of
-// attachments in others it looks at the links only: their devices and filters cannot
-// be seen from here.
+// NewExaminer returns an examiner for a caller in this network namespace. It looks only at the
+// links of attachments in other namespaces: their devices and filters are not visible.
 func NewExaminer(netns veth.NetNS) *Examiner {
 	return &Examiner{netns: netns, opened: map[datapath.Dir]openedRuleset{}}
 }
@@ -75,7 +73,7 @@ func (e *Examiner) open(dir datapath.Dir) (*datapath.Programs, error) {
 	return ruleset.programs, ruleset.err
 }
 
-// Counters is ReadCounters.
+// Counters is Folder.Counters.
 func (e *Examiner) Counters(folder Folder, ruleset datapath.Dir) (*datapath.Counters, error) {
 	programs, err := e.open(ruleset)
 	if err != nil { // what is missing may not be the counters
@@ -88,7 +86,7 @@ func (e *Examiner) Counters(folder Folder, ruleset datapath.Dir) (*datapath.Coun
 	return totals(programs, record)
 }
 
-// Examine looks at the attachment in folder, of the ruleset pinned in dir.
+// Examine looks at an attachment of a ruleset.
 func (e *Examiner) Examine(folder Folder, ruleset datapath.Dir) Health {
 	record, err := folder.Record()
 	if errors.Is(err, pin.ErrNewer) {
@@ -117,8 +115,8 @@ func (e *Examiner) Examine(folder Folder, ruleset datapath.Dir) Health {
 	return health
 }
 
-// healthOfNewer is for the attachment of a newer version. Its links alone say what there
-// is, and whether its device is gone: what else would tell may be in the record.
+// healthOfNewer describes the attachment of a newer version by its links alone, since this
+// build may misread the record.
 func healthOfNewer(folder Folder, record *Record, err error) Health {
 	health := Health{Device: record.Device, Gone: isDefunct(folder, false), Problems: []string{err.Error()}}
 	for _, point := range hook.Points {
@@ -129,8 +127,7 @@ func healthOfNewer(folder Folder, record *Record, err error) Health {
 	return health
 }
 
-// openWholly opens the programs that the rules of the ruleset pinned in dir need,
-// as Verify does.
+// openWholly opens the programs that the rules of the ruleset need, as Verify does.
 func openWholly(dir datapath.Dir) (*datapath.Programs, error) {
 	rs, err := dir.Description()
 	if err != nil {
@@ -139,8 +136,8 @@ func openWholly(dir datapath.Dir) (*datapath.Programs, error) {
 	return openToVerify(dir, rs.Hooks())
 }
 
-// isDefunct tells whether links have lost their device; without any link it is
-// what the caller says: there may be filters.
+// isDefunct reports whether all links have lost their device. Without links it returns
+// withoutLinks, since there may be filters.
 func isDefunct(folder Folder, withoutLinks bool) bool {
 	index, links, err := placedLinks(folder)
 	if err != nil || links == 0 {
@@ -167,7 +164,7 @@ func (h *Health) examine(p *datapath.Programs, record *Record, folder Folder, he
 	}
 }
 
-// placed returns the program that is at the hook by this attachment.
+// placed returns this attachment's program at the point.
 func (s slot) placed(record *Record, folder Folder) ebpf.ProgramID {
 	if s.isFilter(record) {
 		return record.placement().FilterProgram(s.point.Side())

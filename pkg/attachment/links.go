@@ -13,10 +13,10 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// linksOf returns what the kernel says of the links of the attachment in folder. It
-// need not have all.
+// linksOf returns the information about all links of the attachment. An attachment need not
+// have a link at each point.
 //
-// Returns an error wrapping ErrPin.
+// Returns an error wrapping pin.ErrPin, together with the links that can be read.
 func linksOf(folder Folder) ([]*link.Info, error) {
 	var links []*link.Info
 	var errs []error
@@ -34,11 +34,10 @@ func linksOf(folder Folder) ([]*link.Info, error) {
 	return links, errors.Join(errs...)
 }
 
-// IsPlaced tells whether anything of the attachment in dir is on its device, which
-// may have another name by now. Else nothing is, and neither is the device, or
-// somebody took all of it off.
+// IsPlaced reports whether a program of the attachment is on a device. Otherwise the device is
+// gone, or other software detached all programs.
 //
-// Returns an error wrapping ErrPin or ErrInspect if the kernel cannot be asked.
+// Returns an error wrapping pin.ErrPin or hook.ErrInspect.
 func (folder Folder) IsPlaced() (bool, error) {
 	record, err := folder.Record()
 	if err != nil {
@@ -54,8 +53,8 @@ func (folder Folder) IsPlaced() (bool, error) {
 	return record.placement().HasFilter()
 }
 
-// IsPlacedAt is IsPlaced for a device of this index, and for an attachment that may
-// have no record of this build: then its links alone are asked.
+// IsPlacedAt reports whether a program of the attachment is on the device with this index.
+// Without a record of this build it looks at the links alone.
 func (folder Folder) IsPlacedAt(index int) (bool, error) {
 	record, err := folder.Record()
 	switch {
@@ -69,8 +68,8 @@ func (folder Folder) IsPlacedAt(index int) (bool, error) {
 	return folder.IsPlaced()
 }
 
-// placedLinks returns the index of the device that the attachment's links are on,
-// 0 if they are on none any more, and how many there are.
+// placedLinks returns the index of the device that the links are on, and their number. The
+// index is 0 if they are on no device.
 func placedLinks(folder Folder) (index, count int, err error) {
 	links, err := linksOf(folder)
 	if err != nil {
@@ -82,8 +81,8 @@ func placedLinks(folder Folder) (index, count int, err error) {
 	return index, len(links), nil
 }
 
-// PlacedAt returns the index of the device that the links of the attachment in
-// folder are on, 0 if they are on none, or nobody can tell.
+// PlacedAt returns the index of the device that the links of the attachment are on. It is 0 if
+// they are on no device or cannot be read.
 func (folder Folder) PlacedAt() int {
 	index, _, err := placedLinks(folder)
 	if err != nil {
@@ -92,8 +91,8 @@ func (folder Folder) PlacedAt() int {
 	return index
 }
 
-// IsLive tells whether the attachment in dir still is on the device of its
-// record, by its links; what has none is live if its filters are.
+// IsLive reports whether the attachment is on the device of its record. The links decide, or
+// the filters if there are no links.
 func (folder Folder) IsLive(record *Record) bool {
 	links, _ := linksOf(folder)
 	if len(links) > 0 {
@@ -103,9 +102,8 @@ func (folder Folder) IsLive(record *Record) bool {
 	return isPlaced && err == nil
 }
 
-// HoldsXDP tells whether the XDP program on the recorded device is that of the
-// attachment in dir. It takes no CAP_SYS_ADMIN, as a look at the program itself
-// would.
+// HoldsXDP reports whether the XDP program on the recorded device is this attachment's. It
+// needs no CAP_SYS_ADMIN, which reading the program does.
 func (folder Folder) HoldsXDP(record *Record) bool {
 	info, err := pin.LinkInfo(folder.path(hook.PointXDP))
 	return err == nil && pin.LinkIndex(info) == record.Device.Index

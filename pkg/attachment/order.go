@@ -17,8 +17,8 @@ import (
 // ErrBypass is the kind of a *BypassError.
 var ErrBypass = errors.New("bypassed rule")
 
-// BypassError says that a rule which keeps packets out cannot be enforced: a
-// foreign tc program ahead of ours may let them through.
+// BypassError says that a rule which drops packets cannot be enforced: a foreign tc program
+// ahead of ours may let them through.
 type BypassError struct {
 	Rule    rules.Rule
 	Foreign []hook.ForeignTC
@@ -31,8 +31,8 @@ func (e *BypassError) Error() string {
 	return fmt.Sprintf("the rule %q (%s) cannot be enforced: %s", e.Rule.Name, e.Rule.Action, describeOrder(e.Foreign, hook.Clsact))
 }
 
-// Enforce returns a *BypassError if one of the ruleset's rules that keep packets out
-// is decided at a hook where one of these foreign programs is ahead.
+// Enforce returns a *BypassError if a rule that drops packets is decided at a hook where one
+// of these foreign programs is ahead.
 func Enforce(rs *datapath.Ruleset, ahead []hook.ForeignTC) error {
 	for _, at := range hook.Sides {
 		foreign := foreignAt(ahead, at)
@@ -57,8 +57,7 @@ func foreignAt(ahead []hook.ForeignTC, at hook.Side) (found []hook.ForeignTC) {
 	return found
 }
 
-// isKeptOutAt tells whether the rule keeps packets out, and some of them at this
-// tc hook.
+// isKeptOutAt reports whether the rule drops packets, some of them at this tc hook.
 func isKeptOutAt(rs *datapath.Ruleset, rule *rules.Rule, at hook.Side) bool {
 	switch {
 	case rule.Action == rules.Rewrite || rule.Action == rules.Pass:
@@ -69,13 +68,13 @@ func isKeptOutAt(rs *datapath.Ruleset, rule *rules.Rule, at hook.Side) bool {
 	return at == hook.Ingress && rs.Hooks().TCIngress && isLeftToTC(rs, rule)
 }
 
-// isLeftToTC tells whether tc ingress decides packets of an egress rule that XDP
-// has seen. In generic mode XDP leaves to it what may come by again, judged by
-// ports (bpf/decide.h, may_come_again).
+// isLeftToTC reports whether tc ingress decides packets of an egress rule that XDP has seen.
+// In generic mode XDP leaves packets to tc ingress that may come again, judged by their ports
+// (bpf/decide.h, may_come_again).
 //
-// Packets that XDP does not see at all, because they were redirected in the
-// container, and frames with two VLAN tags are decided there, too. That is
-// reported, but is no reason to refuse a container that mostly sends none.
+// tc ingress also decides packets that XDP does not see, because the container redirected them,
+// and frames with two VLAN tags. That is reported, but is no reason to refuse a container that
+// sends few of them.
 func isLeftToTC(rs *datapath.Ruleset, rule *rules.Rule) bool {
 	switch {
 	case rs.Mode == datapath.TC:
@@ -98,8 +97,8 @@ func isLeftToTC(rs *datapath.Ruleset, rule *rules.Rule) bool {
 	return false
 }
 
-// OrderProblems says, a sentence for each tcHook, which foreign programs are ahead
-// of an attachment that has this tc hook.
+// OrderProblems returns a sentence for each side of tc that names the foreign programs ahead of
+// an attachment with this tc hook.
 func OrderProblems(ahead []hook.ForeignTC, tcHook hook.TCHook) (problems []string) {
 	for _, at := range hook.Sides {
 		if foreign := foreignAt(ahead, at); len(foreign) > 0 {
@@ -109,13 +108,13 @@ func OrderProblems(ahead []hook.ForeignTC, tcHook hook.TCHook) (problems []strin
 	return problems
 }
 
-// describeOrder is for foreign programs at one hook.
+// describeOrder describes foreign programs at one hook.
 func describeOrder(foreign []hook.ForeignTC, tcHook hook.TCHook) string {
 	return fmt.Sprintf("at %s of %s %s may end the chain before xdp-port: %s",
 		hook.Point(foreign[0].Hook), foreign[0].Device.Name, hook.ListForeign(foreign), orderFix(foreign, tcHook))
 }
 
-// orderFix says what puts our programs, at this tc tcHook, first.
+// orderFix says how to put our programs first at this tc hook.
 func orderFix(foreign []hook.ForeignTC, tcHook hook.TCHook) string {
 	stays := func(f hook.ForeignTC) bool { return f.Kind == hook.TCX || !f.Yields }
 	switch {
@@ -127,9 +126,8 @@ func orderFix(foreign []hook.ForeignTC, tcHook hook.TCHook) string {
 	return fmt.Sprintf("remove it, or give its filter a priority above %d (Linux 6.6 has tcx, which runs before clsact)", hook.FilterPriority)
 }
 
-// VerifyOrder returns an error wrapping ErrDiffers that names the foreign tc
-// programs ahead of the attachment in folder, of the ruleset loaded in dir. An
-// attachment without a record is for Verify.
+// VerifyOrder returns an error wrapping ErrDiffers that names the foreign tc programs ahead of
+// the attachment. Verify reports a missing record.
 func (folder Folder) VerifyOrder(ruleset datapath.Dir, rs *datapath.Ruleset) error {
 	record, err := folder.Record()
 	if err != nil {
@@ -145,12 +143,11 @@ func (folder Folder) VerifyOrder(ruleset datapath.Dir, rs *datapath.Ruleset) err
 	return nil
 }
 
-// Ahead returns the foreign tc programs that run before those of the attachment
-// in folder, of the ruleset pinned in dir, at these hooks, and may end the chain:
-// packets may then pass the rules by. A hook where the attachment has nothing
-// yet counts as if it had.
+// Ahead returns the foreign tc programs that run before those of the attachment at these hooks
+// and may end the chain, so that packets bypass the rules. It treats a hook without a program of
+// the attachment as if there were one.
 //
-// Returns an error wrapping ErrInspect if the kernel cannot be asked.
+// Returns an error wrapping hook.ErrInspect.
 func (folder Folder) Ahead(ruleset datapath.Dir, hooks datapath.Hooks) ([]hook.ForeignTC, error) {
 	record, err := folder.Record()
 	if err != nil {
@@ -173,7 +170,7 @@ func (r *Record) Ahead(folder Folder, ruleset datapath.Dir, hooks datapath.Hooks
 	return all, nil
 }
 
-// tcSides are the sides on which the hooks have a tc program.
+// tcSides are the sides of tc where the hooks have a program.
 func tcSides(hooks datapath.Hooks) (sides []hook.Side) {
 	if hooks.TCIngress {
 		sides = append(sides, hook.Ingress)
@@ -184,19 +181,19 @@ func tcSides(hooks datapath.Hooks) (sides []hook.Side) {
 	return sides
 }
 
-// CanBeFirst tells whether an attachment that foreign programs are ahead of would
-// be ahead of them if it were attached anew, by the wanted hook.
-func (folder Folder) CanBeFirst(wanted hook.TCHook, ahead []hook.ForeignTC) bool {
+// CanBeFirst reports whether re-creating the attachment at the desired tc hook puts it before
+// these foreign programs.
+func (folder Folder) CanBeFirst(desired hook.TCHook, ahead []hook.ForeignTC) bool {
 	record, err := folder.Record()
 	if err != nil {
 		return false
 	}
-	if wanted == hook.AutoHook {
-		if wanted, err = hook.Best(); err != nil {
+	if desired == hook.AutoHook {
+		if desired, err = hook.Best(); err != nil {
 			return false
 		}
 	}
-	if wanted == hook.TCX {
+	if desired == hook.TCX {
 		return true
 	}
 	return !slices.ContainsFunc(ahead, func(f hook.ForeignTC) bool {

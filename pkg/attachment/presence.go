@@ -11,38 +11,36 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// Presence is what became of the interface that an attachment is for.
+// Presence says where the device of an attachment is.
 type Presence int
 
-// What can become of an interface.
+// The kinds of presence.
 const (
-	// Undetermined says that nobody can tell: such an attachment is reported, and
-	// left alone.
+	// Undetermined says that this cannot be decided. The attachment is reported and left
+	// alone.
 	Undetermined Presence = iota
-	// Here says that its device is there.
+	// Here says that the device is in this network namespace.
 	Here
-	// Gone says that its device is not there any more, and with it all that was
-	// attached to it.
+	// Gone says that the device does not exist any more, and neither does what was attached
+	// to it.
 	Gone
-	// Elsewhere says that its device is in another network namespace.
+	// Elsewhere says that the device is in another network namespace.
 	Elsewhere
 )
 
-// Interface is what became of the one that an attachment is for.
+// Interface is the present state of the interface of an attachment.
 type Interface struct {
 	Presence Presence
-	// Device is the host side as it is called now, or as it was called where it
-	// is not here.
+	// Device is the host side. It has its present name if it is here.
 	Device hook.Device
-	// Bare tells that nothing of the attachment is on the device, which is here or
-	// not determined.
+	// Bare reports that nothing of the attachment is on the device.
 	Bare bool
-	// Why is why it is not here; empty where it is.
+	// Why says why the device is not here.
 	Why string
 }
 
-// Locate tells whether the interface of the attachment in folder is still the
-// same, as seen from a network namespace, the caller's. Everybody asks it here.
+// Locate decides whether the interface of the attachment is still the same, as seen from
+// own, the network namespace of the caller. All operations use it.
 //
 // Neither a name, an address nor a time decides that. A link, and a filter by its
 // name, are on the device that they were attached to, or on none. A link's device may
@@ -67,7 +65,7 @@ func (folder Folder) Locate(record *Record, own veth.NetNS) Interface {
 	return found
 }
 
-// LocateKept is Locate for a record of Keep: nothing of it is attached.
+// LocateKept is Locate for a record of Folder.Kept, which has nothing attached.
 func LocateKept(record *Record, own veth.NetNS) Interface {
 	found := Interface{Device: record.Device}
 	if record.NetNS.Is(own) {
@@ -78,8 +76,7 @@ func LocateKept(record *Record, own veth.NetNS) Interface {
 	return found
 }
 
-// locateFromAfar has the links alone: what there is in another network namespace
-// cannot be seen.
+// locateFromAfar decides by the links alone, since other network namespaces are not visible.
 func (i *Interface) locateFromAfar(record *Record, own veth.NetNS, index, links int) {
 	switch {
 	case index != 0:
@@ -128,7 +125,7 @@ func (i *Interface) isAnother(name string) bool {
 	return serial != 0 && serial != i.Device.Serial
 }
 
-// locateByIndex is for an attachment that no link is left of, or that has none.
+// locateByIndex is for an attachment without links.
 func (i *Interface) locateByIndex(record *Record) {
 	isPlaced, err := record.placement().HasFilter()
 	if err != nil {
@@ -150,7 +147,7 @@ func (i *Interface) locateByIndex(record *Record) {
 	}
 }
 
-// compare is for a device that has the index, and nothing of the attachment.
+// compare compares the recorded device with the one that has its index and nothing of the attachment.
 func (i *Interface) compare(device *netlink.LinkAttrs) {
 	serial := uint64(0)
 	if i.Device.Serial != 0 {
@@ -173,8 +170,7 @@ func (i *Interface) cannotAsk(err error) string {
 	return fmt.Sprintf("the kernel cannot be asked whether its device %s is there: %v", i.Device.Name, err)
 }
 
-// nameByIndex asks by an ioctl, since netlink would have it wait for everybody
-// who attaches something.
+// nameByIndex asks by an ioctl. Netlink would wait for everyone who attaches something.
 func nameByIndex(index int) (string, error) {
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

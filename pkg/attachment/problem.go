@@ -12,7 +12,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// problem says in what the hook is not as it should be, or nothing.
+// problem describes what is wrong at the point; it is empty if nothing is.
 func (s slot) problem(record *Record, folder Folder) string {
 	if s.isFilter(record) {
 		return s.problemOfFilter(record)
@@ -45,7 +45,7 @@ func (s slot) problemOfLink(dev hook.Device, info *link.Info) string {
 	return s.problemOfProgram(dev, info.Program)
 }
 
-// successor tells who took the place of the XDP program, if anybody did.
+// successor names the program that replaced the XDP program, if there is one.
 func successor(dev hook.Device) string {
 	foreign := hook.ForeignXDP(dev)
 	if foreign == nil {

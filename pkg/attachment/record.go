@@ -69,7 +69,7 @@ func (r *Record) FilterName() string {
 // was just inspected.
 func (r *Record) SetSeen(state hook.InterfaceState) { r.seen.NothingAtTCX(state) }
 
-// IsNoRecord tells whether an error of reading a record is for good: there is none, or
+// IsNoRecord reports whether an error of reading a record is for good: there is none, or
 // none of xdp-port's. A record of a newer version is one.
 func IsNoRecord(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, pin.ErrUnreadable)

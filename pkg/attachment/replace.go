@@ -12,9 +12,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/veth"
 )
 
-// CanReplace tells whether the attachment in dir is one whose programs Replace
-// can exchange: all on the same device still, in the same mode, at the same kind
-// of tc hook.
+// CanReplace reports whether Replace can exchange the programs of the attachment: all links
+// must be on this device, and mode and tc hook stay.
 func (folder Folder) CanReplace(dev hook.Device, netns veth.NetNS, mode datapath.Mode, tcHook hook.TCHook) bool {
 	record, err := folder.Record()
 	if err != nil || record.Device.Index != dev.Index || !record.NetNS.Is(netns) || record.Mode != mode || tcHook != hook.AutoHook && record.Hook != tcHook {
@@ -24,11 +23,11 @@ func (folder Folder) CanReplace(dev hook.Device, netns veth.NetNS, mode datapath
 	return err == nil && !slices.ContainsFunc(links, func(info *link.Info) bool { return pin.LinkIndex(info) != dev.Index })
 }
 
-// Replace puts p's programs into the attachment in dir, each by one atomic step.
-// Hooks that p has no program for keep theirs until Clear.
+// Replace puts the programs into the attachment, each in one atomic step. Points without a
+// new program keep the old one until Clear.
 //
-// XDP comes last: as long as p does not heed the device, XDP leaves it to tc
-// ingress of p to hand packets over.
+// XDP comes last. Until the programs are enabled for the device, XDP leaves it to their tc
+// ingress program to hand packets over.
 func (folder Folder) Replace(p *datapath.Programs) error {
 	record, err := folder.Record()
 	if err != nil {
@@ -48,8 +47,8 @@ func (folder Folder) Replace(p *datapath.Programs) error {
 	return nil
 }
 
-// Clear takes off what is at hooks that p has no program for. XDP first: without
-// tc ingress behind it, its changes would stay unsettled.
+// Clear detaches the programs at points without a new one. XDP comes first: without tc
+// ingress behind it nobody would fix up the checksums of its packets.
 func (folder Folder) Clear(p *datapath.Programs) error {
 	record, err := folder.Record()
 	if err != nil {
@@ -66,7 +65,7 @@ func (folder Folder) Clear(p *datapath.Programs) error {
 	return nil
 }
 
-// addQdisc adds what rules that had no tc program had no need of.
+// addQdisc adds the clsact qdisc if the old rules had no tc program.
 func addQdisc(p *datapath.Programs, record *Record, folder Folder) error {
 	needed, err := needsQdisc(p, record)
 	if err != nil || !needed {
@@ -79,8 +78,7 @@ func addQdisc(p *datapath.Programs, record *Record, folder Folder) error {
 	return hook.AddQdisc(record.Device)
 }
 
-// Restore undoes Replace: it puts the programs of the ruleset pinned in ruleset
-// back into the attachment in dir, in reverse order.
+// Restore undoes Replace: it puts the programs of the ruleset back, in reverse order.
 func (folder Folder) Restore(ruleset datapath.Dir) error {
 	record, err := folder.Record()
 	if err != nil {

@@ -13,14 +13,13 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// slot is one of the points of an attachment, and the program that belongs there;
-// nil for none.
+// slot is a point of an attachment and the program for it, which is nil for none.
 type slot struct {
 	point   hook.Point
 	program *ebpf.Program
 }
 
-// slotsOf lists the slots of an attachment of a ruleset. XDP comes last, as in Attach.
+// slotsOf lists the slots of a ruleset. XDP comes last, as in Attach.
 func slotsOf(p *datapath.Programs) []slot {
 	return []slot{
 		{hook.PointTCIngress, p.AtTCIngress()},
@@ -37,7 +36,7 @@ func (s slot) attach(record *Record, path string) error {
 	return record.placement().Attach(s.program, s.point.Side(), path)
 }
 
-// exchange puts the program in the place of another, or where none was.
+// exchange replaces the program at the point, or attaches one where there is none.
 func (s slot) exchange(record *Record, folder Folder) error {
 	path := folder.path(s.point)
 	l, err := pin.OpenLink(path)
@@ -50,7 +49,7 @@ func (s slot) exchange(record *Record, folder Folder) error {
 	}
 	defer l.Close()
 	err = l.Update(s.program)
-	if errors.Is(err, unix.ENOLINK) { // somebody detached it
+	if errors.Is(err, unix.ENOLINK) { // it was detached by another program
 		if err := pin.Remove(path); err != nil {
 			return err
 		}
@@ -62,7 +61,7 @@ func (s slot) exchange(record *Record, folder Folder) error {
 	return nil
 }
 
-// clear takes the program of the hook off, if there is one.
+// clear detaches the program at the point, if there is one.
 func (s slot) clear(record *Record, folder Folder) error {
 	if s.isFilter(record) {
 		_, err := record.placement().RemoveFilter(s.point.Side())
@@ -75,7 +74,7 @@ func (s slot) clear(record *Record, folder Folder) error {
 	return pin.Remove(path)
 }
 
-// isFilter tells whether the slot has a clsact filter, and no link.
+// isFilter reports whether the slot has a clsact filter instead of a link.
 func (s slot) isFilter(record *Record) bool {
 	return record.Hook == hook.Clsact && s.point != hook.PointXDP
 }

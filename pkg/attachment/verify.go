@@ -18,16 +18,14 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// ErrDiffers is returned when an attachment is not as it should be. The message
-// says in what.
+// ErrDiffers is returned when an attachment differs from the desired state. The message says how.
 var ErrDiffers = errors.New("attachment mismatch")
 
-// Verify compares the attachment in folder, of the ruleset loaded in dir, with
-// what it should be on this device. Programs of another build are no
-// difference: a container keeps those that it was given.
+// Verify compares the attachment of a loaded ruleset with its desired state on this device.
+// Programs of another build are no difference: a container keeps its programs.
 //
-// Returns an error wrapping ErrDiffers that says what is different, or ErrPin where
-// the BPF file system is read-only, so that nobody can tell.
+// Returns an error wrapping ErrDiffers that says what differs, or pin.ErrPin where the BPF file
+// system is read-only.
 func (folder Folder) Verify(ruleset datapath.Dir, dev hook.Device, rs *datapath.Ruleset, tcHook hook.TCHook) error {
 	record, err := folder.Record()
 	if err != nil {
@@ -48,8 +46,7 @@ func (folder Folder) Verify(ruleset datapath.Dir, dev hook.Device, rs *datapath.
 	return verifySlots(programs, record, folder)
 }
 
-// openToVerify wants all that a ruleset of this build has. What another one has
-// need not be the same.
+// openToVerify opens all pins of a ruleset of this build. Other builds may have other maps.
 func openToVerify(dir datapath.Dir, hooks datapath.Hooks) (*datapath.Programs, error) {
 	flows, err := dir.OpenFlows()
 	if err != nil {
@@ -62,8 +59,8 @@ func openToVerify(dir datapath.Dir, hooks datapath.Hooks) (*datapath.Programs, e
 	return dir.Open(hooks)
 }
 
-// unlikeOrUnread is for an error of reading: what cannot be opened for now may be as
-// it should be.
+// unlikeOrUnread classifies an error of reading. On a read-only file system the attachment may
+// be as it should be.
 func unlikeOrUnread(err error) error {
 	if errors.Is(err, unix.EROFS) {
 		return fmt.Errorf("%w: %w", pin.ErrPin, err)
@@ -75,38 +72,38 @@ func differs(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrDiffers}, args...)...)
 }
 
-// verifyRuleset compares the ruleset that is loaded with the wanted one.
-func verifyRuleset(rs, wanted *datapath.Ruleset) error {
+// verifyRuleset compares the loaded ruleset with the desired one.
+func verifyRuleset(rs, desired *datapath.Ruleset) error {
 	switch {
-	case rs.Mode != wanted.Mode:
-		return differs("the mode is %s, the configuration wants %s", rs.Mode, wanted.Mode)
-	case rs.Flows != wanted.Flows:
-		return differs("it has %d flows, the configuration wants %d", rs.Flows, wanted.Flows)
-	case !rs.NetNS.Is(wanted.NetNS):
+	case rs.Mode != desired.Mode:
+		return differs("the mode is %s, the configuration wants %s", rs.Mode, desired.Mode)
+	case rs.Flows != desired.Flows:
+		return differs("it has %d flows, the configuration wants %d", rs.Flows, desired.Flows)
+	case !rs.NetNS.Is(desired.NetNS):
 		return differs("it was made in another network namespace of the host's")
 	}
-	return verifyRules(rs, wanted)
+	return verifyRules(rs, desired)
 }
 
-func verifyRules(rs, wanted *datapath.Ruleset) error {
-	for i := range max(len(rs.Rules), len(wanted.Rules)) {
+func verifyRules(rs, desired *datapath.Ruleset) error {
+	for i := range max(len(rs.Rules), len(desired.Rules)) {
 		switch {
 		case i >= len(rs.Rules):
-			return differs("rules[%d] of the configuration, %q, is not in force", i, wanted.Rules[i].Name)
-		case i >= len(wanted.Rules):
+			return differs("rules[%d] of the configuration, %q, is not in force", i, desired.Rules[i].Name)
+		case i >= len(desired.Rules):
 			return differs("the rule %q is in force, but not in the configuration", rs.Rules[i].Name)
-		case rs.Rules[i].Name == wanted.Rules[i].Name && !equalAsJSON(rs.Rules[i], wanted.Rules[i]):
+		case rs.Rules[i].Name == desired.Rules[i].Name && !equalAsJSON(rs.Rules[i], desired.Rules[i]):
 			return differs("rules[%d] of the configuration, %q, is in force with another %s",
-				i, wanted.Rules[i].Name, strings.Join(otherKeys(&rs.Rules[i], &wanted.Rules[i]), ", "))
-		case !equalAsJSON(rs.Rules[i], wanted.Rules[i]):
+				i, desired.Rules[i].Name, strings.Join(otherKeys(&rs.Rules[i], &desired.Rules[i]), ", "))
+		case !equalAsJSON(rs.Rules[i], desired.Rules[i]):
 			return differs("rules[%d] of the configuration, %q, is not the rule %q that is in force",
-				i, wanted.Rules[i].Name, rs.Rules[i].Name)
+				i, desired.Rules[i].Name, rs.Rules[i].Name)
 		}
 	}
 	return nil
 }
 
-// otherKeys are the keys of the configuration in which two rules differ.
+// otherKeys returns the keys of the configuration in which two rules differ.
 func otherKeys(a, b *rules.Rule) []string {
 	var keys []string
 	for _, key := range []struct {
@@ -128,8 +125,7 @@ func otherKeys(a, b *rules.Rule) []string {
 	return keys
 }
 
-// equalAsJSON is for values of which one comes from JSON, which cannot tell
-// an empty list from none.
+// equalAsJSON compares values of which one comes from JSON, where an empty list equals none.
 func equalAsJSON(a, b any) bool {
 	textA, errA := json.Marshal(a)
 	textB, errB := json.Marshal(b)
@@ -147,7 +143,7 @@ func (r *Record) verify(dev hook.Device, tcHook hook.TCHook) error {
 	return nil
 }
 
-// verifySlots looks at each tcHook, and whether the device is heeded.
+// verifySlots looks at each point, and whether the programs are enabled for the device.
 func verifySlots(p *datapath.Programs, record *Record, folder Folder) error {
 	var problems []string
 	for _, slot := range slotsOf(p) {
@@ -167,7 +163,7 @@ func verifySlots(p *datapath.Programs, record *Record, folder Folder) error {
 	return nil
 }
 
-// problemOfActivation says why the rules are not in force, or nothing.
+// problemOfActivation says why the programs are not enabled; it is empty if they are.
 func problemOfActivation(p *datapath.Programs, record *Record) string {
 	owner, isKnown, err := p.Owner(record.Device.Index)
 	switch {

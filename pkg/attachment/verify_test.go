@@ -26,9 +26,9 @@ func TestVerifyNamesWhatDiffers(t *testing.T) {
 		"cidrs": {func(r *rules.Rule) { r.Peers = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, `with another cidrs`},
 		"name":  {func(r *rules.Rule) { r.Name = "other" }, `"other", is not the rule "dns" that is in force`},
 	} {
-		wanted := rule
-		test.change(&wanted)
-		err := verifyRuleset(&datapath.Ruleset{Rules: []rules.Rule{rule}}, &datapath.Ruleset{Rules: []rules.Rule{wanted}})
+		desired := rule
+		test.change(&desired)
+		err := verifyRuleset(&datapath.Ruleset{Rules: []rules.Rule{rule}}, &datapath.Ruleset{Rules: []rules.Rule{desired}})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", what, err, test.want)
 		}

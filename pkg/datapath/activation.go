@@ -126,7 +126,7 @@ func (dir Dir) Disable(a Activation) error {
 	return nil
 }
 
-// IsEnabled tells whether the programs of the ruleset pinned in dir process the
+// IsEnabled reports whether the programs of the ruleset pinned in dir process the
 // packets of a device, for this owner.
 //
 // Returns an error wrapping ErrPin.
@@ -139,7 +139,7 @@ func (dir Dir) IsEnabled(a Activation) (bool, error) {
 	return isEnabledIn(counters, a)
 }
 
-// IsEnabled tells whether the programs process the packets of a device, for this
+// IsEnabled reports whether the programs process the packets of a device, for this
 // owner.
 //
 // Returns an error wrapping ErrPin.

@@ -89,7 +89,7 @@ func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
 	_ = spec.Variables[bpf.ProgramsVarHasFrags].Set(uint8(0))
 }
 
-// hasMultiBuffer tells whether XDP takes packets of several buffers, and has
+// hasMultiBuffer reports whether XDP takes packets of several buffers, and has
 // the helpers for them (Linux 5.18).
 func hasMultiBuffer() bool {
 	return kernel.Frags.Check() == nil

@@ -25,13 +25,13 @@ func addOwner(spec *ebpf.MapSpec) {
 	spec.ValueSize = counters.Size
 }
 
-// hasOwner tells whether the entries say whose they are: those of rulesets that an
+// hasOwner reports whether the entries say whose they are: those of rulesets that an
 // earlier build has loaded do not, and neither does a map of somebody else's.
 func hasOwner(counters *ebpf.Map) bool {
 	return isCounters(counters) && !hasCounters1(counters)
 }
 
-// isCounters tells whether a map can be the map `counters` of any build.
+// isCounters reports whether a map can be the map `counters` of any build.
 func isCounters(m *ebpf.Map) bool {
 	return m.Type() == ebpf.PerCPUHash && m.KeySize() == 4 && m.ValueSize()%8 == 0 && m.ValueSize() >= 8*fixedCounters1
 }
@@ -46,7 +46,7 @@ const (
 
 var _ [fixedCounters % 2]struct{} = [0]struct{}{}
 
-// hasCounters1 tells whether the counters are those of such a build.
+// hasCounters1 reports whether the counters are those of such a build.
 func hasCounters1(counters *ebpf.Map) bool {
 	const word = 8
 	return counters.ValueSize()/word%2 != 0

@@ -15,7 +15,7 @@ import (
 
 const pinDescription = "description"
 
-// IsLoaded tells whether a ruleset is loaded there: then it has a description.
+// IsLoaded reports whether a ruleset is loaded there: then it has a description.
 func (dir Dir) IsLoaded() bool {
 	_, err := os.Stat(filepath.Join(string(dir), pinDescription))
 	return err == nil
@@ -109,7 +109,7 @@ func (d *descriptionDocument) description() *Description {
 	return description
 }
 
-// isKnown tells whether all enumerations have values of this build.
+// isKnown reports whether all enumerations have values of this build.
 func (d *descriptionDocument) isKnown() bool {
 	for i := range d.Rules {
 		rule := &d.Rules[i]

@@ -29,7 +29,7 @@ func (p *Programs) All() map[string]**ebpf.Program { return p.programs() }
 // Names tells which programs run at the hooks.
 func (h Hooks) Names() map[string]bool { return h.programs() }
 
-// ChecksumHelper tells whether the programs call a helper for checksums.
+// ChecksumHelper reports whether the programs call a helper for checksums.
 func (p *Programs) ChecksumHelper() *bool { return &p.checksumHelper }
 
 // FastCounterOwners is the map of who has which place.

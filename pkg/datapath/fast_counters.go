@@ -13,7 +13,7 @@ import (
 
 // fastCounters are the counters that are quick to reach (bpf/counters.h): each device has
 // one place where it may have them, which may be another one's. They count
-// besides the map `counters`, which tells whether a device is heeded at all.
+// besides the map `counters`, which reports whether a device is heeded at all.
 //
 // Who changes them holds the lock of the state.
 type fastCounters struct {
@@ -76,7 +76,7 @@ func (c fastCounters) owner(ifindex uint32) (owner uint32, err error) {
 }
 
 // prepare makes the device's place ready for it, with counters at zero. It
-// tells whether it may have the place.
+// reports whether it may have the place.
 func (c fastCounters) prepare(ifindex uint32) (mayHave bool, err error) {
 	owner, err := c.owner(ifindex)
 	if !c.exist() || err != nil {

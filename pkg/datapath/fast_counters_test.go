@@ -49,15 +49,15 @@ func (p pair) send(t *testing.T, ifindex uint32, count int) {
 	t.Helper()
 	ask, after := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999), bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7998)
 	for range count {
-		programtest.Want(t, "of a heeded device", runOn(t, p.FromContainerTC, ifindex, ask.Bytes()), after)
+		programtest.Want(t, "of an enabled device", runOn(t, p.FromContainerTC, ifindex, ask.Bytes()), after)
 	}
 }
 
-func (p pair) wantUnheeded(t *testing.T, ifindex uint32) {
+func (p pair) wantDisabled(t *testing.T, ifindex uint32) {
 	t.Helper()
 	ask := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7999).Bytes()
 	if got := runOn(t, p.FromContainerTC, ifindex, ask); !bytes.Equal(got, ask) {
-		t.Errorf("the device %d is heeded", ifindex)
+		t.Errorf("the device %d is enabled", ifindex)
 	}
 	if got, err := p.Counters(int(ifindex)); !errors.Is(err, ebpf.ErrKeyNotExist) {
 		t.Errorf("the device %d has counters: %+v, %v", ifindex, got, err)
@@ -107,9 +107,9 @@ func (p pair) deactivate(t *testing.T, ifindex uint32) {
 // TestFastCounterPlaceOfTwo has two devices that would have the same place come and go.
 func TestFastCounterPlaceOfTwo(t *testing.T) {
 	p := fastPair(t)
-	p.wantUnheeded(t, p.first)
+	p.wantDisabled(t, p.first)
 	p.activate(t, p.first)
-	p.wantUnheeded(t, p.second)
+	p.wantDisabled(t, p.second)
 	p.activate(t, p.second)
 	p.wantOwner(t, p.first)
 	p.send(t, p.first, 3)
@@ -118,7 +118,7 @@ func TestFastCounterPlaceOfTwo(t *testing.T) {
 	p.wantCounted(t, p.second, 5)
 
 	p.deactivate(t, p.first)
-	p.wantUnheeded(t, p.first)
+	p.wantDisabled(t, p.first)
 	p.send(t, p.second, 2)
 	p.wantCounted(t, p.second, 7)
 
@@ -139,13 +139,13 @@ func TestFastCounterPlaceOfTwo(t *testing.T) {
 	p.wantCounted(t, p.second, 6)
 	p.wantCounted(t, p.first, 1)
 	p.deactivate(t, p.second)
-	p.wantUnheeded(t, p.second)
+	p.wantDisabled(t, p.second)
 	p.deactivate(t, p.first)
-	p.wantUnheeded(t, p.first)
+	p.wantDisabled(t, p.first)
 	p.wantOwner(t, 0)
 }
 
-// TestFastCounterPlaceTwice activates a device that is heeded already.
+// TestFastCounterPlaceTwice activates a device that is enabled already.
 func TestFastCounterPlaceTwice(t *testing.T) {
 	p := fastPair(t)
 	p.activate(t, p.first)
@@ -157,17 +157,17 @@ func TestFastCounterPlaceTwice(t *testing.T) {
 	p.wantCounted(t, p.first, 2)
 	p.deactivate(t, p.first)
 	p.deactivate(t, p.first) // nothing left to do
-	p.wantUnheeded(t, p.first)
+	p.wantDisabled(t, p.first)
 }
 
 // TestFastCounterPlaceOfKilled has processes die between the steps of Activate and
-// Deactivate: a device that is in `counters` is heeded, and counted right.
+// Deactivate: a device that is in `counters` is enabled, and counted right.
 func TestFastCounterPlaceOfKilled(t *testing.T) {
 	p := fastPair(t)
 	if _, err := p.PrepareFastCounters(p.first); err != nil {
 		t.Fatal(err)
 	}
-	p.wantUnheeded(t, p.first)
+	p.wantDisabled(t, p.first)
 	if err := p.Maps()[bpf.ProgramsMapCounters].Put(p.first, datapath.Entry(p.Maps()[bpf.ProgramsMapCounters], 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -183,11 +183,11 @@ func TestFastCounterPlaceOfKilled(t *testing.T) {
 	}
 	p.send(t, p.first, 1)
 	p.deactivate(t, p.first)
-	p.wantUnheeded(t, p.first)
+	p.wantDisabled(t, p.first)
 }
 
-// TestFastCounterPlaceWithoutPins has somebody remove pins of the maps: as long as the
-// devices' one is there, no device is heeded behind DEL.
+// TestFastCounterPlaceWithoutPins has another program remove pins of the maps: as long as the
+// devices' one is there, no device stays enabled after DEL.
 func TestFastCounterPlaceWithoutPins(t *testing.T) {
 	p := fastPair(t)
 	p.activate(t, p.first)
@@ -199,7 +199,7 @@ func TestFastCounterPlaceWithoutPins(t *testing.T) {
 		t.Errorf("that was not seen: %v", err)
 	}
 	p.deactivate(t, p.first)
-	p.wantUnheeded(t, p.first)
+	p.wantDisabled(t, p.first)
 }
 
 // TestFastCounterPlaceIsNotHad has the place refused when the rules are in force already:
@@ -215,7 +215,7 @@ func TestFastCounterPlaceIsNotHad(t *testing.T) {
 	p.send(t, p.first, 3)
 	p.wantCounted(t, p.first, 3)
 	p.deactivate(t, p.first)
-	p.wantUnheeded(t, p.first)
+	p.wantDisabled(t, p.first)
 }
 
 // TestFastCounterSizes has counters of no two CPUs in one line of the cache, and as many

@@ -40,7 +40,7 @@ func (p predecessors) close() {
 }
 
 // HandOver has the programs of the ruleset pinned in dir hand packets over to
-// those of another one, for devices that they do not heed. It tells whether they
+// those of another one, for devices that they do not heed. It reports whether they
 // can: not every kernel has the means, and not all programs go together.
 //
 // Returns an error wrapping pin.ErrPin or ErrActivation.

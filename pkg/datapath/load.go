@@ -50,7 +50,7 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 	return programs, nil
 }
 
-// isRefusal tells whether the verifier did not like a program: a kernel may have
+// isRefusal reports whether the verifier did not like a program: a kernel may have
 // reasons of its own not to let it read an skb.
 func isRefusal(err error) bool {
 	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) || errors.Is(err, errNoKernelCalls)

@@ -51,7 +51,7 @@ func (m Mode) String() string {
 	return modeWords[m]
 }
 
-// IsKnown tells whether the mode is one of this build: a pinned document may have
+// IsKnown reports whether the mode is one of this build: a pinned document may have
 // another.
 func (m Mode) IsKnown() bool { return int(m) < len(modeWords) }
 
@@ -84,7 +84,7 @@ func (m Mode) Check() error {
 	return nil
 }
 
-// isNative tells whether the XDP program runs before there is a tc hook.
+// isNative reports whether the XDP program runs before there is a tc hook.
 func (m Mode) isNative() bool { return m == Native || m == Offload }
 
 // XDPFlags returns how XDP is attached in the mode, which is not TC.

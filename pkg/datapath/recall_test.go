@@ -20,7 +20,7 @@ import (
 	"github.com/xdp-port/xdp-port/test/packet"
 )
 
-// isKnown tells whether a packet like this is remembered, by the ports that it
+// isKnown reports whether a packet like this has a cached decision, by the ports that it
 // comes with.
 func isKnown(t *testing.T, dir datapath.Dir, source, destination uint16) bool {
 	t.Helper()
@@ -313,7 +313,7 @@ func TestFastPathForms(t *testing.T) {
 	}
 }
 
-// isIdentity tells whether the byte of the IP header is part of the version, the
+// isIdentity reports whether the byte of the IP header is part of the version, the
 // protocol or an address.
 func isIdentity(at int, addr netip.Addr) bool {
 	if addr.Is4() {

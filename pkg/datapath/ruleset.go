@@ -68,12 +68,12 @@ func (rs *Ruleset) Hooks() Hooks {
 	return h
 }
 
-// rewrites tells whether any rule changes ports, and with them checksums.
+// rewrites reports whether any rule changes ports, and with them checksums.
 func (rs *Ruleset) rewrites() bool {
 	return slices.ContainsFunc(rs.Rules, func(r rules.Rule) bool { return r.Action == rules.Rewrite })
 }
 
-// keepsFlows tells whether any rule wants replies put right.
+// keepsFlows reports whether any rule wants replies put right.
 func (rs *Ruleset) keepsFlows() bool {
 	return slices.ContainsFunc(rs.Rules, func(r rules.Rule) bool {
 		return r.Action == rules.Rewrite && !r.OneWay

@@ -27,7 +27,7 @@ func BenchmarkRun(b *testing.B) {
 	missTagged.Load = packet.UDP{Source: 4000, Destination: 53}
 	tagged.Tags = []packet.Tag{{EtherType: packet.EtherTypeVLAN, ID: 7}}
 	missTagged.Tags = tagged.Tags
-	miss, near := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 53), bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7990)
+	miss, samePage := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 53), bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7990)
 	reply := bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, 4000)
 	for _, mode := range []datapath.Mode{datapath.Generic, datapath.TC} {
 		p := benchPrograms(b, mode)
@@ -36,19 +36,19 @@ func BenchmarkRun(b *testing.B) {
 			program = p.FromContainerTC
 		}
 		b.Run(mode.String()+"/empty", func(b *testing.B) { benchmark(b, emptyProgram(b, program.Type()), v4) })
-		b.Run(mode.String()+"/hit IPv4", func(b *testing.B) { benchmark(b, program, v4) })
-		b.Run(mode.String()+"/hit IPv6", func(b *testing.B) { benchmark(b, program, v6) })
+		b.Run(mode.String()+"/match IPv4", func(b *testing.B) { benchmark(b, program, v4) })
+		b.Run(mode.String()+"/match IPv6", func(b *testing.B) { benchmark(b, program, v6) })
 		establish(b, program, p.ToContainer)
-		b.Run(mode.String()+"/hit TCP", func(b *testing.B) { benchmark(b, program, tcp) })
+		b.Run(mode.String()+"/match TCP", func(b *testing.B) { benchmark(b, program, tcp) })
 		b.Run(mode.String()+"/first of a flow", func(b *testing.B) { firstOfFlow(b, program, v4) })
 		b.Run(mode.String()+"/miss", func(b *testing.B) { benchmark(b, program, miss) })
 		b.Run(mode.String()+"/miss IPv6", func(b *testing.B) { benchmark(b, program, missV6) })
-		b.Run(mode.String()+"/hit VLAN", func(b *testing.B) { benchmark(b, program, tagged) })
+		b.Run(mode.String()+"/match VLAN", func(b *testing.B) { benchmark(b, program, tagged) })
 		b.Run(mode.String()+"/miss VLAN", func(b *testing.B) { benchmark(b, program, missTagged) })
-		b.Run(mode.String()+"/miss, same page", func(b *testing.B) { benchmark(b, program, near) })
+		b.Run(mode.String()+"/miss, same page", func(b *testing.B) { benchmark(b, program, samePage) })
 		if mode == datapath.TC {
 			moved := bpftest.UDP(bpftest.Inside, 4000, bpftest.Outside, 7998) // 7999 has those ports
-			b.Run("tc/hit, source port changed", func(b *testing.B) { benchmark(b, program, moved) })
+			b.Run("tc/match, source port changed", func(b *testing.B) { benchmark(b, program, moved) })
 			b.Run("tc/reply", func(b *testing.B) { benchmark(b, p.ToContainer, reply) })
 			b.Run("tc/ingress miss", func(b *testing.B) {
 				benchmark(b, p.ToContainer, bpftest.UDP(bpftest.Outside, 53, bpftest.Inside, 4000))

@@ -40,7 +40,7 @@ func OpenShared(dirs []Dir) (Shared, error) {
 	return shared, nil
 }
 
-// HasAllOf tells whether each map that all rulesets have in common now is the one
+// HasAllOf reports whether each map that all rulesets have in common now is the one
 // that was opened before: what was loaded with those can go beside the rulesets
 // there are now.
 func (s Shared) HasAllOf(now Shared) bool {

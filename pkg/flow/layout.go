@@ -24,7 +24,7 @@ func seedElement(flows *ebpf.Map) (element bpf.ProgramsFlowBucket, err error) {
 	return element, err
 }
 
-// IsOfThisBuild tells whether a table of flows was made by these programs. Others
+// IsOfThisBuild reports whether a table of flows was made by these programs. Others
 // may hash in another way.
 func IsOfThisBuild(flows *ebpf.Map) bool {
 	if !isFlowTable(flows) {
@@ -40,7 +40,7 @@ func programsNumber() uint32 {
 	return uint32(number)
 }
 
-// isFlowTable tells whether the map has buckets of flows as this build has them.
+// isFlowTable reports whether the map has buckets of flows as this build has them.
 func isFlowTable(m *ebpf.Map) bool {
 	if m.Type() != ebpf.Array || m.ValueSize() != uint32(unsafe.Sizeof(bpf.ProgramsFlowBucket{})) {
 		return false

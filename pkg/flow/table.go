@@ -24,7 +24,7 @@ func MapElements(flows int) uint32 {
 	return uint32(max(1, (flows+flowsABucket-1)/flowsABucket)) + 1
 }
 
-// loadsInOrder tells whether the processor does loads in the program's order.
+// loadsInOrder reports whether the processor does loads in the program's order.
 var loadsInOrder = runtime.GOARCH == "amd64"
 
 // Configure tells the programs how to find a flow: in the map given, or in a new

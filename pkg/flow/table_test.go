@@ -101,13 +101,13 @@ func original(t *testing.T, p *datapath.Programs, port uint16) uint16 {
 	return binary.BigEndian.Uint16(reply[34:])
 }
 
-// TestFlowsMakeRoom has many more flows than are remembered. As many as are to be
-// remembered are, but for those that found no room in their bucket. The newest
+// TestFlowsMakeRoom has many more flows than are kept. As many as are to be
+// kept are, but for those that found no room in their bucket. The newest
 // always are, and so is one that is in use all the while.
 func TestFlowsMakeRoom(t *testing.T) {
 	bpftest.StayOnCPU(t)
-	const remembered, used, first = 1024, 1000, 1001
-	p, dir := programtest.Pinned(t, programtest.FlowPorts(remembered), datapath.Shared{})
+	const kept, used, first = 1024, 1000, 1001
+	p, dir := programtest.Pinned(t, programtest.FlowPorts(kept), datapath.Shared{})
 	begin := func(port int) {
 		bpftest.Run(t, p.FromContainerTC, bpftest.UDP(bpftest.Inside, uint16(port), bpftest.Outside, 7999).Bytes())
 	}
@@ -121,21 +121,21 @@ func TestFlowsMakeRoom(t *testing.T) {
 		}
 	}
 	known := func(last int) (count int) {
-		for port := last - remembered + 1; port <= last; port++ {
+		for port := last - kept + 1; port <= last; port++ {
 			if original(t, p, uint16(port)) == 7999 {
 				count++
 			}
 		}
 		return count
 	}
-	for port := first; port < first+20*remembered; port++ {
+	for port := first; port < first+20*kept; port++ {
 		begin(port)
 		if got := original(t, p, uint16(port)); got != 7999 {
 			t.Fatalf("the flow that began last is not known: its reply comes from port %d", got)
 		}
-		if port == first+remembered-1 {
-			if got := known(port); got < remembered*95/100 {
-				t.Errorf("only %d of the first %d flows are known", got, remembered)
+		if port == first+kept-1 {
+			if got := known(port); got < kept*95/100 {
+				t.Errorf("only %d of the first %d flows are known", got, kept)
 			}
 			use(port - first) // for asking used all the others
 		}
@@ -143,11 +143,11 @@ func TestFlowsMakeRoom(t *testing.T) {
 			use(port - first)
 		}
 	}
-	if got := known(first + 20*remembered - 1); got < remembered*90/100 {
-		t.Errorf("only %d of the last %d flows are known", got, remembered)
+	if got := known(first + 20*kept - 1); got < kept*90/100 {
+		t.Errorf("only %d of the last %d flows are known", got, kept)
 	}
-	if flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback); err != nil || len(flows) != 2*remembered {
-		t.Errorf("%d flows, %v: the table, which has room for %d, is not full", len(flows), err, 2*remembered)
+	if flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback); err != nil || len(flows) != 2*kept {
+		t.Errorf("%d flows, %v: the table, which has room for %d, is not full", len(flows), err, 2*kept)
 	}
 }
 
@@ -156,18 +156,18 @@ func TestFlowsMakeRoom(t *testing.T) {
 // room all the same.
 func TestFlowsOfLikeAddresses(t *testing.T) {
 	bpftest.StayOnCPU(t)
-	const remembered, values = 1024, 32
+	const kept, values = 1024, 32
 	container := netip.MustParseAddr("fd00:88::2")
 	for _, differs := range [][2]int{{7, 15}, {6, 14}, {3, 15}, {1, 9}, {7, 11}, {14, 15}} {
-		p, dir := programtest.Pinned(t, programtest.FlowPorts(remembered), datapath.Shared{})
-		for i := range remembered {
+		p, dir := programtest.Pinned(t, programtest.FlowPorts(kept), datapath.Shared{})
+		for i := range kept {
 			peer := netip.MustParseAddr("fd00:99::1").As16()
 			peer[differs[0]] ^= byte(i % values)
 			peer[differs[1]] ^= byte(i / values)
 			bpftest.Run(t, p.FromContainerTC, bpftest.UDP(container, 4000, netip.AddrFrom16(peer), 7999).Bytes())
 		}
-		if flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback); err != nil || len(flows) < remembered*95/100 {
-			t.Errorf("%d of %d flows, %v, to peers that differ in bytes %d", len(flows), remembered, err, differs)
+		if flows, err := flow.Read(programtest.Flows(t, dir), bpftest.Loopback); err != nil || len(flows) < kept*95/100 {
+			t.Errorf("%d of %d flows, %v, to peers that differ in bytes %d", len(flows), kept, err, differs)
 		}
 	}
 }

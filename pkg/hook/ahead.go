@@ -19,7 +19,7 @@ import (
 //
 // All of tcx runs before clsact.
 func (t Placement) Ahead(at Side, path string, isOurs func() map[ebpf.ProgramID]bool) ([]ForeignTC, error) {
-	found, err := t.settledAtTCX(at, path, isOurs)
+	found, err := t.stableAtTCX(at, path, isOurs)
 	if err != nil || t.Hook != Clsact {
 		return found, err
 	}
@@ -43,9 +43,9 @@ func (t Placement) filtersToCompare(at Side) ([]netlink.Filter, error) {
 	return filters, err
 }
 
-// settledAtTCX waits for programs of ours that the kernel is still taking off: they
+// stableAtTCX waits for programs of ours that the kernel is still taking off: they
 // are pinned no more, but have our names.
-func (t Placement) settledAtTCX(at Side, path string, isOurs func() map[ebpf.ProgramID]bool) (found []ForeignTC, err error) {
+func (t Placement) stableAtTCX(at Side, path string, isOurs func() map[ebpf.ProgramID]bool) (found []ForeignTC, err error) {
 	for range tcxTries {
 		found, err = t.aheadAtTCX(at, path, isOurs)
 		if !slices.ContainsFunc(found, func(f ForeignTC) bool { return bpf.IsOwnName(f.Name) }) {
@@ -111,7 +111,7 @@ func (t Placement) aheadAtClsact(filters []netlink.Filter, at Side) []ForeignTC 
 	return slices.Compact(found) // u32 has one for each of its keys
 }
 
-// CanPrecede tells whether a new filter of ours would be ahead of a foreign one. Ours
+// CanPrecede reports whether a new filter of ours would be ahead of a foreign one. Ours
 // is the first one of its priority.
 func (t Placement) CanPrecede(f ForeignTC) bool {
 	filters, err := filtersAt(t.Device.Index, Point(f.Hook).Side())

@@ -32,7 +32,7 @@ func (t Placement) attachClsact(program *ebpf.Program, at Side) error {
 		free := prioritiesOf(filters)
 		filter.Priority = free.choose()
 		if free.isFree(filter.Priority) { // else the order is for the kernel to say
-			t.remember(filters, at)
+			t.record(filters, at)
 		}
 	}
 	if err := put(filter); err != nil {
@@ -42,8 +42,8 @@ func (t Placement) attachClsact(program *ebpf.Program, at Side) error {
 	return nil
 }
 
-// remember spares Ahead asking again right after.
-func (t Placement) remember(filters []netlink.Filter, at Side) {
+// record keeps the filters for Ahead, which is called right after.
+func (t Placement) record(filters []netlink.Filter, at Side) {
 	if t.Seen == nil {
 		return
 	}
@@ -69,7 +69,7 @@ func (t Placement) filter(at Side) *netlink.BpfFilter {
 	}
 }
 
-// HasFilter tells whether this attachment has a clsact filter on the device. A
+// HasFilter reports whether this attachment has a clsact filter on the device. A
 // device that is gone has none.
 //
 // Returns an error wrapping ErrInspect.
@@ -135,7 +135,7 @@ func (t Placement) otherFilter(filters []netlink.Filter) error {
 	return nil
 }
 
-// RemoveFilters removes the clsact filters of this attachment. It tells whether there
+// RemoveFilters removes the clsact filters of this attachment. It reports whether there
 // were any.
 //
 // Returns an error wrapping ErrDetach.

@@ -18,7 +18,7 @@ var ErrDetach = errors.New("detach error")
 // ErrInspect is returned when the kernel does not say what is on a device.
 var ErrInspect = errors.New("interface inspection error")
 
-// isAbsent tells whether an error says that the device, or the kind of hook, is
+// isAbsent reports whether an error says that the device, or the kind of hook, is
 // not there: nothing foreign is there either.
 func isAbsent(err error) bool {
 	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) ||

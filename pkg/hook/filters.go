@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isForeign tells whether somebody else made the filter.
+// isForeign reports whether somebody else made the filter.
 func isForeign(filter netlink.Filter) bool {
 	bpf, ok := filter.(*netlink.BpfFilter)
 	return !ok || !strings.HasPrefix(bpf.Name, FilterPrefix)
 }
 
-// isInMainChain tells whether packets come by the filter without being sent
+// isInMainChain reports whether packets come by the filter without being sent
 // there. Who sends them elsewhere by goto is in the main chain itself.
 func isInMainChain(filter netlink.Filter) bool {
 	chain := filter.Attrs().Chain
 	return chain == nil || *chain == 0
 }
 
-// mayEndChain tells whether the filter may keep a packet that rules are about from
+// mayEndChain reports whether the filter may keep a packet that rules are about from
 // the filters behind it. A filter without an action does so, too, if it matches:
 // the kernel takes that for OK (net/sched/cls_bpf.c, tcf_exts_exec).
 //
@@ -37,7 +37,7 @@ func mayEndChain(filter netlink.Filter) bool {
 	return false
 }
 
-// canShare tells whether ours can have the filter's priority: all filters of one
+// canShare reports whether ours can have the filter's priority: all filters of one
 // are of one kind and protocol.
 func canShare(filter netlink.Filter) bool {
 	_, ok := filter.(*netlink.BpfFilter)
@@ -89,7 +89,7 @@ func Filters(dev Device) ([]Filter, error) {
 	return own, nil
 }
 
-// IsNamed tells whether the filter has the name, which is one attachment's.
+// IsNamed reports whether the filter has the name, which is one attachment's.
 func (f Filter) IsNamed(name string) bool { return f.filter.Name == name }
 
 // Remove takes the filter off.

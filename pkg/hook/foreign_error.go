@@ -31,7 +31,7 @@ func HeldBy(dev Device, holder string) *ForeignError {
 	return &ForeignError{Device: dev, holder: holder}
 }
 
-// isOurs tells whether it is a program of xdp-port, of another attachment.
+// isOurs reports whether it is a program of xdp-port, of another attachment.
 func (e *ForeignError) isOurs() bool {
 	return e.atTC || e.holder != "" || e.Name == bpf.ProgramsProgFromContainer
 }

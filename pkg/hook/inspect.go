@@ -27,12 +27,12 @@ type InterfaceState struct {
 // Returns an error wrapping ErrInspect.
 func Inspect(dev Device) (InterfaceState, error) {
 	filters, err := Filters(dev)
-	site := InterfaceState{Device: dev, Filters: filters, tcx: programsAtTCX(dev)}
+	state := InterfaceState{Device: dev, Filters: filters, tcx: programsAtTCX(dev)}
 	if foreign := ForeignXDP(dev); foreign != nil {
-		site.HasForeignXDP, site.HasOwn = !foreign.isOurs(), foreign.isOurs()
+		state.HasForeignXDP, state.HasOwn = !foreign.isOurs(), foreign.isOurs()
 	}
-	site.HasOwn = site.HasOwn || len(filters) > 0 || site.hasOwnTCX()
-	return site, err
+	state.HasOwn = state.HasOwn || len(filters) > 0 || state.hasOwnTCX()
+	return state, err
 }
 
 // programsAtTCX has no side that a kernel does not tell of: that one has none, or
@@ -48,7 +48,7 @@ func programsAtTCX(dev Device) map[Side][]link.AttachedProgram {
 	return programs
 }
 
-// hasOwnTCX tells whether a program of xdp-port is at a tcx hook of the device.
+// hasOwnTCX reports whether a program of xdp-port is at a tcx hook of the device.
 func (s InterfaceState) hasOwnTCX() bool {
 	for _, programs := range s.tcx {
 		for _, program := range programs {

@@ -48,7 +48,7 @@ func clsactQdisc(ifindex int) *netlink.Clsact {
 	}}
 }
 
-// NeedsQdisc tells whether the device has no qdisc yet where clsact goes.
+// NeedsQdisc reports whether the device has no qdisc yet where clsact goes.
 // Returns an error if there is another one: the ingress qdisc sits at the same
 // place.
 func NeedsQdisc(dev Device) (bool, error) {
@@ -88,7 +88,7 @@ func RemoveQdisc(dev Device) error {
 	return nil
 }
 
-// isEmptyClsact tells whether the device has a clsact qdisc without any filter.
+// isEmptyClsact reports whether the device has a clsact qdisc without any filter.
 func isEmptyClsact(ifindex int) (bool, error) {
 	if kind, err := ingressQdisc(ifindex); err != nil || kind != "clsact" {
 		return false, ignoreGone(err)

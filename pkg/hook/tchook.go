@@ -33,7 +33,7 @@ func (h TCHook) String() string {
 	return tcHookWords[h]
 }
 
-// IsKnown tells whether the hook is one of this build: a pinned document may have
+// IsKnown reports whether the hook is one of this build: a pinned document may have
 // another.
 func (h TCHook) IsKnown() bool { return int(h) < len(tcHookWords) }
 

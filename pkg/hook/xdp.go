@@ -47,7 +47,7 @@ func attachXDP(dev Device, program *ebpf.Program, mode link.XDPAttachFlags) (lin
 	}
 }
 
-// isTaken tells whether a program is in the way, in the same mode or another
+// isTaken reports whether a program is in the way, in the same mode or another
 // (net/core/dev.c, dev_xdp_attach).
 func isTaken(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) }
 

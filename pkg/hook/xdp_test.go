@@ -33,7 +33,7 @@ func TestAttachXDPWaitsForOurs(t *testing.T) {
 	const index = 700
 	bpftest.Devices(t, index)
 	dev := Device{Index: index, Name: "device700"}
-	ours, wanted := xdpProgram(t, bpf.ProgramsProgFromContainer), xdpProgram(t, "wanted")
+	ours, desired := xdpProgram(t, bpf.ProgramsProgFromContainer), xdpProgram(t, "desired")
 	for _, before := range []link.XDPAttachFlags{link.XDPGenericMode, link.XDPDriverMode} {
 		const rounds = 10 // in some, a busy machine lets the link be closed too late
 		waited := 0
@@ -47,7 +47,7 @@ func TestAttachXDPWaitsForOurs(t *testing.T) {
 				time.Sleep(busyPause)
 				closed <- held.Close()
 			}()
-			got, err := attachXDP(dev, wanted, link.XDPGenericMode)
+			got, err := attachXDP(dev, desired, link.XDPGenericMode)
 			if err == nil {
 				waited++
 				err = got.Close()
@@ -67,16 +67,16 @@ func TestAttachXDPNamesForeigner(t *testing.T) {
 	const index = 700
 	bpftest.Devices(t, index)
 	dev := Device{Index: index, Name: "device700"}
-	for _, name := range []string{"somebody", bpf.ProgramsProgFromContainer} {
+	for _, name := range []string{"foreign", bpf.ProgramsProgFromContainer} {
 		held, err := link.AttachXDP(link.XDPOptions{
 			Program: xdpProgram(t, name), Interface: index, Flags: link.XDPGenericMode,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = attachXDP(dev, xdpProgram(t, "wanted"), link.XDPGenericMode)
+		_, err = attachXDP(dev, xdpProgram(t, "desired"), link.XDPGenericMode)
 		var foreign *ForeignError
-		if !errors.As(err, &foreign) || foreign.Name != name || foreign.isOurs() != (name != "somebody") {
+		if !errors.As(err, &foreign) || foreign.Name != name || foreign.isOurs() != (name != "foreign") {
 			t.Errorf("%q in the way is %v", name, err)
 		}
 		if err := errors.Join(held.Close(), leftXDP(dev)); err != nil {

@@ -20,7 +20,7 @@ var capabilities = []struct {
 	{"CAP_PERFMON", unix.CAP_PERFMON, true},
 }
 
-// Privileged tells whether the process has the capabilities that ADD takes.
+// Privileged reports whether the process has the capabilities that ADD takes.
 func Privileged() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData

@@ -76,7 +76,7 @@ func readBTF(of string, kernel *btfTypes) (*btfTypes, error) {
 	return parseBTF(blob)
 }
 
-// isLoaded tells whether a module of the kernel is.
+// isLoaded reports whether a module of the kernel is.
 func isLoaded(module string) bool {
 	_, err := os.Stat("/sys/module/" + module)
 	return err == nil

@@ -107,7 +107,7 @@ func decode(text []byte, value any) error {
 	return nil
 }
 
-// isAnotherKind tells whether what is at a path is no map: a link, which cannot be
+// isAnotherKind reports whether what is at a path is no map: a link, which cannot be
 // opened for reading alone, a program, which the library knows when it has opened
 // it, or a folder.
 func isAnotherKind(path string, err error) bool {

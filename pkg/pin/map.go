@@ -31,7 +31,7 @@ func OpenMapIfExists(dir, name string) (*ebpf.Map, error) {
 	return m, err
 }
 
-// SameMap tells whether two handles are of one map.
+// SameMap reports whether two handles are of one map.
 func SameMap(a, b *ebpf.Map) (bool, error) {
 	idA, errA := mapID(a)
 	idB, errB := mapID(b)

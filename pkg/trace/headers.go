@@ -97,7 +97,7 @@ type Endpoints struct {
 	Source, Destination netip.AddrPort
 }
 
-// hasPorts tells whether a protocol is one that rules are about.
+// hasPorts reports whether a protocol is one that rules are about.
 func hasPorts(protocol uint8) bool {
 	return protocol == unix.IPPROTO_TCP || protocol == unix.IPPROTO_UDP
 }

@@ -148,7 +148,7 @@ func (l *Listener) LeftOut() uint64 {
 	return l.control.leftOut() - l.leftOutBefore
 }
 
-// Hears tells whether the packets of the ruleset pinned in dir are among those
+// Hears reports whether the packets of the ruleset pinned in dir are among those
 // of this listener: not if it was loaded when all others were gone.
 func (l *Listener) Hears(dir string) (bool, error) {
 	rings, err := pin.OpenMapIfExists(dir, bpf.ProgramsMapTraceRings)
