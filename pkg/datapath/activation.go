@@ -16,18 +16,17 @@ import (
 // for a device, or to hand packets over from one ruleset to another.
 var ErrActivation = errors.New("activation error")
 
-// Activation names the entry in the map `counters` that puts the packets of a
-// device under the rules of a ruleset.
+// Activation is the entry in the map `counters` that enables a ruleset for a device.
 //
-// An index is given to another device when its own is gone, so the entry says
-// whose it is: nobody can end the activation of another attachment.
+// An index is reused when its device is gone. The entry has the ID of its attachment, so that
+// no other attachment can end it.
 type Activation struct {
 	Index int
-	// Owner is the ID of the attachment; 0 where it was made before there were any.
+	// Owner is the ID of the attachment. It is 0 in the rulesets of earlier builds.
 	Owner uint64
 }
 
-// NewID returns an ID for an attachment, which no other one has had.
+// NewID returns a random ID for an attachment.
 func NewID() uint64 {
 	var id [8]byte
 	for {
@@ -38,10 +37,10 @@ func NewID() uint64 {
 	}
 }
 
-// openCounters returns nil where the ruleset pinned in dir has no such map, or where
-// somebody else's is in its place, which activates nothing.
+// openCounters opens the map `counters`. It returns nil if there is none, or a foreign map is in
+// its place.
 //
-// Returns an error wrapping ErrPin.
+// Returns an error wrapping pin.ErrPin.
 func openCounters(dir Dir) (*ebpf.Map, error) {
 	counters, err := pin.OpenMapIfExists(string(dir), bpf.ProgramsMapCounters)
 	if counters != nil && !isCounters(counters) {
@@ -50,8 +49,9 @@ func openCounters(dir Dir) (*ebpf.Map, error) {
 	return counters, err
 }
 
-// ownerAt returns the owner of the activation of a device. Returns an error
-// wrapping ebpf.ErrKeyNotExist if there is none.
+// ownerAt returns the owner of the activation of a device.
+//
+// Returns an error wrapping ebpf.ErrKeyNotExist if there is none.
 func ownerAt(counters *ebpf.Map, ifindex int) (uint64, error) {
 	var perCPU [][]byte
 	if err := counters.Lookup(uint32(ifindex), &perCPU); err != nil {
@@ -67,8 +67,10 @@ func ownerIn(counters *ebpf.Map, perCPU [][]byte) uint64 {
 	return binary.NativeEndian.Uint64(perCPU[0][counters.ValueSize()-ownerSize:])
 }
 
-// Enable makes the programs process the packets of an attached device, with its
-// counters at zero. It is the one moment from which the rules are in force.
+// Enable enables the programs for an attached device, with its counters at zero. The rules are
+// in force from this moment.
+//
+// Returns an error wrapping ErrActivation.
 func (p *Programs) Enable(a Activation) error {
 	fast := p.fastCounters()
 	mayHavePlace, err := fast.prepare(uint32(a.Index))
@@ -82,13 +84,13 @@ func (p *Programs) Enable(a Activation) error {
 	}
 	if mayHavePlace {
 		// The rules are in force: without a place the device is counted all the
-		// same, so this is no error, by which somebody would take them back.
+		// same, so this is no error, after which the caller would disable them.
 		_ = fast.take(uint32(a.Index))
 	}
 	return nil
 }
 
-// entry is an element of the map `counters`, which has one for each CPU.
+// entry returns an element of the map `counters`, which has a value for each CPU.
 func entry(counters *ebpf.Map, owner uint64) [][]byte {
 	value := make([][]byte, ebpf.MustPossibleCPU())
 	for i := range value {
@@ -100,8 +102,8 @@ func entry(counters *ebpf.Map, owner uint64) [][]byte {
 	return value
 }
 
-// Disable makes the programs of the ruleset pinned in dir leave the packets of a
-// device alone, unless the device is another attachment's by now.
+// Disable makes the programs of the ruleset leave the packets of a device alone, unless another
+// attachment has the device now.
 //
 // Returns an error wrapping pin.ErrPin or ErrActivation.
 func (dir Dir) Disable(a Activation) error {
@@ -147,11 +149,10 @@ func (p *Programs) IsEnabled(a Activation) (bool, error) {
 	return isEnabledIn(p.maps[bpf.ProgramsMapCounters], a)
 }
 
-// Owner returns the owner of the activation of a device. It is not known where an
-// earlier build has loaded the ruleset.
+// Owner returns the owner of the activation of a device. isKnown is false if an earlier build
+// loaded the ruleset.
 //
-// Returns an error wrapping ebpf.ErrKeyNotExist if the programs do not process its
-// packets.
+// Returns an error wrapping ebpf.ErrKeyNotExist if there is no activation.
 func (p *Programs) Owner(ifindex int) (owner uint64, isKnown bool, err error) {
 	counters := p.maps[bpf.ProgramsMapCounters]
 	owner, err = ownerAt(counters, ifindex)
@@ -169,10 +170,9 @@ func isEnabledIn(counters *ebpf.Map, a Activation) (bool, error) {
 	return !hasOwner(counters) || owner == a.Owner, nil
 }
 
-// ActivationAt returns the activation of a device in the ruleset pinned in dir,
-// nil if there is none.
+// ActivationAt returns the activation of a device; it is nil if there is none.
 //
-// Returns an error wrapping ErrPin.
+// Returns an error wrapping pin.ErrPin.
 func (dir Dir) ActivationAt(ifindex int) (*Activation, error) {
 	counters, err := openCounters(dir)
 	if counters == nil || err != nil {
@@ -189,7 +189,7 @@ func (dir Dir) ActivationAt(ifindex int) (*Activation, error) {
 	return &Activation{ifindex, owner}, nil
 }
 
-// Activate is Enable for nobody in particular.
+// Activate is Enable without an owner.
 func (p *Programs) Activate(ifindex uint32) error {
 	return p.Enable(Activation{Index: int(ifindex)})
 }

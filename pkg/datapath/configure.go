@@ -13,8 +13,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// specify reads the embedded programs and fits them to the ruleset, those for
-// the hooks, and to the kernel.
+// specify reads the embedded programs and configures them for the ruleset, the hooks and the kernel.
 func specify(rs *Ruleset, table *rules.Table, hooks Hooks, access func() *kernel.SKBAccess) (*ebpf.CollectionSpec, error) {
 	spec, err := bpf.LoadPrograms()
 	if err != nil {
@@ -23,7 +22,7 @@ func specify(rs *Ruleset, table *rules.Table, hooks Hooks, access func() *kernel
 	return spec, errors.Join(configure(spec, rs, table, hooks), readSKB(spec, access(), rs.Mode))
 }
 
-// tables are the maps that never change once they are loaded.
+// tables are the maps that never change after loading.
 var tables = []string{
 	bpf.ProgramsMapPortPages, bpf.ProgramsMapPortClasses, bpf.ProgramsMapPeerPrefixes, bpf.ProgramsMapRules,
 }
@@ -41,7 +40,7 @@ func configure(spec *ebpf.CollectionSpec, rs *Ruleset, table *rules.Table, hooks
 	if err != nil {
 		return err
 	}
-	if rs.keepsFlows() { // else there is nothing to remember
+	if rs.keepsFlows() { // otherwise there is nothing to cache
 		spec.Maps[bpf.ProgramsMapCachedDecisions].MaxEntries *= uint32(cpus)
 	} else {
 		spec.Maps[bpf.ProgramsMapCachedDecisions].MaxEntries = 1
@@ -71,13 +70,12 @@ func selectPrograms(spec *ebpf.CollectionSpec, hooks Hooks) {
 	}
 }
 
-// setFrags takes multi-buffer packets in native mode, which else refuses a large
-// MTU, where the kernel has them (Linux 5.18).
+// setFrags accepts multi-buffer packets in native mode where the kernel has them (Linux 5.18).
+// Otherwise native mode refuses a large MTU.
 //
-// Not in generic mode: the kernel would copy each packet and lose the length
-// of its link layer header on the way (net/core/skbuff.c, skb_pp_cow_data), so
-// that whatever is at tc ingress behind us, the bandwidth plugin's redirection
-// for one, took the Ethernet header for lost. It is slower, too.
+// Generic mode does without: the kernel would copy each packet and forget the length of its link
+// layer header (net/core/skbuff.c, skb_pp_cow_data). Programs behind ours at tc ingress, the
+// bandwidth plugin's redirection for one, would then drop the Ethernet header. It is slower, too.
 func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
 	if mode == Native && hasMultiBuffer() {
 		return
@@ -89,8 +87,7 @@ func setFrags(spec *ebpf.CollectionSpec, mode Mode) {
 	_ = spec.Variables[bpf.ProgramsVarHasFrags].Set(uint8(0))
 }
 
-// hasMultiBuffer reports whether XDP takes packets of several buffers, and has
-// the helpers for them (Linux 5.18).
+// hasMultiBuffer reports whether XDP has multi-buffer packets and their helpers (Linux 5.18).
 func hasMultiBuffer() bool {
 	return kernel.Frags.Check() == nil
 }

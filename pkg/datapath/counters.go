@@ -9,8 +9,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// RuleCounter is how much one rule decided. Bytes are those of whole frames,
-// a large packet that is to be segmented counts once.
+// RuleCounter counts what one rule decided. Bytes are those of whole frames; a GSO packet counts once.
 type RuleCounter struct {
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
@@ -38,8 +37,7 @@ type Counters struct {
 	Rules []RuleCounter `json:"rules"`
 }
 
-// CheckCounters returns an error wrapping ErrPin if somebody else's map is in the place
-// of the counters.
+// CheckCounters returns an error wrapping pin.ErrPin if a foreign map is in the place of the counters.
 func (p *Programs) CheckCounters() error {
 	if m := p.maps[bpf.ProgramsMapCounters]; !isCounters(m) {
 		return fmt.Errorf("%w: open %s: another map is in its place: %s", pin.ErrPin, bpf.ProgramsMapCounters, m)
@@ -74,14 +72,14 @@ func (p *Programs) Counters(ifindex int) (*Counters, error) {
 	return countersOf(sum[:len(sum)-ownerSize/8]), nil
 }
 
-// inThisLayout puts counters of such a build where this one has them.
+// inThisLayout moves the counters of an earlier build to where this one has them.
 func inThisLayout(sum []uint64) []uint64 {
 	fixed := make([]uint64, fixedCounters)
 	copy(fixed, sum[:fixedCounters1-1])
 	return append(fixed, sum[fixedCounters1:]...)
 }
 
-// countersOf takes the fields of struct counters, all of them __u64, apart.
+// countersOf decodes the fields of struct counters, all of them __u64.
 func countersOf(sum []uint64) *Counters {
 	var fixed bpf.ProgramsCounters
 	out := &Counters{

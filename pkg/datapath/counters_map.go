@@ -9,8 +9,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/bpf"
 )
 
-// ownerSize is the size of the owner's ID, and of as much that is not used, which are
-// behind the counters of the rules. The programs do not know of them.
+// ownerSize is the size of the owner's ID and its padding behind the counters of the rules.
 const ownerSize = 16
 
 // addOwner makes room for the owner in the value of the map `counters`.
@@ -25,8 +24,7 @@ func addOwner(spec *ebpf.MapSpec) {
 	spec.ValueSize = counters.Size
 }
 
-// hasOwner reports whether the entries say whose they are: those of rulesets that an
-// earlier build has loaded do not, and neither does a map of somebody else's.
+// hasOwner reports whether the entries have owners. Those of earlier builds and of foreign maps have none.
 func hasOwner(counters *ebpf.Map) bool {
 	return isCounters(counters) && !hasCounters1(counters)
 }

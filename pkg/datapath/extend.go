@@ -12,11 +12,10 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// Extend loads what programs the ruleset pinned in dir would have at hooks where
-// its rules need none. They stand there until they heed a device, for programs
-// of other rules that have to go in the same instant. They are not pinned.
+// Extend loads the programs of the ruleset for hooks where its own rules need none: programs of
+// other rules at these hooks must be replaced in the same instant. They are not pinned.
 //
-// Returns an error wrapping ErrLoad or ErrPin.
+// Returns an error wrapping ErrLoad or pin.ErrPin.
 func (p *Programs) Extend(dir Dir, rs *Ruleset, table *rules.Table, hooks Hooks) error {
 	all := rs.Hooks().or(hooks)
 	missing := all.programs()
@@ -35,7 +34,7 @@ func (p *Programs) Extend(dir Dir, rs *Ruleset, table *rules.Table, hooks Hooks)
 	return err
 }
 
-// extend loads the missing ones of all programs that the hooks have.
+// extend loads the missing programs.
 func (p *Programs) extend(dir Dir, rs *Ruleset, table *rules.Table, hooks Hooks, missing map[string]bool, access func() *kernel.SKBAccess) error {
 	spec, err := specify(rs, table, hooks, access)
 	if err != nil {
@@ -65,8 +64,8 @@ func (h Hooks) or(other Hooks) Hooks {
 	}
 }
 
-// openMaps opens all maps of a ruleset, by their names in the specification. What
-// it returns is to be closed, also with an error.
+// openMaps opens all maps of a ruleset, by their names in the specification. The caller must close
+// the result, also after an error.
 func openMaps(dir Dir, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 	opened := map[string]*ebpf.Map{}
 	for name := range spec.Maps {

@@ -11,18 +11,17 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// fastCounters are the counters that are quick to reach (bpf/counters.h): each device has
-// one place where it may have them, which may be another one's. They count
-// besides the map `counters`, which reports whether a device is heeded at all.
+// fastCounters are the fast-path counters (bpf/counters.h). Each device has one place where it may
+// have them, which another device may hold. They count beside the map `counters`, which says
+// whether the programs are enabled.
 //
-// Who changes them holds the lock of the state.
+// The caller must hold the lock of the state.
 type fastCounters struct {
 	devices, counters *ebpf.Map
 }
 
-// fastBytes is what fast-path counters may take of memory for each CPU, fastBytesInAll
-// for all that there may be, who are many more on some machines, and fastPlaces how
-// many places there are at most.
+// fastBytes bounds the memory of fast-path counters for each CPU, fastBytesInAll that for all
+// possible CPUs, which are many more on some machines. fastPlaces bounds the places.
 const (
 	fastBytes      = 64 << 10
 	fastBytesInAll = 2 << 20
@@ -31,9 +30,8 @@ const (
 
 const cacheLine = 64
 
-// sizeFastCounters makes places for as many devices as there is memory for. Each has
-// counters for each CPU, which have no line of the cache in common, wherever in
-// a line the first begins.
+// sizeFastCounters makes places for as many devices as there is memory for. A place has counters for
+// each CPU, which share no cache line.
 func sizeFastCounters(spec *ebpf.CollectionSpec, ruleCount, cpus int) error {
 	size := int(unsafe.Sizeof(bpf.ProgramsCounters{})) + ruleCount*2*8
 	stride := (size + 2*cacheLine - 1) / cacheLine * cacheLine
@@ -64,7 +62,7 @@ func (c fastCounters) place(ifindex uint32) uint32 {
 	return ifindex & (c.devices.MaxEntries() - 1)
 }
 
-// owner returns the device that has the place of this one, 0 if none has.
+// owner returns the device that holds the place of this one, 0 if none does.
 func (c fastCounters) owner(ifindex uint32) (owner uint32, err error) {
 	if c.devices == nil {
 		return 0, nil
@@ -75,8 +73,7 @@ func (c fastCounters) owner(ifindex uint32) (owner uint32, err error) {
 	return owner, nil
 }
 
-// prepare makes the device's place ready for it, with counters at zero. It
-// reports whether it may have the place.
+// prepare clears the counters at the device's place. It reports whether the device may take it.
 func (c fastCounters) prepare(ifindex uint32) (mayHave bool, err error) {
 	owner, err := c.owner(ifindex)
 	if !c.exist() || err != nil {
@@ -98,7 +95,7 @@ func (c fastCounters) prepare(ifindex uint32) (mayHave bool, err error) {
 	return true, nil
 }
 
-// take gives the device its place, which was made ready.
+// take gives the device its prepared place.
 func (c fastCounters) take(ifindex uint32) error {
 	return c.give(c.place(ifindex), ifindex)
 }
@@ -110,7 +107,7 @@ func (c fastCounters) give(place, owner uint32) error {
 	return nil
 }
 
-// leave takes the device out of its place, if it has that.
+// leave frees the place of the device, if it holds it.
 func (c fastCounters) leave(ifindex uint32) error {
 	owner, err := c.owner(ifindex)
 	if owner != ifindex || err != nil {
@@ -138,8 +135,8 @@ func (c fastCounters) zero(ifindex uint32) error {
 	return nil
 }
 
-// lookup returns the counters of a device for each CPU, with more bytes behind
-// them; none if it has none here.
+// lookup returns the counters of a device for each CPU, with padding behind them. It returns none
+// if the device does not hold its place.
 func (c fastCounters) lookup(ifindex uint32) (perCPU [][]byte, err error) {
 	owner, err := c.owner(ifindex)
 	if owner != ifindex || !c.exist() || err != nil {
@@ -155,7 +152,7 @@ func (c fastCounters) lookup(ifindex uint32) (perCPU [][]byte, err error) {
 	return perCPU, nil
 }
 
-// leaveFastCounters is leave for the ruleset pinned in dir.
+// leaveFastCounters is leave for a pinned ruleset.
 func leaveFastCounters(dir Dir, ifindex uint32) error {
 	c, err := openFastCounters(dir)
 	defer c.close()
@@ -168,8 +165,8 @@ func leaveFastCounters(dir Dir, ifindex uint32) error {
 	return nil
 }
 
-// openFastCounters opens what there is of fast-path counters. The result is to be closed,
-// also with an error.
+// openFastCounters opens the fast-path counters that exist. The caller must close the result, also
+// after an error.
 func openFastCounters(dir Dir) (c fastCounters, err error) {
 	c.devices, err = pin.OpenMapIfExists(string(dir), bpf.ProgramsMapFastCounterOwners)
 	if err != nil {

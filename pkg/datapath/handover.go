@@ -20,8 +20,8 @@ const (
 	beforeXDP       = uint32(0)
 )
 
-// predecessors are the programs that those of a ruleset hand the packets of
-// devices over to that they do not heed.
+// predecessors are the programs that receive the packets of devices which the programs of a ruleset
+// are not enabled for.
 type predecessors struct{ tc, xdp *ebpf.Map }
 
 func openPredecessors(dir Dir) (p predecessors, err error) {
@@ -39,9 +39,9 @@ func (p predecessors) close() {
 	p.xdp.Close()
 }
 
-// HandOver has the programs of the ruleset pinned in dir hand packets over to
-// those of another one, for devices that they do not heed. It reports whether they
-// can: not every kernel has the means, and not all programs go together.
+// HandOver makes the programs of the ruleset hand packets over to those of another one, for devices
+// that they are not enabled for. It reports whether they can: some kernels cannot, and programs of
+// other builds may not fit.
 //
 // Returns an error wrapping pin.ErrPin or ErrActivation.
 func (dir Dir) HandOver(to *Programs) (bool, error) {
@@ -79,7 +79,9 @@ func (dir Dir) HandOver(to *Programs) (bool, error) {
 	return true, nil
 }
 
-// EndHandOver lets go of the programs that HandOver named. There need not be any.
+// EndHandOver undoes HandOver. It does nothing where packets are not handed over.
+//
+// Returns an error wrapping pin.ErrPin or ErrActivation.
 func (dir Dir) EndHandOver() error {
 	p, err := openPredecessors(dir)
 	if errors.Is(err, os.ErrNotExist) {

@@ -17,13 +17,11 @@ import (
 // ErrLoad is returned when the kernel refuses the programs or their maps.
 var ErrLoad = errors.New("program load error")
 
-// Load compiles nothing and attaches nothing: it brings the programs and the
-// tables of a ruleset into the kernel. Maps of the same kind in shared are used
-// instead of new ones.
+// Load loads the programs and the tables of a ruleset into the kernel. It attaches nothing. Maps of
+// the same kind in shared are used instead of new ones.
 //
-// Returns an error wrapping ErrMode if the mode cannot be had on this kernel, one
-// wrapping ErrLoad, and *ebpf.VerifierError where the verifier spoke, if the kernel
-// refuses.
+// Returns an error wrapping ErrMode if the kernel does not have the mode. If the kernel refuses it
+// returns one wrapping ErrLoad, and *ebpf.VerifierError if the verifier did.
 func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 	if err := rs.Mode.Check(); err != nil {
 		return nil, err
@@ -50,8 +48,7 @@ func Load(rs *Ruleset, table *rules.Table, shared Shared) (*Programs, error) {
 	return programs, nil
 }
 
-// isRefusal reports whether the verifier did not like a program: a kernel may have
-// reasons of its own not to let it read an skb.
+// isRefusal reports whether the verifier refused a program. A kernel may refuse to let it read an skb.
 func isRefusal(err error) bool {
 	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) || errors.Is(err, errNoKernelCalls)
 }
@@ -83,9 +80,8 @@ func load(rs *Ruleset, table *rules.Table, shared Shared, access func() *kernel.
 	return take(collection), nil
 }
 
-// explained returns what the kernel lacks, and which kernel has it, if it lacks
-// something: its own answer is misleading then. Before Linux 5.11 it is the limit
-// on locked memory, for maps that a newer kernel does not count.
+// explained returns the missing feature, and the kernel that has it, where a feature is missing: then
+// the kernel's own answer is misleading. Before Linux 5.11 that is the limit on locked memory.
 func explained(err error) error {
 	if lack := kernel.Ready(); errors.Is(lack, ebpf.ErrNotSupported) {
 		return lack

@@ -32,8 +32,8 @@ func (p *Programs) Pin(dir Dir) error {
 	return nil
 }
 
-// Open opens the pinned programs of a ruleset and the maps that attaching
-// needs. The caller must Close the result.
+// Open opens the pinned programs of a ruleset at the hooks, and the maps that attaching needs. The
+// caller must Close the result.
 func (dir Dir) Open(hooks Hooks) (*Programs, error) {
 	p := &Programs{maps: map[string]*ebpf.Map{}}
 	if err := p.open(dir, hooks); err != nil {
@@ -94,8 +94,9 @@ func (p *Programs) checkCounters(dir Dir) error {
 	return nil
 }
 
-// OpenWhole is Open for who relies on all that a ruleset has in dir, also on what
-// others open. Returns an error wrapping os.ErrNotExist if anything is missing.
+// OpenWhole is Open for callers that rely on all pins of a ruleset.
+//
+// Returns an error wrapping os.ErrNotExist if one is missing.
 func (dir Dir) OpenWhole(hooks Hooks) (*Programs, error) {
 	for _, name := range pinnedMaps() {
 		if _, err := os.Stat(filepath.Join(string(dir), name)); err != nil {
@@ -105,8 +106,7 @@ func (dir Dir) OpenWhole(hooks Hooks) (*Programs, error) {
 	return dir.Open(hooks)
 }
 
-// pinnedMaps returns the names of the maps that Pin pins, but for those of the
-// variables, and of the description.
+// pinnedMaps returns the names of the pinned maps without those of variables, and of the description.
 func pinnedMaps() []string {
 	names := []string{pinDescription}
 	specs := reflect.TypeFor[bpf.ProgramsMapSpecs]()
@@ -116,7 +116,7 @@ func pinnedMaps() []string {
 	return names
 }
 
-// Unpin removes all that Pin made. Nothing missing is an error.
+// Unpin removes all pins of the ruleset. Missing pins are no error.
 func (dir Dir) Unpin() error {
 	entries, err := os.ReadDir(string(dir))
 	if errors.Is(err, os.ErrNotExist) {
@@ -134,9 +134,9 @@ func (dir Dir) Unpin() error {
 	return errors.Join(errs...)
 }
 
-// TCPrograms returns the IDs of the tc programs of all rulesets beside the
-// one pinned in dir, and its own: those of another attachment are on the device
-// while it is exchanged for this one. Names would take CAP_SYS_ADMIN to read.
+// TCPrograms returns the IDs of the tc programs of this ruleset and of all others beside it, since
+// those of another attachment are on the device while they are replaced. Reading names instead needs
+// CAP_SYS_ADMIN.
 func (dir Dir) TCPrograms() map[ebpf.ProgramID]bool {
 	ids := map[ebpf.ProgramID]bool{}
 	for _, name := range bpf.TCPrograms {
@@ -150,7 +150,7 @@ func (dir Dir) TCPrograms() map[ebpf.ProgramID]bool {
 	return ids
 }
 
-// OpenAll is Open for all the programs that a ruleset has.
+// OpenAll is Open for all programs of a ruleset.
 func (dir Dir) OpenAll() (*Programs, error) {
 	hooks, err := dir.Hooks()
 	if err != nil {

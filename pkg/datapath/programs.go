@@ -8,8 +8,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/bpf"
 )
 
-// Programs is a loaded ruleset: its programs and maps. Programs that the rules
-// do not need are nil.
+// Programs are the programs and maps of a loaded ruleset. Programs that the rules do not need are nil.
 type Programs struct {
 	FromContainer   *ebpf.Program
 	FixUpChecksum   *ebpf.Program
@@ -32,7 +31,7 @@ func (p *Programs) programs() map[string]**ebpf.Program {
 	}
 }
 
-// AtTCIngress returns the program that belongs at tc Ingress, nil for none.
+// AtTCIngress returns the program for tc ingress, nil if there is none.
 func (p *Programs) AtTCIngress() *ebpf.Program {
 	if p.FromContainerTC != nil {
 		return p.FromContainerTC
@@ -40,7 +39,7 @@ func (p *Programs) AtTCIngress() *ebpf.Program {
 	return p.FixUpChecksum
 }
 
-// Close closes the handles; what is pinned or attached stays.
+// Close closes the handles. Pinned and attached programs stay.
 func (p *Programs) Close() error {
 	var errs []error
 	for _, program := range p.programs() {

@@ -16,7 +16,7 @@ import (
 type Ruleset struct {
 	Rules []rules.Rule
 	Mode  Mode
-	// Flows is the number of rewritten flows that are remembered.
+	// Flows is the number of flows that the table has room for.
 	Flows int
 	// NetNS identifies the network namespace that the devices are in, since
 	// the programs tell them apart by ifindex alone.
@@ -73,7 +73,7 @@ func (rs *Ruleset) rewrites() bool {
 	return slices.ContainsFunc(rs.Rules, func(r rules.Rule) bool { return r.Action == rules.Rewrite })
 }
 
-// keepsFlows reports whether any rule wants replies put right.
+// keepsFlows reports whether a rule needs replies translated back.
 func (rs *Ruleset) keepsFlows() bool {
 	return slices.ContainsFunc(rs.Rules, func(r rules.Rule) bool {
 		return r.Action == rules.Rewrite && !r.OneWay
@@ -88,9 +88,8 @@ func (rs *Ruleset) flows() int {
 	return rs.Flows
 }
 
-// Hash names the ruleset: the same for the same rules, options and build of
-// the programs, and so for whatever can share one loaded set of programs. It
-// is 32 hexadecimal digits.
+// Hash names the ruleset by 32 hexadecimal digits. Rulesets with equal rules, options and programs
+// have the same name, and share one set of loaded programs.
 func (rs *Ruleset) Hash(table *rules.Table) string {
 	h := sha256.New()
 	programs := bpf.Digest()
@@ -113,9 +112,8 @@ func (rs *Ruleset) id(table *rules.Table) uint64 {
 	return id
 }
 
-// hintOwner tells those hints of XDP to tc ingress apart that mean nothing to each
-// other: of other builds, and of other network namespaces, where an ifindex is
-// another device's.
+// hintOwner separates the hints of XDP to tc ingress of different builds and network namespaces, where
+// an ifindex is another device's.
 func hintOwner(netns veth.NetNS) uint64 {
 	programs := bpf.Digest()
 	h := sha256.New()

@@ -40,9 +40,8 @@ func OpenShared(dirs []Dir) (Shared, error) {
 	return shared, nil
 }
 
-// HasAllOf reports whether each map that all rulesets have in common now is the one
-// that was opened before: what was loaded with those can go beside the rulesets
-// there are now.
+// HasAllOf reports whether the maps that all rulesets share are still the ones that were opened
+// before. Then what was loaded with these can be published.
 func (s Shared) HasAllOf(now Shared) bool {
 	for name, m := range now.common {
 		before := s.common[name]

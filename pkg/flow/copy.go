@@ -25,7 +25,7 @@ func Copy(from, to *ebpf.Map, ifindex int) error {
 		return nil
 	}
 	if !IsOfThisBuild(to) {
-		return nil // the container's next packets make them anew there
+		return nil // the container's next packets re-create them there
 	}
 	importer := importer{to: to}
 	defer importer.close()

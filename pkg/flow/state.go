@@ -100,8 +100,8 @@ func clockTick() (time.Duration, error) {
 	return max(time.Duration(resolution.Nano()), time.Microsecond), nil
 }
 
-// epoch is for how long a packet goes by what was remembered of a flow at most: so
-// often at least the flow itself is looked at. It is shorter than any lifetime.
+// epoch bounds how long a cached decision is used before the flow itself is looked up
+// again. It is shorter than any lifetime.
 const epoch = 5 * time.Second
 
 // epochShift is its binary logarithm in jiffies, rounded down.

@@ -13,8 +13,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// flowsABucket is how many flows there are to a bucket (bpf/flow_bucket.h) when there
-// are as many as a ruleset is to remember: half of what it has room for, since
+// flowsABucket is how many flows there are to a bucket (bpf/flow_bucket.h) when the
+// table is full by its configuration: half of the room, since
 // they are not spread evenly. So less than 1 % find no room.
 const flowsABucket = len(bpf.ProgramsFlowBucket{}.Flow) / 2
 

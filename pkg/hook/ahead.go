@@ -12,10 +12,10 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// Ahead returns the foreign tc programs on a side of the device that run before
-// those of the attachment and may end the chain. Where the attachment has no program
-// yet it counts as if it had one. path is where its link is pinned; isOurs tells of
-// programs that are xdp-port's.
+// Ahead returns the foreign tc programs on a side of the device that run before those of the
+// attachment and may end the chain. It treats a side without a program of the attachment as if
+// there were one. path is the pin of the attachment's link. isOurs returns the programs of
+// xdp-port.
 //
 // All of tcx runs before clsact.
 func (t Placement) Ahead(at Side, path string, isOurs func() map[ebpf.ProgramID]bool) ([]ForeignTC, error) {
@@ -43,8 +43,8 @@ func (t Placement) filtersToCompare(at Side) ([]netlink.Filter, error) {
 	return filters, err
 }
 
-// stableAtTCX waits for programs of ours that the kernel is still taking off: they
-// are pinned no more, but have our names.
+// stableAtTCX waits for programs of xdp-port that the kernel has not detached yet. Their pins
+// are gone, but they have our names.
 func (t Placement) stableAtTCX(at Side, path string, isOurs func() map[ebpf.ProgramID]bool) (found []ForeignTC, err error) {
 	for range tcxTries {
 		found, err = t.aheadAtTCX(at, path, isOurs)
@@ -77,8 +77,7 @@ func (t Placement) aheadAtTCX(at Side, path string, isOurs func() map[ebpf.Progr
 	return found, nil
 }
 
-// indexOfLink is where the link that is pinned at a path is among those of the hook,
-// -1 if it is not there: that is a problem of its own.
+// indexOfLink returns the position of the pinned link among those of the hook, or -1.
 func indexOfLink(programs []link.AttachedProgram, path string) int {
 	if len(programs) == 0 {
 		return -1
@@ -93,8 +92,7 @@ func indexOfLink(programs []link.AttachedProgram, path string) int {
 	})
 }
 
-// aheadAtClsact goes by the order of the kernel's list, in which packets pass
-// filters.
+// aheadAtClsact follows the kernel's list of filters, which has the order in which packets pass them.
 func (t Placement) aheadAtClsact(filters []netlink.Filter, at Side) []ForeignTC {
 	own := t.ownFilter(filters)
 	priority := prioritiesOf(filters).choose()
@@ -111,8 +109,8 @@ func (t Placement) aheadAtClsact(filters []netlink.Filter, at Side) []ForeignTC 
 	return slices.Compact(found) // u32 has one for each of its keys
 }
 
-// CanPrecede reports whether a new filter of ours would be ahead of a foreign one. Ours
-// is the first one of its priority.
+// CanPrecede reports whether a new filter of ours would be ahead of a foreign one. It would be
+// the first filter of its priority.
 func (t Placement) CanPrecede(f ForeignTC) bool {
 	filters, err := filtersAt(t.Device.Index, Point(f.Hook).Side())
 	return err == nil && prioritiesOf(filters).choose() <= f.Priority

@@ -22,8 +22,10 @@ func (t Placement) Attach(program *ebpf.Program, at Side, path string) error {
 	return attachTCX(t.Device, program, at, path)
 }
 
-// DetachLink frees the hook at once: unpinning alone would do so some time
-// later, and the next ADD might find the slot of XDP busy.
+// DetachLink detaches the program of a pinned link at once. Removing the pin does so some time
+// later, and the next ADD might find the XDP slot busy.
+//
+// Returns an error wrapping pin.ErrPin or ErrDetach.
 func DetachLink(path string) error {
 	l, err := pin.OpenLink(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -10,6 +10,5 @@ const (
 	busyPause = 5 * time.Millisecond
 )
 
-// tcxTries times busyPause is two seconds: the kernel's work queue and RCU are
-// late on a machine that is busy.
+// tcxTries times busyPause is two seconds: the work queue and RCU are late on a busy machine.
 const tcxTries = 400

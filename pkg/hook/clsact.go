@@ -10,11 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// filterHandle is the handle of our filters, not the 1 that others fight for.
+// filterHandle is the handle of our filters. It is not 1, which other software often uses.
 const filterHandle = 0x7870 // "xp"
 
-// attachClsact adds a filter with the program, or exchanges the program of the
-// one that this attachment has already.
+// attachClsact adds a filter with the program, or replaces the program of the attachment's filter.
 func (t Placement) attachClsact(program *ebpf.Program, at Side) error {
 	filters, err := t.filtersAt(at)
 	if err != nil {
@@ -53,9 +52,8 @@ func (t Placement) record(filters []netlink.Filter, at Side) {
 	t.Seen.filters[at] = filters
 }
 
-// filter describes the filter of this attachment, but for its priority, which is
-// chosen when it is added. Its name tells it from all others, whatever became of
-// the device's index and name.
+// filter describes the filter of this attachment without its priority, which is chosen when the
+// filter is added.
 func (t Placement) filter(at Side) *netlink.BpfFilter {
 	return &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
@@ -69,8 +67,7 @@ func (t Placement) filter(at Side) *netlink.BpfFilter {
 	}
 }
 
-// HasFilter reports whether this attachment has a clsact filter on the device. A
-// device that is gone has none.
+// HasFilter reports whether the attachment has a clsact filter. A device that is gone has none.
 //
 // Returns an error wrapping ErrInspect.
 func (t Placement) HasFilter() (bool, error) {
@@ -89,8 +86,7 @@ func (t Placement) HasFilter() (bool, error) {
 	return false, nil
 }
 
-// FilterProgram returns the id of the program in this attachment's filter, 0
-// if there is none.
+// FilterProgram returns the ID of the program in the attachment's filter, 0 without a filter.
 func (t Placement) FilterProgram(at Side) ebpf.ProgramID {
 	filter, err := t.findFilter(at)
 	if filter == nil || err != nil {
@@ -99,7 +95,7 @@ func (t Placement) FilterProgram(at Side) ebpf.ProgramID {
 	return ebpf.ProgramID(filter.Id)
 }
 
-// findFilter returns this attachment's filter, nil if there is none.
+// findFilter returns the attachment's filter, nil if there is none.
 func (t Placement) findFilter(at Side) (*netlink.BpfFilter, error) {
 	filters, err := t.filtersAt(at)
 	return t.ownFilter(filters), err
@@ -113,7 +109,7 @@ func (t Placement) filtersAt(at Side) ([]netlink.Filter, error) {
 	return filters, nil
 }
 
-// ownFilter returns this attachment's among the filters, nil if it is not there.
+// ownFilter returns the attachment's filter among filters, nil if there is none.
 func (t Placement) ownFilter(filters []netlink.Filter) *netlink.BpfFilter {
 	for _, filter := range filters {
 		if bpf, ok := filter.(*netlink.BpfFilter); ok && bpf.Name == t.Filter {
@@ -123,7 +119,7 @@ func (t Placement) ownFilter(filters []netlink.Filter) *netlink.BpfFilter {
 	return nil
 }
 
-// otherFilter names the program of another attachment's filter, or returns nil.
+// otherFilter returns an error for the filter of another attachment, nil if there is none.
 func (t Placement) otherFilter(filters []netlink.Filter) error {
 	for _, filter := range filters {
 		bpf, ok := filter.(*netlink.BpfFilter)
@@ -135,8 +131,7 @@ func (t Placement) otherFilter(filters []netlink.Filter) error {
 	return nil
 }
 
-// RemoveFilters removes the clsact filters of this attachment. It reports whether there
-// were any.
+// RemoveFilters removes the clsact filters of the attachment, and reports whether there were any.
 //
 // Returns an error wrapping ErrDetach.
 func (t Placement) RemoveFilters() (any bool, err error) {

@@ -1,9 +1,8 @@
 package hook
 
-// Device is the host side of a veth, in the current network namespace.
+// Device is the host side of a veth in the current network namespace.
 //
-// Its index tells it from the others that are there. Its name may change, and is
-// for people.
+// Its index identifies it among the devices there. Its name may change; it is for people.
 type Device struct {
 	Index int    `json:"index"`
 	Name  string `json:"name"`

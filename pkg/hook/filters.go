@@ -10,25 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isForeign reports whether somebody else made the filter.
+// isForeign reports whether other software made the filter.
 func isForeign(filter netlink.Filter) bool {
 	bpf, ok := filter.(*netlink.BpfFilter)
 	return !ok || !strings.HasPrefix(bpf.Name, FilterPrefix)
 }
 
-// isInMainChain reports whether packets come by the filter without being sent
-// there. Who sends them elsewhere by goto is in the main chain itself.
+// isInMainChain reports whether packets reach the filter without a goto. The filter with the
+// goto is in the main chain itself.
 func isInMainChain(filter netlink.Filter) bool {
 	chain := filter.Attrs().Chain
 	return chain == nil || *chain == 0
 }
 
-// mayEndChain reports whether the filter may keep a packet that rules are about from
-// the filters behind it. A filter without an action does so, too, if it matches:
-// the kernel takes that for OK (net/sched/cls_bpf.c, tcf_exts_exec).
+// mayEndChain reports whether the filter may keep packets from the filters behind it. A filter
+// without an action does so, too, if it matches (net/sched/cls_bpf.c, tcf_exts_exec).
 //
-// It looks at no more than the protocol: what a BPF program returns, and what
-// classifiers and actions there will be, nobody can know.
+// It judges by the protocol alone: the result of a BPF program and future classifiers and
+// actions are not known.
 func mayEndChain(filter netlink.Filter) bool {
 	switch filter.Attrs().Protocol {
 	case unix.ETH_P_ALL, unix.ETH_P_IP, unix.ETH_P_IPV6, unix.ETH_P_8021Q, unix.ETH_P_8021AD:
@@ -37,14 +36,13 @@ func mayEndChain(filter netlink.Filter) bool {
 	return false
 }
 
-// canShare reports whether ours can have the filter's priority: all filters of one
-// are of one kind and protocol.
+// canShare reports whether ours can have the filter's priority. All filters of one priority are of one kind and protocol.
 func canShare(filter netlink.Filter) bool {
 	_, ok := filter.(*netlink.BpfFilter)
 	return ok && filter.Attrs().Protocol == unix.ETH_P_ALL
 }
 
-// FilterPrefix begins the name of every clsact filter that is ours.
+// FilterPrefix begins the name of each clsact filter of xdp-port.
 const FilterPrefix = "xdp-port-"
 
 func (s Side) clsactParent() uint32 {
@@ -66,13 +64,14 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// Filter is a clsact filter that xdp-port has put on a device.
+// Filter is a clsact filter of xdp-port.
 type Filter struct {
 	filter *netlink.BpfFilter
 }
 
-// Filters returns the clsact filters on the device that are xdp-port's, of
-// whatever attachment.
+// Filters returns the clsact filters of xdp-port on the device, of all attachments.
+//
+// Returns an error wrapping ErrInspect.
 func Filters(dev Device) ([]Filter, error) {
 	var own []Filter
 	for _, at := range Sides {
@@ -89,10 +88,12 @@ func Filters(dev Device) ([]Filter, error) {
 	return own, nil
 }
 
-// IsNamed reports whether the filter has the name, which is one attachment's.
+// IsNamed reports whether the filter has the name, which identifies an attachment.
 func (f Filter) IsNamed(name string) bool { return f.filter.Name == name }
 
-// Remove takes the filter off.
+// Remove removes the filter.
+//
+// Returns an error wrapping ErrDetach.
 func (f Filter) Remove() error {
 	if err := ignoreGone(netlink.FilterDel(f.filter)); err != nil {
 		return fmt.Errorf("%w: remove the filter %s: %w", ErrDetach, f.filter.Name, err)

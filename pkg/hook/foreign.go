@@ -44,7 +44,7 @@ func (f ForeignTC) String() string {
 	return fmt.Sprintf("the foreign clsact filter %.80q (%s)", f.Filter, text)
 }
 
-// ListForeign names foreign programs, but not so many that nobody reads them.
+// ListForeign names foreign programs in a message, at most four of them.
 func ListForeign(found []ForeignTC) string {
 	const enough = 4
 	var names []string

@@ -12,8 +12,7 @@ import (
 // ErrForeign is the kind of a *ForeignError.
 var ErrForeign = errors.New("foreign program")
 
-// ForeignError says that somebody else's XDP program is on a device, or any
-// program of another attachment.
+// ForeignError says that a foreign XDP program, or a program of another attachment, is on a device.
 type ForeignError struct {
 	Device Device
 	ID     ebpf.ProgramID
@@ -25,13 +24,12 @@ type ForeignError struct {
 	holder string
 }
 
-// HeldBy returns the error for a device that another attachment is on, whatever
-// its mode.
+// HeldBy returns the error for a device with another attachment, in any mode.
 func HeldBy(dev Device, holder string) *ForeignError {
 	return &ForeignError{Device: dev, holder: holder}
 }
 
-// isOurs reports whether it is a program of xdp-port, of another attachment.
+// isOurs reports whether it is a program of another attachment of xdp-port.
 func (e *ForeignError) isOurs() bool {
 	return e.atTC || e.holder != "" || e.Name == bpf.ProgramsProgFromContainer
 }

@@ -35,8 +35,7 @@ func Inspect(dev Device) (InterfaceState, error) {
 	return state, err
 }
 
-// programsAtTCX has no side that a kernel does not tell of: that one has none, or
-// will refuse what comes next.
+// programsAtTCX omits a side that the kernel refuses to report: it has none, or the next call fails, too.
 func programsAtTCX(dev Device) map[Side][]link.AttachedProgram {
 	programs := map[Side][]link.AttachedProgram{}
 	for _, at := range Sides {

@@ -16,16 +16,14 @@ type Placement struct {
 	Seen *Seen
 }
 
-// Seen is what was on a device when programs were added. It spares TC.Ahead
-// questions to the kernel right after.
+// Seen is what was on a device when programs were added. It saves Ahead system calls right after.
 type Seen struct {
 	filters map[Side][]netlink.Filter
 	// noTCX tells on which sides nothing was at tcx.
 	noTCX map[Side]bool
 }
 
-// NothingAtTCX notes what state was found of a device that programs are about to be
-// added to.
+// NothingAtTCX records the sides of an inspected device that have no tcx programs.
 func (s *Seen) NothingAtTCX(state InterfaceState) {
 	s.noTCX = map[Side]bool{}
 	for at, programs := range state.tcx {

@@ -6,12 +6,11 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// FilterPriority is the priority of our filters, if nothing speaks against it:
-// early, because another's filter may end the walk, but not the 1 that others
-// fight for.
+// FilterPriority is the preferred priority of our filters. It is early, because a filter ahead may
+// end the chain. It is not 1, which other software often uses.
 const FilterPriority = 2
 
-// priorities are what foreign filters leave for ours.
+// priorities are those that foreign filters leave free.
 type priorities struct {
 	// taken are those that have foreign filters, and tell whether ours can be
 	// among them.
@@ -36,10 +35,9 @@ func prioritiesOf(filters []netlink.Filter) priorities {
 	return p
 }
 
-// choose returns a priority ahead of all filters that may end the chain, where
-// there is one: one that nobody has, or else that of the first of them, whose
-// filters ours is put in front of (net/sched/cls_bpf.c, cls_bpf_change). Where
-// there is no place ahead it returns a free one behind.
+// choose returns a priority ahead of all filters that may end the chain, if there is one: a free
+// one, or that of the first of them, since a new filter precedes the others of its priority
+// (net/sched/cls_bpf.c, cls_bpf_change). Otherwise it returns a free one behind.
 func (p priorities) choose() uint16 {
 	if p.isFree(FilterPriority) && FilterPriority < p.first {
 		return FilterPriority

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ingressQdisc returns the kind of the qdisc where clsact goes, "" if there is
-// none: clsact itself, or ingress. It asks for that one alone, since the kernel
-// can only list those of all devices, which takes long where there are many.
+// ingressQdisc returns the kind of the qdisc in the place of clsact: "clsact", "ingress", or "" for
+// none. It asks for this qdisc alone: a list has those of all devices, which takes long on a
+// machine with many.
 func ingressQdisc(ifindex int) (string, error) {
 	// ECHO has the answer sent to who asks, not only to who listens to all.
 	request := nl.NewNetlinkRequest(unix.RTM_GETQDISC, unix.NLM_F_ECHO|unix.NLM_F_ACK)
@@ -48,9 +48,10 @@ func clsactQdisc(ifindex int) *netlink.Clsact {
 	}}
 }
 
-// NeedsQdisc reports whether the device has no qdisc yet where clsact goes.
-// Returns an error if there is another one: the ingress qdisc sits at the same
-// place.
+// NeedsQdisc reports whether the device has no qdisc in the place of clsact.
+//
+// Returns an error wrapping ErrAttach if it has an ingress qdisc, and ErrInspect if the kernel
+// does not say.
 func NeedsQdisc(dev Device) (bool, error) {
 	kind, err := ingressQdisc(dev.Index)
 	if err != nil {

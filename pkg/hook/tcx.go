@@ -12,8 +12,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/pin"
 )
 
-// attachTCX attaches in front of all others: no program is to see, or to send
-// away, a packet whose checksum is not settled yet.
+// attachTCX attaches in front of all other programs: none may see or redirect a packet whose
+// checksum is not fixed up yet.
 func attachTCX(dev Device, program *ebpf.Program, at Side, path string) error {
 	for try := 1; ; try++ {
 		l, err := link.AttachTCX(link.TCXOptions{

@@ -47,11 +47,10 @@ func attachXDP(dev Device, program *ebpf.Program, mode link.XDPAttachFlags) (lin
 	}
 }
 
-// isTaken reports whether a program is in the way, in the same mode or another
-// (net/core/dev.c, dev_xdp_attach).
+// isTaken reports whether another program holds the slot, in any mode (net/core/dev.c, dev_xdp_attach).
 func isTaken(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) }
 
-// ForeignXDP names the program that is on the device, or returns nil.
+// ForeignXDP names the XDP program on the device; it returns nil if there is none.
 func ForeignXDP(dev Device) *ForeignError {
 	device, err := netlink.LinkByIndex(dev.Index)
 	if err != nil || device.Attrs().Xdp == nil || !device.Attrs().Xdp.Attached {
@@ -72,8 +71,8 @@ func modeWord(mode link.XDPAttachFlags) string {
 	return "generic"
 }
 
-// xdpFix turns what the veth driver and the XDP core answer
-// (drivers/net/veth.c veth_xdp_set, net/core/dev.c dev_xdp_attach) into advice.
+// xdpFix turns an answer of the veth driver or the XDP core into advice
+// (drivers/net/veth.c, veth_xdp_set; net/core/dev.c, dev_xdp_attach).
 func xdpFix(err error, mode link.XDPAttachFlags) string {
 	switch {
 	case mode == link.XDPOffloadMode:
