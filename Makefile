@@ -86,11 +86,12 @@ format: ## format Go and C
 	$(LINT) gofumpt -l -w $$(git ls-files -co --exclude-standard '*.go')
 	clang-format-19 -i bpf/*.c bpf/*.h
 
-lint: ## check the format of Go and C, imports between packages, and common errors
+lint: ## check formats, imports between packages, common errors, and words
 	@test -z "$$($(LINT) gofumpt -l $$(git ls-files -co --exclude-standard '*.go') | tee /dev/stderr)" || \
 		{ echo "these files are not formatted: run make format"; exit 1; }
 	clang-format-19 --dry-run -Werror bpf/*.c bpf/*.h
 	$(GO) -C .ci/lint test -count=1 ./...
+	$(GO) -C .ci/lint run ./words $(CURDIR)
 	for module in . $(MODULES); do (cd $$module && $(LINT) golangci-lint run ./...) || exit 1; done
 
 words: ## report words that the glossary replaces, .ci/lint/words/glossary.txt

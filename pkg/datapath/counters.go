@@ -46,7 +46,7 @@ func (p *Programs) CheckCounters() error {
 }
 
 // Counters reads the counters of a device. Returns an error wrapping
-// ebpf.ErrKeyNotExist if the programs do not heed it.
+// ebpf.ErrKeyNotExist if the interface is not enabled.
 func (p *Programs) Counters(ifindex int) (*Counters, error) {
 	if err := p.CheckCounters(); err != nil {
 		return nil, err

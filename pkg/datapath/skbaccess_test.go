@@ -10,8 +10,8 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 )
 
-// TestLoadWithoutKernelCalls has the kernel refuse what the programs need to read
-// an skb: that is told from other failures.
+// TestLoadWithoutKernelCalls makes the kernel refuse the calls that read an skb. Load
+// must distinguish that from other failures.
 func TestLoadWithoutKernelCalls(t *testing.T) {
 	bpftest.NeedRoot(t)
 	if kernel.SKB() == nil {

@@ -19,7 +19,7 @@ import (
 // its own.
 func TestFlowsAreCopied(t *testing.T) {
 	bpftest.StayOnCPU(t)
-	// So many more are remembered that no bucket is ever full.
+	// The table has room for many more, so no bucket is ever full.
 	from, fromDir := programtest.Pinned(t, programtest.FlowPorts(16384), datapath.Shared{})
 	to, toDir := programtest.Pinned(t, programtest.FlowPorts(32768), datapath.Shared{})
 	const count = 200

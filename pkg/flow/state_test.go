@@ -194,7 +194,7 @@ func TestFlowStates(t *testing.T) {
 	open := []segment{
 		{false, syn, 100, 0, flow.Opening},
 		{true, syn | ack, 900, 101, flow.Opening},
-		{false, ack, 101, 1 << 31, flow.Opening}, // of somebody who guesses
+		{false, ack, 101, 1 << 31, flow.Opening}, // a guessed sequence number
 		{false, ack, 101, 901, flow.Established},
 	}
 	for name, test := range map[string]struct {
@@ -397,9 +397,9 @@ func TestDirectReplies(t *testing.T) {
 	})
 }
 
-// TestLostAlias has the alias of a moved connection be evicted: replies put it back, so
-// that the connection keeps its port.
-func TestLostAlias(t *testing.T) {
+// TestEvictedAlias evicts the alias of a moved connection. Replies restore it, so the
+// connection keeps its port.
+func TestEvictedAlias(t *testing.T) {
 	bpftest.StayOnCPU(t)
 	p, dir := programtest.Pinned(t, programtest.FlowPorts(1), datapath.Shared{})
 	flows := programtest.Flows(t, dir)
