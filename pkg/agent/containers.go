@@ -66,7 +66,7 @@ func (a *agent) logChanges(changes []*apply.Change) {
 	for _, c := range changes {
 		a.report.Changes.WithLabelValues(string(c.Outcome)).Inc()
 		if c.Outcome == apply.Failed {
-			errs = append(errs, fmt.Errorf("%s keeps other rules than configured: %s", c.From.Key(), c.Error))
+			errs = append(errs, fmt.Errorf("%s keeps rules that differ from the configured ones: %s", c.From.Key(), c.Error))
 			continue
 		}
 		a.logChange(c)

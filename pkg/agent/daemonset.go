@@ -23,7 +23,7 @@ func (a *agent) findDaemonSet(ctx context.Context) {
 	defer cancel()
 	err := a.daemonSet.Find(ctx)
 	if err != nil {
-		err = fmt.Errorf("%s or its namespace cannot be read, so that its deletion would not uninstall xdp-port: %w", a.options.DaemonSet, err)
+		err = fmt.Errorf("%s or its namespace cannot be read, so its deletion would not uninstall xdp-port: %w", a.options.DaemonSet, err)
 	}
 	a.isFound = err == nil
 	a.record(aboutDaemonSet, err)

@@ -163,7 +163,7 @@ func (r *Record) Ahead(folder Folder, ruleset datapath.Dir, hooks datapath.Hooks
 	for _, at := range tcSides(hooks) {
 		found, err := r.placement().Ahead(at, folder.path(at.Point()), ours)
 		if err != nil {
-			return nil, fmt.Errorf("%w: ask who is ahead at tc %s of %s: %w", hook.ErrInspect, at, r.Device.Name, err)
+			return nil, fmt.Errorf("%w: look for programs ahead of xdp-port at tc %s of %s: %w", hook.ErrInspect, at, r.Device.Name, err)
 		}
 		all = append(all, found...)
 	}

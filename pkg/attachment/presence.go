@@ -161,13 +161,13 @@ func (i *Interface) compare(device *netlink.LinkAttrs) {
 	case serial != 0, i.Device.Address == "", i.Device.Address == address:
 		i.Presence, i.Device.Name = Here, device.Name
 	default:
-		i.Why = fmt.Sprintf("nobody can tell whether its device %s is %s: both have index %d, but one had the address %s and the other has %s",
+		i.Why = fmt.Sprintf("it cannot be determined whether its device %s is %s: both have index %d, but one had the address %s and the other has %s",
 			i.Device.Name, device.Name, device.Index, i.Device.Address, address)
 	}
 }
 
 func (i *Interface) cannotAsk(err error) string {
-	return fmt.Sprintf("the kernel cannot be asked whether its device %s is there: %v", i.Device.Name, err)
+	return fmt.Sprintf("it cannot be determined whether its device %s exists: %v", i.Device.Name, err)
 }
 
 // nameByIndex asks by an ioctl. Netlink would wait for everyone who attaches something.

@@ -80,7 +80,7 @@ func verifyRuleset(rs, desired *datapath.Ruleset) error {
 	case rs.Flows != desired.Flows:
 		return differs("it has %d flows, the configuration wants %d", rs.Flows, desired.Flows)
 	case !rs.NetNS.Is(desired.NetNS):
-		return differs("it was made in another network namespace of the host's")
+		return differs("it was attached in another network namespace of the host")
 	}
 	return verifyRules(rs, desired)
 }

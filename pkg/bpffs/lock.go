@@ -54,7 +54,7 @@ func Lock(purpose Purpose) (*os.File, error) {
 		}
 		folder.Close()
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("lock %s: %w: other processes make and remove it all the time", Folder, ErrBusy)
+			return nil, fmt.Errorf("lock %s: %w: other processes keep creating and removing it", Folder, ErrBusy)
 		}
 	}
 }

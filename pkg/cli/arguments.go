@@ -14,7 +14,7 @@ func NameArguments(command *cobra.Command) {
 	names := argumentNames(command.Use)
 	command.Args = func(command *cobra.Command, args []string) error {
 		if check(command, args) != nil {
-			return fmt.Errorf("%s takes %s; there are %d", command.Name(), argumentCount(names), len(args))
+			return fmt.Errorf("%s takes %s; it was given %d", command.Name(), argumentCount(names), len(args))
 		}
 		for i, arg := range args {
 			if arg == "" {

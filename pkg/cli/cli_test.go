@@ -49,8 +49,8 @@ func TestErrors(t *testing.T) {
 		"oak --file x":                       "--count is missing",
 		"oak --count 1":                      "--file or --folder is missing",
 		"oak --count 1 --file x --folder y":  "--file and --folder exclude each other",
-		"oak ash --count 1 --file x":         "shake takes one argument, TREE; there are 2",
-		"--count 1 --file x":                 "shake takes one argument, TREE; there are 0",
+		"oak ash --count 1 --file x":         "shake takes one argument, TREE; it was given 2",
+		"--count 1 --file x":                 "shake takes one argument, TREE; it was given 0",
 	} {
 		if err := run(strings.Fields(line)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", line, err, want)

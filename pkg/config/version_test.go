@@ -57,7 +57,7 @@ func TestRefusal(t *testing.T) {
 	}{
 		{"ADD", `[]`, 6, "stdin: configuration: [] is not an object: write the keys and values in { }"},
 		{"DEL", `null`, 6, "stdin: configuration: null is not an object: write the keys and values in { }"},
-		{"GC", ``, 6, "stdin: line 1, column 1: is empty: JSON is expected"},
+		{"GC", ``, 6, "stdin: line 1, column 1: the text is empty: JSON is expected"},
 		{"STATUS", "\ufeff{}", 6, "stdin: line 1, column 1: starts with a byte order mark (U+FEFF): save it without"},
 		{"ADD", `{"cniVersion": 5, "name": "lab"}`, 7, `cniVersion: 5 is not a string: write "1.1.0"`},
 		{"ADD", `{"cniVersion": "1.1.0", "name": 5}`, 7, "name: 5 is not a string"},

@@ -94,7 +94,7 @@ func (dir Dir) EndHandOver() error {
 	for _, in := range []*ebpf.Map{p.tc, p.xdp} {
 		for index := range in.MaxEntries() {
 			if err := in.Delete(index); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-				return fmt.Errorf("%w: let go of the old programs: %w", ErrActivation, err)
+				return fmt.Errorf("%w: release the old programs: %w", ErrActivation, err)
 			}
 		}
 	}

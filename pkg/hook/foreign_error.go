@@ -39,11 +39,11 @@ func (e *ForeignError) Unwrap() error { return ErrForeign }
 
 func (e *ForeignError) Error() string {
 	if e.holder != "" {
-		return fmt.Sprintf("%s is under the rules of another network or container ID already: run DEL for that one first, %s",
+		return fmt.Sprintf("%s is already under the rules of another network or container ID: run DEL first for %s",
 			e.Device.Name, e.holder)
 	}
 	if e.isOurs() {
-		return fmt.Sprintf("%s already has %s of xdp-port (id %d), of another network or container ID: "+
+		return fmt.Sprintf("%s already has %s of xdp-port (id %d) for another network or container ID: "+
 			"run DEL for that one first", e.Device.Name, e.kind(), e.ID)
 	}
 	return fmt.Sprintf("%s already has the XDP program %q (id %d), which is not xdp-port's: "+

@@ -42,7 +42,7 @@ func (f *Filter) Check() error {
 	} {
 		for _, word := range field.words {
 			if !slices.Contains(field.known, word) && (word != "" || field.name == "verdict") {
-				return fmt.Errorf("%s %s: there is %s", field.name, quote(word), strings.Join(field.known, ", "))
+				return fmt.Errorf("%s %s: write one of %s", field.name, quote(word), strings.Join(field.known, ", "))
 			}
 		}
 	}
@@ -59,7 +59,7 @@ func (f *Filter) CheckRule(known []string) error {
 	if len(known) > most {
 		names = append(known[:most:most], fmt.Sprintf("and %d more", len(known)-most))
 	}
-	return fmt.Errorf("rule %s: no rule of these containers has this name; there are %s", quote(f.Rule), strings.Join(names, ", "))
+	return fmt.Errorf("rule %s: no rule of these containers has this name; their rules are %s", quote(f.Rule), strings.Join(names, ", "))
 }
 
 // SetAddress sets Address from an address or a prefix. An empty text matches all.

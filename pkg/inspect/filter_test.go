@@ -46,12 +46,12 @@ func TestFilterErrors(t *testing.T) {
 	}
 	var f Filter
 	for want, err := range map[string]error{
-		`direction "sideways": there is egress, ingress`: (&Filter{Direction: "sideways"}).Check(),
-		`protocol "sctp": there is tcp, udp`:             (&Filter{Protocol: "sctp"}).Check(),
-		`verdict "": there is passed`:                    (&Filter{Verdicts: []string{""}}).Check(),
-		`rule "web": no rule of these containers`:        (&Filter{Rule: "web"}).CheckRule(names),
-		`rule-19, and 10 more`:                           (&Filter{Rule: "web"}).CheckRule(names),
-		`address "x" is neither`:                         f.SetAddress("x"),
+		`direction "sideways": write one of egress, ingress`: (&Filter{Direction: "sideways"}).Check(),
+		`protocol "sctp": write one of tcp, udp`:             (&Filter{Protocol: "sctp"}).Check(),
+		`verdict "": write one of passed`:                    (&Filter{Verdicts: []string{""}}).Check(),
+		`rule "web": no rule of these containers`:            (&Filter{Rule: "web"}).CheckRule(names),
+		`rule-19, and 10 more`:                               (&Filter{Rule: "web"}).CheckRule(names),
+		`address "x" is neither`:                             f.SetAddress("x"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

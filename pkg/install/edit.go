@@ -70,5 +70,5 @@ func describe(path string, err error) error {
 	if filepath.Ext(path) == ".conflist" {
 		return err
 	}
-	return fmt.Errorf("%w; only lists can have it: make it a .conflist with \"plugins\", or name another file", err)
+	return fmt.Errorf("%w; only a conflist can contain xdp-port: make it a .conflist with \"plugins\", or name another file", err)
 }

@@ -43,7 +43,7 @@ func syntaxProblem(text []byte, err error) (at Position, problem string) {
 	case bytes.HasPrefix(text, []byte(byteOrderMark)):
 		return PositionAt(text, 0), "starts with a byte order mark (U+FEFF): save it without"
 	case Start(text) == len(text):
-		return PositionAt(text, 0), "is empty: JSON is expected"
+		return PositionAt(text, 0), "the text is empty: JSON is expected"
 	}
 	syntax := new(json.SyntaxError)
 	if !errors.As(err, &syntax) || syntax.Offset == 0 {

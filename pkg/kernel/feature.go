@@ -68,7 +68,7 @@ func (f Feature) Check() error {
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return fmt.Errorf("the kernel lacks %s, Linux %s or later has it: %w", f.Name, f.Since, err)
 	case err != nil:
-		return fmt.Errorf("the kernel cannot be asked whether it has %s: %w", f.Name, err)
+		return fmt.Errorf("it cannot be determined whether the kernel has %s: %w", f.Name, err)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func Privileged() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData
 	if err := unix.Capget(&header, &sets[0]); err != nil {
-		return fmt.Errorf("ask for the capabilities: %w", err)
+		return fmt.Errorf("read the capabilities of this process: %w", err)
 	}
 	has := func(number uint) bool { return sets[number/32].Effective&(1<<(number%32)) != 0 }
 	var missing []string

@@ -50,7 +50,7 @@ var (
 	healthy     = describe("attachment_healthy", "Whether the attachment is as ADD left it.", attachmentLabels...)
 	ahead       = describe("foreign_programs_ahead", "Foreign tc programs that see packets before the rules and may keep packets from them.", hookLabels...)
 	attachedAt  = describe("attachment_created_timestamp_seconds", "When the programs were attached last, in seconds since the epoch.", attachmentLabels...)
-	helped      = describe("attachment_checksum_helper", "Whether the programs fix up checksums by a helper, because they cannot read the kernel's packet buffer.", attachmentLabels...)
+	helped      = describe("attachment_checksum_helper", "Whether the programs fix up checksums with a helper, because they cannot read the kernel's packet buffer.", attachmentLabels...)
 	packets     = describe("packets_total", "Packets by verdict.", verdictLabels...)
 	portsMoved  = describe("ports_moved_total", "Connections that got another source port, because an older one has the same ports.", attachmentLabels...)
 	noPort      = describe("ports_exhausted_total", "Packets dropped because no other source port was free.", attachmentLabels...)

@@ -56,11 +56,11 @@ func PinnedProgramID(dir, name string) (ebpf.ProgramID, error) {
 func ProgramID(program *ebpf.Program) (ebpf.ProgramID, error) {
 	info, err := program.Info()
 	if err != nil {
-		return 0, fmt.Errorf("ask for a program's id: %w", err)
+		return 0, fmt.Errorf("read a program's ID: %w", err)
 	}
 	id, ok := info.ID()
 	if !ok {
-		return 0, errors.New("the kernel does not tell a program's id")
+		return 0, errors.New("the kernel does not report a program's ID")
 	}
 	return id, nil
 }

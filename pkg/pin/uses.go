@@ -15,7 +15,7 @@ import (
 func Uses(program *ebpf.Program, m *ebpf.Map) (bool, error) {
 	var is struct{ kind, id uint32 } // the beginning of struct bpf_map_info
 	if err := objectInfo(m.FD(), unsafe.Pointer(&is), unsafe.Sizeof(is)); err != nil {
-		return false, fmt.Errorf("ask for a map's ID: %w", err)
+		return false, fmt.Errorf("read a map's ID: %w", err)
 	}
 	const most = 64 // MAX_USED_MAPS
 	var ids [most]uint32
@@ -27,7 +27,7 @@ func Uses(program *ebpf.Program, m *ebpf.Map) (bool, error) {
 	err := objectInfo(program.FD(), unsafe.Pointer(&uses), unsafe.Sizeof(uses))
 	runtime.KeepAlive(&ids)
 	if err != nil {
-		return false, fmt.Errorf("ask for a program's maps: %w", err)
+		return false, fmt.Errorf("read the list of a program's maps: %w", err)
 	}
 	return slices.Contains(ids[:min(most, uses.mapCount)], is.id), nil
 }

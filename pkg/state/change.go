@@ -91,7 +91,7 @@ func locate(existing []entry, desired Desired) (hook.Device, error) {
 		case attachment.Gone:
 			errs = append(errs, fmt.Errorf("%w: %s", ErrNotAttached, found.Why))
 		case attachment.Elsewhere:
-			errs = append(errs, fmt.Errorf("%s: run this where the container runtime runs", found.Why))
+			errs = append(errs, fmt.Errorf("%s: run this in the network namespace of the container runtime", found.Why))
 		default:
 			errs = append(errs, fmt.Errorf("%w: %s", hook.ErrInspect, found.Why))
 		}

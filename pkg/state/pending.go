@@ -156,7 +156,7 @@ func (a entry) cancellation() string { return filepath.Join(a.path(), "revoked")
 func (t *Transaction) refuseConcurrent(key Key) error {
 	list, err := t.pendingOf(key)
 	if err == nil && len(list) > 0 {
-		err = fmt.Errorf("%w: another process attaches the same interface", bpffs.ErrBusy)
+		err = fmt.Errorf("%w: another process is attaching the same interface", bpffs.ErrBusy)
 	}
 	return err
 }

@@ -91,7 +91,7 @@ func ringSize(desired int) uint32 {
 // last, so that the buffer contains only the selected packets.
 func (l *Listener) begin(options Options) error {
 	if !l.control.acquire() {
-		return fmt.Errorf("%w: another process is tracing: wait until it ends (a killed one counts for %s)", ErrListening, listenFor)
+		return fmt.Errorf("%w: another process is tracing: wait until it ends; a trace that was killed ends after %s", ErrListening, listenFor)
 	}
 	l.control.set(options)
 	l.leftOutBefore = l.control.leftOut()
@@ -113,7 +113,7 @@ func (l *Listener) renew() {
 			return
 		case <-ticker.C:
 			if !l.control.renew() {
-				err := fmt.Errorf("%w: another process took over, since this one stood still for more than %s", ErrListening, listenFor)
+				err := fmt.Errorf("%w: another process took over, because this one was stopped for more than %s", ErrListening, listenFor)
 				l.leaseErr.Store(&err)
 				_ = l.reader.Close()
 				return

@@ -20,7 +20,7 @@ func (t *tool) agent() *cobra.Command {
 		Short: "Keep this node as its configuration says, for Kubernetes",
 		Long: `Keep this node as its configuration says, until interrupted:
 
-  - keep xdp-port's entry in the conflist of the network, also if another installer
+  - keep xdp-port's entry in the conflist of the network, even if another installer
     rewrites the conflist
   - install the programs into the folder of the CNI plugins if they are missing
   - give new rules to all running containers of the network, as apply does
@@ -37,8 +37,8 @@ changes, or a key of a ConfigMap, which is watched. A configuration with errors
 changes nothing; the errors are in the log, in the metrics and at /readyz.
 
 When the agent ends everything stays as it is. With --daemonset it uninstalls
-xdp-port if the API server confirms that the DaemonSet is being deleted. An answer
-that permissions are missing confirms nothing.`,
+xdp-port if the API server confirms that the DaemonSet is being deleted. An error,
+such as a missing permission, does not confirm it.`,
 		Example: `  xdp-portctl agent --config /etc/xdp-port/rules.json
   xdp-portctl agent --configmap xdp-port/xdp-port --daemonset xdp-port --listen :9435`,
 		Args: cobra.NoArgs,

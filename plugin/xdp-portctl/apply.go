@@ -69,7 +69,7 @@ networks are attached.`,
 func planChanges(c *conflist.Conflist, o applyOptions) ([]*apply.Change, error) {
 	if len(c.Entry().Rules) == 0 && !o.detach {
 		return nil, fmt.Errorf("%s has no rules: this would detach the containers, and the next apply would not find them; "+
-			"use --detach if you mean it", c.Path)
+			"use --detach to do so", c.Path)
 	}
 	planned, err := apply.Plan(c.Name, c.Entry())
 	if err != nil {

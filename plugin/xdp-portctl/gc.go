@@ -15,13 +15,14 @@ func (t *tool) gc() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "gc",
 		Short: "Remove attachments of containers or devices that are gone",
-		Long: `Remove the attachments of containers that are gone together with their veth: they
-died without DEL, as all do when a node's runtime is reinstalled. Also remove what
-interrupted processes left half-made. Attachments to existing devices stay.
+		Long: `Remove the attachments of containers that are gone together with their veth. They
+remain if a container ends without DEL, for example when a node's runtime is
+reinstalled. Also remove what interrupted processes left unfinished. Attachments to
+existing devices stay.
 
-Exits with 1 if it cannot determine whether a device is gone, or if a container has
-no rules since a change of it was interrupted and the rules cannot be restored. With
---dry-run it exits with 1 if there is anything to do.`,
+Exits with 1 if it cannot determine whether a device is gone, or if it cannot restore
+the rules that a container lost in an interrupted change. With --dry-run it exits
+with 1 if there is anything to do.`,
 		Example: `  xdp-portctl gc --dry-run
   xdp-portctl gc`,
 		Args: cobra.NoArgs,

@@ -64,8 +64,8 @@ func (t *tool) install() *cobra.Command {
 entry to the network that runtimes use for pods: behind the last plugin, or in place
 of an existing entry. Nothing else in the file changes. The original file is kept
 beside it for uninstall. If install runs again it changes only what differs; another
-spelling of the same JSON is no difference. If all plugins of the network are
-drop-ins (NAME/*.conf beside the conflist, libcni 1.3), the entry becomes one too.
+formatting of the same JSON is no difference. If all plugins of the network are
+drop-ins (NAME/*.conf beside the conflist, libcni 1.3), the entry becomes one, too.
 
 FILE contains xdp-port's entry as a JSON object: {"rules": [...]}, optionally with
 mode, tcHook, flows, log and capabilities. If it has errors nothing is changed.
@@ -196,9 +196,9 @@ func (t *tool) uninstall() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Restore the conflist, and remove the programs",
-		Long: `Restore each conflist that install has changed: to the original, byte for byte, if
-nobody else has changed it since, and otherwise without xdp-port. Then remove the
-programs from the folder of the CNI plugins.
+		Long: `Restore each conflist that install has changed. If nobody else has changed the file
+since, it becomes the original again, byte for byte. Otherwise only xdp-port's entry
+is removed from it. Then remove the programs from the folder of the CNI plugins.
 
 The programs stay as long as a container is attached or a conflist names xdp-port,
 even if another installer has renamed it: a runtime needs them to remove containers.

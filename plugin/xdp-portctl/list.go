@@ -87,7 +87,7 @@ func (t *tool) printProblems(list []inspect.Attachment) error {
 		}
 	}
 	if count := countHelped(list); count > 0 {
-		b.WriteString("\n" + t.wrap(fmt.Sprintf("The programs of %d interfaces fix up checksums by a helper, about 60 ns slower per packet: "+
+		b.WriteString("\n" + t.wrap(fmt.Sprintf("The programs of %d interfaces fix up checksums with a helper, about 60 ns slower per packet: "+
 			"this kernel does not let them read its packet buffer (see xdp-portctl doctor).", count)))
 	}
 	if b.Len() == 0 {
@@ -97,7 +97,7 @@ func (t *tool) printProblems(list []inspect.Attachment) error {
 	return err
 }
 
-// countHelped counts the interfaces that fix up checksums by a helper.
+// countHelped counts the interfaces that fix up checksums with a helper.
 func countHelped(list []inspect.Attachment) (count int) {
 	for i := range list {
 		if list[i].ChecksumHelper {

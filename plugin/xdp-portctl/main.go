@@ -127,7 +127,7 @@ is wrong, 2 wrong usage.`,
 // prepare checks the flags of a command before it runs.
 func (t *tool) prepare(command *cobra.Command) error {
 	if !slices.Contains(formats, t.format) {
-		return fmt.Errorf("-o %s: there is %s", cli.Quote(t.format), strings.Join(formats, ", "))
+		return fmt.Errorf("-o %s: write one of %s", cli.Quote(t.format), strings.Join(formats, ", "))
 	}
 	if t.wantsJSON() {
 		t.out.JSON()

@@ -144,7 +144,7 @@ func addServing(command *cobra.Command, o *endpoint.Options, address string) {
 		"serve metrics only to clients with a certificate signed by one of these authorities")
 	flags.BoolVar(&o.RequireToken, "require-token", false,
 		"serve metrics only to clients with a bearer token of the cluster (TokenReview) whose user may get /metrics "+
-			"(SubjectAccessReview); implies HTTPS, without --tls-cert with a self-signed certificate")
+			"(SubjectAccessReview); implies HTTPS, with a self-signed certificate unless --tls-cert is given")
 	command.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	command.MarkFlagsMutuallyExclusive("client-ca", "require-token")
 }

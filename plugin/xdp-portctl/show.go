@@ -16,11 +16,12 @@ func (t *tool) show() *cobra.Command {
 		Use:   "show CONTAINER",
 		Short: "Show a container's rules and counters",
 		Long: `Show the rules of a container in order, each with the packets and bytes that it
-decided, and the counters of the container. All count since ADD. They survive a
-change of the rules, a rule's counters as long as a rule has its name.
+decided, and the counters of the container. All count since ADD. The container's
+counters survive a change of the rules. A rule's counters survive it if a rule of
+that name remains.
 
-CONTAINER is an ID or the beginning of one. Exits with 1 if no container has it, or
-if the container is not healthy.`,
+CONTAINER is an ID or the beginning of one. Exits with 1 if no attached container
+has that ID, or if the container is not healthy.`,
 		Example: `  xdp-portctl show 3f4a
   xdp-portctl show 3f4a -o json | jq '.attachments[].rules[] | {name, packets}'`,
 		Args:              cobra.ExactArgs(1),

@@ -22,8 +22,8 @@ second over an interval, the busiest first. Counters start at ADD and survive a
 change of the rules.
 
 With --watch the view is redrawn each interval. Press q to quit, s to change the
-order. If the output is a pipe, or TERM is dumb, each report follows the one before;
-with -o json each is one line. -o wide adds counters and rates.`,
+order. If the output is a pipe, or TERM is dumb, reports are printed one after the
+other. With -o json each report is one line. -o wide adds counters and rates.`,
 		Example: `  xdp-portctl stats
   xdp-portctl stats 3f4a --watch
   xdp-portctl stats --sort dropped --interval 5s

@@ -30,7 +30,7 @@ func orders(separator string) string {
 func (o *statsOptions) check() error {
 	switch {
 	case !slices.Contains(inspect.Orders, inspect.Order(o.order)):
-		return fmt.Errorf("--sort %s: there is %s", cli.Quote(o.order), orders(", "))
+		return fmt.Errorf("--sort %s: write one of %s", cli.Quote(o.order), orders(", "))
 	case o.interval < 0 || o.watch && o.interval < 100*time.Millisecond:
 		return fmt.Errorf("--interval %s is too short (at least 100ms)", o.interval)
 	case o.count < 0:

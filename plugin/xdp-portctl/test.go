@@ -65,7 +65,7 @@ reads a packet from each line of stdin.`,
 func (t *tool) packets(texts []string, direction string) ([]simulate.Packet, error) {
 	otherwise, known := map[string]rules.Direction{"egress": rules.Egress, "ingress": rules.Ingress}[direction]
 	if !known {
-		return nil, fmt.Errorf("--direction %s: there is egress and ingress", cli.Quote(direction))
+		return nil, fmt.Errorf("--direction %s: write egress or ingress", cli.Quote(direction))
 	}
 	var lines []string
 	for _, text := range texts {

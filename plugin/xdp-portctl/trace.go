@@ -35,8 +35,8 @@ func (t *tool) trace() *cobra.Command {
 		Short: "Show the verdict on each packet as it happens, and the rule that decided",
 		Long: `Show verdicts as they happen, of all containers or of one: time, container,
 direction, the packet before and after, the verdict and the rule that decided. A
-packet is shown if it matches all filters. One trace at a time can run on a node.
-Without one, tracing costs nothing.
+packet is shown if it matches all filters. Only one trace at a time can run on a
+node. While none runs, tracing costs one branch per packet.
 
 If packets come faster than they can be printed, some are left out; their number
 goes to stderr. --sample traces fewer.

@@ -17,14 +17,14 @@ func (t *tool) validate() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "validate CONFLIST",
 		Short: "Check a network's configuration, without touching anything",
-		Long: `Check a network's configuration and print errors with line and column: what ADD
-would refuse, and plugins beside xdp-port with which it would fail. The first 20
-errors are printed, and the number of others. Warn of rules that can never match,
-because rules before them match all their packets. Nothing is changed, and no
-privileges are needed.
+		Long: `Check a network's configuration and print errors with line and column. An error is
+anything in the entry that ADD would refuse, or another plugin in the network with
+which ADD would fail. The first 20 errors are printed, and the number of the others.
+Warn of rules that can never match, because rules before them match all their
+packets. Nothing is changed, and no privileges are needed.
 
-CONFLIST is a file, or - for stdin. Exits with 1 if there are errors, with --strict
-also if there are warnings.`,
+CONFLIST is a file, or - for stdin. Exits with 1 if there are errors. With --strict
+it exits with 1 also if there are warnings.`,
 		Example: `  xdp-portctl validate /etc/cni/net.d/10-lab.conflist
   jq .networks.lab networks.json | xdp-portctl validate --strict -`,
 		Args:              cobra.ExactArgs(1),

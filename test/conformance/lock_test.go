@@ -121,7 +121,7 @@ func TestDelWhileLoading(t *testing.T) {
 	before := node.State()
 	add := l.call(t, "ADD", lab())
 	add.Run = whileLoading(t, func() {
-		fail(t, n, l.call(t, "ADD", lab()), 11, "attaches the same interface")
+		fail(t, n, l.call(t, "ADD", lab()), 11, "is attaching the same interface")
 		l.succeed(t, "DEL", lab())
 		l.succeed(t, "DEL", lab())
 	})

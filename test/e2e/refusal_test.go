@@ -80,7 +80,7 @@ func TestAnotherAttachmentIsLeftAlone(t *testing.T) {
 				if refused := plugin(t, c, "ADD", config); refused != nil {
 					t.Fatal(refused)
 				}
-				wantRefusal(t, plugin(t, c, "ADD", another), 104, "under the rules of another network or container ID", "run DEL for that one first", "in network lab")
+				wantRefusal(t, plugin(t, c, "ADD", another), 104, "already under the rules of another network or container ID", "run DEL first for interface", "in network lab")
 				for _, operation := range []string{"CHECK", "DEL"} {
 					if refused := plugin(t, c, operation, config); refused != nil {
 						t.Errorf("%s: %v", operation, refused)

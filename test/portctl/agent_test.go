@@ -399,7 +399,7 @@ func TestAgentOwnRules(t *testing.T) {
 	arrivals := watchArrivals(t, o.Node, 7997, 7998)
 	wantArrival(t, o, plain, arrivals, 7997)
 	wantArrival(t, o, own, arrivals, 7998)
-	a.eventuallySays("/readyz", http.StatusServiceUnavailable, own.ID()+" in network lab keeps other rules")
+	a.eventuallySays("/readyz", http.StatusServiceUnavailable, own.ID()+" in network lab keeps rules that differ")
 	a.eventuallySays("/metrics", http.StatusOK, "xdp_port_agent_drifted_attachments 1")
 	eventually(t, func() string { // it keeps trying
 		_, text := fetch(t, a.Node, a.url+"/metrics")
@@ -410,7 +410,7 @@ func TestAgentOwnRules(t *testing.T) {
 		}
 		return ""
 	})
-	if reported := strings.Count(a.log.String(), "keeps other rules"); reported != 1 {
+	if reported := strings.Count(a.log.String(), "keeps rules that differ"); reported != 1 {
 		t.Errorf("it is reported %d times:\n%s", reported, a.log.String())
 	}
 	must(t, own.Detach("lab"))

@@ -249,7 +249,7 @@ func TestTraceRefuses(t *testing.T) {
 	} {
 		portctl(t, n, append([]string{"trace"}, args...)...).want(t, 2)
 	}
-	if out := portctl(t, n, "trace", c.ID(), "--rule", "nope"); out.code != 1 || !strings.Contains(out.stderr, "there are main\n") {
+	if out := portctl(t, n, "trace", c.ID(), "--rule", "nope"); out.code != 1 || !strings.Contains(out.stderr, "their rules are main\n") {
 		t.Errorf("an unknown rule: %+v", out)
 	}
 	earlier := write(t, object{"an earlier": "trace"})
