@@ -185,7 +185,8 @@ __noinline int find_flow(const struct packet *pkt, struct flow_id *id,
 
 /*
  * Changes the state from id->state to `state`. Another CPU may have advanced
- * the flow meanwhile, so only the flags that differ are written.
+ * the flow since it was looked up, so only the flags that differ are written.
+ * It may also have evicted the flow. No decision is cached in either case.
  */
 __noinline int advance_flow(const struct packet *pkt, struct flow_id *id,
 			    __u32 state)
@@ -202,7 +203,8 @@ __noinline int advance_flow(const struct packet *pkt, struct flow_id *id,
 	is_new_answer = is_answer(pkt, id);
 	answer = pkt->sequence + !!(pkt->tcp_flags & TCP_SYN);
 	bpf_spin_lock(&bucket->lock);
-	/* It may have been evicted meanwhile. */
+	if (version_of(bucket) != id->place.version)
+		id->place.slot = 0;
 	slot = slot_with(bucket, id->tag);
 	if (slot) {
 		slot = (slot - 1) % FLOWS_PER_BUCKET;
