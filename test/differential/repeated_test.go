@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/rules"
 	"github.com/xdp-port/xdp-port/test/internal/model"
 	"github.com/xdp-port/xdp-port/test/pace"
+	"github.com/xdp-port/xdp-port/test/packet"
 )
 
 // TestRepeatedPacketsDoWhatTheModelDoes repeats a few packets in random order. The
@@ -52,8 +54,7 @@ func compareRepeated(seed uint64, mode datapath.Mode, repetitions int) error {
 	return nil
 }
 
-// fastPathPackets returns the packets of a scenario that are TCP or UDP over IPv4
-// without options.
+// fastPathPackets returns packets of a scenario that have the form of fast-path packets.
 func fastPathPackets(scenario *model.Scenario, programs *datapath.Programs) (pool []sent) {
 	const enough, tries = 24, 2000
 	for i := 0; i < tries && len(pool) < enough; i++ {
@@ -65,8 +66,22 @@ func fastPathPackets(scenario *model.Scenario, programs *datapath.Programs) (poo
 	return pool
 }
 
+// isFastPath reports whether a frame has TCP or UDP over IPv4 without options, or IPv6
+// without extension headers, behind one VLAN tag at most.
 func isFastPath(frame []byte) bool {
-	const etherType, version, protocol = 12, 14, 23
-	return len(frame) >= 42 && frame[etherType] == 8 && frame[etherType+1] == 0 &&
-		frame[version] == 0x45 && (frame[protocol] == 6 || frame[protocol] == 17)
+	network := 14
+	if len(frame) < 18 {
+		return false
+	}
+	if etherType := binary.BigEndian.Uint16(frame[12:]); etherType == packet.EtherTypeVLAN || etherType == packet.EtherTypeProvider {
+		network += 4
+	}
+	protocol, size := network+9, 20
+	switch etherType := binary.BigEndian.Uint16(frame[network-2:]); {
+	case etherType == packet.EtherTypeIPv6:
+		protocol, size = network+6, 40
+	case etherType != packet.EtherTypeIPv4 || len(frame) <= network || frame[network] != 0x45:
+		return false
+	}
+	return len(frame) >= network+size+8 && (frame[protocol] == packet.ProtocolTCP || frame[protocol] == packet.ProtocolUDP)
 }

@@ -41,7 +41,9 @@ type UDP struct {
 	// NoChecksum leaves the checksum 0, which means "none" (RFC 768; for IPv6 RFC
 	// 6935).
 	NoChecksum bool
-	Payload    []byte
+	// NoLength sets the length field to 0, as in jumbograms (RFC 2675 section 4).
+	NoLength bool
+	Payload  []byte
 }
 
 func (UDP) protocol(bool) uint8 { return ProtocolUDP }
@@ -50,7 +52,9 @@ func (u UDP) bytes(ends addresses) []byte {
 	datagram := make([]byte, udpHeaderSize, udpHeaderSize+len(u.Payload))
 	binary.BigEndian.PutUint16(datagram, u.Source)
 	binary.BigEndian.PutUint16(datagram[2:], u.Destination)
-	binary.BigEndian.PutUint16(datagram[4:], uint16(udpHeaderSize+len(u.Payload)))
+	if !u.NoLength {
+		binary.BigEndian.PutUint16(datagram[4:], uint16(udpHeaderSize+len(u.Payload)))
+	}
 	datagram = append(datagram, u.Payload...)
 	if u.NoChecksum {
 		return datagram

@@ -61,6 +61,9 @@ func (s *Scenario) hosts(n int, first ...string) (hosts [2][]netip.Addr) {
 			host = host.Next()
 		}
 	}
+	// An IPv6 packet may have the v4-mapped form of an IPv4 address (RFC 4291 section
+	// 2.5.5.2). It belongs to other flows and rules than an IPv4 packet.
+	hosts[1] = append(hosts[1], netip.AddrFrom16(hosts[0][0].As16()))
 	return hosts
 }
 
@@ -138,7 +141,9 @@ func (s *Scenario) load(proto rules.Protocol, source, destination uint16) packet
 		payload[i] = byte(s.random.Uint32())
 	}
 	if proto == rules.UDP {
-		return packet.UDP{Source: source, Destination: destination, NoChecksum: s.chance(10), Payload: payload}
+		return packet.UDP{
+			Source: source, Destination: destination, NoChecksum: s.chance(10), NoLength: s.chance(3), Payload: payload,
+		}
 	}
 	load := packet.TCP{
 		Source: source, Destination: destination, Flags: s.flags(), Payload: payload,
