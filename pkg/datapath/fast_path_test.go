@@ -298,19 +298,24 @@ func variants(of packet.Packet) (frames [][]byte) {
 // the v4-mapped forms of the addresses: they belong to no flow, although some have the
 // same place in the decision cache.
 func TestCachedDecisionOfMappedAddress(t *testing.T) {
+	const peers = 2500 // several for each place in the cache
 	mapped := func(addr netip.Addr) netip.Addr { return netip.AddrFrom16(addr.As16()) }
 	programtest.EachMode(t, func(t *testing.T, mode datapath.Mode) {
 		rs := programtest.FlowPorts(1 << 14)
 		rs.Mode = mode
 		p, _ := programtest.Pinned(t, rs, datapath.Shared{})
-		for port := uint16(10000); port < 12500 && !t.Failed(); port++ {
-			ask, reply := bpftest.UDP(bpftest.Inside, port, bpftest.Outside, 7999), bpftest.UDP(bpftest.Outside, 7998, bpftest.Inside, port)
-			other := bpftest.UDP(mapped(bpftest.Outside), 7998, mapped(bpftest.Inside), port)
-			programtest.Sent(t, p, ask)
+		random := rand.New(rand.NewPCG(1, 2))
+		for range peers {
+			peer := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, random.Uint32())))
+			reply, restored := bpftest.UDP(peer, 7998, bpftest.Inside, 4000), bpftest.UDP(peer, 7999, bpftest.Inside, 4000)
+			other := bpftest.UDP(mapped(peer), 7998, mapped(bpftest.Inside), 4000)
+			programtest.Sent(t, p, bpftest.UDP(bpftest.Inside, 4000, peer, 7999))
 			for range 2 {
-				programtest.Want(t, "reply", programtest.Received(t, p, reply), bpftest.UDP(bpftest.Outside, 7999, bpftest.Inside, port))
+				programtest.Want(t, "reply", programtest.Received(t, p, reply), restored)
 			}
-			programtest.Want(t, "mapped", programtest.Received(t, p, other), other)
+			if programtest.Want(t, "mapped", programtest.Received(t, p, other), other); t.Failed() {
+				return
+			}
 		}
 	})
 }
