@@ -127,7 +127,8 @@ func (p *pod) in(w *world) *pod {
 func successors(t *testing.T, m manner) (a, b *pod) {
 	t.Helper()
 	containers := newWorld(t).Node
-	for range 5 {
+	const tries = 20 // other suites make namespaces at the same time
+	for range tries {
 		namespace, remove := node.Namespace(t)
 		first := &world{Node: &node.Node{NS: namespace}, containers: containers}
 		a = first.pod(t, "host0", 0)
