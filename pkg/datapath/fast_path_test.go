@@ -22,17 +22,17 @@ import (
 // fastPathRules are rules of each kind, for both protocols.
 func fastPathRules() (all []rules.Rule) {
 	port := func(p uint16) rules.PortRange { return rules.PortRange{First: p, Last: p} }
-	near := []netip.Prefix{netip.MustParsePrefix("10.99.0.0/24"), netip.MustParsePrefix("fd00:99::/64")}
+	peers := []netip.Prefix{netip.MustParsePrefix("10.99.0.0/24"), netip.MustParsePrefix("fd00:99::/64")}
 	for _, protocol := range []rules.Protocol{rules.UDP, rules.TCP} {
 		all = append(all, []rules.Rule{
 			{Ports: port(7999), To: port(7998)},
 			{Ports: port(7000), To: port(7001), OneWay: true},
 			{Ports: port(25), Action: rules.Drop},
-			{Ports: port(26), Action: rules.Drop, Peers: near},
+			{Ports: port(26), Action: rules.Drop, Peers: peers},
 			{Ports: port(27), Action: rules.Drop, Peers: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
 			{Ports: port(28), Action: rules.Pass},
 			{Direction: rules.Ingress, Ports: port(80), To: port(8080)},
-			{Direction: rules.Ingress, Ports: port(81), Action: rules.Drop, Peers: near},
+			{Direction: rules.Ingress, Ports: port(81), Action: rules.Drop, Peers: peers},
 		}...)
 		for i := range all {
 			all[i].Name = fmt.Sprint("rule-", i)
