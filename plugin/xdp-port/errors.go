@@ -132,13 +132,13 @@ var kinds = []struct {
 	{hook.ErrAttach, codeAttach},
 	{hook.ErrDetach, codeAttach},
 	{hook.ErrInspect, codeAttach},
+	{pin.ErrPin, codeBPFFS}, // activation fails if a pin cannot be opened
 	{datapath.ErrActivation, codeAttach},
 	{datapath.ErrMode, codeAttach},
 	{flow.ErrCopy, codeAttach},
 	{datapath.ErrLoad, codeLoad},
 	{pin.ErrMap, codeLoad},
 	{bpffs.ErrUnusable, codeBPFFS},
-	{pin.ErrPin, codeBPFFS},
 }
 
 // verifierLog returns the last lines of the verifier's log, which contain the reason.

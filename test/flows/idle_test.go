@@ -56,7 +56,7 @@ func query(from ns.NetNS, way ends, count int) error {
 			return err
 		}
 		if i%100 == 0 {
-			err = talk(conn, "who is this?")
+			err = ask(conn, "who is this?")
 		} else {
 			_, err = conn.Write([]byte("who is that?"))
 		}
@@ -65,6 +65,18 @@ func query(from ns.NetNS, way ends, count int) error {
 		}
 	}
 	return nil
+}
+
+// ask is talk over UDP, beside a flood that may fill the server's socket buffer: it asks
+// again if no answer comes.
+func ask(conn net.Conn, what string) (err error) {
+	const tries = 5
+	for range tries {
+		if err = talk(conn, what); err == nil {
+			break
+		}
+	}
+	return err
 }
 
 // TestRemovedTable removes the flow table under live connections, as after an eviction or

@@ -354,7 +354,7 @@ func TestDeviceRenamed(t *testing.T) {
 	if a := showJSON(t, n, c); a.Device != "renamed" {
 		t.Errorf("%q is the host side", a.Device)
 	}
-	if text := portctl(t, n, "doctor", "-o", "wide").stdout; !strings.Contains(text, "on all of 1 host sides") {
+	if text := portctl(t, n, "doctor", "-o", "wide").stdout; !strings.Contains(text, "on all 1 host sides") {
 		t.Errorf("%s", text)
 	}
 }
