@@ -155,5 +155,8 @@ func (b *bench) iperfOnce(w *world, f *family, more ...string) (float64, error) 
 	if err := errors.Join(err, json.Unmarshal(stdout.Bytes(), &answer)); err != nil {
 		return 0, fmt.Errorf("iperf3: %w: %s", err, answer.Error)
 	}
+	if answer.End.Received.BitsPerSecond == 0 { // seen of a server that had just started
+		return 0, errors.New("iperf3: the server has received nothing")
+	}
 	return answer.End.Received.BitsPerSecond / 1e9, nil
 }
