@@ -12,10 +12,14 @@ import (
 // ErrCopy is returned when flows cannot be copied. The message says why.
 var ErrCopy = errors.New("flow copy error")
 
+// ErrLoad is returned, along with ErrCopy, when the kernel refuses the program that
+// copies flows.
+var ErrLoad = errors.New("flow program load error")
+
 // Copy copies the flows of a device to another table, unless both are the same. Where
 // both have a flow, the one stays that was used later.
 //
-// Returns an error wrapping ErrCopy.
+// Returns an error wrapping ErrCopy, and ErrLoad if the program for it cannot be loaded.
 func Copy(from, to *ebpf.Map, ifindex int) error {
 	same, err := pin.SameMap(from, to)
 	if err != nil {

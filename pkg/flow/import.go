@@ -20,7 +20,7 @@ func (i *importer) add(record *bpf.ProgramsFlowRecord) error {
 	if i.program == nil {
 		var err error
 		if i.program, err = loadImporter(i.to); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrLoad, err)
 		}
 	}
 	const ethernetHeader = 14

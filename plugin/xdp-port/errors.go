@@ -135,6 +135,7 @@ var kinds = []struct {
 	{pin.ErrPin, codeBPFFS}, // activation fails if a pin cannot be opened
 	{datapath.ErrActivation, codeAttach},
 	{datapath.ErrMode, codeAttach},
+	{flow.ErrLoad, codeLoad},
 	{flow.ErrCopy, codeAttach},
 	{datapath.ErrLoad, codeLoad},
 	{pin.ErrMap, codeLoad},
