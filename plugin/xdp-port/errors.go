@@ -129,10 +129,10 @@ var kinds = []struct {
 	{attachment.ErrBypass, codeForeign},
 	{attachment.ErrDiffers, codeDiffers},
 	{pin.ErrNewer, codeDiffers},
+	{pin.ErrPin, codeBPFFS}, // before what it kept from being done
 	{hook.ErrAttach, codeAttach},
 	{hook.ErrDetach, codeAttach},
 	{hook.ErrInspect, codeAttach},
-	{pin.ErrPin, codeBPFFS}, // activation fails if a pin cannot be opened
 	{datapath.ErrActivation, codeAttach},
 	{datapath.ErrMode, codeAttach},
 	{flow.ErrLoad, codeLoad},
