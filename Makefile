@@ -61,8 +61,8 @@ build: ## build the plugin and the operator's tool into bin/
 	$(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X '$(MODULE)/pkg/build.source=$$(.ci/version)'" -o $(BIN)/ ./plugin/...
 
 generate: ## rebuild the BPF objects; needs clang-19, llvm-19 and libbpf-dev of Debian
-	@command -v clang-19 llvm-strip-19 >/dev/null || \
-		{ echo "clang-19 or llvm-strip-19 is missing: apt-get install clang-19 llvm-19 libbpf-dev"; exit 1; }
+	@command -v clang-19 llvm-strip-19 llvm-objcopy-19 >/dev/null || \
+		{ echo "clang-19, llvm-strip-19 or llvm-objcopy-19 is missing: apt-get install clang-19 llvm-19 libbpf-dev"; exit 1; }
 	$(GO) generate ./...
 
 # deploy/kubernetes/Dockerfile builds the same image.
