@@ -180,7 +180,7 @@ static __always_inline int process_fast_family(const struct frame *frame,
 	cached = is_for_drops_only(fast)
 			 ? NULL
 			 : look_up_decision(fast, ifindex, AT_XDP);
-	if (!cached) /* tc ingress counts what is left to it */
+	if (!cached) /* tc ingress counts deferred packets */
 		return is_left_to_tc(fast);
 	counters = fast_counters_of(ifindex);
 	if (unlikely(!counters))

@@ -9,7 +9,7 @@ import (
 	"github.com/xdp-port/xdp-port/pkg/bpf"
 )
 
-// flowImporter puts flows into a map that the kernel writes to, too. So a program
+// importer puts flows into a map that the kernel writes to, too. So a program
 // does it, under the lock of the flow's bucket.
 type importer struct {
 	to      *ebpf.Map

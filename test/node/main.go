@@ -8,7 +8,7 @@ import (
 )
 
 // Main runs the tests of a package with a BPF file system of their own. It first
-// removes what killed tests left behind, and fails if the tests leave something
+// removes the stale state of killed tests, and fails if the tests leave something
 // themselves. A package's TestMain exits with the code that Main returns.
 func Main(m *testing.M) (code int) {
 	if err := errors.Join(isolate(), Sweep()); err != nil {
