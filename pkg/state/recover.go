@@ -99,7 +99,7 @@ func (a entry) enableAgain(former *attachment.Record) (done bool, err error) {
 func (t *Transaction) reattachSaved(r ruleset, record *attachment.Record) error {
 	key, err := decodeKey(record.Owner)
 	if err != nil {
-		return nil //nolint:nilerr // nobody can tell what the record is about
+		return nil //nolint:nilerr // the record names no container to restore
 	}
 	own, err := veth.OwnNetNS()
 	if err != nil {

@@ -121,7 +121,7 @@ var errElsewhere = errors.New("device in another network namespace")
 func (t tree) finishReplacement(r ruleset, intent *attachment.Intent) error {
 	key, err := decodeKey(intent.Owner)
 	if err != nil {
-		return nil //nolint:nilerr // nobody can tell what the intent is about
+		return nil //nolint:nilerr // the intent record names no container
 	}
 	inForce, err := r.IsEnabled(intent.Activation())
 	if err != nil {
